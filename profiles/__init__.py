@@ -1,0 +1,1 @@
+"""The packs of feature profiles; data only. See docs/profiles.md."""

@@ -1,0 +1,7 @@
+"""doit-cargo: make targets for large Cargo workspaces, declared once, checked, skipped with proof.
+
+The folder ``tasks/`` is the import package ``doit_cargo``. This module stays empty but for the version: the
+launcher imports it on every call.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,23 @@
+"""The check family: type checking without code generation. Rows only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from doit_cargo.engine.model import Target
+from doit_cargo.engine.variables import CARGO
+
+_check = partial(Target, family="check", command="check", profile=("check",), takes=CARGO)
+
+TARGETS: tuple[Target, ...] = (
+    _check(
+        name="check",
+        doc="Type-check the whole workspace, without packages whose tools are missing here.",
+        package="all",
+    ),
+    _check(
+        name="check_server",
+        doc="Type-check the server and what it depends on.",
+        package="server",
+    ),
+)

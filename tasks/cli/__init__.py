@@ -1,0 +1,1 @@
+"""The doit-cargo command: a launcher that reads receipts first, and the commands around it."""

@@ -1,0 +1,84 @@
+"""The launcher: `doit-cargo TARGET... [VAR=value...] [-w DIR]`.
+
+First it reads the receipts with built-in modules alone: where everything asked for is up to date, it says so and
+ends, without doit, TOML or a subprocess. Only then does it load the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from doit_cargo.engine import receipts, say
+
+OFF = ("", "0", "false", "no")
+COMMANDS = ("list", "makefile", "plan", "profile", "why")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return its exit code (docs/commands.md, "Exit codes")."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and _is_target(words[0]):
+            fresh = _skip(words)
+            if fresh is not None:
+                return fresh
+        from doit_cargo.cli import commands
+
+        return commands.main(words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _is_target(word: str) -> bool:
+    return not word.startswith("-") and "=" not in word and word not in COMMANDS
+
+
+def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | None:
+    """Return (targets, variables, workspace folder), or None if there is an option that needs a real parser."""
+    targets: list[str] = []
+    variables: dict[str, str] = {}
+    start, rest = os.getcwd(), iter(words)
+    for word in rest:
+        if word == "-w":
+            start = next(rest, "")
+            if not start:
+                return None
+        elif word.startswith("-"):
+            return None
+        elif "=" in word:
+            name, _, value = word.partition("=")
+            variables[name] = value
+        else:
+            targets.append(receipts.normalise(word))
+    return targets, variables, os.path.abspath(start)
+
+
+def _skip(words: list[str]) -> int | None:
+    """Return 0 if all that was asked for is proven up to date, else None."""
+    parsed = split_words(words)
+    if parsed is None or parsed[1].get("FORCE", "").lower() not in OFF:
+        return None
+    targets, variables, start = parsed
+    if not variables.get("JOBS", "1").isdigit():
+        return None  # bad input is told even where nothing would run
+    root, passed = receipts.find_root(start, os.environ)
+    if not root:
+        return None
+    state = receipts.state_directory(root, os.environ)
+    found = []
+    for target in targets:
+        receipt, changes = receipts.verdict(state, receipts.key_of(target, variables), os.environ)
+        if receipt is None or changes or not all(manifest in receipt["manifests"] for manifest in passed):
+            return None
+        found.append((target, receipt))
+    for target, receipt in found:
+        say.skipped(target, receipt)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,140 @@
+"""From our targets to doit's task dicts, and doit's console: the one module that knows doit's keys.
+
+Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our tasks that could go stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from doit.dependency import DatabaseException, JsonDB
+from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed
+from doit.reporter import ConsoleReporter
+from doit_cargo.engine import receipts, say
+from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
+from doit_cargo.engine.freshness import Change
+
+
+class Runner(Protocol):
+    """What a task needs of the session that it belongs to."""
+
+    @property
+    def forced(self) -> bool: ...
+
+    def prepare(self, names: list[str]) -> None: ...
+
+    def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]: ...
+
+    def run(self, name: str) -> bool: ...
+
+
+class Fresh:
+    """doit's up-to-date check of one target. Its `repr` is what `doit info` prints of a stale one."""
+
+    def __init__(self, runner: Runner, name: str) -> None:
+        self.runner = runner
+        self.name = name
+        self.receipt: dict[str, Any] | None = None
+
+    def __call__(self, task: Any, values: Any) -> bool:  # noqa: ARG002 - doit's signature
+        if self.runner.forced:
+            return False
+        self.receipt, changes = self.runner.verdict(self.name)
+        return self.receipt is not None and not changes
+
+    def __repr__(self) -> str:
+        _, changes = self.runner.verdict(self.name, explain=True)
+        return "; ".join(str(change) for change in changes) or "up to date"
+
+
+def task(
+    runner: Runner, name: str, doc: str, after: tuple[str, ...] = (), is_action: bool = False, basename: str = ""
+) -> dict[str, Any]:
+    """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`)."""
+    return {
+        "basename": basename or name,
+        "doc": doc,
+        "actions": [(_act, (runner, name))],
+        "uptodate": [] if is_action else [Fresh(runner, name)],
+        "task_dep": list(after),
+        "verbosity": 2,
+        "io": {"capture": False},
+        "meta": {"doit_cargo": runner, "target": name},
+        "clean": [(_clean, (runner,))],
+    }
+
+
+def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
+    try:
+        return None if runner.run(name) else TaskFailed(f"{name} failed", report=False)
+    except UserError as error:
+        say.problem(name, error)
+        kind = TaskError if error.code == COULD_NOT_RUN else TaskFailed
+        return kind(str(error), report=False)
+
+
+def _clean(runner: Runner) -> None:
+    runner.run("clean")
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's console, silent about our own tasks: they speak for themselves."""
+
+    desc = "doit-cargo's own lines; other tasks as on doit's console"
+
+    def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
+        """Find bad input before anything starts: raised here, doit prints it without traceback and ends with 3."""
+        super().initialize(tasks, selected_tasks)
+        ours = [name for name in selected_tasks if _is_ours(tasks[name])]
+        try:
+            if ours:
+                tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
+        except UserError as error:
+            raise InvalidDodoFile(str(error)) from None
+
+    def execute_task(self, task: Any) -> None:
+        if not _is_ours(task):
+            super().execute_task(task)
+
+    def skip_uptodate(self, task: Any) -> None:
+        if not _is_ours(task):
+            super().skip_uptodate(task)
+            return
+        for check in _checks(task):
+            say.skipped(check.name, check.receipt or {})
+
+
+def _is_ours(task: Any) -> bool:
+    return bool(task.meta and "doit_cargo" in task.meta)
+
+
+def _checks(task: Any) -> Iterator[Fresh]:
+    for check, *_ in task.uptodate:
+        if isinstance(check, Fresh) and check.receipt:
+            yield check
+
+
+class SafeJsonDB(JsonDB):  # type: ignore[misc]
+    """doit's own state, for tasks that are not ours: written whole, and empty where it cannot be read.
+
+    doit's JSON store is rewritten in place: two runs at once, or a full disk, leave text that stops every later call.
+    """
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            loaded = super()._load()
+        except (DatabaseException, OSError, UnicodeDecodeError):
+            return {}
+        return loaded if isinstance(loaded, dict) else {}
+
+    def dump(self) -> None:
+        temporary = f"{self.name}.{os.getpid()}.new"
+        try:
+            receipts.prepare(os.path.dirname(os.path.abspath(self.name)))
+            with open(temporary, "w", encoding="utf-8") as stream:
+                stream.write(self.codec.encode(self._db))
+            os.replace(temporary, self.name)
+        except OSError:
+            receipts.remove(temporary)

@@ -1,0 +1,275 @@
+"""What cargo tells of a build: its JSON messages, dep-info files and build-script output.
+
+Reads only; knows nothing of receipts. Formats: Cargo book, "External tools" (JSON messages), "Build scripts"
+(`cargo::KEY=VALUE`); rustc's dep-info with `# env-dep:` lines. shared facts: docs/design.md, "Freshness".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One compiler artifact that cargo reported, fresh or just compiled."""
+
+    package: str
+    package_id: str
+    manifest: str
+    kinds: tuple[str, ...]
+    name: str
+    source: str
+    features: tuple[str, ...]
+    files: tuple[str, ...]
+    executable: str
+    fresh: bool
+
+    @property
+    def is_local(self) -> bool:
+        """A path package: only these can change under cargo's feet."""
+        return self.package_id.startswith("path+")
+
+    @property
+    def directory(self) -> str:
+        return os.path.dirname(self.manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One run of a build script."""
+
+    package: str
+    package_id: str
+    out_dir: str
+
+    @property
+    def output(self) -> str:
+        """The file in which cargo keeps what the script printed."""
+        return os.path.join(os.path.dirname(self.out_dir), "output")
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """All messages of one cargo call."""
+
+    units: list[Unit] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def feed(self, line: str) -> str:
+        """Take one line of cargo's standard output; return the text that a person should see, if any."""
+        if not line.startswith("{"):
+            return line
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return line
+        return self._take(message) if isinstance(message, dict) else line
+
+    def _take(self, message: dict[str, object]) -> str:
+        reason = message.get("reason")
+        if reason == "compiler-artifact":
+            self.units.append(_unit(message))
+        elif reason == "build-script-executed":
+            identity = str(message["package_id"])
+            self.scripts.append(Script(package_name(identity), identity, str(message["out_dir"])))
+        elif reason == "compiler-message":
+            return self._diagnostic(message["message"])
+        return ""
+
+    def _diagnostic(self, message: object) -> str:
+        if not isinstance(message, dict):
+            return ""
+        rendered = str(message.get("rendered") or "")
+        if message.get("level") == "warning":
+            self.warnings.append(rendered)
+        elif str(message.get("level", "")).startswith("error"):
+            self.errors.append(rendered)
+        return rendered
+
+    @property
+    def compiled(self) -> tuple[str, ...]:
+        """Packages of which something was compiled, in cargo's order."""
+        return tuple(dict.fromkeys(unit.package for unit in self.units if not unit.fresh))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Local packages of this build."""
+        return tuple(dict.fromkeys(unit.package for unit in self.units if unit.is_local))
+
+
+def package_name(package_id: str) -> str:
+    """Return the name in a package id (Cargo book, "Package ID specifications").
+
+    >>> package_name("path+file:///w/app#0.1.0"), package_name("registry+https://x/index#serde@1.0.0")
+    ('app', 'serde')
+    """
+    url, _, fragment = package_id.partition("#")
+    name, at, _ = fragment.partition("@")
+    if at:
+        return name
+    return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) if fragment[:1].isdigit() else fragment
+
+
+def _unit(message: dict[str, object]) -> Unit:
+    target = message["target"]
+    assert isinstance(target, dict)
+    identity = str(message["package_id"])
+    return Unit(
+        package=package_name(identity),
+        package_id=identity,
+        manifest=str(message["manifest_path"]),
+        kinds=tuple(target["kind"]),
+        name=str(target["name"]),
+        source=str(target["src_path"]),
+        features=tuple(message.get("features") or ()),  # type: ignore[arg-type]
+        files=tuple(message.get("filenames") or ()),  # type: ignore[arg-type]
+        executable=str(message.get("executable") or ""),
+        fresh=bool(message.get("fresh")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DepInfo:
+    """Source files (as rustc wrote them) and names of variables that a unit read."""
+
+    files: tuple[str, ...]
+    variables: tuple[str, ...]
+
+
+def read_dep_info(path: str) -> DepInfo:
+    """Read a `.d` file. Blanks in names are escaped by a backslash. Raises OSError."""
+    files: dict[str, None] = {}
+    variables: dict[str, None] = {}
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            if line.startswith("# env-dep:"):
+                variables[line[10:].rstrip("\n").partition("=")[0]] = None
+            elif not line.startswith("#") and ": " in line:
+                _, _, names = line.rstrip("\n").partition(": ")
+                files.update(dict.fromkeys(split_escaped(names)))
+    return DepInfo(tuple(files), tuple(variables))
+
+
+def split_escaped(names: str) -> Iterator[str]:
+    r"""Split at blanks that no backslash escapes.
+
+    >>> list(split_escaped(r"a.rs with\ blank.rs b.rs"))
+    ['a.rs', 'with blank.rs', 'b.rs']
+    """
+    kept = ""
+    for part in names.split(" "):
+        if part.endswith("\\"):
+            kept += part[:-1] + " "
+        elif kept or part:
+            yield kept + part
+            kept = ""
+
+
+def dep_info_files(unit: Unit) -> list[str]:
+    """Return the dep-info files of a unit; of several candidates all, since too many inputs only cost a check."""
+    found: dict[str, None] = {}
+    for path in unit.files:
+        directory, name = os.path.split(path)
+        if os.path.basename(directory) == "deps":
+            candidates = [os.path.join(directory, _stem(name) + ".d")]
+        elif "custom-build" in unit.kinds:
+            candidates = [entry.path for entry in _entries(directory) if entry.name.endswith(".d")]
+        else:
+            candidates = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(twins(path))]
+        found.update(dict.fromkeys(path for path in candidates if os.path.exists(path)))
+    return list(found) or _by_name(unit)
+
+
+def _stem(name: str) -> str:
+    stem = os.path.splitext(name)[0]
+    return stem[3:] if stem.startswith("lib") else stem
+
+
+def _unlibbed(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        directory, name = os.path.split(path)
+        yield os.path.join(directory, _stem(name) + os.path.splitext(name)[1])
+
+
+def twins(path: str) -> list[str]:
+    """Return cargo's own copies of an output: the hard links of it in `deps/` or beside it."""
+    try:
+        inode = os.stat(path).st_ino
+    except OSError:
+        return []
+    directory = os.path.dirname(path)
+    places = (os.path.join(directory, "deps"), directory)
+    return [
+        entry.path for place in places for entry in _entries(place) if entry.inode() == inode and entry.path != path
+    ]
+
+
+def _by_name(unit: Unit) -> list[str]:
+    """Where no hard link leads back (a file system without them): every variant that bears the unit's name."""
+    name = unit.name.replace("-", "_") + "-"
+    return [
+        entry.path
+        for directory in {os.path.join(os.path.dirname(path), "deps") for path in unit.files}
+        for entry in _entries(directory)
+        if entry.name.endswith(".d") and entry.name.replace("-", "_", entry.name.count("-") - 1).startswith(name)
+    ]
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOutput:
+    """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in."""
+
+    paths: tuple[str, ...]
+    variables: tuple[str, ...]
+    static_libraries: tuple[str, ...]
+
+    @property
+    def watches_package(self) -> bool:
+        """Without any rerun-if line cargo reruns the script for every file of the package."""
+        return not self.paths and not self.variables
+
+
+def read_script_output(path: str, package_directory: str) -> ScriptOutput:
+    """Read what a build script printed. Raises OSError."""
+    values: dict[str, list[str]] = {}
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            if line.startswith("cargo:"):
+                key, _, value = line.rstrip("\n").removeprefix("cargo:").removeprefix(":").partition("=")
+                values.setdefault(key, []).append(value)
+    watched = [os.path.join(package_directory, value) for value in values.get("rerun-if-changed", ())]
+    return ScriptOutput(
+        tuple(dict.fromkeys(watched)),
+        tuple(dict.fromkeys(values.get("rerun-if-env-changed", ()))),
+        tuple(_static_libraries(values)),
+    )
+
+
+def _static_libraries(values: dict[str, list[str]]) -> Iterator[str]:
+    searched = [
+        value.partition("=")[2] if value.startswith(("native=", "all=")) else value
+        for value in values.get("rustc-link-search", ())
+        if not value.startswith(("dependency=", "crate=", "framework="))
+    ]
+    for library in values.get("rustc-link-lib", ()):
+        kind, equals, name = library.partition("=")
+        if not equals or not kind.startswith("static"):
+            continue
+        for directory in searched:
+            for file in (f"lib{name}.a", f"{name}.lib"):
+                if os.path.isfile(os.path.join(directory, file)):
+                    yield os.path.join(directory, file)

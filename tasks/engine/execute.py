@@ -1,0 +1,227 @@
+"""One target from "is there anything to do?" to its receipt: the steps of a run, in one visible order.
+
+Knows the other engine modules and nothing of doit or of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from doit_cargo import __version__
+from doit_cargo.engine import freshness, preflight, receipts, recorder, run, say, toolchain
+from doit_cargo.engine.errors import Problem, UserError
+from doit_cargo.engine.ledger import Healing, Ledger
+from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.run import Outcome
+from doit_cargo.engine.variables import Values
+
+PROGRAMS = ("cargo", "rustc")
+CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
+CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT", "NVCC", "NVCC_CCBIN", "CUDA_COMPUTE_CAP", "CUDA_NVCC_FLAGS")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is about. `make_plan` is called only if the stored plan no longer holds."""
+
+    target: str
+    key: tuple[str, ...]
+    root: str
+    state: str
+    environ: Mapping[str, str]
+    variables: Values
+    make_plan: Callable[[], Plan]
+    workspace: Callable[[], Workspace]
+    machine: Callable[[], toolchain.Machine]
+
+
+def execute(request: Request) -> bool:
+    """Bring the target up to date. Returns False if cargo failed; raises `UserError` if it could not run."""
+    with receipts.RunLock(request.state):
+        receipt, changes = receipts.verdict(request.state, request.key, request.environ, explain=True)
+        if receipt and not changes and not request.variables.flag("FORCE"):
+            say.skipped(request.target, receipt)  # another run has just done it
+            return True
+        previous = receipt or receipts.last_receipt(request.state, request.key)
+        plan, plan_state = _planned(request)
+        say.reasons(request.target, changes, previous)
+        return _build(request, plan, plan_state)
+
+
+def _planned(request: Request) -> tuple[Plan, dict[str, Any]]:
+    """Return the plan, checked against this machine, and the state that it rests on."""
+    plan = request.make_plan()
+    for note in plan.notes:
+        say.note(request.target, note)
+    if request.variables.flag("WITHOUT_PREFLIGHT"):
+        say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
+    else:
+        preflight.require(plan, request.machine(), request.root)
+    return plan, _plan_state(request, plan)
+
+
+def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
+    cuda = "nvcc" in plan.needs
+    tools = [request.machine().tool(name) for name in plan.needs]
+    identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
+    return recorder.plan_state(
+        plan,
+        request.workspace(),
+        [*toolchain.toolchain_identity(request.root, request.environ), *identity],
+        (*PROGRAMS, *plan.needs, *(CUDA_PROGRAMS if cuda else ())),
+        CUDA_VARIABLES if cuda else (),
+        request.environ,
+    )
+
+
+def _build(request: Request, plan: Plan, plan_state: dict[str, Any]) -> bool:
+    workspace = request.workspace()
+    ledger = Ledger(workspace.target_directory)
+    listed = recorder.listings(workspace, plan)
+    before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
+    receipts.withdraw(request.state, request.key)
+    _heal(request, plan, healing)
+    outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
+    inputs = recorder.gather(plan, workspace, outcome.report, request.environ)
+    ok = outcome.status == 0 and not outcome.interrupted
+    if ok:
+        _require_outputs(plan)
+        state = recorder.build_state(inputs, outcome.report, ledger, before, listed, request.environ)
+        _learn_blind(request, plan, ledger, inputs)
+        _keep(request, _receipt(request, plan, outcome, plan_state, state, inputs))
+    else:
+        recorder.learn(inputs, outcome.report, ledger, before, listed)
+    ledger.finish()
+    say.finished(request.target, plan, outcome, request.root)
+    return ok
+
+
+def _roots(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return for each package the files that make cargo rebuild it when they get a new mtime."""
+    wanted = {"lib", "rlib", "cdylib", "dylib", "staticlib", "proc-macro", "bin", "custom-build"}
+    return {
+        name: tuple(target.path for target in package.cargo_targets if wanted & set(target.kinds))
+        for name, package in workspace.packages.items()
+    }
+
+
+def _blind(request: Request, plan: Plan, ledger: Ledger) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return today's value of every input that cargo never looks at, of this target and of all before it."""
+    found = {
+        key: (value if (now := _blind_value(key, request, plan)) is None else now, packages)
+        for key, (value, packages) in ledger.known_blind().items()
+    }
+    packages = plan.profile.inputs.packages or tuple(request.workspace().packages)
+    keys = [f"env:{name}" for name in plan.profile.inputs.env]
+    keys += [f"file:{os.path.join(request.root, name)}" for name in plan.profile.inputs.files]
+    for key in keys:
+        found[key] = (_blind_value(key, request, plan) or "", tuple(packages))
+    return found
+
+
+def _blind_value(key: str, request: Request, plan: Plan) -> str | None:
+    """Return the value of one such input, or None if this plan does not care."""
+    kind, _, name = key.partition(":")
+    if kind == "env":
+        return str(freshness.public_value(name, request.environ.get(name, "")))
+    if kind == "file":
+        return (freshness.digest(name) or b"").hex()
+    return _tool_value(request, name) if name in plan.needs else None
+
+
+def _tool_value(request: Request, name: str) -> str:
+    tool = request.machine().tool(name)
+    stamps = [(path, (freshness.signature(path) or ())[:2]) for path in (toolchain.identity_of(tool) if tool else ())]
+    return repr(stamps)
+
+
+def _learn_blind(request: Request, plan: Plan, ledger: Ledger, inputs: recorder.Inputs) -> None:
+    for library, package in inputs.libraries.items():
+        key = f"file:{library}"
+        ledger.data["blind"][key] = (_blind_value(key, request, plan) or "", (package,))
+    if "nvcc" in plan.needs and inputs.cuda_packages:
+        ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, "nvcc"), tuple(inputs.cuda_packages))
+
+
+def _heal(request: Request, plan: Plan, healing: Healing) -> None:
+    say.healed(request.target, healing, request.root)
+    if not healing.clean:
+        return
+    chosen = [word for package in dict.fromkeys(healing.clean) for word in ("--package", package)]
+    argv = ["cargo", "clean", *chosen, *_place_arguments(plan.invocation.argv)]
+    environ = run.environment(plan.invocation, request.environ)
+    subprocess.run(
+        argv, cwd=request.root, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+    )
+
+
+def _place_arguments(argv: tuple[str, ...]) -> list[str]:
+    """Return the arguments by which cargo finds the directory of this build."""
+    found: list[str] = []
+    for position, word in enumerate(argv):
+        if word in ("--profile", "--target", "--config"):
+            found += argv[position : position + 2]
+        elif word == "--release":
+            found.append(word)
+    return found
+
+
+def _require_outputs(plan: Plan) -> None:
+    missing = [path for path in plan.outputs if not os.path.exists(path)] if plan.invocation.argv[1] == "build" else []
+    if missing:
+        what = f"cargo ended well, but {missing[0]} is not there"
+        raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
+
+
+def _receipt(
+    request: Request,
+    plan: Plan,
+    outcome: Outcome,
+    plan_state: dict[str, Any],
+    state: dict[str, Any],
+    inputs: recorder.Inputs,
+) -> dict[str, Any]:
+    workspace = request.workspace()
+    return {
+        "key": request.key,
+        "version": __version__,
+        "plan": plan_state,
+        "build": state,
+        "packages": outcome.report.packages,
+        "graph": _graph(outcome, workspace),
+        "owners": inputs.owners,
+        "manifests": tuple(package.manifest for package in workspace.packages.values()),
+        "warnings": tuple(outcome.warnings),
+        "seconds": outcome.seconds,
+        "finished": time.time(),
+        "log": plan.log,
+        "features": plan.features,
+        "outputs": tuple(state["outputs"]),
+    }
+
+
+def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return package -> local packages that it depends on, as far as they took part in this build."""
+    from doit_cargo.engine.workspace import edges
+
+    taking_part = set(outcome.report.packages)
+    return {
+        name: tuple(other for other in others if other in taking_part)
+        for name, others in edges(workspace).items()
+        if name in taking_part
+    }
+
+
+def _keep(request: Request, receipt: dict[str, Any]) -> None:
+    try:
+        receipts.store(receipts.receipt_path(request.state, request.key), receipt)
+        receipts.remove(receipts.receipt_path(request.state, request.key) + ".last")
+    except OSError as error:
+        say.note(
+            request.target, f"built, but the receipt could not be kept ({error.strerror}): the next call builds again"
+        )

@@ -1,0 +1,211 @@
+"""What cargo has seen in one target directory, and the means to make it look again.
+
+Cargo (stable) compares times, not contents: it is blind to content that changed under an older or equal mtime,
+to a binary damaged in place, and to inputs that it never looks at (a static library, a file that a proc macro
+reads, nvcc). The ledger lies in the target directory, so that it travels and vanishes with what it describes.
+Before each run it is compared with the world: what cargo would miss gets a new mtime, a damaged artefact is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from doit_cargo.engine import receipts
+from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, list_tree, settled, signature
+
+Stamp = tuple[int, int, int, int]
+Blind = Mapping[str, tuple[str, tuple[str, ...]]]
+"""Input -> (its value, the packages to rebuild when it changes)."""
+Roots = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The inputs as they were when the run began."""
+
+    started: int
+    files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
+    trees: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Healing:
+    """What was done before cargo started, and packages that only `cargo clean -p` can make it build again."""
+
+    touched: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    clean: list[str] = field(default_factory=list)
+
+
+def _empty() -> dict[str, Any]:
+    return {"files": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
+
+
+class Ledger:
+    """The ledger of one target directory."""
+
+    def __init__(self, target_directory: str) -> None:
+        self.path = os.path.join(target_directory, ".doit-cargo.ledger")
+        data = receipts.load(self.path)
+        self.data: dict[str, Any] = data if isinstance(data, dict) and data.keys() == _empty().keys() else _empty()
+
+    def begin(self, blind: Blind, roots: Roots) -> tuple[Snapshot, Healing]:
+        """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
+
+        `blind` holds the inputs that cargo never looks at. `roots` maps local packages to the files that make cargo
+        rebuild them when touched.
+        """
+        snapshot, healing = Snapshot(time.time_ns()), Healing()
+        self._compare_files(snapshot, healing, roots)
+        self._compare_trees(snapshot, healing, roots)
+        self._compare_blind(blind, roots, healing)
+        self._remove_damaged(healing)
+        self.data.update(when=snapshot.started, open=True)
+        self._store()
+        return snapshot, healing
+
+    def finish(self) -> None:
+        """Note that the run is over, whether it succeeded or not."""
+        self.data.update(when=time.time_ns(), open=False)
+        self._store()
+
+    def _store(self) -> None:
+        # Without a target directory there is nothing yet that cargo could be blind about; a full disk shows in cargo.
+        if os.path.isdir(os.path.dirname(self.path)):
+            with contextlib.suppress(OSError):
+                receipts.store(self.path, self.data)
+
+    def _compare_files(self, snapshot: Snapshot, healing: Healing, roots: Roots) -> None:
+        for path, (stamp, content) in list(self.data["files"].items()):
+            now = signature(path)
+            if now is None:
+                del self.data["files"][path]  # cargo misses it by itself
+                continue
+            found = digest(path) if now != stamp or content == UNKNOWN else content
+            if found != content and self._cargo_is_blind_to(now):
+                now = _show(path, healing, roots) or now
+            entry = (settled(now, snapshot.started), found)
+            self.data["files"][path] = snapshot.files[path] = entry
+
+    def _cargo_is_blind_to(self, stamp: Stamp) -> bool:
+        return bool(self.data["open"]) or stamp[0] <= self.data["when"]
+
+    def _compare_trees(self, snapshot: Snapshot, healing: Healing, roots: Roots) -> None:
+        for directory, (rule, names, script) in list(self.data["trees"].items()):
+            _, now = list_tree(directory, rule)
+            snapshot.trees[directory] = now
+            if now == names:
+                continue
+            added = [os.path.join(directory, name) for name in now if name not in names]
+            stamps = [stamp for stamp in map(signature, added) if stamp]
+            if all(self._cargo_is_blind_to(stamp) for stamp in stamps):
+                _show(script, healing, roots)
+            self.data["trees"][directory] = (rule, now, script)
+
+    def _compare_blind(self, blind: Blind, roots: Roots, healing: Healing) -> None:
+        for key, (value, packages) in blind.items():
+            known = self.data["blind"].get(key)
+            if known is None or known[0] != value:
+                for package in packages:
+                    if not all([_touch(path, healing) for path in roots.get(package, ())] or [False]):
+                        healing.clean.append(package)
+            self.data["blind"][key] = (value, packages)
+
+    def known_blind(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return the blind inputs of all targets that were ever built here."""
+        return dict(self.data["blind"])
+
+    def _remove_damaged(self, healing: Healing) -> None:
+        for path, (stamp, content, witness, witness_stamp) in list(self.data["artefacts"].items()):
+            now = signature(path)
+            if now is None:
+                del self.data["artefacts"][path]
+            elif now[:3] == stamp[:3] and (content is None or now[3] == stamp[3]):
+                continue
+            elif content is not None and digest(path) == content:
+                self.data["artefacts"][path] = (now, content, witness, witness_stamp)
+            elif signature(witness) == witness_stamp:
+                healing.removed.append(path)
+                del self.data["artefacts"][path]
+            else:
+                del self.data["artefacts"][path]  # cargo itself compiled it anew
+        for path in healing.removed:
+            _unlink_everywhere(path)
+
+    def known_content(self, path: str) -> bytes | None:
+        """Return the digest of an output whose bytes `begin` has verified under cargo's own name for them."""
+        stamp = signature(path)
+        for known, content, _, _ in self.data["artefacts"].values():
+            if stamp and content and known[:3] == stamp[:3]:
+                return bytes(content)
+        return None
+
+    def learn_files(self, paths: Iterable[str], snapshot: Snapshot) -> None:
+        """Take files that this run read. One that changed while cargo ran is shown to cargo again next time."""
+        for path in paths:
+            if path not in snapshot.files:
+                snapshot.files[path] = read_settled(path, snapshot.started)
+            self.data["files"][path] = snapshot.files[path]
+
+    def learn_tree(self, directory: str, rule: tuple[str, ...], names: tuple[str, ...], script: str) -> None:
+        """Take a directory that a build script watches; `script` is the file that makes cargo rerun it."""
+        self.data["trees"][directory] = (rule, names, script)
+
+    def learn_artefact(self, path: str, content: bytes | None, witness: str) -> None:
+        """Take a file that rustc made. `witness` is one that cargo rewrites whenever it makes `path` anew."""
+        stamp, witness_stamp = signature(path), signature(witness)
+        if stamp and witness_stamp:
+            self.data["artefacts"][path] = (stamp, content, witness, witness_stamp)
+
+
+def read_settled(path: str, started: int) -> tuple[Stamp | None, bytes | None]:
+    """Return (signature, digest) of a file as it was at `started`, or UNKNOWN if it changed since."""
+    stamp = signature(path)
+    if stamp is None:
+        return None, None
+    if not changed_before(stamp, started):
+        return None, UNKNOWN
+    return settled(stamp, started), digest(path)
+
+
+def _show(path: str, healing: Healing, roots: Roots) -> Stamp | None:
+    """Make cargo look at `path`; where its time is not ours to change, note the packages to clean instead."""
+    stamp = _touch(path, healing)
+    if stamp is None:
+        owners = [name for name, files in roots.items() if any(_is_below(path, file) for file in files)]
+        healing.clean += owners or list(roots)
+    return stamp
+
+
+def _is_below(path: str, root_file: str) -> bool:
+    """Tell whether `path` lies in the package whose src/lib.rs (or build.rs) is `root_file`."""
+    return os.path.dirname(path).startswith(os.path.dirname(root_file))
+
+
+def _touch(path: str, healing: Healing) -> Stamp | None:
+    """Give `path` a new mtime, so that cargo looks at it. Returns its new signature, None if that is not ours to do."""
+    try:
+        os.utime(path)
+    except OSError:
+        return None
+    healing.touched.append(path)
+    return signature(path)
+
+
+def _unlink_everywhere(path: str) -> None:
+    """Remove an artefact and the hard links by which cargo would bring it back."""
+    from doit_cargo.engine.cargo_files import twins
+
+    uplifted = os.path.join(os.path.dirname(os.path.dirname(path)), "")
+    inode = (signature(path) or (0, 0, 0, 0))[2]
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(uplifted):
+            if entry.inode() == inode:
+                os.unlink(entry.path)
+    for twin in (*twins(path), path):
+        receipts.remove(twin)

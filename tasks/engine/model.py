@@ -1,0 +1,240 @@
+"""The words of the design as frozen types. Data only: nothing here reads a file or runs a program.
+
+Paths are absolute strings in the platform's own form unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CargoTarget:
+    """A lib, bin, test, example, bench or build script of a package (``targets`` in ``cargo metadata``)."""
+
+    name: str
+    kinds: tuple[str, ...]
+    path: str
+    required_features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An edge of a manifest. `path` is set for path dependencies; `kind` is "", "dev" or "build"."""
+
+    name: str
+    path: str = ""
+    kind: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A member of the workspace."""
+
+    name: str
+    version: str
+    directory: str
+    manifest: str
+    features: Mapping[str, tuple[str, ...]]
+    cargo_targets: tuple[CargoTarget, ...]
+    dependencies: tuple[Dependency, ...]
+    rust_version: str = ""
+
+    @property
+    def binaries(self) -> tuple[str, ...]:
+        return tuple(t.name for t in self.cargo_targets if "bin" in t.kinds)
+
+    @property
+    def has_build_script(self) -> bool:
+        return any("custom-build" in t.kinds for t in self.cargo_targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What ``cargo metadata --no-deps`` says of the workspace at hand.
+
+    `cargo_profiles` and `build_target` (the triple of ``build.target``) come from the root manifest and cargo's
+    config files; `metadata` is ``[workspace.metadata]``.
+    """
+
+    root: str
+    target_directory: str
+    packages: Mapping[str, Package]
+    default_members: tuple[str, ...]
+    cargo_profiles: tuple[str, ...] = ("dev", "release", "test", "bench")
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    build_target: str = ""
+
+    @property
+    def manifest(self) -> str:
+        return os.path.join(self.root, "Cargo.toml")
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """``[workspace.metadata.doit-cargo]``, or nothing where that is no table."""
+        found = self.metadata.get("doit-cargo")
+        return found if isinstance(found, Mapping) else {}
+
+
+PLATFORMS = ("linux", "macos", "windows")
+# The names that `Machine.detect` answers to; a profile may use any of them in [env].
+DETECTORS = ("cuda_root", "msvc_cl", "nvcc_directory", "python")
+
+
+class Machine(Protocol):
+    """What a plan asks of the machine at hand; tests inject a small stand-in."""
+
+    @property
+    def platform(self) -> str:
+        """Return "linux", "macos" or "windows"."""
+        ...
+
+    @property
+    def environ(self) -> Mapping[str, str]: ...
+
+    def has(self, tool: str, specifier: str = "") -> bool: ...
+
+    def detect(self, name: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and the place that set it, as ``file:line``."""
+
+    value: object
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member."""
+
+    files: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A feature profile, composed from everything that it extends; every value knows who set it.
+
+    `features` keeps order. `config` maps dotted cargo config keys to TOML values
+    (``profile.release.lto`` -> ``"fat"``). `env` maps a name to a string, to ``None`` (removed from the
+    environment) or to ``{"detect": NAME}``. `needs` maps a tool to a PEP 440 specifier ("" = any version).
+    `inputs` are files and variables that cargo cannot see (read by a proc macro, say) and the packages to
+    rebuild when they change.
+    """
+
+    name: str
+    doc: str = ""
+    features: tuple[Setting, ...] = ()
+    cargo_profile: Setting = Setting("dev", "default")
+    default_features: Setting = Setting(True, "default")
+    config: Mapping[str, Setting] = field(default_factory=dict)
+    jobs: Setting | None = None
+    triple: Setting | None = None
+    locked: Setting = Setting(False, "default")
+    env: Mapping[str, Setting] = field(default_factory=dict)
+    needs: Mapping[str, Setting] = field(default_factory=dict)
+    platforms: Setting = Setting((), "default")
+    inputs: Inputs = field(default_factory=Inputs)
+    files: tuple[str, ...] = ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(str(setting.value) for setting in self.features)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a feature requires, excludes and runs on (``[rules.NAME]`` of a pack)."""
+
+    feature: str
+    requires: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A folder of profiles that fit one known project.
+
+    `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
+    `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build.
+    """
+
+    name: str
+    roles: Mapping[str, tuple[str, ...]]
+    rules: Mapping[str, Rule]
+    profiles: tuple[str, ...]
+    optional_packages: Mapping[str, str] = field(default_factory=dict)
+    satellites: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a user asks for: a row of a family module.
+
+    `command` is cargo's subcommand, `flags` are fixed arguments of it and `passed` those after ``--``; a
+    target that is no cargo call names its `action` ("module:function") instead. `profile` lists feature
+    profiles, of which the first one whose needs this machine meets is taken. `package` is a role, "all" (the
+    whole workspace) or "" (cargo's own selection). `after` names targets that run before. `takes` names the
+    variables it accepts. `packs`: empty = every workspace.
+    """
+
+    name: str
+    family: str
+    doc: str
+    command: str = ""
+    flags: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    profile: tuple[str, ...] = ()
+    package: str = ""
+    action: str = ""
+    after: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    packs: tuple[str, ...] = ()
+
+    @property
+    def make_name(self) -> str:
+        return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One process: an argument list, what we set in and take from the environment, and where it runs."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+    path_prepend: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Target x profile x workspace, all decided; nothing has run.
+
+    `packages` are the packages that cargo is asked for (the default members where the argv names none).
+    `outputs` are the binaries to expect. `files` are those that shaped this plan (profiles, pack,
+    manifests, templates); `notes` are said to the user before the run.
+    """
+
+    target: str
+    profile: Profile
+    packages: tuple[str, ...]
+    features: tuple[str, ...]
+    cargo_profile: str
+    invocation: Invocation
+    outputs: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    log: str = ""
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

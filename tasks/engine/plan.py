@@ -1,0 +1,183 @@
+"""Target x profile x workspace -> `Plan`: everything decided and rendered, nothing run.
+
+`decision` settles what a target means here, `render` writes the arguments; this module puts the two together with the
+environment, the outputs to expect and the files that shaped the plan.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from doit_cargo.engine import features, render
+from doit_cargo.engine.decision import Case, Decision, decide, platform_of
+from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
+from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.selection import NAMED, WHOLE
+from doit_cargo.engine.variables import Values
+
+LOGS = ".logs"
+# Cargo's four built-in profiles share two folders; any other has one of its own name.
+PROFILE_FOLDERS = {"dev": "debug", "test": "debug", "release": "release", "bench": "release"}
+
+
+def make(target: Target, values: Values, workspace: Workspace, library: Library, machine: Machine) -> Plan:
+    """Return the plan of a target that calls cargo."""
+    case = Case(target, values, workspace, library, machine)
+    decision = decide(case)
+    env, unset = _environment(case, decision)
+    return Plan(
+        target=target.name,
+        profile=decision.profile,
+        packages=decision.selection.packages,
+        features=decision.features,
+        cargo_profile=decision.cargo_profile,
+        invocation=Invocation(
+            argv=render.arguments(render.CARGO, _context(case, decision)),
+            cwd=workspace.root,
+            env=env,
+            unset=unset,
+            path_prepend=_path_prepend(decision.profile, machine),
+        ),
+        outputs=_outputs(case, decision, env),
+        needs=_needs(decision),
+        log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
+        files=_files(decision, workspace, library),
+        notes=decision.notes,
+    )
+
+
+# --- the invocation --------------------------------------------------------------------------------------------------
+
+
+def _context(case: Case, decision: Decision) -> dict[str, Any]:
+    """Return the variables of the template cargo.j2."""
+    profile, selection = decision.profile, decision.selection
+    return {
+        "command": case.target.command,
+        "cargo_profile": decision.cargo_profile,
+        "whole_workspace": selection.how == WHOLE,
+        "excluded": selection.excluded,
+        "packages": selection.packages if selection.how == NAMED else (),
+        "features": decision.features,
+        "default_features": profile.default_features.value,
+        "triple": decision.triple,
+        "locked": profile.locked.value,
+        "config": [(key, setting.value) for key, setting in profile.config.items()],
+        "jobs": case.values.number("JOBS") or (profile.jobs.value if profile.jobs else None),
+        "verbose": case.values.flag("VERBOSE"),
+        "flags": case.target.flags,
+        "passed": case.target.passed,
+    }
+
+
+def _environment(case: Case, decision: Decision) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return what is set in the environment, and what is removed; a detector fills in only what the user left unset."""
+    context = {
+        "root": case.workspace.root,
+        "target_directory": case.workspace.target_directory,
+        "target": case.target.name,
+        "profile": decision.profile.name,
+        "platform": decision.platform,
+    }
+    env: dict[str, str] = {}
+    for name, setting in decision.profile.env.items():
+        if isinstance(setting.value, str):
+            env[name] = render.text(setting.value, context, setting.where)
+        elif isinstance(setting.value, Mapping) and not case.machine.environ.get(name):
+            found = case.machine.detect(str(setting.value["detect"]))
+            if found:
+                env[name] = found
+    return env, tuple(name for name, setting in decision.profile.env.items() if setting.value is None)
+
+
+def _path_prepend(profile: Profile, machine: Machine) -> tuple[str, ...]:
+    """Return the folder of nvcc where PATH lacks it: build scripts call it by its name."""
+    directory = machine.detect("nvcc_directory") if "nvcc" in profile.needs else None
+    on_path = [os.path.normcase(folder) for folder in machine.environ.get("PATH", "").split(os.pathsep)]
+    return (directory,) if directory and os.path.normcase(directory) not in on_path else ()
+
+
+def _needs(decision: Decision) -> dict[str, str]:
+    needs = {tool: str(setting.value) for tool, setting in decision.profile.needs.items()}
+    for tool in decision.selection.needs:
+        needs.setdefault(tool, "")
+    return needs
+
+
+def _files(decision: Decision, workspace: Workspace, library: Library) -> tuple[str, ...]:
+    """Return the files that shaped the plan."""
+    manifests = [workspace.manifest, *(package.manifest for package in workspace.packages.values())]
+    template = render.template_path(render.CARGO)
+    return tuple(dict.fromkeys([*decision.profile.files, *library.pack.files, *manifests, template]))
+
+
+# --- outputs ---------------------------------------------------------------------------------------------------------
+
+
+def _outputs(case: Case, decision: Decision, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the binaries to expect of a build; other commands leave nothing that a user runs."""
+    if case.target.command != "build":
+        return ()
+    workspace = case.workspace
+    environ = {**case.machine.environ, **env}
+    triple = decision.triple or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
+    # The user's own CARGO_TARGET_DIR is in cargo's answer already.
+    root = os.path.join(workspace.root, env.get("CARGO_TARGET_DIR") or workspace.target_directory)
+    triple_folder = os.path.basename(triple).removesuffix(".json")
+    folder = os.path.join(root, triple_folder, PROFILE_FOLDERS.get(decision.cargo_profile, decision.cargo_profile))
+    ending = executable_ending(triple, decision.platform)
+    return tuple(os.path.join(folder, name + ending) for name in _binaries(decision, workspace))
+
+
+def executable_ending(triple: str, platform: str) -> str:
+    """Return how the file name of a program ends."""
+    if triple.startswith("wasm"):
+        return ".wasm"
+    return ".exe" if (platform_of(triple) if triple else platform) == "windows" else ""
+
+
+def _binaries(decision: Decision, workspace: Workspace) -> Iterable[str]:
+    """Yield the binaries of the selected packages whose required features are on."""
+    default_features = bool(decision.profile.default_features.value)
+    for name in decision.selection.packages:
+        package = workspace.packages[name]
+        on = features.enabled(package, decision.features, default_features)
+        for cargo_target in package.cargo_targets:
+            if "bin" in cargo_target.kinds and on.issuperset(cargo_target.required_features):
+                yield cargo_target.name
+
+
+# --- for machines ----------------------------------------------------------------------------------------------------
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON can carry it.
+
+    Keys: ``target``, ``profile``, ``cargo_profile`` (names); ``packages``, ``features`` (lists of names); ``steps``
+    (a list; each with ``argv``, ``env`` (set), ``unset`` (removed), ``path_prepend`` (folders put before PATH) and
+    ``cwd``); ``outputs`` (absolute paths of binaries); ``needs`` (tool: PEP 440 specifier, "" = any version);
+    ``log`` (absolute path); ``notes`` (sentences for the user).
+    """
+    step = plan.invocation
+    return {
+        "target": plan.target,
+        "profile": plan.profile.name,
+        "packages": list(plan.packages),
+        "features": list(plan.features),
+        "cargo_profile": plan.cargo_profile,
+        "steps": [
+            {
+                "argv": list(step.argv),
+                "env": dict(step.env),
+                "unset": list(step.unset),
+                "path_prepend": list(step.path_prepend),
+                "cwd": step.cwd,
+            }
+        ],
+        "outputs": list(plan.outputs),
+        "needs": dict(plan.needs),
+        "log": plan.log,
+        "notes": list(plan.notes),
+    }

@@ -1,0 +1,169 @@
+"""What a profile file and a pack.toml may hold: one table of typed keys each, and the check against it.
+
+A new key is one row here. Knows nothing of how profiles are found or composed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from doit_cargo.engine.errors import Problem, unknown
+from doit_cargo.engine.model import DETECTORS, PLATFORMS
+from doit_cargo.engine.places import Path, TomlFile
+
+Check = Callable[[Any, str, str], list[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of value: how messages call it, an example, the test, and what is wrong with a value that passed it."""
+
+    says: str
+    example: str
+    accepts: Callable[[Any], bool]
+    finer: Check | None = None
+
+    def check(self, value: Any, key: str, where: str) -> list[Problem]:
+        if not self.accepts(value):
+            return [Problem(f"{key} must be {self.says}, not {_shown(value)}", f"write it like {self.example}", where)]
+        return self.finer(value, key, where) if self.finer else []
+
+
+# A section: its keys, each with the kind of its value or a section of its own. "*" stands for any other key.
+Section = Mapping[str, "Kind | Section"]
+ANY = "*"
+
+
+def _shown(value: Any) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a table"}
+    kind = names.get(type(value), "a date")
+    return f"{kind} ({str(value).lower()})" if kind in {"a boolean", "a number"} else kind
+
+
+# --- kinds ---------------------------------------------------------------------------------------------------------
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_env(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value == {"unset": True} or (list(value) == ["detect"] and isinstance(value["detect"], str))
+    return isinstance(value, str)
+
+
+def _features(value: list[str], key: str, where: str) -> list[Problem]:
+    bad = [name for name in value if not re.fullmatch(r"-?\w[\w+.-]*(/\w[\w+.-]*)?", name)]
+    fix = "a name of Cargo's, PACKAGE/FEATURE, or -FEATURE to remove one"
+    return [Problem(f"{key} holds {name!r}, which is no name of a feature", fix, where) for name in bad]
+
+
+def _platforms(value: list[str], _key: str, where: str) -> list[Problem]:
+    return [unknown("platform", name, PLATFORMS, where) for name in value if name not in PLATFORMS]
+
+
+def _detector(value: Any, _key: str, where: str) -> list[Problem]:
+    if isinstance(value, str) or "unset" in value or value["detect"] in DETECTORS:
+        return []
+    return [unknown("detector", value["detect"], DETECTORS, where)]
+
+
+def _specifier(value: str, key: str, where: str) -> list[Problem]:
+    if not value.strip():
+        return []
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(value)
+    except InvalidSpecifier:
+        fix = 'a PEP 440 specifier such as ">=12.4,<14", or "" for any version'
+        return [Problem(f"{key} = {value!r} is not a version specifier", fix, where)]
+    return []
+
+
+TEXT = Kind("a string", '"text"', _is_text)
+FLAG = Kind("true or false", "true", lambda value: isinstance(value, bool))
+POSITIVE = Kind("a whole number above 0", "4", _is_positive)
+LIST = Kind("a list of strings", '["one", "two"]', _is_list)
+NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _is_text(value) or _is_list(value))
+FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
+ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
+CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
+ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
+SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
+
+# --- the two tables --------------------------------------------------------------------------------------------------
+
+PROFILE: Section = {
+    "doc": TEXT,
+    "extends": NAMES,
+    "features": FEATURES,
+    "default-features": FLAG,
+    "platforms": ON_PLATFORMS,
+    "cargo": {"profile": TEXT, "config": CONFIG, "jobs": POSITIVE, "target": TEXT, "locked": FLAG},
+    "env": {ANY: ENV},
+    "needs": {ANY: SPECIFIER},
+    "inputs": {"files": LIST, "env": LIST, "packages": LIST},
+}
+
+PACK: Section = {
+    "doc": TEXT,
+    "detect": {"packages": LIST},
+    "roles": {ANY: LIST},
+    "rules": {ANY: {"requires": LIST, "conflicts": LIST, "platforms": ON_PLATFORMS}},
+    "packages": {ANY: {"needs": TEXT}},
+    "satellites": LIST,
+}
+
+# [workspace.metadata.doit-cargo] of the root Cargo.toml.
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT}
+
+
+def is_known(file: TomlFile, section: Section) -> bool:
+    """Tell whether a file is meant for us: a TOML file without any key that we know is somebody else's."""
+    return any(key in section for key in file.values)
+
+
+def problems_of(file: TomlFile, section: Section) -> Iterator[Problem]:
+    """Yield everything that is wrong with the types and names in a file."""
+    return check(file, section, file.values, ())
+
+
+def check(file: TomlFile, section: Section, table: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """Yield everything that is wrong with a table that stands at `path` in a file."""
+    for key, value in table.items():
+        kind = section.get(key) or section.get(ANY)
+        where = file.where(*path, key)
+        if kind is None:
+            yield unknown(f"key of [{dotted(path)}]" if path else "key", key, tuple(section), where)
+        elif isinstance(kind, Kind):
+            yield from kind.check(value, dotted((*path, key)), where)
+        elif isinstance(value, dict):
+            yield from check(file, kind, value, (*path, key))
+        else:
+            what = f"{dotted((*path, key))} must be a table, not {_shown(value)}"
+            yield Problem(what, f"write [{dotted((*path, key))}]", where)
+
+
+def dotted(path: Path) -> str:
+    """Return a path of keys as TOML writes it, quoted where it must be."""
+    return ".".join(part if re.fullmatch(r"[\w-]+", part, re.ASCII) else toml_text(part) for part in map(str, path))
+
+
+def toml_text(text: str) -> str:
+    """Return a TOML basic string. JSON's escapes are TOML's too; DEL is the one that JSON leaves alone."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

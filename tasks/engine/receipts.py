@@ -1,0 +1,276 @@
+"""What is kept between calls: receipts, the ledger of a target directory, the catalogue; and the lock of a run.
+
+Every file is written whole (temporary file, then rename) behind a header with a checksum: a torn, foreign or
+older file reads as "nothing known", never as an error. Readable with built-in modules alone, since the launcher
+does so on every call. Knows nothing of what the contents mean.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+import zlib
+from itertools import islice
+
+from doit_cargo import __version__
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.freshness import Change, Check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, BinaryIO
+
+    Key = tuple[str, ...]
+    Receipt = dict[str, Any]
+
+STATE_DIRECTORY = ".doit-cargo"
+# marshal's format belongs to one Python version, ours to one release of the format below.
+HEADER = b"doit-cargo state 3, python %d.%d\n" % sys.version_info[:2]
+# Variables that change how a run looks or when it happens, but not what it makes.
+RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
+
+
+def state_directory(root: str, environ: Mapping[str, str]) -> str:
+    """Return where the state of the workspace at `root` is kept: below it, or below $DOIT_CARGO_STATE."""
+    elsewhere = environ.get("DOIT_CARGO_STATE")
+    if not elsewhere:
+        return os.path.join(root, STATE_DIRECTORY)
+    return os.path.join(elsewhere, f"{os.path.basename(root)}-{zlib.crc32(os.fsencode(root)):08x}")
+
+
+def find_root(start: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return (root, manifests passed): the nearest directory upwards that has a state, or an empty string.
+
+    The caller must know each manifest passed on the way as a member: another one may be a workspace of its own.
+    """
+    directory = start
+    passed: list[str] = []
+    while True:
+        if os.path.isdir(state_directory(directory, environ)):
+            return directory, passed
+        manifest = os.path.join(directory, "Cargo.toml")
+        if os.path.exists(manifest):
+            passed.append(manifest)
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return "", passed
+        directory = parent
+
+
+def normalise(target: str) -> str:
+    """Return the doit name of a target: make's `-` and doit's `_` are the same to us."""
+    return target.replace("-", "_")
+
+
+def key_of(target: str, variables: Mapping[str, str]) -> Key:
+    """Return the words that name a result: the target and the variables that can change it."""
+    kept = sorted((name, value) for name, value in variables.items() if name not in RESULT_FREE)
+    return (normalise(target), *(f"{name}={value}" for name, value in kept))
+
+
+def receipt_path(state: str, key: Key) -> str:
+    """Return where the receipt of `key` is kept."""
+    words = "\0".join(key).encode("utf-8", "surrogateescape")
+    return os.path.join(state, "receipts", f"{key[0]}-{zlib.crc32(words):08x}")
+
+
+def load(path: str) -> object:
+    """Return what `store` wrote, or None for anything else."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+        head = len(HEADER) + 4
+        if not content.startswith(HEADER) or len(content) < head:
+            return None
+        payload = content[head:]
+        if zlib.crc32(payload) != int.from_bytes(content[head - 4 : head], "big"):
+            return None
+        return marshal.loads(payload)  # noqa: S302 - checksummed, and it builds plain data only
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+
+
+def store(path: str, data: object) -> None:
+    """Write `data` so that a reader sees the old content or the new one, whatever happens. Raises OSError."""
+    payload = marshal.dumps(data)  # type: ignore[arg-type]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(HEADER + zlib.crc32(payload).to_bytes(4, "big") + payload)
+        os.replace(temporary, path)
+    except OSError:
+        remove(temporary)
+        raise
+
+
+def remove(path: str) -> None:
+    """Delete a file; that it is gone already is fine."""
+    if os.path.lexists(path):
+        os.unlink(path)
+
+
+def load_receipt(state: str, key: Key) -> Receipt | None:
+    """Return the receipt of the last success of `key`, or None."""
+    receipt = load(receipt_path(state, key))
+    return receipt if isinstance(receipt, dict) and receipt.get("key") == key else None
+
+
+def withdraw(state: str, key: Key) -> None:
+    """Take the receipt away before a run, so that no failure can leave a true-looking one; keep it to explain.
+
+    Raises `UserError` where the state cannot be written.
+    """
+    path = receipt_path(state, key)
+    try:
+        prepare(state)
+        if os.path.exists(path):
+            os.replace(path, path + ".last")
+    except OSError as error:
+        raise UserError(unwritable(state, error), COULD_NOT_RUN) from None
+
+
+def last_receipt(state: str, key: Key) -> Receipt | None:
+    """Return the receipt that the last run took away, or None: what `why` compares with after a failure."""
+    receipt = load(receipt_path(state, key) + ".last")
+    return receipt if isinstance(receipt, dict) and receipt.get("key") == key else None
+
+
+def prepare(state: str) -> None:
+    """Make the state directory, invisible to git and to cargo's own file lists. Raises OSError."""
+    os.makedirs(os.path.join(state, "receipts"), exist_ok=True)
+    ignore = os.path.join(state, ".gitignore")
+    if not os.path.exists(ignore):
+        with open(ignore, "w", encoding="utf-8") as stream:
+            stream.write("*\n")
+
+
+def unwritable(place: str, error: OSError) -> Problem:
+    """Return the problem of a directory that we must write to and cannot."""
+    return Problem(
+        f"cannot write to {place}: {error.strerror or error}",
+        "free some space, make it writable, or set DOIT_CARGO_STATE to a folder that is",
+    )
+
+
+def forget(state: str) -> None:
+    """Drop all receipts (after a `clean`)."""
+    directory = os.path.join(state, "receipts")
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        remove(os.path.join(directory, name))
+
+
+def verdict(
+    state: str, key: Key, environ: Mapping[str, str], explain: bool = False
+) -> tuple[Receipt | None, list[Change]]:
+    """Return (receipt or None, changes): an empty list of changes is the proof that nothing needs to run.
+
+    Without `explain` the walk ends at the first difference. After a failed or interrupted run the changes are
+    those since the last success, after a first entry that says so.
+    """
+    receipt = load_receipt(state, key)
+    if receipt is None:
+        never = Change("run", key[0], "", "no successful run is on record")
+        last = last_receipt(state, key) if explain else None
+        return None, [never, *(_changes(last, environ, explain)[0] if last else [])]
+    changes, refreshed = _changes(receipt, environ, explain)
+    if refreshed and not changes:
+        _renew(state, key, receipt)
+    return receipt, changes
+
+
+def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tuple[list[Change], bool]:
+    """Return what changed since a receipt (all of it to explain, else the first), and if signatures were renewed."""
+    import time
+
+    changes: list[Change] = []
+    refreshed = False
+    if receipt["version"] != __version__:
+        changes.append(Change("argument", "doit-cargo version", receipt["version"], __version__))
+    for part in ("plan", "build"):
+        if changes and not explain:
+            break
+        check = Check(receipt[part], environ, time.time_ns())
+        changes += islice(check.changes(), None if explain else 1)
+        refreshed = refreshed or check.refreshed
+    return changes, refreshed
+
+
+def _renew(state: str, key: Key, receipt: Receipt) -> None:
+    """Keep the signatures of a check that found equal contents, so that the next one needs no hashing."""
+    try:
+        store(receipt_path(state, key), receipt)
+    except OSError:
+        return  # only speed is lost
+
+
+class RunLock:
+    """One run at a time in a workspace; a second one waits and says for whom.
+
+    The operating system drops the lock with the process, so a killed run blocks nobody. Written on `fcntl` and
+    `msvcrt`: the filelock library costs 40 ms of imports, a quarter of what we may add to a build.
+    """
+
+    def __init__(self, state: str) -> None:
+        self.path = os.path.join(state, "lock")
+        self.stream: BinaryIO
+
+    def __enter__(self) -> RunLock:
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            self.stream = open(self.path, "a+b")
+        except OSError as error:
+            raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
+        if not self._try():
+            sys.stderr.write(f"waiting for another doit-cargo run in this workspace ({self._holder()})\n")
+            sys.stderr.flush()
+            self._wait()
+        self._sign()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if os.name == "nt":
+            import msvcrt
+
+            self.stream.seek(4096)
+            msvcrt.locking(self.stream.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        self.stream.close()
+
+    def _try(self) -> bool:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                self.stream.seek(4096)
+                msvcrt.locking(self.stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            else:
+                import fcntl
+
+                fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _wait(self) -> None:
+        import time
+
+        while not self._try():
+            time.sleep(0.05)
+
+    def _holder(self) -> str:
+        try:
+            with open(self.path, "rb") as stream:
+                return stream.read(200).decode("utf-8", "replace").strip() or "just started"
+        except OSError:
+            return "just started"
+
+    def _sign(self) -> None:
+        try:
+            self.stream.seek(0)
+            self.stream.truncate()
+            self.stream.write(f"process {os.getpid()}".encode())
+            self.stream.flush()
+        except OSError:
+            pass  # the name of the holder is a courtesy; the lock holds without it

@@ -1,0 +1,291 @@
+"""Run one invocation: a process group of its own, output to the terminal and the log at once, the true exit status.
+
+Cargo keeps its colours and its progress bar where the terminal shows them; the log gets everything, plain. Knows
+nothing of targets, receipts or freshness.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import IO
+
+from doit_cargo.engine.cargo_files import BuildReport
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.freshness import SECRET_MARKS
+from doit_cargo.engine.model import Invocation
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
+PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
+MILESTONE = re.compile(
+    r"^\s*(?:Finished|Compiling|Checking|Fresh|Dirty|Running|Locking|Adding|Blocking|Updating|Downloaded|Downloading|Removed|Documenting|error|warning)\b"
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time."""
+
+    status: int
+    seconds: float
+    report: BuildReport
+    cargo_warnings: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def warnings(self) -> list[str]:
+        return [*self.cargo_warnings, *self.report.warnings]
+
+
+def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of the process."""
+    result = {name: value for name, value in environ.items() if name not in invocation.unset}
+    result.update(invocation.env)
+    if invocation.path_prepend:
+        result["PATH"] = os.pathsep.join([*invocation.path_prepend, result.get("PATH", "")])
+    return result
+
+
+def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
+    """Run it to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
+    child_environ = _with_terminal(environment(invocation, environ))
+    argv = _argv(invocation, child_environ)
+    log = Log(log_path, title, invocation)
+    started = time.monotonic()
+    report, warnings = BuildReport(), StderrWarnings()
+    try:
+        with Child(argv, invocation.cwd, child_environ) as child:
+            screen = Screen(log, warnings)
+            readers = [
+                threading.Thread(target=screen.show_messages, args=(child.process.stdout, report)),
+                threading.Thread(target=screen.show_errors, args=(child.process.stderr,)),
+            ]
+            for reader in readers:
+                reader.start()
+            status = child.wait()
+            for reader in readers:
+                reader.join()
+        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled)
+    except OSError as error:
+        problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
+        raise UserError(problem, COULD_NOT_RUN) from None
+    finally:
+        log.close()
+
+
+def _argv(invocation: Invocation, environ: Mapping[str, str]) -> list[str]:
+    """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
+    program, *arguments = invocation.argv
+    found = shutil.which(program, path=environ.get("PATH", "")) or program
+    position = arguments.index("--") if "--" in arguments else len(arguments)
+    return [found, *arguments[:position], JSON_MESSAGES, *arguments[position:]]
+
+
+def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
+    """Let cargo draw as if it had the terminal that we read for it (Cargo book, "term.progress")."""
+    if not sys.stderr.isatty() or environ.get("TERM") == "dumb":
+        return environ
+    width = str(shutil.get_terminal_size().columns)
+    drawn = {"CARGO_TERM_COLOR": "always", "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
+    if "NO_COLOR" in environ:
+        del drawn["CARGO_TERM_COLOR"]
+    return {**drawn, **environ}
+
+
+class Child:
+    """A process in a group of its own; what ends us reaches all of it."""
+
+    def __init__(self, argv: list[str], cwd: str, environ: Mapping[str, str]) -> None:
+        self.signalled = False
+        self._previous: dict[int, object] = {}
+        group = {"creationflags": 0x200} if os.name == "nt" else {"process_group": 0}
+        self.process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **group,  # type: ignore[call-overload]
+        )
+
+    def __enter__(self) -> Child:
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        if threading.current_thread() is threading.main_thread():
+            for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+                self._previous[number] = signal.signal(number, self._forward)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        if self.process.poll() is None:
+            self._send(signal.SIGTERM)
+            self.process.wait()
+
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        self.signalled = True
+        self._send(number)
+
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "nt":
+                self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", number))
+            else:
+                os.killpg(self.process.pid, number)
+
+    def wait(self) -> int:
+        """Wait for the end, then end what the process may have left in its group."""
+        status = self.process.wait()
+        if self.signalled and os.name != "nt":
+            self._send(signal.SIGKILL)
+        return int(status)
+
+
+class Log:
+    """The plain text of a run. `.logs/build.log` is a second name of the latest build's log."""
+
+    def __init__(self, path: str, title: str, invocation: Invocation) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _ignore_in_git(os.path.dirname(path))
+            self._stream = _fresh_file(path)
+            self._name_as_latest()
+            self.write(_header(title, invocation))
+        except OSError as error:
+            fix = "free some space or make the folder writable"
+            raise UserError(
+                Problem(f"cannot write the log {path}: {error.strerror or error}", fix), COULD_NOT_RUN
+            ) from None
+
+    def _name_as_latest(self) -> None:
+        latest = os.path.join(os.path.dirname(self.path), "build.log")
+        if latest == self.path or not os.path.basename(self.path).startswith(("build", "release", "dev")):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(latest)
+        with contextlib.suppress(OSError):
+            os.link(self.path, latest)
+
+    def write(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(text)
+            self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _fresh_file(path: str) -> IO[str]:
+    """Open a new file: an older log may have a second name, which must keep its text."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(path, "w", encoding="utf-8", errors="replace")
+
+
+def _ignore_in_git(directory: str) -> None:
+    ignore = os.path.join(directory, ".gitignore")
+    if not os.path.exists(ignore):
+        with open(ignore, "w", encoding="utf-8") as stream:
+            stream.write("*\n")
+
+
+def _header(title: str, invocation: Invocation) -> str:
+    lines = [f"# {title}", f"# {time.strftime('%Y-%m-%d %H:%M:%S%z')}  in {invocation.cwd}"]
+    lines += [f"# {name}={masked(name, value)}" for name, value in invocation.env.items()]
+    lines += [f"# {name} removed from the environment" for name in invocation.unset]
+    lines.append("# " + " ".join(invocation.argv))
+    return "\n".join(lines) + "\n"
+
+
+def masked(name: str, value: str) -> str:
+    """Return `value`, or stars where the name speaks of a secret."""
+    return "***" if any(mark in name.upper() for mark in SECRET_MARKS) else value
+
+
+def plain(text: str) -> str:
+    """Return `text` without terminal control sequences and without what a carriage return has painted over."""
+    without_colours = ANSI.sub("", text)
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in without_colours.split("\n"))
+
+
+class Screen:
+    """The terminal and the log, written by both readers."""
+
+    def __init__(self, log: Log, warnings: StderrWarnings) -> None:
+        self._log = log
+        self._warnings = warnings
+        self._lock = threading.Lock()
+        self._colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+    def show_messages(self, stream: IO[bytes], report: BuildReport) -> None:
+        """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
+        for line in stream:
+            text = report.feed(line.decode("utf-8", "replace").rstrip("\r\n"))
+            if text:
+                self._diagnostic(text if text.endswith("\n") else text + "\n")
+
+    def _diagnostic(self, text: str) -> None:
+        self._log.write(plain(text))
+        with self._lock:
+            # The progress bar stands on this line: wipe it first, cargo draws it again.
+            self._terminal(("\r\x1b[K" if self._colours else "") + (text if self._colours else plain(text)))
+
+    def show_errors(self, stream: IO[bytes]) -> None:
+        """Read cargo's standard error: status lines and the progress bar, passed on as they come."""
+        pending = ""
+        while chunk := os.read(stream.fileno(), 65536):
+            text = chunk.decode("utf-8", "replace")
+            with self._lock:
+                self._terminal(text)
+            *lines, pending = (pending + text).split("\n")
+            for line in lines:
+                self._log_line(line)
+        if pending:
+            self._log_line(pending)
+
+    def _log_line(self, line: str) -> None:
+        text = plain(line)
+        if text.strip() and not PROGRESS_STATUS.match(text):
+            self._log.write(text + "\n")
+            self._warnings.take(text)
+
+    def _terminal(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass  # the terminal went away (SIGHUP, a closed pipe): the log goes on
+
+
+class StderrWarnings:
+    """Collect the warnings that cargo itself prints on every call, which a skip must repeat."""
+
+    def __init__(self) -> None:
+        self._kept: list[list[str]] = []
+        self._inside = False
+
+    def take(self, line: str) -> None:
+        if line.startswith("warning: "):
+            self._kept.append([line])
+            self._inside = True
+        elif self._inside and line.strip() and not MILESTONE.match(line):
+            self._kept[-1].append(line)
+        else:
+            self._inside = False
+
+    def taken(self) -> list[str]:
+        return ["\n".join(lines) + "\n" for lines in self._kept]

@@ -1,0 +1,190 @@
+"""What a run tells the user, one aligned line a fact. Both doors print through here.
+
+Also says what a change means: which packages changed, what that rebuilds, how many are untouched. Imports stay
+light, since the launcher prints its skips with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, TextIO
+
+    from doit_cargo.engine.freshness import Change
+    from doit_cargo.engine.ledger import Healing
+    from doit_cargo.engine.model import Plan
+    from doit_cargo.engine.run import Outcome
+
+    Receipt = Mapping[str, Any]
+
+
+def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
+    print(f"{mark} {target}  {text}", file=stream or sys.stdout, flush=True)
+
+
+def note(target: str, text: str) -> None:
+    """Tell something that the user should know before or after the work."""
+    _line("..", target, text)
+
+
+def skipped(target: str, receipt: Receipt) -> None:
+    """Tell why nothing ran, and repeat the warnings that cargo would have repeated."""
+    for warning in receipt["warnings"]:
+        sys.stderr.write(_for_terminal(warning, sys.stderr))
+    sys.stderr.flush()
+    inputs = len(receipt["plan"]["files"]) + len(receipt["build"]["files"])
+    _line(
+        "--", target, f"up to date: {_count(len(receipt['packages']), 'package')}, {_count(inputs, 'input')} unchanged"
+    )
+
+
+def problem(target: str, error: Exception) -> None:
+    """Tell why a target could not run, or what is wrong with what was asked."""
+    _line("!!", target, str(error), sys.stderr)
+
+
+def reasons(target: str, changes: list[Change], receipt: Receipt | None) -> None:
+    """Tell why a target runs: what changed, what that rebuilds, and how much is untouched."""
+    for text in summary(changes, receipt):
+        _line("..", target, text)
+
+
+def healed(target: str, healing: Healing, root: str) -> None:
+    """Tell what was done so that cargo cannot overlook a change."""
+    for path in healing.touched:
+        _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
+    for path in healing.removed:
+        _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
+
+
+def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
+    """Tell how a run ended, and where its log is."""
+    log = relative(plan.log, root)
+    if outcome.interrupted:
+        _line("!!", target, f"interrupted after {outcome.seconds:.1f} s; log: {log}", sys.stderr)
+    elif outcome.status:
+        _line("!!", target, f"failed: cargo ended with status {outcome.status}; log: {log}", sys.stderr)
+    else:
+        _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
+
+
+def _work(outcome: Outcome) -> str:
+    compiled = [name for name in outcome.report.compiled if name in outcome.report.packages]
+    local = len(outcome.report.packages)
+    others = len(outcome.report.compiled) - len(compiled)
+    if not outcome.report.compiled:
+        return f"nothing to compile in {_count(local, 'package')}"
+    text = f"compiled {len(compiled)} of {_count(local, 'package')}"
+    if 0 < len(compiled) <= 6:
+        text += f" ({', '.join(compiled)})"
+    return text + (f" and {_count(others, 'dependency', 'dependencies')}" if others else "")
+
+
+def _outputs(plan: Plan, root: str) -> str:
+    shown = [f"{relative(path, root)} {_size(path)}" for path in plan.outputs[:2] if os.path.exists(path)]
+    more = len(plan.outputs) - 2
+    return "".join(f"; {text}" for text in shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _size(path: str) -> str:
+    size = os.path.getsize(path)
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+
+
+def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:
+    """Return the lines that say what changed, roots first. `receipt` is the last success, or None."""
+    if not changes:
+        return []
+    if receipt is None:
+        return ["first run here"]
+    lines = [_other(change, receipt) for change in changes if not owner(change, receipt)][:4]
+    changed = changed_packages(changes, receipt)
+    if changed:
+        lines.append(_packages(changes, changed, receipt))
+    return lines
+
+
+def _other(change: Change, receipt: Receipt) -> str:
+    root = _root_of(receipt)
+    if change.kind == "run":
+        return "the last run did not end well"
+    if change.kind in ("file", "output", "artefact", "listing"):
+        return f"{change.kind} {relative(change.subject, root)}: {change.new}"
+    return str(change)
+
+
+def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> str:
+    root = _root_of(receipt)
+    parts = []
+    for name in changed:
+        files = [relative(change.subject, root) for change in changes if owner(change, receipt) == name]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        parts.append(f"{name} changed ({files[0]}{more})")
+    rebuilt = rebuilds(changed, receipt)
+    others = [name for name in rebuilt if name not in changed]
+    untouched = len(receipt["packages"]) - len(rebuilt)
+    return (
+        f"{', '.join(parts)}; that rebuilds {', '.join(others) or 'nothing else'}; "
+        f"{untouched} of {_count(len(receipt['packages']), 'package')} skipped"
+    )
+
+
+def owner(change: Change, receipt: Receipt) -> str:
+    """Return the package that a changed file belongs to, or an empty string. Artefacts belong to no package."""
+    return str(receipt["owners"].get(change.subject, "")) if change.kind in ("file", "listing") else ""
+
+
+def changed_packages(changes: Iterable[Change], receipt: Receipt) -> list[str]:
+    """Return the packages whose own inputs changed, those first that others rest on."""
+    found = {owner(change, receipt) for change in changes} - {""}
+    order = {name: position for position, name in enumerate(roots_first(receipt["graph"]))}
+    return sorted(found, key=lambda name: (order.get(name, len(order)), name))
+
+
+def roots_first(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the packages of a graph (package -> what it rests on), each after what it rests on."""
+    ordered: dict[str, None] = {}
+    waiting = {name: set(others) - {name} for name, others in sorted(graph.items())}
+    while waiting:
+        ready = [name for name, others in waiting.items() if not others & waiting.keys()]
+        # Dev-dependencies may close a cycle: then any one of it goes first.
+        for name in ready or [next(iter(waiting))]:
+            ordered[name] = None
+            del waiting[name]
+    return list(ordered)
+
+
+def rebuilds(changed: Iterable[str], receipt: Receipt) -> list[str]:
+    """Return the changed packages and all that depend on them, in the order of the build."""
+    found, grown = set(changed), True
+    while grown:
+        more = {name for name, others in receipt["graph"].items() if found & set(others)} - found
+        found |= more
+        grown = bool(more)
+    return [name for name in receipt["packages"] if name in found]
+
+
+def _root_of(receipt: Receipt) -> str:
+    return os.path.dirname(os.path.dirname(str(receipt["log"])))
+
+
+def relative(path: str, root: str) -> str:
+    """Return `path` as a person would write it from the workspace root."""
+    below = root + os.sep
+    return path[len(below) :] if path.startswith(below) else path
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _for_terminal(text: str, stream: TextIO) -> str:
+    if stream.isatty() and "NO_COLOR" not in os.environ:
+        return text
+    import re
+
+    return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", text)

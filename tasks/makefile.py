@@ -1,0 +1,72 @@
+"""The Makefile shim: every target under its make name, variables passed on safely.
+
+Written for GNU make 3.81 and later with any POSIX shell (Git Bash included). Knows the listing of targets only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+
+MARK = "# Written by doit-cargo"
+
+
+def render(listing: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of the shim for the available targets."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from doit_cargo.engine.variables import BY_NAME
+
+    rows = [row for row in listing if row["available"]]
+    families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
+    environment = Environment(  # noqa: S701 - a Makefile is no HTML
+        loader=PackageLoader("doit_cargo"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    template = environment.get_template("makefile.j2")
+    return template.render(mark=MARK, variables=sorted(BY_NAME), families=families.items())
+
+
+def _families(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(row["family"]) for row in rows))
+
+
+def write(path: str, text: str, force: bool) -> str:
+    """Write the shim, never over somebody else's Makefile; return what to tell the user."""
+    old = _read(path)
+    if old == text:
+        return f"{path} is up to date"
+    if old is not None and not old.startswith(MARK) and not force:
+        fix = "doit-cargo makefile --output Makefile.doit keeps both; --force replaces it"
+        raise UserError(Problem("this Makefile was not written by doit-cargo", fix, path))
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except OSError as error:
+        fix = "make the folder writable, or give another file with --output"
+        raise UserError(Problem(f"cannot write: {error.strerror}", fix, path), COULD_NOT_RUN) from None
+    return f"wrote {path}"
+
+
+def difference(path: str, text: str) -> str:
+    """Return how the file on disk differs from `text`, as a unified diff; empty if it does not."""
+    old = _read(path)
+    if old is None:
+        return f"{path} is not there; doit-cargo makefile writes it"
+    lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), path, "as doit-cargo writes it", n=1)
+    return "".join(lines)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+            return stream.read().replace("\r\n", "\n")
+    except FileNotFoundError:
+        return None

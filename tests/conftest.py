@@ -1,0 +1,99 @@
+"""Shared fixtures: small generated workspaces, the founders' real manifests, a machine made of data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit_cargo.engine.model import Workspace
+from doit_cargo.engine.workspace import from_metadata, read_metadata
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+Spec = Mapping[str, Mapping[str, Any]]
+
+needs_cargo = pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not on PATH")
+
+
+@dataclass
+class FakeMachine:
+    """A machine that has what a test says; a tool's version is not compared, only noted."""
+
+    platform: str = "linux"
+    environ: Mapping[str, str] = field(default_factory=lambda: {"PATH": "/usr/bin"})
+    tools: tuple[str, ...] = ()
+    detected: Mapping[str, str] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def has(self, tool: str, specifier: str = "") -> bool:
+        self.asked.append((tool, specifier))
+        return tool in self.tools
+
+    def detect(self, name: str) -> str | None:
+        return self.detected.get(name)
+
+
+def make_workspace(root: Path, spec: Spec, extra: str = "") -> Path:
+    """Write a Cargo workspace: `spec` maps a package to its features, bins (a list) and dependencies (on packages).
+
+    `features` is a table; `bins` maps a binary to the features it requires; a dependency's value is text after its
+    path, such as ``optional = true``. `extra` goes to the end of the root manifest.
+    """
+    members = json.dumps(list(spec))
+    write(root / "Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = {members}\n{extra}')
+    for name, package in spec.items():
+        write(root / name / "src/lib.rs", "")
+        write(root / name / "Cargo.toml", _manifest(name, package))
+        for binary in package.get("bins", {}):
+            write(root / name / f"src/bin/{binary}.rs", "fn main() {}\n")
+    return root
+
+
+def _manifest(name: str, package: Mapping[str, Any]) -> str:
+    lines = [f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n']
+    for binary, required in package.get("bins", {}).items():
+        lines.append(f'[[bin]]\nname = "{binary}"\nrequired-features = {json.dumps(required)}\n')
+    lines.append("[features]")
+    lines += [f"{feature} = {json.dumps(enables)}" for feature, enables in package.get("features", {}).items()]
+    for table in ("dependencies", "dev-dependencies"):
+        lines.append(f"[{table}]")
+        for other, more in package.get(table, {}).items():
+            lines.append(f'{other} = {{ path = "../{other}"{", " if more else ""}{more} }}')
+    return "\n".join(lines) + "\n"
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_workspace(root: Path) -> Workspace:
+    """Return what a real cargo says of a workspace."""
+    return from_metadata(read_metadata(str(root), os.environ))
+
+
+@pytest.fixture(scope="session")
+def materialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that lays out one of the founders' workspaces, once a session."""
+    laid_out: dict[str, Path] = {}
+
+    def lay_out(name: str) -> Path:
+        if not SHARED.is_dir():
+            pytest.skip(f"{SHARED} is absent: the real manifests are not in this repository")
+        if name not in laid_out:
+            target = tmp_path_factory.mktemp(name)
+            subprocess.run([sys.executable, str(SHARED / "workspaces/materialise"), name, str(target)], check=True)
+            laid_out[name] = target
+        return laid_out[name]
+
+    return lay_out

@@ -1,0 +1,171 @@
+"""Rows: all of them right, and which of them exist in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
+from doit_cargo import catalogue
+from doit_cargo.catalogue import Entry
+from doit_cargo.engine.errors import UserError
+from doit_cargo.engine.model import Target
+from doit_cargo.engine.profiles import Library
+
+CUDA = FakeMachine(tools=("nvcc", "python"))
+SERVER: Spec = {
+    "mistralrs-core": {},
+    "mistralrs-server": {"features": {"cuda": [], "flash-attn": [], "cudnn": [], "mkl": [], "metal": []}},
+}
+
+
+def entries(root: Path, spec: Spec, machine: FakeMachine = CUDA) -> dict[str, Entry]:
+    workspace = read_workspace(make_workspace(root, spec))
+    return {entry.target.name: entry for entry in catalogue.load(workspace, Library.load(workspace), machine)}
+
+
+def absent(found: dict[str, Entry]) -> dict[str, str]:
+    assert all(bool(entry.reason) != entry.available for entry in found.values())
+    return {name: entry.reason for name, entry in found.items() if not entry.available}
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_row_is_right() -> None:
+    catalogue.require_good_rows(catalogue.rows())
+
+
+def test_every_row_says_in_one_sentence_what_it_does() -> None:
+    docs = [target.doc for target in catalogue.rows()]
+    assert [doc for doc in docs if not (doc[0].isupper() and doc.endswith(".") and ". " not in doc)] == []
+    assert len(set(docs)) == len(docs)
+
+
+def test_every_family_holds_its_own_rows() -> None:
+    assert {target.family for target in catalogue.rows()} == set(catalogue.FAMILIES)
+
+
+def test_doits_commands_are_known() -> None:
+    from doit.doit_cmd import DoitMain
+
+    assert {command.get_name() for command in DoitMain.DOIT_CMDS} <= catalogue.DOIT_COMMANDS
+
+
+def row(name: str, **more: object) -> Target:
+    fields = {"name": name, "family": "build", "doc": "x", "command": "build", **more}
+    return Target(**fields)  # type: ignore[arg-type]
+
+
+def test_wrong_rows_are_named_with_what_is_known() -> None:
+    wrong = row("a", package="servr", profile=("cuda-full",), takes=("JOB",), after=("b",), packs=("mistral",))
+    with pytest.raises(UserError) as caught:
+        catalogue.require_good_rows((wrong,))
+    lines = str(caught.value).splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "tasks/build.py, a: unknown role 'servr'",
+        "tasks/build.py, a: unknown profile 'cuda-full'",
+        "tasks/build.py, a: unknown variable 'JOB'",
+        "tasks/build.py, a: unknown target 'b'",
+        "tasks/build.py, a: unknown pack 'mistral'",
+    ]
+    assert lines[1].startswith("  fix: did you mean 'server'? known: ")
+
+
+def test_a_name_can_be_taken_once() -> None:
+    with pytest.raises(UserError) as caught:
+        catalogue.require_good_names((row("a"), row("b"), row("a", family="check")))
+    assert str(caught.value) == "tasks: build, check: 2 targets are called a\n  fix: rename all but one"
+
+
+@pytest.mark.parametrize("name", ["build-all", "Build", "_build", "build:all", "a=b", "a b", "", "1a", "a__b", "*"])
+def test_a_name_that_doit_or_make_could_misread_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="cannot be the name of a target"):
+        catalogue.require_good_names((row(name),))
+
+
+def test_a_name_of_a_doit_command_is_refused_but_for_those_that_we_answer() -> None:
+    with pytest.raises(UserError, match="'run' is a command of doit"):
+        catalogue.require_good_names((row("run"),))
+    catalogue.require_good_names((row("clean"),))
+
+
+def test_a_row_has_a_command_or_an_action() -> None:
+    with pytest.raises(UserError, match="a must have a command or an action, one of them"):
+        catalogue.require_good_names((row("a", action="x:y"),))
+
+
+# --- what exists here ------------------------------------------------------------------------------------------------
+
+
+@needs_cargo
+def test_in_a_full_checkout_only_other_platforms_targets_are_absent(tmp_path: Path) -> None:
+    assert absent(entries(tmp_path, SERVER)) == {
+        "build_metal": "build_metal builds only on macos; this is linux",
+        "build_windows": "build_windows builds only on windows; this is linux",
+    }
+
+
+@needs_cargo
+def test_a_checkout_without_the_features_lacks_their_targets(tmp_path: Path) -> None:
+    found = absent(entries(tmp_path, {"mistralrs-core": {}, "mistralrs-server": {"features": {"cuda": []}}}))
+    assert set(found) == {"build_cuda", "build_cuda_full", "build_metal", "build_windows"}
+    assert found["build_cuda"] == (
+        "the package mistralrs-server has no feature 'flash-attn', asked for by profiles/mistralrs/cuda.toml:4; "
+        "the package mistralrs-server has no feature 'cudnn', asked for by profiles/mistralrs/cuda.toml:4"
+    )
+
+
+@needs_cargo
+def test_a_checkout_without_a_server_lacks_its_targets_but_has_the_others(tmp_path: Path) -> None:
+    found = entries(tmp_path, {"mistralrs-core": {}})
+    assert (
+        found["build"].reason == "build needs the package mistralrs-server or mistralrs-cli, which this checkout lacks"
+    )
+    assert [name for name in ("build_all", "check", "clean", "help") if not found[name].available] == []
+
+
+@needs_cargo
+def test_any_workspace_has_the_common_targets(tmp_path: Path) -> None:
+    found = entries(tmp_path, {"app": {}})
+    assert [
+        name for name in ("build", "dev", "release", "check", "build_all", "build_linux") if name in absent(found)
+    ] == []
+    assert absent(found)["build_cuda_full"] == "build_cuda_full is for the pack mistralrs; this workspace uses base"
+    assert absent(found)["build_cuda"].startswith("the package app has no feature 'cuda'")
+
+
+@needs_cargo
+def test_any_workspace_with_the_feature_cuda_has_build_cuda(tmp_path: Path) -> None:
+    assert entries(tmp_path, {"app": {"features": {"cuda": []}}, "other": {}})["build_cuda"].available
+
+
+@needs_cargo
+def test_a_broken_profile_of_the_user_hides_no_target(tmp_path: Path) -> None:
+    write(tmp_path / "profiles/release.toml", "features = 1\n")
+    assert entries(tmp_path, {"app": {}})["build"].available
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@needs_cargo
+def test_a_target_is_found_by_both_of_its_names(tmp_path: Path) -> None:
+    found = entries(tmp_path, SERVER)
+    for name in ("build_cuda_full", "build-cuda-full", "build-cuda_full"):
+        assert catalogue.find(name, found.values()) is found["build_cuda_full"]
+
+
+@needs_cargo
+def test_an_absent_target_is_found_with_its_reason(tmp_path: Path) -> None:
+    found = catalogue.find("build-metal", entries(tmp_path, SERVER).values())
+    assert (found.available, found.reason) == (False, "build_metal builds only on macos; this is linux")
+
+
+@needs_cargo
+def test_an_unknown_target_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        catalogue.find("biuld-cuda", entries(tmp_path, SERVER).values())
+    first, second = str(caught.value).splitlines()
+    assert first == "unknown target 'biuld-cuda'"
+    assert second.startswith("  fix: did you mean 'build_cuda'? known: build, build_all, build_cuda, ")
