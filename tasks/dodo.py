@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from doit import doit_cmd
@@ -39,32 +39,30 @@ def targets_of(workspace: str = ".") -> Targets:
     `workspace` is relative to the folder of dodo.py; the environment variable DOIT_CARGO_WORKSPACE names another one.
     A function, since doit would take the class itself for a task creator.
     """
-    return Targets(os.environ.get("DOIT_CARGO_WORKSPACE") or workspace)
+    start = os.environ.get("DOIT_CARGO_WORKSPACE") or workspace
+    return Targets(lambda: Session(start, os.environ, _command_line_variables()), sys.argv[1:])
 
 
 class Targets:
-    """The targets of a workspace as doit tasks: doit calls `create_doit_tasks` on such an object.
+    """The targets of a session as doit tasks: doit calls `create_doit_tasks` on such an object.
 
-    `raw` and `asked` are the variables and names of the command line, where they are not doit's.
+    `asked` are words of the command line: a name with `-`, or one that is absent here, is a task only if asked for.
     """
 
-    def __init__(self, workspace: str, raw: Mapping[str, str] | None = None, asked: list[str] | None = None) -> None:
-        self.workspace = workspace
-        self.raw = raw
+    def __init__(self, make_session: Callable[[], Session], asked: list[str]) -> None:
+        self.make_session = make_session
         self.asked = asked
 
     def create_doit_tasks(self) -> Iterator[dict[str, Any]]:
         global current  # noqa: PLW0603 - doit gives its commands no other way to the loaded dodo.py
-        raw = _command_line_variables() if self.raw is None else self.raw
-        current = session = Session(self.workspace, os.environ, raw)
+        current = session = self.make_session()
         try:
             listing = session.listing
         except UserError as error:
             raise InvalidDodoFile(str(error)) from None
-        asked = sys.argv[1:] if self.asked is None else self.asked
-        dashed = {normalise(word): word for word in asked if "-" in word}
+        dashed = {normalise(word): word for word in self.asked if "-" in word}
         for row in listing:
-            if row["available"] or row["name"] in map(normalise, asked):
+            if row["available"] or row["name"] in map(normalise, self.asked):
                 yield _task(session, row)
             if row["name"] in dashed:
                 yield _task(session, row, dashed[row["name"]])

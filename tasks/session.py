@@ -63,7 +63,7 @@ class Session:
             os.path.join(known.root, "Cargo.toml"),
             *recorder.manifests(known),
             *recorder.config_files(known.root, self.environ),
-            *recorder.toolchain_files(known.root),
+            *toolchain.pin_candidates(known.root, self.environ),
             *toolchain.toolchain_identity(known.root, self.environ),
         ]
         state["files"] = {path: ledger.read_settled(path, started) for path in dict.fromkeys(files)}
@@ -148,7 +148,7 @@ class Session:
 
         entry = catalogue.find(name, self.entries)
         if not entry.available:
-            raise Absent(Problem(f"{entry.target.name} is not available here: {entry.reason}"))
+            raise Absent(Problem(_with_name(entry.target.name, entry.reason)))
         return entry.target
 
     def variables(self, targets: tuple[Target, ...]) -> Values:
@@ -220,6 +220,10 @@ class Session:
         return execute(request)
 
 
+def _with_name(name: str, reason: str) -> str:
+    return reason if reason.startswith(name) else f"{name} is not available here: {reason}"
+
+
 def _listed(entry: Entry) -> dict[str, Any]:
     target = entry.target
     return {
@@ -228,7 +232,7 @@ def _listed(entry: Entry) -> dict[str, Any]:
         "family": target.family,
         "doc": target.doc,
         "available": entry.available,
-        "reason": entry.reason,
+        "reason": entry.reason.removeprefix(f"{target.name} "),
         "after": target.after,
         "action": bool(target.action),
         "takes": target.takes,

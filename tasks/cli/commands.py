@@ -30,9 +30,11 @@ def main(words: list[str]) -> int:
     targets, raw = _sort_words(options.words)
     try:
         session = Session(_start(options.workspace), os.environ, raw)
-        if targets and targets[0] in COMMANDS:
+        command = targets[0] if targets and targets[0] in COMMANDS else ""
+        _require_options(command, options, targets, raw)
+        if command:
             options.targets = targets[1:]
-            return COMMANDS[targets[0]](session, options)
+            return COMMANDS[command](session, options)
         return run_targets(session, targets or ["help"])
     except UserError as error:
         for problem in error.problems:
@@ -69,6 +71,24 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(BAD_INPUT)
 
 
+def _require_options(command: str, options: argparse.Namespace, targets: list[str], raw: dict[str, str]) -> None:
+    """Refuse what a command would ignore: a word without effect is a mistake that nobody sees."""
+    given = [name for name in ("json", "all", "check", "force", "output") if getattr(options, name)]
+    problems = [_useless(f"--{name}", command) for name in given if name not in OPTIONS.get(command, ())]
+    if command in ("list", "makefile"):
+        problems += [_useless(word, command) for word in targets[1:]]
+    if command in ("list", "makefile", "profile"):
+        problems += [_useless(f"{name}={value}", command) for name, value in raw.items()]
+    if problems:
+        raise UserError(problems)
+
+
+def _useless(word: str, command: str) -> Problem:
+    takers = [name for name, options in OPTIONS.items() if word.removeprefix("--") in options]
+    fix = f"{word} is for: {', '.join(takers)}" if takers else "doit-cargo --help shows what there is"
+    return Problem(f"{command or 'a target'} does not take {word!r}", fix)
+
+
 def _sort_words(words: list[str]) -> tuple[list[str], dict[str, str]]:
     targets = [word for word in words if "=" not in word]
     return targets, dict(word.split("=", 1) for word in words if "=" in word)
@@ -87,9 +107,10 @@ def run_targets(session: Session, names: list[str]) -> int:
     from doit_cargo.dodo import DOIT_CONFIG, Targets
 
     found = [session.target(name).name for name in names]
+    session.prepare(found)
     namespace = {
         "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},
-        "targets": Targets(session.start, session.raw, found),
+        "targets": Targets(lambda: session, found),
     }
     plugins = {"BACKEND": {"doit-cargo": "doit_cargo.engine.bridge:SafeJsonDB"}}
     doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
@@ -280,6 +301,13 @@ def makefile(session: Session, options: argparse.Namespace) -> int:
     return FAILED if difference else DONE
 
 
+OPTIONS = {
+    "list": ("json", "all"),
+    "makefile": ("check", "force", "output"),
+    "plan": ("json",),
+    "profile": (),
+    "why": ("json",),
+}
 COMMANDS: dict[str, Command] = {
     "list": list_targets,
     "makefile": makefile,

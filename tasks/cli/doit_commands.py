@@ -10,6 +10,7 @@ import argparse
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
+from doit.cmd_clean import Clean
 from doit.cmd_help import Help
 from doit.cmd_info import Info
 from doit.exceptions import InvalidCommand, InvalidDodoFile
@@ -113,6 +114,21 @@ class TargetInfo(Info):  # type: ignore[misc]
 
     def execute(self, params: Any, args: list[str]) -> int:
         if not args and _run_if_ours(self, params, "info"):
+            return 0
+        try:
+            return int(super().execute(params, args) or 0)
+        except KeyError as error:
+            raise InvalidCommand(f"there is no task {error}; doit list shows all") from None
+
+
+class TargetClean(Clean):  # type: ignore[misc]
+    """`doit clean`: the target `clean`; with options or tasks, doit's own command."""
+
+    name = "clean"
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        plain = not args and not any(params[name] for name in ("dryrun", "cleandep", "cleanall", "cleanforget"))
+        if plain and _run_if_ours(self, params, "clean"):
             return 0
         return int(super().execute(params, args) or 0)
 

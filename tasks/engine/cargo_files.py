@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -60,6 +61,7 @@ class BuildReport:
     scripts: list[Script] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    first_unit_ns: int = 0
 
     def feed(self, line: str) -> str:
         """Take one line of cargo's standard output; return the text that a person should see, if any."""
@@ -73,6 +75,7 @@ class BuildReport:
 
     def _take(self, message: dict[str, object]) -> str:
         reason = message.get("reason")
+        self.first_unit_ns = self.first_unit_ns or time.time_ns()
         if reason == "compiler-artifact":
             self.units.append(_unit(message))
         elif reason == "build-script-executed":

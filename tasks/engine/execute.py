@@ -61,22 +61,32 @@ def _planned(request: Request) -> tuple[Plan, dict[str, Any]]:
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
-        preflight.require(plan, request.machine(), request.root)
+        preflight.require(plan, request.machine(), request.root, request.workspace())
     return plan, _plan_state(request, plan)
 
 
 def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
     cuda = "nvcc" in plan.needs
-    tools = [request.machine().tool(name) for name in plan.needs]
+    machine = _machine_of(request, plan)
+    tools = [machine.tool(name) for name in plan.needs]
     identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
     return recorder.plan_state(
         plan,
         request.workspace(),
-        [*toolchain.toolchain_identity(request.root, request.environ), *identity],
+        [
+            *toolchain.toolchain_identity(request.root, machine.environ),
+            *toolchain.pin_candidates(request.root, machine.environ),
+            *identity,
+        ],
         (*PROGRAMS, *plan.needs, *(CUDA_PROGRAMS if cuda else ())),
         CUDA_VARIABLES if cuda else (),
         request.environ,
     )
+
+
+def _machine_of(request: Request, plan: Plan) -> toolchain.Machine:
+    """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
+    return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
 
 
 def _build(request: Request, plan: Plan, plan_state: dict[str, Any]) -> bool:
@@ -131,11 +141,11 @@ def _blind_value(key: str, request: Request, plan: Plan) -> str | None:
         return str(freshness.public_value(name, request.environ.get(name, "")))
     if kind == "file":
         return (freshness.digest(name) or b"").hex()
-    return _tool_value(request, name) if name in plan.needs else None
+    return _tool_value(request, plan, name) if name in plan.needs else None
 
 
-def _tool_value(request: Request, name: str) -> str:
-    tool = request.machine().tool(name)
+def _tool_value(request: Request, plan: Plan, name: str) -> str:
+    tool = _machine_of(request, plan).tool(name)
     stamps = [(path, (freshness.signature(path) or ())[:2]) for path in (toolchain.identity_of(tool) if tool else ())]
     return repr(stamps)
 
@@ -145,7 +155,7 @@ def _learn_blind(request: Request, plan: Plan, ledger: Ledger, inputs: recorder.
         key = f"file:{library}"
         ledger.data["blind"][key] = (_blind_value(key, request, plan) or "", (package,))
     if "nvcc" in plan.needs and inputs.cuda_packages:
-        ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, "nvcc"), tuple(inputs.cuda_packages))
+        ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, plan, "nvcc"), tuple(inputs.cuda_packages))
 
 
 def _heal(request: Request, plan: Plan, healing: Healing) -> None:

@@ -37,6 +37,7 @@ class Inputs:
     libraries: dict[str, str] = field(default_factory=dict)
     cuda_packages: dict[str, None] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    lock: str = ""
     always: str = ""
 
     def own(self, path: str, package: str) -> None:
@@ -56,7 +57,7 @@ def plan_state(
     `identity` are the files that stand for toolchain and tools, `variables` those that choose them.
     """
     started = time.time_ns()
-    files = [*plan.files, *manifests(workspace), *toolchain_files(workspace.root), *identity]
+    files = [*plan.files, *manifests(workspace), *identity]
     files += [os.path.join(workspace.root, "Cargo.toml")]
     state = empty_state(environ, programs)
     state["files"] = {path: read_settled_or_hash(path, started) for path in dict.fromkeys(files)}
@@ -93,7 +94,8 @@ def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str
 def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:
     """Collect the inputs of a call that has just ended."""
     inputs = Inputs()
-    for path in (*config_files(workspace.root, environ), os.path.join(workspace.root, "Cargo.lock")):
+    inputs.lock = os.path.join(workspace.root, "Cargo.lock")
+    for path in config_files(workspace.root, environ):
         inputs.files[path] = None
     for unit in report.units:
         _add_unit(inputs, unit, workspace)
@@ -336,12 +338,6 @@ def _included(path: str, depth: int) -> Iterator[str]:
             yield from _included(name, depth + 1)
 
 
-def toolchain_files(root: str) -> list[str]:
-    """Return the files by which rustup picks a toolchain, existing or not, from `root` upwards."""
-    names = ("rust-toolchain", "rust-toolchain.toml")
-    return [os.path.join(directory, name) for directory in ancestors(root) for name in names]
-
-
 def ancestors(directory: str) -> Iterator[str]:
     """Yield `directory` and each of its parents."""
     while True:
@@ -369,12 +365,21 @@ def build_state(
     state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in inputs.variables}
     files = dict.fromkeys([*inputs.files, *inputs.seen_by_cargo])
     state["files"] = {path: before.files.get(path) or read_settled(path, before.started) for path in files}
+    state["files"][inputs.lock] = _lock(inputs.lock, report, before)
     state["trees"] = {path: _tree(path, rule, before, listed) for path, rule in inputs.trees.items()}
     now = time.time_ns()
     state["outputs"] = {path: _output(path, ledger, now) for path in inputs.outputs}
     state["units"] = {path: stamp[:3] for path in inputs.units if (stamp := freshness.signature(path))}
     state["always"] = inputs.always
     return state
+
+
+def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes | None]:
+    """Return the state of Cargo.lock. Cargo itself may write it, always before the first unit."""
+    stamp = freshness.signature(path)
+    if stamp and before.started < stamp[3] < report.first_unit_ns:
+        return freshness.settled(stamp, time.time_ns()), freshness.digest(path)
+    return read_settled(path, before.started)
 
 
 def learn(

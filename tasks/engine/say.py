@@ -165,7 +165,7 @@ def rebuilds(changed: Iterable[str], receipt: Receipt) -> list[str]:
         more = {name for name, others in receipt["graph"].items() if found & set(others)} - found
         found |= more
         grown = bool(more)
-    return [name for name in receipt["packages"] if name in found]
+    return [name for name in roots_first(receipt["graph"]) if name in found]
 
 
 def _root_of(receipt: Receipt) -> str:
