@@ -27,6 +27,8 @@ DOIT_COMMANDS = frozenset(
     {"auto", "clean", "completion", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run", "strace"}
     | {"reset_dep", "tabcompletion"}
 )
+# Words of doit-cargo that are no targets (cli.commands.COMMANDS).
+OUR_COMMANDS = frozenset({"list", "makefile", "plan", "profile", "why"})
 # Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`.
 SHARED_WITH_DOIT = frozenset({"clean", "help", "info"})
 
@@ -145,6 +147,8 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
             yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
         elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
             yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
+        elif target.name in OUR_COMMANDS:
+            yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
         if bool(target.command) == bool(target.action):
             yield Problem(f"{target.name} must have a command or an action, one of them", "", where=_row(target))
 

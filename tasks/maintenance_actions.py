@@ -44,12 +44,11 @@ def clean(session: Session, _: Any) -> bool:
 def _clean(session: Session, name: str) -> bool:
     with receipts.RunLock(session.state):
         receipts.forget(session.state)
-        size = _size_of(session.workspace.target_directory)
         done = subprocess.run(
             ["cargo", "clean"], cwd=session.root, stdin=subprocess.DEVNULL, env=dict(session.environ), check=False
         )
     if done.returncode == 0:
-        say.note(name, f"removed {say.relative(session.workspace.target_directory, session.root)}: {size / 1e6:.1f} MB")
+        say.note(name, f"{say.relative(session.workspace.target_directory, session.root)} is gone, and all receipts")
     return done.returncode == 0
 
 

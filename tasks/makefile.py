@@ -10,9 +10,17 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from doit_cargo.engine import receipts
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 MARK = "# Written by doit-cargo"
+# Commands of doit-cargo that make sense without an argument, which make has no way to give.
+COMMANDS = {
+    "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
+    "profile": "List the feature profiles.",
+}
+# What GNU make reads instead of a Makefile where it finds it (GNU make manual, "Makefile Names").
+READ_FIRST = ("GNUmakefile", "makefile")
 
 
 def render(listing: Iterable[Mapping[str, Any]]) -> str:
@@ -31,7 +39,13 @@ def render(listing: Iterable[Mapping[str, Any]]) -> str:
         keep_trailing_newline=True,
     )
     template = environment.get_template("makefile.j2")
-    return template.render(mark=MARK, variables=sorted(BY_NAME), families=families.items())
+    return template.render(
+        mark=MARK,
+        variables=sorted(BY_NAME),
+        families=families.items(),
+        commands=COMMANDS,
+        aliases={row["name"]: row["make_name"] for row in rows if row["name"] != row["make_name"]},
+    )
 
 
 def _families(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -46,13 +60,28 @@ def write(path: str, text: str, force: bool) -> str:
     if old is not None and not old.startswith(MARK) and not force:
         fix = "doit-cargo makefile --output Makefile.doit keeps both; --force replaces it"
         raise UserError(Problem("this Makefile was not written by doit-cargo", fix, path))
+    real = os.path.realpath(path)
+    temporary = f"{real}.{os.getpid()}.new"
     try:
-        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
+        os.replace(temporary, real)
     except OSError as error:
-        fix = "make the folder writable, or give another file with --output"
+        receipts.remove(temporary)
+        fix = "free some space, make the folder writable, or give another file with --output"
         raise UserError(Problem(f"cannot write: {error.strerror}", fix, path), COULD_NOT_RUN) from None
-    return f"wrote {path}"
+    return f"wrote {path}{_shadow(path)}"
+
+
+def _shadow(path: str) -> str:
+    """Return what to tell where make would read another file than the one that was written."""
+    folder, name = os.path.split(path)
+    if name != "Makefile":
+        return f"; make -f {name} reads it"
+    # Where letter case does not matter, makefile is the Makefile.
+    others = (other for other in READ_FIRST if os.path.exists(os.path.join(folder, other)))
+    first = next((other for other in others if not os.path.samefile(os.path.join(folder, other), path)), "")
+    return f"; make reads {first} instead, unless it is told: make -f Makefile" if first else ""
 
 
 def difference(path: str, text: str) -> str:
@@ -70,3 +99,6 @@ def _read(path: str) -> str | None:
             return stream.read().replace("\r\n", "\n")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        fix = "make it readable, or give another file with --output"
+        raise UserError(Problem(f"cannot read: {error.strerror}", fix, path), COULD_NOT_RUN) from None

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from building import BASELINE, FRESH, Site
 from doit_cargo.engine.model import Workspace
 from doit_cargo.engine.workspace import from_metadata, read_metadata
 
@@ -97,3 +98,28 @@ def materialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return laid_out[name]
 
     return lay_out
+
+
+@pytest.fixture(scope="module")
+def built_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A workspace that the tests of a module share, built once."""
+    site = Site(tmp_path_factory.mktemp("site")).lay_out()
+    _build_until_fresh(site)
+    return site
+
+
+@pytest.fixture
+def site(built_site: Site) -> Iterator[Site]:
+    """The shared workspace, freshly built by `doit-cargo dev`; what a test does to it is taken back."""
+    sources = built_site.sources()
+    yield built_site
+    built_site.variables.clear()
+    built_site.restore(sources)
+    if built_site.tool("dev").status or built_site.printed() != BASELINE:
+        built_site.forget_builds()  # a test failed and left a damaged state behind
+    _build_until_fresh(built_site)
+
+
+def _build_until_fresh(site: Site) -> None:
+    runs = [site.tool("dev") for _ in range(3)]
+    assert (runs[-1].summary, site.printed()) == (FRESH, BASELINE), runs[0].text + runs[-1].text

@@ -47,7 +47,7 @@ def test_every_family_holds_its_own_rows() -> None:
 
 
 def test_doits_commands_are_known() -> None:
-    from doit.doit_cmd import DoitMain  # type: ignore[import-untyped, unused-ignore]
+    from doit.doit_cmd import DoitMain
 
     assert {command.get_name() for command in DoitMain.DOIT_CMDS} <= catalogue.DOIT_COMMANDS
 

@@ -68,7 +68,7 @@ def test_jobs_must_be_a_number() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "4k", "٤"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "4k", "٤", "9" * 5000])
 def test_jobs_must_be_above_zero(text: str) -> None:
     assert message("build", JOBS=text).startswith(f"JOBS={text} is not a whole number above 0")
 
@@ -87,6 +87,7 @@ def test_a_value_cannot_become_an_option_of_cargo() -> None:
     )
     assert "holds '--all'" in message("build", PACKAGE="--all")
     assert message("build", PROFILE="a b").startswith("PROFILE=a b is not one name")
+    assert "is not a target triple" in message("build", TARGET="--x.json")
     assert message("build", TARGET="--target-dir=/x").startswith("TARGET=--target-dir=/x is not a target triple")
 
 

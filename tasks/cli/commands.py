@@ -260,7 +260,8 @@ def _print_why(why: dict[str, Any]) -> None:
         print(f"{why['target']} is up to date")
         return
     print(f"{why['target']} is stale:")
-    for change in why["changes"]:
+    causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
+    for change in causes or why["changes"]:
         text = (
             f"{change['old'] or 'unset'} -> {change['new'] or 'unset'}"
             if change["kind"] in ("env", "tool", "argument")
@@ -268,6 +269,8 @@ def _print_why(why: dict[str, Any]) -> None:
         )
         package = f"  ({change['package']})" if change["package"] else ""
         print(f"  {change['kind']:9} {change['subject']}: {text}{package}")
+    if causes and len(causes) < len(why["changes"]):
+        print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
         print(f"  rebuilds  {', '.join(why['changed'] + others)}; {why['skipped']} packages skipped")

@@ -65,6 +65,8 @@ class Ledger:
         self._compare_trees(snapshot, healing, roots)
         self._compare_blind(blind, roots, healing)
         self._remove_damaged(healing)
+        for path in healing.touched:  # young, but known: nobody else has written them
+            snapshot.files.setdefault(path, (None, digest(path)))
         self.data.update(when=snapshot.started, open=True)
         self._store()
         return snapshot, healing
@@ -84,7 +86,7 @@ class Ledger:
         for path, (stamp, content) in list(self.data["files"].items()):
             now = signature(path)
             if now is None:
-                del self.data["files"][path]  # cargo misses it by itself
+                self.data["files"][path] = (None, None)  # cargo misses it by itself, but not how it comes back
                 continue
             found = digest(path) if now != stamp or content == UNKNOWN else content
             if found != content and self._cargo_is_blind_to(now):
@@ -110,11 +112,15 @@ class Ledger:
     def _compare_blind(self, blind: Blind, roots: Roots, healing: Healing) -> None:
         for key, (value, packages) in blind.items():
             known = self.data["blind"].get(key)
-            if known is None or known[0] != value:
+            if (known is None and self._has_builds()) or (known and known[0] != value):
                 for package in packages:
                     if not all([_touch(path, healing) for path in roots.get(package, ())] or [False]):
                         healing.clean.append(package)
             self.data["blind"][key] = (value, packages)
+
+    def _has_builds(self) -> bool:
+        """Tell whether somebody has built here before; if not, cargo will look at everything anyway."""
+        return os.path.isdir(os.path.dirname(self.path))
 
     def known_blind(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Return the blind inputs of all targets that were ever built here."""

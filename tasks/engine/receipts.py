@@ -172,9 +172,11 @@ def verdict(
     """
     receipt = load_receipt(state, key)
     if receipt is None:
-        never = Change("run", key[0], "", "no successful run is on record")
         last = last_receipt(state, key) if explain else None
-        return None, [never, *(_changes(last, environ, explain)[0] if last else [])]
+        if last is None:
+            return None, [Change("run", key[0], "", "no successful run is on record")]
+        failed = Change("run", key[0], "", "the last run did not end well; since the last success:")
+        return None, [failed, *_changes(last, environ, explain)[0]]
     changes, refreshed = _changes(receipt, environ, explain)
     if refreshed and not changes:
         _renew(state, key, receipt)

@@ -101,17 +101,25 @@ def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:
         return []
     if receipt is None:
         return ["first run here"]
-    lines = [_other(change, receipt) for change in changes if not owner(change, receipt)][:4]
+    causes, _ = split_consequences(changes)
+    lines = [_other(change, receipt) for change in causes if not owner(change, receipt)][:4]
     changed = changed_packages(changes, receipt)
     if changed:
         lines.append(_packages(changes, changed, receipt))
     return lines
 
 
+def split_consequences(changes: list[Change]) -> tuple[list[Change], list[Change]]:
+    """Return (causes, consequences): what a failed build left behind explains nothing where something else does."""
+    left_behind = [change for change in changes if change.kind in ("artefact", "output")]
+    causes = [change for change in changes if change not in left_behind]
+    return (causes, left_behind) if causes else (left_behind, [])
+
+
 def _other(change: Change, receipt: Receipt) -> str:
     root = _root_of(receipt)
     if change.kind == "run":
-        return "the last run did not end well"
+        return change.new.partition(";")[0]
     if change.kind in ("file", "output", "artefact", "listing"):
         return f"{change.kind} {relative(change.subject, root)}: {change.new}"
     return str(change)

@@ -29,13 +29,13 @@ def _flag(text: str) -> bool:
 
 
 def _positive(text: str) -> int:
-    if not re.fullmatch(r"[0-9]+", text.strip()) or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or int(text) < 1:
         raise _InvalidError("is not a whole number above 0")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]+", text.strip()) or not 1 <= int(text) <= 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
         raise _InvalidError("is not a port (1 to 65535)")
     return int(text)
 
@@ -52,7 +52,7 @@ def _text(text: str) -> str:
 
 def _triple(text: str) -> str:
     # A path to a target specification is cargo's other accepted form.
-    if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}|.+\.json", text.strip()):
+    if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}|[^-].*\.json", text.strip()):
         raise _InvalidError("is not a target triple such as x86_64-unknown-linux-gnu")
     return text.strip()
 

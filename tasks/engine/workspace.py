@@ -50,7 +50,7 @@ def _require_manifest(directory: str) -> None:
     raise UserError(
         Problem(
             "no Cargo.toml here or above",
-            "run this in a Cargo workspace (cd there, or pass its folder)",
+            "cd into a Cargo workspace, or name its folder: doit-cargo -w DIR",
             where=directory,
         )
     )
@@ -179,9 +179,10 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cargo_configs(root: str, environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield cargo's config files as cargo would read them from `root`: nearest first, CARGO_HOME last."""
-    home = environ.get("CARGO_HOME") or os.path.join(environ.get("HOME") or environ.get("USERPROFILE") or "", ".cargo")
+    user = environ.get("HOME") or environ.get("USERPROFILE")
+    home = environ.get("CARGO_HOME") or (os.path.join(user, ".cargo") if user else "")
     folders = [os.path.join(folder, ".cargo") for folder in _folders_upwards(root)]
-    for folder in dict.fromkeys([*folders, home]):
+    for folder in dict.fromkeys([*folders, *([home] if home else [])]):
         # Where both exist, cargo takes the one without an ending.
         for name in ("config", "config.toml"):
             path = os.path.join(folder, name)
@@ -277,7 +278,7 @@ def closure(workspace: Workspace, names: Iterable[str], dev: bool = False) -> tu
     ordered = _reach(edges(workspace), roots)
     if dev:
         with_dev = edges(workspace, dev=True)
-        ordered = _reach(edges(workspace), [*ordered, *(name for root in roots for name in with_dev[root])])
+        ordered = _reach(edges(workspace), [*ordered, *(name for root in roots for name in with_dev.get(root, ()))])
     return ordered
 
 
