@@ -151,6 +151,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def clean_environ() -> dict[str, str]:
+    """Return the environment of every call."""
     return {name: value for name, value in os.environ.items() if name not in DROPPED}
 
 

@@ -25,9 +25,8 @@ READ_FIRST = ("GNUmakefile", "makefile")
 
 def render(listing: Iterable[Mapping[str, Any]]) -> str:
     """Return the text of the shim for the available targets."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from doit_cargo.engine.variables import BY_NAME
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     rows = [row for row in listing if row["available"]]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine import platform, preflight, toolchain
+from doit_cargo.engine import cuda_checks, nvcc, platform, preflight, version_cache
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.model import Dependency, Invocation, Package, Plan, Profile, Setting, Workspace
 from doit_cargo.engine.toolchain import Machine
@@ -91,8 +91,8 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(toolchain, "python_libraries", lambda: [str(tmp_path / "site-packages")])
-    monkeypatch.setattr(toolchain, "CUDA_DIRECTORY", "/no/usr/local/cuda")
+    monkeypatch.setattr(nvcc, "python_libraries", lambda: [str(tmp_path / "site-packages")])
+    monkeypatch.setattr(nvcc, "CUDA_DIRECTORY", "/no/usr/local/cuda")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     return Host(tmp_path)
 
@@ -314,8 +314,7 @@ def test_rust_itself_may_be_needed_in_a_version_and_is_said_once(host: Host) -> 
 
 
 def test_a_tool_that_hangs_is_said_to_hang(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "VERSION_SECONDS", 0.1)
-    monkeypatch.setattr(preflight, "VERSION_SECONDS", 0.1)
+    monkeypatch.setattr(version_cache, "VERSION_SECONDS", 0.1)
     host.tool("protoc", "/bin/sleep 20")
     start = time.monotonic()
     assert host.said(host.plan(needs={"protoc": ">=3.15"})) == (
@@ -503,7 +502,7 @@ def test_a_plan_without_cuda_never_asks_for_a_compute_capability(host: Host) -> 
 
 
 def test_every_cuda_release_is_typed_and_has_evidence() -> None:
-    releases = preflight.cuda_releases()
+    releases = cuda_checks.cuda_releases()
     assert {"11.8", "12.4", "13.5"} <= set(releases)
     for name, row in releases.items():
         assert isinstance(row["max_gcc"], int), name
@@ -540,7 +539,7 @@ def test_the_table_says_what_the_header_of_the_installed_cuda_says() -> None:
     assert gcc
     assert clang
     assert msvc
-    row = preflight.cuda_release(version("nvidia-cuda-nvcc"))
+    row = cuda_checks.cuda_release(version("nvidia-cuda-nvcc"))
     assert row["max_gcc"] == int(gcc[1])
     assert row["max_clang"] == int(clang[1]) - 1
     limits = row["msvc"]

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine import platform, toolchain
+from doit_cargo.engine import linkers, nvcc, plain_toml, platform, rustup, toolchain, version_cache
 from doit_cargo.engine.model import DETECTORS
-from doit_cargo.engine.toolchain import Machine, Tool, active_toolchain, satisfies, toolchain_identity
+from doit_cargo.engine.toolchain import Machine, Tool, active_toolchain, toolchain_identity
+from doit_cargo.engine.versions import satisfies
 
 RUSTUP = shutil.which("rustup")
 needs_rustup = pytest.mark.skipif(RUSTUP is None, reason="rustup is not on PATH")
@@ -54,8 +55,8 @@ def cache(tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def no_cuda_but_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(toolchain, "python_libraries", lambda: [str(tmp_path / "site-packages")])
-    monkeypatch.setattr(toolchain, "CUDA_DIRECTORY", str(tmp_path / "usr-local-cuda"))
+    monkeypatch.setattr(nvcc, "python_libraries", lambda: [str(tmp_path / "site-packages")])
+    monkeypatch.setattr(nvcc, "CUDA_DIRECTORY", str(tmp_path / "usr-local-cuda"))
 
 
 # --- the platform
@@ -206,7 +207,7 @@ def test_rustup_itself_agrees_about_the_active_toolchain(tmp_path: Path, scenari
     work = tmp_path / "a" / "b"
     home.mkdir()
     work.mkdir(parents=True)
-    store = Path(toolchain.rustup_home(os.environ)) / "toolchains"
+    store = Path(rustup.rustup_home(os.environ)) / "toolchains"
     if not all((store / f"{name}-{TRIPLE}").is_dir() for name in ("stable", "nightly", "1.95.0")):
         pytest.skip("needs the toolchains stable, nightly and 1.95.0")
     (home / "toolchains").symlink_to(store)
@@ -311,7 +312,7 @@ PLAIN = [
 @pytest.mark.parametrize("text", PLAIN)
 def test_the_quick_toml_reader_never_disagrees_with_the_real_one(text: str) -> None:
     real = tomllib.loads(text)
-    quick = toolchain.read_toml(text)
+    quick = plain_toml.read_toml(text)
     for key, value in quick.items():
         kept = {k: v for k, v in real[key].items() if k in value} if isinstance(value, dict) else real[key]
         assert value == kept
@@ -321,7 +322,7 @@ def test_the_quick_toml_reader_never_disagrees_with_the_real_one(text: str) -> N
 @pytest.mark.parametrize("text", ["x\n", '[a]\nx = "1"\nx = "2"\n', "[a]\n[a]\n", 'x = "a" "b"\n', "[a\n"])
 def test_broken_toml_is_never_read_quickly(text: str) -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
-        toolchain.read_toml(text)
+        plain_toml.read_toml(text)
 
 
 # --- versions and their cache
@@ -391,7 +392,7 @@ def test_a_script_is_asked_again_for_another_path_and_after_a_while(
     seen = [Machine({**environ, "NEW": "10.1"}, cache=cache).tool("python")]
     seen.append(Machine({**environ, "NEW": "11.1"}, cache=cache).tool("python"))
     seen.append(Machine({**environ, "NEW": "12.1", "PATH": f"{bin_directory}:/x"}, cache=cache).tool("python"))
-    later = time.time() + 2 * toolchain.SCRIPT_SECONDS
+    later = time.time() + 2 * version_cache.SCRIPT_SECONDS
     monkeypatch.setattr(time, "time", lambda: later)
     seen.append(Machine({**environ, "NEW": "13.1"}, cache=cache).tool("python"))
     assert [tool and tool.version for tool in seen] == ["3.10.1", "3.10.1", "3.12.1", "3.13.1"]
@@ -416,7 +417,7 @@ def test_a_torn_cache_is_an_empty_one(environ: dict[str, str], bin_directory: Pa
     Path(cache).parent.mkdir()
     Path(cache).write_text(text)
     assert Machine(environ, cache=cache).has("protoc", "==3.21.12")
-    assert json.loads(Path(cache).read_text())["format"] == toolchain.CACHE_FORMAT
+    assert json.loads(Path(cache).read_text())["format"] == version_cache.CACHE_FORMAT
     assert [path.name for path in Path(cache).parent.iterdir()] == ["tools.json"]
 
 
@@ -428,7 +429,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(environ: dict[str, str], bin
 def test_a_tool_that_hangs_with_its_children_is_given_up(
     environ: dict[str, str], bin_directory: Path, cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toolchain, "VERSION_SECONDS", 0.2)
+    monkeypatch.setattr(version_cache, "VERSION_SECONDS", 0.2)
     script(bin_directory / "protoc", "echo libprotoc 3.21.12; /bin/sleep 30 & wait")
     start = time.monotonic()
     tool = Machine(environ, cache=cache).tool("protoc")
@@ -520,7 +521,7 @@ def test_the_linker_is_cc_unless_the_environment_or_cargo_says_otherwise(
     variable = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER"
 
     def request(**more: str) -> tuple[str, str, str]:
-        found = toolchain.linker_request(Machine({**environ, **more}, directory=str(work)), triple)
+        found = linkers.linker_request(Machine({**environ, **more}, directory=str(work)), triple)
         return found.asked, found.where, os.path.basename(found.path)
 
     assert request() == ("cc", "", "cc")
@@ -540,7 +541,36 @@ def test_the_linker_is_cc_unless_the_environment_or_cargo_says_otherwise(
     ],
 )
 def test_each_target_has_the_default_linker_of_rustc(environ: dict[str, str], triple: str, linker: str) -> None:
-    assert toolchain.linker_request(Machine(environ, directory="/"), triple).asked == linker
+    assert linkers.linker_request(Machine(environ, directory="/"), triple).asked == linker
+
+
+def test_the_tool_called_linker_is_the_one_that_rustc_takes(
+    environ: dict[str, str], bin_directory: Path, tmp_path: Path
+) -> None:
+    script(bin_directory / "cc", "echo 'cc (Debian 12.2.0-14) 12.2.0'; echo 'Free Software Foundation'")
+    script(bin_directory / "ld.lld", "echo 'Debian LLD 14.0.6 (compatible with GNU linkers)'")
+    script(bin_directory / "mold", "echo 'mold 2.30.0 (compatible with GNU ld)'")
+    variable = f"CARGO_TARGET_{TRIPLE.upper().replace('-', '_')}_LINKER"
+    seen = []
+    for more in ({}, {variable: "ld.lld"}, {variable: "mold"}, {variable: "/none/ld"}):
+        tool = Machine({**environ, **more}, directory=str(tmp_path)).tool("linker")
+        seen.append((tool.path, tool.version, tool.family) if tool else None)
+    assert seen == [
+        (str(bin_directory / "cc"), "12.2.0", "gcc"),
+        (str(bin_directory / "ld.lld"), "14.0.6", ""),
+        (str(bin_directory / "mold"), "2.30.0", ""),
+        None,
+    ]
+
+
+def test_the_linker_of_wasm_is_the_one_beside_rustc(environ: dict[str, str], tmp_path: Path) -> None:
+    rustc = script(tmp_path / "rust" / "bin" / "rustc", "echo rustc 1.90.0")
+    machine = {**environ, "RUSTC": str(rustc), "CARGO_BUILD_TARGET": "wasm32-unknown-unknown"}
+    assert Machine(machine, directory=str(tmp_path)).tool("linker") is None
+    lld = script(tmp_path / "rust" / "lib" / "rustlib" / TRIPLE / "bin" / "rust-lld", "exit 1")
+    tool = Machine(machine, directory=str(tmp_path)).tool("linker")
+    assert tool is not None
+    assert (tool.path, tool.version) == (str(lld), "")
 
 
 # --- Visual Studio, played by a script
@@ -566,6 +596,7 @@ def test_cl_exe_is_found_through_vswhere(visual_studio: Machine, tmp_path: Path)
     linker = visual_studio.tool("link.exe")
     assert linker is not None
     assert (linker.version, linker.family) == ("14.40.33807", "msvc")
+    assert repr(visual_studio.tool("linker")) == repr(linker)
 
 
 def test_there_is_no_cl_exe_without_visual_studio(environ: dict[str, str]) -> None:
@@ -721,7 +752,7 @@ def test_the_real_nvcc_agrees_about_its_host_compiler(tmp_path: Path, name: str)
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **more}
     ran = subprocess.run([_real_nvcc(), "--dryrun", "x.cu"], env=environ, capture_output=True, text=True, check=False)
     root = os.path.dirname(os.path.dirname(_real_nvcc()))
-    request = toolchain.host_compiler_request(Machine(environ), Tool("nvcc", _real_nvcc(), "13", root=root))
+    request = nvcc.host_compiler_request(Machine(environ), Tool("nvcc", _real_nvcc(), "13", root=root))
     assert bool(request.path) == (ran.returncode == 0), ran.stderr
     if request.path:
         line = next(line for line in ran.stderr.splitlines() if " -E -x c++ " in line)

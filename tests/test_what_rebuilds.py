@@ -86,6 +86,15 @@ def all_of(*changes: Change) -> Change:
     return change
 
 
+def flags(name: str) -> str:
+    """Return flags that no other row gives, so that nothing is compiled with them already."""
+    return f"--cfg marked --cfg {name}"
+
+
+def flags_file(name: str, head: str = "[build]") -> str:
+    return f"{head}\nrustflags = {flags(name).split()!r}\n"
+
+
 def config(text: str, place: str = ".cargo/config.toml") -> Change:
     return add(place, text)
 
@@ -158,7 +167,6 @@ PART = "crates/kit/src/part.rs"
 WATCHED = "crates/watching/watched"
 DATA = "crates/trusting/data"
 SCRIPT = 'fn main() { println!("cargo:rustc-env=MADE_BY_SCRIPT=yes"); }\n'
-FLAGS = '[build]\nrustflags = ["--cfg", "marked"]\n'
 FLAG = {"flag": "true"}
 HELLO = 'fn main() { println!("hello=1"); }\n'
 TOMORROW = time.time_ns() + 86_400_000_000_000
@@ -301,9 +309,15 @@ VARIABLES = (
     Row("variable that code asks for", variables(OPTIONAL="yes"), KIT, {"optional": "yes"}),
     Row("empty variable that code asks for", variables(OPTIONAL=""), KIT, {"optional": ""}),
     Row("variable that nobody asks for", variables(UNRELATED="yes"), None),
-    Row("RUSTFLAGS", variables(RUSTFLAGS="--cfg marked"), PACKAGES, FLAG, ()),
-    Row("CARGO_ENCODED_RUSTFLAGS", variables(CARGO_ENCODED_RUSTFLAGS="--cfg\x1fmarked"), PACKAGES, FLAG, ()),
-    Row("CARGO_BUILD_RUSTFLAGS", variables(CARGO_BUILD_RUSTFLAGS="--cfg marked"), PACKAGES, FLAG, ()),
+    Row("RUSTFLAGS", variables(RUSTFLAGS=flags("one")), PACKAGES, FLAG, ()),
+    Row(
+        "CARGO_ENCODED_RUSTFLAGS",
+        variables(CARGO_ENCODED_RUSTFLAGS=flags("two").replace(" ", "\x1f")),
+        PACKAGES,
+        FLAG,
+        (),
+    ),
+    Row("CARGO_BUILD_RUSTFLAGS", variables(CARGO_BUILD_RUSTFLAGS=flags("three")), PACKAGES, FLAG, ()),
     Row("CARGO_PROFILE_DEV_OPT_LEVEL", variables(CARGO_PROFILE_DEV_OPT_LEVEL="1"), PACKAGES, {"optimised": "1"}, ()),
     Row(
         "CARGO_PROFILE_DEV_DEBUG_ASSERTIONS",
@@ -314,7 +328,13 @@ VARIABLES = (
     ),
     Row("CARGO_INCREMENTAL", variables(CARGO_INCREMENTAL="0"), PACKAGES, {}, ()),
     Row("RUSTC_WRAPPER", wrapper("RUSTC_WRAPPER"), ()),
-    Row("RUSTC_WORKSPACE_WRAPPER", wrapper("RUSTC_WORKSPACE_WRAPPER"), PACKAGES, {}, ()),
+    Row(
+        "RUSTC_WORKSPACE_WRAPPER",
+        wrapper("RUSTC_WORKSPACE_WRAPPER"),
+        tuple(name for name in PACKAGES if name != "outside"),
+        {},
+        (),
+    ),
     Row("CARGO_TARGET_DIR", variables(CARGO_TARGET_DIR="other"), PACKAGES, {}, (), "other/debug/app"),
     Row("CARGO_BUILD_JOBS", variables(CARGO_BUILD_JOBS="1"), None),
     Row("CARGO_TERM_COLOR", variables(CARGO_TERM_COLOR="never"), None),
@@ -356,21 +376,33 @@ MANIFESTS = (
 )
 
 CONFIGS = (
-    Row("rustflags in a config file", config(FLAGS), PACKAGES, FLAG, ()),
-    Row("rustflags in a parent's config file", config(FLAGS, "/parent/.cargo/config.toml"), PACKAGES, FLAG, ()),
-    Row("rustflags in the config file of CARGO_HOME", config(FLAGS, "/home/.cargo/config.toml"), PACKAGES, FLAG, ()),
-    Row("rustflags in a legacy config file", config(FLAGS, ".cargo/config"), PACKAGES, FLAG, ()),
+    Row("rustflags in a config file", config(flags_file("four")), PACKAGES, FLAG, ()),
     Row(
-        "rustflags in an included file",
-        all_of(config(FLAGS, ".cargo/more.toml"), config('include = ["more.toml"]\n')),
+        "rustflags in a parent's config file",
+        config(flags_file("five"), "/parent/.cargo/config.toml"),
         PACKAGES,
         FLAG,
         (),
     ),
-    Row("rustflags for a platform", config("[target.'cfg(all())']\n" + FLAGS.partition("\n")[2]), PACKAGES, FLAG, ()),
+    Row(
+        "rustflags in the config file of CARGO_HOME",
+        config(flags_file("six"), "/home/.cargo/config.toml"),
+        PACKAGES,
+        FLAG,
+        (),
+    ),
+    Row("rustflags in a legacy config file", config(flags_file("seven"), ".cargo/config"), PACKAGES, FLAG, ()),
+    Row(
+        "rustflags in an included file",
+        all_of(config(flags_file("eight"), ".cargo/more.toml"), config('include = ["more.toml"]\n')),
+        PACKAGES,
+        FLAG,
+        (),
+    ),
+    Row("rustflags for a platform", config(flags_file("nine", "[target.'cfg(all())']")), PACKAGES, FLAG, ()),
     Row(
         "profile in a config file",
-        config("[profile.dev]\ndebug-assertions = false\n"),
+        config("[profile.dev]\ndebug-assertions = false\noverflow-checks = true\n"),
         PACKAGES,
         {"debug": "false"},
         (),
@@ -383,7 +415,7 @@ CONFIGS = (
         {"optional": "up"},
     ),
     Row("[env] for a script", config('[env]\nSCRIPT_VARIABLE = "config"\n'), ("app", "watching"), {"asked": "config"}),
-    Row("config file of a member", config(FLAGS, "crates/kit/.cargo/config.toml"), None),
+    Row("config file of a member", config(flags_file("ten"), "crates/kit/.cargo/config.toml"), None),
     Row("comment in a config file", config("# nothing\n"), ()),
     Row("number of jobs in a config file", config("[build]\njobs = 1\n"), ()),
     Row("linker", linker, PACKAGES),
@@ -398,15 +430,20 @@ def test_a_change_and_its_way_back_leave_what_cargo_would_build_from_nothing(sit
     expected = BASELINE | dict(row.prints) if row.binary.endswith("/app") else dict(row.prints)
     row.change(site)
 
-    assert (site.tool("dev").summary, site.printed(row.binary)) == (row.after, expected)
-    assert (site.tool("dev").summary, site.printed(row.binary)) == (FRESH, expected)
+    _expect(site, row.after, row.binary, expected)
+    _expect(site, FRESH, row.binary, expected)
     if row.prints and row.binary.endswith("/app"):
         assert site.truth() == expected
 
     site.variables.clear()
     site.restore(sources, times if row.old_times_back else None)
-    assert (site.tool("dev").summary, site.printed()) == (row.taken_back, BASELINE)
-    assert (site.tool("dev").summary, site.printed()) == (FRESH, BASELINE)
+    _expect(site, row.taken_back, "target/debug/app", BASELINE)
+    _expect(site, FRESH, "target/debug/app", BASELINE)
+
+
+def _expect(site: Site, outcome: Summary, binary: str, prints: Mapping[str, str]) -> None:
+    run = site.tool("dev")
+    assert (run.summary, site.printed(binary)) == (outcome, prints), run.text
 
 
 def test_the_untouched_workspace_prints_what_a_plain_cargo_builds(site: Site) -> None:

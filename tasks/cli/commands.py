@@ -18,6 +18,7 @@ from doit_cargo.engine.errors import BAD_INPUT, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import Session
 
+INTERRUPTED = 130
 Command = Callable[[Session, argparse.Namespace], int]
 
 
@@ -106,7 +107,7 @@ def run_targets(session: Session, names: list[str]) -> int:
     from doit.doit_cmd import DoitMain
     from doit_cargo.dodo import DOIT_CONFIG, Targets
 
-    found = [session.target(name).name for name in names]
+    found = [session.row(name)["name"] for name in names]
     session.prepare(found)
     namespace = {
         "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},
@@ -114,7 +115,8 @@ def run_targets(session: Session, names: list[str]) -> int:
     }
     plugins = {"BACKEND": {"doit-cargo": "doit_cargo.engine.bridge:SafeJsonDB"}}
     doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
-    return int(doit.run(["run", *found]))
+    status = int(doit.run(["run", *found]))
+    return INTERRUPTED if session.interrupted else status
 
 
 def list_targets(session: Session, options: argparse.Namespace) -> int:
@@ -145,13 +147,13 @@ def plan_target(session: Session, options: argparse.Namespace) -> int:
 
     found = []
     for name in _wanted(options, "plan"):
-        target = session.target(name)
-        if target.action:
+        row = session.row(name)
+        if row["action"]:
             raise UserError(
-                Problem(f"{target.name} calls no cargo, so it has no plan", "doit-cargo list shows what it does")
+                Problem(f"{row['name']} calls no cargo, so it has no plan", "doit-cargo list shows what it does")
             )
-        session.variables((target,))
-        found.append(plan.to_json(session.plan(target)))
+        session.variables(row["name"])
+        found.append(plan.to_json(session.new_plan(row["name"])))
     if options.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
     else:
@@ -206,11 +208,11 @@ def why_target(session: Session, options: argparse.Namespace) -> int:
 
 
 def _why(session: Session, name: str) -> dict[str, Any]:
-    target = session.target(name)
-    session.variables((target,))
-    if target.action:
+    row = session.row(name)
+    session.variables(row["name"])
+    if row["action"]:
         return {
-            "target": target.name,
+            "target": row["name"],
             "fresh": False,
             "changes": [],
             "changed": [],
@@ -218,12 +220,12 @@ def _why(session: Session, name: str) -> dict[str, Any]:
             "skipped": 0,
             "always": True,
         }
-    receipt, changes = session.verdict(target.name, explain=True)
-    basis = receipt or session.last_receipt(target.name)
+    receipt, changes = session.verdict(row["name"], explain=True)
+    basis = receipt or session.last_receipt(row["name"])
     changed = say.changed_packages(changes, basis) if basis else []
     rebuilds = say.rebuilds(changed, basis) if basis else []
     return {
-        "target": target.name,
+        "target": row["name"],
         "fresh": receipt is not None and not changes,
         "changes": [_change(change, basis, session.root) for change in _roots_first(changes, basis, changed)],
         "changed": changed,

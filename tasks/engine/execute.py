@@ -16,7 +16,7 @@ from doit_cargo import __version__
 from doit_cargo.engine import freshness, preflight, receipts, recorder, run, say, toolchain
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.ledger import Healing, Ledger
-from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.variables import Values
 
@@ -35,29 +35,35 @@ class Request:
     state: str
     environ: Mapping[str, str]
     variables: Values
+    look: tuple[str, str]
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
     machine: Callable[[], toolchain.Machine]
 
 
-def execute(request: Request) -> bool:
-    """Bring the target up to date. Returns False if cargo failed; raises `UserError` if it could not run."""
+def execute(request: Request) -> Outcome | None:
+    """Bring the target up to date. Returns what came of it, None if nothing had to run.
+
+    Raises `UserError` if cargo could not be started, or was not since the machine lacks something.
+    """
     with receipts.RunLock(request.state):
         receipt, changes = receipts.verdict(request.state, request.key, request.environ, explain=True)
         if receipt and not changes and not request.variables.flag("FORCE"):
             say.skipped(request.target, receipt)  # another run has just done it
-            return True
+            return None
         previous = receipt or receipts.last_receipt(request.state, request.key)
         plan, plan_state = _planned(request)
         say.reasons(request.target, changes, previous)
         return _build(request, plan, plan_state)
 
 
-def _planned(request: Request) -> tuple[Plan, dict[str, Any]]:
+def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     """Return the plan, checked against this machine, and the state that it rests on."""
     plan = request.make_plan()
     for note in plan.notes:
         say.note(request.target, note)
+    if plan.state is not None:
+        return plan, plan.state
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
@@ -89,7 +95,7 @@ def _machine_of(request: Request, plan: Plan) -> toolchain.Machine:
     return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
 
 
-def _build(request: Request, plan: Plan, plan_state: dict[str, Any]) -> bool:
+def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any]) -> Outcome:
     workspace = request.workspace()
     ledger = Ledger(workspace.target_directory)
     listed = recorder.listings(workspace, plan)
@@ -98,8 +104,7 @@ def _build(request: Request, plan: Plan, plan_state: dict[str, Any]) -> bool:
     _heal(request, plan, healing)
     outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
     inputs = recorder.gather(plan, workspace, outcome.report, request.environ)
-    ok = outcome.status == 0 and not outcome.interrupted
-    if ok:
+    if outcome.ok:
         _require_outputs(plan)
         state = recorder.build_state(inputs, outcome.report, ledger, before, listed, request.environ)
         _learn_blind(request, plan, ledger, inputs)
@@ -108,7 +113,7 @@ def _build(request: Request, plan: Plan, plan_state: dict[str, Any]) -> bool:
         recorder.learn(inputs, outcome.report, ledger, before, listed)
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
-    return ok
+    return outcome
 
 
 def _roots(workspace: Workspace) -> dict[str, tuple[str, ...]]:
@@ -192,13 +197,15 @@ def _receipt(
     request: Request,
     plan: Plan,
     outcome: Outcome,
-    plan_state: dict[str, Any],
+    plan_state: Mapping[str, Any],
     state: dict[str, Any],
     inputs: recorder.Inputs,
 ) -> dict[str, Any]:
     workspace = request.workspace()
     return {
         "key": request.key,
+        "look": request.look,
+        "stored_plan": plan_to_data(plan),
         "version": __version__,
         "plan": plan_state,
         "build": state,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,8 @@ class Plan:
 
     `packages` are the packages that cargo is asked for (the default members where the argv names none).
     `outputs` are the binaries to expect. `files` are those that shaped this plan (profiles, pack,
-    manifests, templates); `notes` are said to the user before the run.
+    manifests, templates); `notes` are said to the user before the run. `state` is set on a plan that was kept from the
+    last success, checked then and still holding: it needs no pre-flight.
     """
 
     target: str
@@ -238,3 +239,42 @@ class Plan:
     log: str = ""
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    state: Mapping[str, Any] | None = None
+
+
+def plan_to_data(plan: Plan) -> dict[str, Any]:
+    """Return what of a plan is kept in a receipt: plain data that `marshal` can store."""
+    step = plan.invocation
+    return {
+        "target": plan.target,
+        "profile": plan.profile.name,
+        "inputs": (plan.profile.inputs.files, plan.profile.inputs.env, plan.profile.inputs.packages),
+        "packages": plan.packages,
+        "features": plan.features,
+        "cargo_profile": plan.cargo_profile,
+        "invocation": (step.argv, step.cwd, dict(step.env), step.unset, step.path_prepend),
+        "outputs": plan.outputs,
+        "needs": dict(plan.needs),
+        "log": plan.log,
+        "files": plan.files,
+        "notes": plan.notes,
+    }
+
+
+def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
+    """Return the plan that `plan_to_data` gave. `state` is the freshness state that it was found to rest on."""
+    argv, cwd, env, unset, path_prepend = data["invocation"]
+    return Plan(
+        target=data["target"],
+        profile=Profile(data["profile"], inputs=Inputs(*data["inputs"])),
+        packages=data["packages"],
+        features=data["features"],
+        cargo_profile=data["cargo_profile"],
+        invocation=Invocation(argv, cwd, env, unset, path_prepend),
+        outputs=data["outputs"],
+        needs=data["needs"],
+        log=data["log"],
+        files=data["files"],
+        notes=data["notes"],
+        state=state,
+    )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 3, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 4, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
 
@@ -198,6 +198,15 @@ def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tup
         changes += islice(check.changes(), None if explain else 1)
         refreshed = refreshed or check.refreshed
     return changes, refreshed
+
+
+def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:
+    """Tell whether everything that shaped the plan of a receipt is as it was."""
+    import time
+
+    if receipt["version"] != __version__:
+        return False
+    return next(Check(receipt["plan"], environ, time.time_ns()).changes(), None) is None
 
 
 def _renew(state: str, key: Key, receipt: Receipt) -> None:

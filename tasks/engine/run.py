@@ -44,6 +44,10 @@ class Outcome:
     interrupted: bool = False
 
     @property
+    def ok(self) -> bool:
+        return self.status == 0 and not self.interrupted
+
+    @property
     def warnings(self) -> list[str]:
         return [*self.cargo_warnings, *self.report.warnings]
 

@@ -1,0 +1,403 @@
+"""Write the parts of the documentation that restate the code's own tables: `python docs/generate.py`.
+
+A page says where: what stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->`` is replaced by the block
+of that name. `--check` writes nothing and fails if a page differs (tests/test_docs.py). A key, detector or command
+that has no meaning here is an error, so that a new one cannot stay undocumented.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from doit_cargo import catalogue
+from doit_cargo.cli import commands, doit_commands
+from doit_cargo.engine import errors, freshness, profile_files, receipts, toolchain, variables
+from doit_cargo.engine.model import DETECTORS, PLATFORMS, Target
+from doit_cargo.engine.profile_files import ANY, Kind, Section
+
+DOCS = Path(__file__).parent
+PROFILES = DOCS.parent / "profiles"
+
+# --- what the tables of the code do not say --------------------------------------------------------------------------
+
+# Keys of a profile file: meaning and example.
+PROFILE_KEYS = {
+    "doc": ("What the profile is for, in one sentence; `doit-cargo profile` lists it.", 'doc = "Release with CUDA."'),
+    "extends": ("Profiles that come before this one; of two, the later wins.", 'extends = ["cuda", "lto_thin"]'),
+    "features": (
+        "Features to add, in order: a name, `PACKAGE/FEATURE`, or `-NAME` to remove one that an extended profile set.",
+        'features = ["nccl", "-mkl"]',
+    ),
+    "default-features": ("`false` is cargo's `--no-default-features`.", "default-features = false"),
+    "platforms": (
+        "Where the profile makes sense, by the platform that is built *for*. Elsewhere its targets are absent.",
+        'platforms = ["linux", "windows"]',
+    ),
+    "cargo.profile": (
+        "The cargo profile: one of the workspace's, or one that `cargo.config` defines. Default: `dev`.",
+        'profile = "release"',
+    ),
+    "cargo.config": (
+        "Settings passed with `--config`, which wins over Cargo.toml, every config.toml and `CARGO_PROFILE_*`.",
+        'config.profile.release.lto = "thin"',
+    ),
+    "cargo.jobs": ("How many jobs cargo runs at once, unless `JOBS` says otherwise.", "jobs = 2"),
+    "cargo.target": (
+        "The target triple, unless `TARGET` says otherwise.",
+        'target = "aarch64-unknown-linux-gnu"',
+    ),
+    "cargo.locked": ("`true` is cargo's `--locked`: a stale Cargo.lock is an error.", "locked = true"),
+    "env.*": (
+        "A variable for cargo and all that it starts: a text, where `{{ root }}`, `{{ target_directory }}`, "
+        "`{{ target }}`, `{{ profile }}` and `{{ platform }}` are filled in; `{ unset = true }`; or "
+        "`{ detect = NAME }`, which fills in only what your environment leaves unset.",
+        'CUDA_PATH = { detect = "cuda_root" }',
+    ),
+    "needs.*": (
+        'A tool that must be there before cargo starts, with a PEP 440 version specifier or `""` for any version.',
+        'nvcc = ">=12.4"',
+    ),
+    "inputs.files": (
+        "Files that cargo cannot see, relative to the workspace root (see [Inputs](#inputs-that-cargo-cannot-see)).",
+        'files = ["schema/api.json"]',
+    ),
+    "inputs.env": ("Variables that cargo cannot see.", 'env = ["BUILD_CHANNEL"]'),
+    "inputs.packages": (
+        "The packages to rebuild when one of them changes; left out, every member.",
+        'packages = ["server"]',
+    ),
+}
+
+# Keys of a pack.toml.
+PACK_KEYS = {
+    "doc": ("What project the pack is for.", 'doc = "Our monorepo."'),
+    "detect.packages": (
+        "Members by which the project is known. The pack that names most members of a workspace is used.",
+        'packages = ["server", "engine"]',
+    ),
+    "roles.*": (
+        "The packages that can play a role, in order of preference: projects rename crates. An empty list is cargo's "
+        "own selection.",
+        'server = ["acme-server", "acme-cli"]',
+    ),
+    "rules.*.requires": (
+        "Features without which this one is refused. Whole names count, as asked for.",
+        'requires = ["cuda"]',
+    ),
+    "rules.*.conflicts": ("Features that exclude this one.", 'conflicts = ["metal"]'),
+    "rules.*.platforms": ("Where the feature works.", 'platforms = ["macos"]'),
+    "packages.*.needs": (
+        "A tool without which the package is left out of whole-workspace targets, with a note.",
+        'needs = "python"',
+    ),
+    "satellites": (
+        "Folders that are workspaces of their own, which no command of this one reaches.",
+        'satellites = ["python-bindings"]',
+    ),
+}
+
+# Keys of [workspace.metadata.doit-cargo] in the root Cargo.toml.
+SETTINGS_KEYS = {
+    "pack": ("The pack to use, instead of the one that the members' names suggest.", 'pack = "base"'),
+    "profiles": ("The folder of your own profiles, relative to the root. Default: `profiles`.", 'profiles = "build"'),
+}
+
+DETECTED = {
+    "cuda_root": "The root of the CUDA toolkit that `nvcc` belongs to, whatever wrapper PATH has: "
+    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
+    "msvc_cl": "Microsoft's `cl.exe` of the newest Visual Studio with a C++ compiler. Nothing outside Windows.",
+    "nvcc_directory": "The folder of that `nvcc`.",
+    "python": "The Python that PyO3 would take: `PYO3_PYTHON`, the virtual environment, Conda's, PATH; else the one "
+    "that runs doit-cargo.",
+}
+
+ARGUMENTS = {
+    "list": "",
+    "makefile": "",
+    "plan": "TARGET... [VAR=value...]",
+    "profile": "[NAME...]",
+    "why": "TARGET... [VAR=value...]",
+}
+
+EXIT_CODES = (
+    (errors.DONE, "Done, or nothing was to be done."),
+    (errors.FAILED, "A target failed: cargo ended with an error, or `makefile --check` found a difference."),
+    (errors.COULD_NOT_RUN, "A target could not run: a tool is missing, a folder cannot be written."),
+    (errors.BAD_INPUT, "Bad input, found before anything started: an unknown name, a wrong value, a broken profile."),
+)
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; a bar inside a cell is escaped."""
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def code(text: str) -> str:
+    """Return text as inline code, or nothing for nothing."""
+    return f"`{text}`" if text else ""
+
+
+def codes(texts: Iterable[str]) -> str:
+    """Return texts as inline code with commas between."""
+    return ", ".join(map(code, texts))
+
+
+def meaning(names: Iterable[str], known: Mapping[str, Any], what: str) -> Iterator[tuple[str, Any]]:
+    """Yield (name, its meaning); an undocumented name, or a documented one that is gone, ends the script."""
+    names = list(names)
+    missing = [f"no meaning of {what} {name}" for name in names if name not in known]
+    gone = [f"{what} {name} has a meaning but is gone" for name in known if name not in names]
+    if missing or gone:
+        raise SystemExit(f"docs/generate.py: {'; '.join(missing + gone)}")
+    yield from ((name, known[name]) for name in names)
+
+
+def leaves(section: Section, path: str = "") -> Iterator[tuple[str, Kind]]:
+    """Yield (dotted key, kind) of a section; `*` stands for any name."""
+    for key, kind in section.items():
+        dotted = f"{path}.{'*' if key == ANY else key}".removeprefix(".")
+        if isinstance(kind, Kind):
+            yield dotted, kind
+        else:
+            yield from leaves(kind, dotted)
+
+
+def keys(section: Section, known: Mapping[str, tuple[str, str]]) -> str:
+    """Return the table of the keys of a file."""
+    kinds = dict(leaves(section))
+    rows = (
+        (code(_header(key)), code(key.rpartition(".")[2]), kinds[key].says.replace("{", "`{").replace("}", "}`"), *said)
+        for key, said in ((key, (text, code(example))) for key, (text, example) in meaning(kinds, known, "the key"))
+    )
+    return table(("Table", "Key", "Type", "Meaning", "Example"), rows)
+
+
+def _header(key: str) -> str:
+    table_of = key.rpartition(".")[0].replace("*", "NAME")
+    return f"[{table_of}]" if table_of else ""
+
+
+def shipped_profiles() -> str:
+    """Return the profiles of each pack, as their files have them."""
+    parts = []
+    for pack in sorted(path.parent for path in PROFILES.glob("*/pack.toml")):
+        files = {path.stem: _toml(path) for path in sorted(pack.glob("*.toml")) if path.name != "pack.toml"}
+        rows = (
+            (
+                code(name),
+                file["doc"],
+                codes(_list(file.get("extends", []))),
+                codes(file.get("features", [])),
+                code(file.get("cargo", {}).get("profile", "")),
+            )
+            for name, file in files.items()
+        )
+        head = ("Profile", "What it is", "Extends", "Features", "Cargo profile")
+        parts.append(f"### Pack `{pack.name}`: {_toml(pack / 'pack.toml')['doc']}\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
+
+
+def rules() -> str:
+    """Return the feature rules of the packs."""
+    rows = (
+        (
+            code(pack.parent.name),
+            code(feature),
+            codes(rule.get("requires", [])),
+            codes(rule.get("conflicts", [])),
+            ", ".join(rule.get("platforms", [])),
+        )
+        for pack in sorted(PROFILES.glob("*/pack.toml"))
+        for feature, rule in _toml(pack).get("rules", {}).items()
+    )
+    return table(("Pack", "Feature", "Requires", "Excludes", "Only on"), rows)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def targets() -> str:
+    """Return a table of targets for each family."""
+    rows = catalogue.rows()
+    families = dict.fromkeys(row.family for row in rows)
+    head = ("Target", "make", "What it does", "Cargo", "Profile", "Packages", "Variables", "Only for")
+    return "\n\n".join(
+        f"## {family.capitalize()}\n\n{table(head, (_target(row) for row in rows if row.family == family))}"
+        for family in families
+    )
+
+
+def _target(row: Target) -> tuple[str, ...]:
+    only = [f"pack {pack}" for pack in row.packs] + list(row.platforms)
+    return (
+        code(row.name),
+        code(row.make_name) if row.make_name != row.name else "same",
+        row.doc,
+        code(" ".join((row.command, *row.flags))),
+        " or ".join(map(code, row.profile)),
+        _packages(row),
+        "[cargo's](commands.md#variables)" if row.takes == variables.CARGO else codes(row.takes),
+        ", ".join(only),
+    )
+
+
+def _packages(row: Target) -> str:
+    if not row.command:
+        return ""
+    return {"": "cargo's own selection", variables.ALL: "the whole workspace"}.get(
+        row.package, f"the role `{row.package}`"
+    )
+
+
+def cargo_variables() -> str:
+    """Return the names of the variables that every cargo target takes."""
+    return f"*Cargo's* variables are {codes(variables.CARGO)}."
+
+
+def variable_table() -> str:
+    """Return the variables, with who takes them."""
+    rows = catalogue.rows()
+    cargo = {row.name for row in rows if row.command}
+
+    def takers(name: str) -> str:
+        found = [row.name for row in rows if name in row.takes]
+        if set(found) == cargo:
+            return "every target that calls cargo"
+        return codes(found) or "no target yet"
+
+    return table(
+        ("Variable", "What it does", "Example", "Taken by"),
+        (
+            (code(row.name), f"{row.doc[0].upper()}{row.doc[1:]}.", code(f"{row.name}={row.example}"), takers(row.name))
+            for row in variables.TABLE
+        ),
+    )
+
+
+def command_table() -> str:
+    """Return the commands of doit-cargo, which are commands of doit as well."""
+    ours = {name: function.__doc__ or "" for name, function in commands.COMMANDS.items()}
+    in_doit = {
+        value.command
+        for value in vars(doit_commands).values()
+        if isinstance(value, type) and issubclass(value, doit_commands._Command) and hasattr(value, "command")
+    }
+    rows = (
+        (
+            code(f"doit-cargo {name} {arguments}".strip()),
+            code(f"doit {name}") if name in in_doit else "doit's own",
+            _sentence(ours[name].partition(": ")[2].strip()),
+            codes(f"--{option}" for option in commands.OPTIONS[name]),
+        )
+        for name, arguments in meaning(commands.COMMANDS, ARGUMENTS, "the command")
+    )
+    return table(("Command", "In doit", "What it does", "Options"), rows)
+
+
+def option_table() -> str:
+    """Return the options of doit-cargo."""
+    rows = (
+        (codes(action.option_strings), code(str(action.metavar or "")), _sentence(action.help or ""))
+        for action in commands._parser()._actions
+        if action.option_strings
+    )
+    return table(("Option", "Value", "What it does"), rows)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def guarded_variables() -> str:
+    """Return which variables of the environment are always inputs."""
+    free = sorted(freshness.UNGUARDED) + [f"{prefix}*" for prefix in freshness.UNGUARDED_PREFIXES]
+    return (
+        f"Every variable whose name begins with {codes(freshness.GUARDED_PREFIXES)} is an input of every cargo target, "
+        f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name "
+        f"holds {codes(freshness.SECRET_MARKS)} only a fingerprint is kept."
+    )
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "profile keys": lambda: keys(profile_files.PROFILE, PROFILE_KEYS),
+    "pack keys": lambda: keys(profile_files.PACK, PACK_KEYS),
+    "settings keys": lambda: keys(profile_files.SETTINGS, SETTINGS_KEYS),
+    "detectors": lambda: table(
+        ("Detector", "What it finds"), ((code(name), text) for name, text in meaning(DETECTORS, DETECTED, "detector"))
+    ),
+    "platforms": lambda: codes(PLATFORMS) + ".",
+    "tools": lambda: codes(sorted(toolchain.ROWS)) + ".",
+    "shipped profiles": shipped_profiles,
+    "rules": rules,
+    "targets": targets,
+    "cargo variables": cargo_variables,
+    "variables": variable_table,
+    "result free": lambda: codes(sorted(receipts.RESULT_FREE)) + ".",
+    "commands": command_table,
+    "options": option_table,
+    "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
+    "guarded variables": guarded_variables,
+}
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+MARKS = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def generated(text: str) -> str:
+    """Return a page with its generated parts as the code has them now."""
+    return MARKS.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", text)
+
+
+def pages() -> dict[Path, tuple[str, str]]:
+    """Return each page with its text on disk and the text that it should have."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+    return {path: (text, generated(text)) for path, text in texts.items()}
+
+
+def unused(texts: Iterable[str]) -> set[str]:
+    """Return the blocks that no page shows."""
+    return set(BLOCKS) - {found[1] for text in texts for found in MARKS.findall(text)}
+
+
+def main() -> int:
+    """Write the pages, or with `--check` print how they differ."""
+    parser = argparse.ArgumentParser(description="Write the generated parts of the documentation.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page differs")
+    check = parser.parse_args().check
+    found = pages()
+    for name in sorted(unused(old for old, _ in found.values())):
+        raise SystemExit(f"docs/generate.py: no page shows the block {name!r}")
+    changed = {path: texts for path, texts in found.items() if texts[0] != texts[1]}
+    for path, (old, new) in changed.items():
+        if check:
+            name = path.relative_to(DOCS.parent).as_posix()
+            sys.stdout.writelines(
+                difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, "python docs/generate.py", n=0)
+            )
+        else:
+            path.write_text(new, encoding="utf-8", newline="\n")
+            print(f"wrote {path.relative_to(DOCS.parent)}")
+    return 1 if check and changed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

