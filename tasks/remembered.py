@@ -81,12 +81,13 @@ def listing(
 ) -> tuple[dict[str, Any], ...]:
     """Return the rows of all targets, from disk while profiles, workspace (`basis`) and tools are the same."""
     path = os.path.join(state_directory, "catalogue")
-    finding = _recall(path, (__version__, basis), environ)
+    basis = (__version__, state_directory, basis)
+    finding = _recall(path, basis, environ)
     if finding:
         return tuple(finding["value"])
     state = _library_state(library(), environ)
     rows = compute()
-    _keep(state_directory, "catalogue", {"basis": (__version__, basis), "state": state, "value": rows})
+    _keep(state_directory, "catalogue", {"basis": basis, "state": state, "value": rows})
     return rows
 
 

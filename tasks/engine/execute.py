@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, preflight, receipts, recorder, run, say, toolchain
+from doit_cargo.engine import freshness, receipts, recorder, run, say
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.ledger import Healing, Ledger
 from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.variables import Values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.toolchain import Machine
 
 PROGRAMS = ("cargo", "rustc")
 CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
@@ -38,7 +42,7 @@ class Request:
     look: tuple[str, str]
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
-    machine: Callable[[], toolchain.Machine]
+    machine: Callable[[], Machine]
 
 
 def execute(request: Request) -> Outcome | None:
@@ -67,11 +71,15 @@ def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
+        from doit_cargo.engine import preflight
+
         preflight.require(plan, request.machine(), request.root, request.workspace())
     return plan, _plan_state(request, plan)
 
 
 def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
+    from doit_cargo.engine import toolchain
+
     cuda = "nvcc" in plan.needs
     machine = _machine_of(request, plan)
     tools = [machine.tool(name) for name in plan.needs]
@@ -90,8 +98,10 @@ def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
     )
 
 
-def _machine_of(request: Request, plan: Plan) -> toolchain.Machine:
+def _machine_of(request: Request, plan: Plan) -> Machine:
     """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
+    from doit_cargo.engine import preflight
+
     return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
 
 
@@ -150,6 +160,8 @@ def _blind_value(key: str, request: Request, plan: Plan) -> str | None:
 
 
 def _tool_value(request: Request, plan: Plan, name: str) -> str:
+    from doit_cargo.engine import toolchain
+
     tool = _machine_of(request, plan).tool(name)
     stamps = [(path, (freshness.signature(path) or ())[:2]) for path in (toolchain.identity_of(tool) if tool else ())]
     return repr(stamps)
@@ -204,6 +216,7 @@ def _receipt(
     workspace = request.workspace()
     return {
         "key": request.key,
+        "state": request.state,
         "look": request.look,
         "stored_plan": plan_to_data(plan),
         "version": __version__,

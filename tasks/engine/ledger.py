@@ -42,8 +42,20 @@ class Healing:
     clean: list[str] = field(default_factory=list)
 
 
-def _empty() -> dict[str, Any]:
-    return {"files": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
+def _empty(path: str) -> dict[str, Any]:
+    return {"path": path, "files": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
+
+
+def _moved(data: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return a ledger that came with a copied checkout as if it had been written here."""
+    old, new = (os.path.dirname(os.path.dirname(place)) + os.sep for place in (data["path"], path))
+    if old == new:
+        return data
+    moved = _empty(path) | {"when": data["when"], "open": data["open"]}
+    for name, entry in data["files"].items():
+        if name.startswith(old):
+            moved["files"][new + name.removeprefix(old)] = (None, entry[1])
+    return moved
 
 
 class Ledger:
@@ -52,7 +64,7 @@ class Ledger:
     def __init__(self, target_directory: str) -> None:
         self.path = os.path.join(target_directory, ".doit-cargo.ledger")
         data = receipts.load(self.path)
-        self.data: dict[str, Any] = data if isinstance(data, dict) and data.keys() == _empty().keys() else _empty()
+        self.data: dict[str, Any] = _moved(data, self.path) if isinstance(data, dict) else _empty(self.path)
 
     def begin(self, blind: Blind, roots: Roots) -> tuple[Snapshot, Healing]:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 4, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 5, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
 
@@ -114,8 +114,14 @@ def remove(path: str) -> None:
 
 def load_receipt(state: str, key: Key) -> Receipt | None:
     """Return the receipt of the last success of `key`, or None."""
-    receipt = load(receipt_path(state, key))
-    return receipt if isinstance(receipt, dict) and receipt.get("key") == key else None
+    return _receipt_at(receipt_path(state, key), state, key)
+
+
+def _receipt_at(path: str, state: str, key: Key) -> Receipt | None:
+    """Return a receipt that speaks of this key in this place: a copied checkout brings those of another one."""
+    receipt = load(path)
+    known = isinstance(receipt, dict) and receipt.get("key") == key and receipt.get("state") == state
+    return receipt if known else None  # type: ignore[return-value]
 
 
 def withdraw(state: str, key: Key) -> None:
@@ -134,8 +140,7 @@ def withdraw(state: str, key: Key) -> None:
 
 def last_receipt(state: str, key: Key) -> Receipt | None:
     """Return the receipt that the last run took away, or None: what `why` compares with after a failure."""
-    receipt = load(receipt_path(state, key) + ".last")
-    return receipt if isinstance(receipt, dict) and receipt.get("key") == key else None
+    return _receipt_at(receipt_path(state, key) + ".last", state, key)
 
 
 def prepare(state: str) -> None:
