@@ -129,6 +129,7 @@ def make_environment(folder: Path, *requirements: str) -> Path:
     run_quietly([sys.executable, "-m", "venv", str(folder)], environ)
     python = _scripts(folder) / ("python.exe" if os.name == "nt" else "python")
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--compile"]
+    run_quietly([*install, "--upgrade", "pip"], environ)  # an old one writes console scripts that import re
     run_quietly([*install, *requirements], environ)
     return python
 

@@ -8,6 +8,7 @@ that has no meaning here is an error, so that a new one cannot stay undocumented
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import re
 import sys
@@ -18,12 +19,13 @@ from typing import Any
 
 from doit_cargo import catalogue
 from doit_cargo.cli import commands, doit_commands
-from doit_cargo.engine import errors, freshness, profile_files, receipts, toolchain, variables
+from doit_cargo.engine import errors, freshness, profile_files, receipts, tools, variables
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, Target
 from doit_cargo.engine.profile_files import ANY, Kind, Section
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"
+ENGINE = DOCS.parent / "tasks" / "engine"
 
 # --- what the tables of the code do not say --------------------------------------------------------------------------
 
@@ -336,6 +338,49 @@ def guarded_variables() -> str:
     )
 
 
+# --- the house -------------------------------------------------------------------------------------------------------
+
+
+def modules() -> str:
+    """Return the modules of the engine in the order of their imports: each may import those of earlier rows."""
+    parsed = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ENGINE.glob("[a-z]*.py"))}
+    imports = {name: _imports(tree) & parsed.keys() - {name} for name, tree in parsed.items()}
+    rows: list[tuple[str, ...]] = []
+    placed: set[str] = set()
+    step = 0
+    while len(placed) < len(parsed):
+        ready = [name for name, others in imports.items() if name not in placed and others <= placed]
+        if not ready:
+            raise SystemExit(f"docs/generate.py: modules import each other: {', '.join(parsed.keys() - placed)}")
+        step += 1
+        rows += [(str(step), code(name), _first_sentence(parsed[name])) for name in ready]
+        placed.update(ready)
+    return table(("Step", "Module", "What it is"), rows)
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    """Return the names that a module imports from the engine when it runs, wherever the import stands."""
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node not in skipped:
+            if node.module == "doit_cargo.engine":
+                found.update(alias.name for alias in node.names)
+            elif node.module and node.module.startswith("doit_cargo.engine."):
+                found.add(node.module.rpartition(".")[2])
+    return found
+
+
+def _first_sentence(tree: ast.Module) -> str:
+    text = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+    return re.split(r"(?<=[.?]) (?=[A-Z`])", text)[0]
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "profile keys": lambda: keys(profile_files.PROFILE, PROFILE_KEYS),
     "pack keys": lambda: keys(profile_files.PACK, PACK_KEYS),
@@ -344,7 +389,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         ("Detector", "What it finds"), ((code(name), text) for name, text in meaning(DETECTORS, DETECTED, "detector"))
     ),
     "platforms": lambda: codes(PLATFORMS) + ".",
-    "tools": lambda: codes(sorted(toolchain.ROWS)) + ".",
+    "tools": lambda: codes(sorted(tools.ROWS)) + ".",
     "shipped profiles": shipped_profiles,
     "rules": rules,
     "targets": targets,
@@ -353,6 +398,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "result free": lambda: codes(sorted(receipts.RESULT_FREE)) + ".",
     "commands": command_table,
     "options": option_table,
+    "modules": modules,
     "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
     "guarded variables": guarded_variables,
 }

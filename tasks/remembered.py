@@ -61,8 +61,8 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
         *recorder.manifests(known),
         *recorder.config_files(known.root, environ),
         *toolchain.pin_candidates(known.root, environ),
-        *toolchain.toolchain_identity(known.root, environ),
     ]
+    state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(known.root, environ))
     state["files"] = {path: ledger.read_settled(path, started) for path in dict.fromkeys(files)}
     state["env"] = {name: freshness.public_value(name, environ[name]) for name in state["guarded"]}
     state["trees"] = recorder.discovery_state(known)

@@ -234,8 +234,8 @@ class Run:
 
     @property
     def compiled(self) -> tuple[str, ...]:
-        """The packages that cargo said it compiles."""
-        return tuple(sorted(set(re.findall(r"^ *Compiling (\S+)", self.err, re.MULTILINE))))
+        """The packages that cargo said it compiles, by what follows the word `Compiling`."""
+        return tuple(sorted(set(re.findall(r" (\S+) v[\d.]+ \(/", self.err))))
 
     @property
     def summary(self) -> tuple[int, bool, tuple[str, ...]]:

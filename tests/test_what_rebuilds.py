@@ -148,8 +148,8 @@ def wrapper(variable: str) -> Change:
 
 
 def linker(site: Site) -> None:
-    site.write("bin/link", '#!/bin/sh\nexec cc "$@"\n').chmod(0o755)
-    site.add(".cargo/config.toml", f"[target.'cfg(all())']\nlinker = '{site.path('/bin/link')}'\n")
+    site.write("bin/other-gcc", '#!/bin/sh\nexec cc "$@"\n').chmod(0o755)
+    site.add(".cargo/config.toml", f"[target.'cfg(all())']\nlinker = '{site.path('/bin/other-gcc')}'\n")
 
 
 def new_member(site: Site) -> None:
@@ -246,7 +246,7 @@ TARGETS = (
     Row("new member", new_member, ("guest",), {"guest": "1"}, (), "target/debug/guest"),
     Row("new build script", add("crates/kit/build.rs", SCRIPT), KIT, {"script": "yes"}),
     Row("new build script of an old time", add("crates/kit/build.rs", SCRIPT, OLD), KIT, {"script": "yes"}),
-    Row("new library in a package of a binary", add("crates/app/src/lib.rs", "pub fn nothing() {}"), ("app",)),
+    Row("new library in a package of a binary", add("crates/app/src/lib.rs", "pub fn nothing() {}"), ("app",), {}, ()),
     Row("new test", add("crates/kit/tests/new.rs", "#[test] fn passes() {}"), None),
     Row("new example", add("crates/kit/examples/new.rs", HELLO), None),
     Row("new bench", add("crates/kit/benches/new.rs", HELLO), None),

@@ -24,7 +24,7 @@ Command = Callable[[Session, argparse.Namespace], int]
 
 def main(words: list[str]) -> int:
     """Run a command line that the launcher could not answer by itself; return its exit code."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
     if options.version:
         print(f"doit-cargo {__version__}")
         return DONE

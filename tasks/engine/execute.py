@@ -15,7 +15,7 @@ from typing import Any
 from doit_cargo import __version__
 from doit_cargo.engine import freshness, receipts, recorder, run, say
 from doit_cargo.engine.errors import Problem, UserError
-from doit_cargo.engine.ledger import Healing, Ledger
+from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.variables import Values
@@ -87,11 +87,8 @@ def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
     return recorder.plan_state(
         plan,
         request.workspace(),
-        [
-            *toolchain.toolchain_identity(request.root, machine.environ),
-            *toolchain.pin_candidates(request.root, machine.environ),
-            *identity,
-        ],
+        toolchain.pin_candidates(request.root, machine.environ),
+        [*toolchain.toolchain_identity(request.root, machine.environ), *identity],
         (*PROGRAMS, *plan.needs, *(CUDA_PROGRAMS if cuda else ())),
         CUDA_VARIABLES if cuda else (),
         request.environ,
@@ -126,11 +123,10 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any]) -> Outco
     return outcome
 
 
-def _roots(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """Return for each package the files that make cargo rebuild it when they get a new mtime."""
+def _roots(workspace: Workspace) -> dict[str, Root]:
     wanted = {"lib", "rlib", "cdylib", "dylib", "staticlib", "proc-macro", "bin", "custom-build"}
     return {
-        name: tuple(target.path for target in package.cargo_targets if wanted & set(target.kinds))
+        name: Root(package.directory, tuple(t.path for t in package.cargo_targets if wanted & set(t.kinds)))
         for name, package in workspace.packages.items()
     }
 
@@ -236,15 +232,15 @@ def _receipt(
 
 
 def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """Return package -> local packages that it depends on, as far as they took part in this build."""
-    from doit_cargo.engine.workspace import edges
-
-    taking_part = set(outcome.report.packages)
-    return {
-        name: tuple(other for other in others if other in taking_part)
-        for name, others in edges(workspace).items()
-        if name in taking_part
-    }
+    """Return package -> local packages that it rests on, as far as they took part; outside the workspace too."""
+    by_directory = {unit.directory: unit.package for unit in outcome.report.units if unit.is_local}
+    graph = {}
+    for directory, name in by_directory.items():
+        member = workspace.packages.get(name)
+        paths = [one.path for one in member.dependencies] if member else recorder.path_dependencies(directory)
+        found = (by_directory.get(os.path.normpath(path)) for path in paths if path)
+        graph[name] = tuple(dict.fromkeys(other for other in found if other and other != name))
+    return graph
 
 
 def _keep(request: Request, receipt: dict[str, Any]) -> None:

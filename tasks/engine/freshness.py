@@ -10,6 +10,7 @@ A *state* is a plain dict that `marshal` can store, so that the launcher reads i
     trees    {directory: (rule, {directory: signature}, (name, ...))}
     outputs  {path: (signature, digest)}  what the user gets
     units    {path: (mtime, size, inode)} what cargo keeps between builds
+    tools    {path: (mtime, size, inode)} programs and libraries of toolchains, known by stamp as cargo knows them
     always   str                          why cargo would work on every call, or ""
 
 A signature is (mtime_ns, size, inode, ctime_ns); the ctime moves with every write, also where a tool sets the
@@ -22,6 +23,8 @@ This module knows nothing of cargo, receipts or doit, and imports nothing that c
 from __future__ import annotations
 
 import os
+
+from doit_cargo.engine.secrets import is_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +58,6 @@ UNGUARDED = frozenset(
         "RUST_LOG",
     }
 )
-SECRET_MARKS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY")
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
 
 
@@ -117,7 +119,7 @@ def digest(path: str) -> bytes | None:
 
 def public_value(name: str, value: str | None) -> str | None:
     """Return a variable's value as it may be stored and shown: a secret becomes a fingerprint."""
-    if value is None or not any(mark in name.upper() for mark in SECRET_MARKS):
+    if value is None or not is_secret(name):
         return value
     import hashlib
 
@@ -245,10 +247,11 @@ class Check:
             yield Change("always", "cargo", "", self.state["always"])
         yield from self._environment()
         yield from self._programs()
+        yield from self._stamps("tools", "program")
         yield from self._contents("files", "file")
         yield from self._trees()
         yield from self._contents("outputs", "output")
-        yield from self._units()
+        yield from self._stamps("units", "artefact")
 
     def _environment(self) -> Iterator[Change]:
         for name, old in self.state["env"].items():
@@ -297,25 +300,28 @@ class Check:
 
     def _trees(self) -> Iterator[Change]:
         for directory, (rule, stamps, names) in self.state["trees"].items():
+            if names is None:
+                yield Change("listing", directory, "", "changed while cargo ran")
+                continue
             if all(stamp is not None and signature(path) == stamp for path, stamp in stamps.items()):
                 continue
             now_stamps, now_names = list_tree(directory, rule)
-            if names is None or now_names != names:
+            if now_names != names:
                 yield Change("listing", directory, "", _listing_text(names, now_names))
                 continue
             self.state["trees"][directory] = (rule, settle_all(now_stamps, self.now), names)
             self.refreshed = True
 
-    def _units(self) -> Iterator[Change]:
+    def _stamps(self, part: str, kind: str) -> Iterator[Change]:
         stat = os.stat
-        for path, old in self.state["units"].items():
+        for path, old in self.state[part].items():
             try:
                 found = stat(path)
             except OSError:
-                yield Change("artefact", path, "", "deleted")
+                yield Change(kind, path, "", "deleted")
                 continue
             if (found.st_mtime_ns, found.st_size, found.st_ino) != old:
-                yield Change("artefact", path, "", "changed")
+                yield Change(kind, path, "", "changed")
 
 
 def settle_all(stamps: Stamps, now_ns: int) -> Stamps:
@@ -327,9 +333,7 @@ def _shown(value: str | None) -> str:
     return "" if value is None else value or '""'
 
 
-def _listing_text(old: tuple[str, ...] | None, new: tuple[str, ...]) -> str:
-    if old is None:
-        return "changed while cargo ran"
+def _listing_text(old: tuple[str, ...], new: tuple[str, ...]) -> str:
     added = [name for name in new if name not in old]
     removed = [name for name in old if name not in new]
     return ", ".join([f"{name} added" for name in added[:3]] + [f"{name} removed" for name in removed[:3]]) or "changed"

@@ -21,7 +21,17 @@ from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, list_tr
 Stamp = tuple[int, int, int, int]
 Blind = Mapping[str, tuple[str, tuple[str, ...]]]
 """Input -> (its value, the packages to rebuild when it changes)."""
-Roots = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A local package: its directory, and the files that make cargo rebuild it when they get a new mtime."""
+
+    directory: str
+    files: tuple[str, ...]
+
+
+Roots = Mapping[str, Root]
 
 
 @dataclass(slots=True)
@@ -30,7 +40,7 @@ class Snapshot:
 
     started: int
     files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
-    trees: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    trees: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,8 +79,7 @@ class Ledger:
     def begin(self, blind: Blind, roots: Roots) -> tuple[Snapshot, Healing]:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
 
-        `blind` holds the inputs that cargo never looks at. `roots` maps local packages to the files that make cargo
-        rebuild them when touched.
+        `blind` holds the inputs that cargo never looks at. `roots` are the local packages.
         """
         snapshot, healing = Snapshot(time.time_ns()), Healing()
         self._compare_files(snapshot, healing, roots)
@@ -111,8 +120,11 @@ class Ledger:
 
     def _compare_trees(self, snapshot: Snapshot, healing: Healing, roots: Roots) -> None:
         for directory, (rule, names, script) in list(self.data["trees"].items()):
+            if not os.path.exists(script):
+                del self.data["trees"][directory]
+                continue
             _, now = list_tree(directory, rule)
-            snapshot.trees[directory] = now
+            snapshot.trees[directory, rule] = now
             if now == names:
                 continue
             added = [os.path.join(directory, name) for name in now if name not in names]
@@ -126,7 +138,8 @@ class Ledger:
             known = self.data["blind"].get(key)
             if (known is None and self._has_builds()) or (known and known[0] != value):
                 for package in packages:
-                    if not all([_touch(path, healing) for path in roots.get(package, ())] or [False]):
+                    files = roots[package].files if package in roots else ()
+                    if not all([_touch(path, healing) for path in files] or [False]):
                         healing.clean.append(package)
             self.data["blind"][key] = (value, packages)
 
@@ -195,14 +208,9 @@ def _show(path: str, healing: Healing, roots: Roots) -> Stamp | None:
     """Make cargo look at `path`; where its time is not ours to change, note the packages to clean instead."""
     stamp = _touch(path, healing)
     if stamp is None:
-        owners = [name for name, files in roots.items() if any(_is_below(path, file) for file in files)]
+        owners = [name for name, root in roots.items() if path.startswith(root.directory + os.sep)]
         healing.clean += owners or list(roots)
     return stamp
-
-
-def _is_below(path: str, root_file: str) -> bool:
-    """Tell whether `path` lies in the package whose src/lib.rs (or build.rs) is `root_file`."""
-    return os.path.dirname(path).startswith(os.path.dirname(root_file))
 
 
 def _touch(path: str, healing: Healing) -> Stamp | None:

@@ -14,6 +14,7 @@ from doit_cargo.engine import features, render
 from doit_cargo.engine.decision import Case, Decision, decide, platform_of
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
 from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.secrets import masked
 from doit_cargo.engine.selection import NAMED, WHOLE
 from doit_cargo.engine.variables import Values
 
@@ -170,7 +171,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "steps": [
             {
                 "argv": list(step.argv),
-                "env": dict(step.env),
+                "env": {name: masked(name, value) for name, value in step.env.items()},
                 "unset": list(step.unset),
                 "path_prepend": list(step.path_prepend),
                 "cwd": step.cwd,

@@ -19,6 +19,9 @@ from doit_cargo.engine.cargo_files import BuildReport, Script, Unit
 from doit_cargo.engine.ledger import Ledger, Snapshot, read_settled
 from doit_cargo.engine.model import Plan, Workspace
 
+Listings = Mapping[tuple[str, tuple[str, ...]], tuple[str, ...]]
+"""(directory, rule) -> names."""
+
 DISCOVERED = ("src/bin", "tests", "examples", "benches")
 TESTING_COMMANDS = frozenset({"test", "bench", "clippy", "nextest", "llvm-cov"})
 
@@ -47,6 +50,7 @@ class Inputs:
 def plan_state(
     plan: Plan,
     workspace: Workspace,
+    pins: Iterable[str],
     identity: Iterable[str],
     programs: Iterable[str],
     variables: Iterable[str],
@@ -54,13 +58,15 @@ def plan_state(
 ) -> dict[str, Any]:
     """Return the state of what shaped the plan: profiles, manifests, toolchain and tools; no source file.
 
-    `identity` are the files that stand for toolchain and tools, `variables` those that choose them.
+    `pins` are the files by which a toolchain is chosen, `identity` those that stand for toolchain and tools, and
+    `variables` choose tools.
     """
     started = time.time_ns()
-    files = [*plan.files, *manifests(workspace), *identity]
+    files = [*plan.files, *manifests(workspace), *pins]
     files += [os.path.join(workspace.root, "Cargo.toml")]
     state = empty_state(environ, programs)
     state["files"] = {path: read_settled_or_hash(path, started) for path in dict.fromkeys(files)}
+    state["tools"] = stamps_of(identity)
     names = [name for name in plan.profile.env if plan.profile.env[name].value is not None]
     state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in (*names, *variables)}
     for directory, rule in member_globs(workspace.root).items():
@@ -75,6 +81,11 @@ def read_settled_or_hash(path: str, now: int) -> tuple[Any, bytes | None]:
     return (None, None) if stamp is None else (freshness.settled(stamp, now), freshness.digest(path))
 
 
+def stamps_of(paths: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    """Return (mtime_ns, size, inode) of files that are there."""
+    return {path: stamp[:3] for path in paths if (stamp := freshness.signature(path))}
+
+
 def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str, Any]:
     """Return a state that knows the environment and nothing else."""
     path = environ.get("PATH", "")
@@ -87,6 +98,7 @@ def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str
         "trees": {},
         "outputs": {},
         "units": {},
+        "tools": {},
         "always": "",
     }
 
@@ -191,7 +203,7 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
             inputs.libraries[library] = script.package
             inputs.own(library, script.package)
     if not script.package_id.startswith("path+"):
-        _add_foreign_watch(inputs, output.paths)
+        _add_foreign_watch(inputs, output.paths, directory)
         return
     if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
         inputs.cuda_packages.setdefault(script.package)
@@ -201,10 +213,10 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         _add_watched(inputs, path, script.package, directory, workspace)
 
 
-def _add_foreign_watch(inputs: Inputs, paths: Iterable[str]) -> None:
-    """A registry package may watch files of this machine (a system library, a header)."""
+def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: str) -> None:
+    """A registry package may watch files of this machine (a header, a library); its own never change."""
     for path in paths:
-        if os.path.isfile(path):
+        if os.path.isfile(path) and not _below(path, package_directory):
             inputs.seen_by_cargo[path] = None
 
 
@@ -265,13 +277,16 @@ def _discovery_rules(directory: str, everything: bool) -> dict[str, tuple[str, .
     return {path: rule for path, rule in paths if os.path.isdir(path)}
 
 
-def listings(workspace: Workspace, plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return the listings of the members' discovery places as they are now, to compare with after the call."""
-    return {
-        path: freshness.list_tree(path, rule)[1]
-        for package in workspace.packages.values()
-        for path, rule in discovery_rules(package.directory, plan).items()
-    }
+def listings(workspace: Workspace, plan: Plan) -> Listings:
+    """Return the listings of the members' watched places as they are now, to compare with after the call."""
+    found = {}
+    for package in workspace.packages.values():
+        places = list(discovery_rules(package.directory, plan).items())
+        if package.has_build_script:
+            places.append((package.directory, ("package", workspace.target_directory)))
+        for path, rule in places:
+            found[path, rule] = freshness.list_tree(path, rule)[1]
+    return found
 
 
 def _add_declared(inputs: Inputs, plan: Plan, workspace: Workspace) -> None:
@@ -289,6 +304,24 @@ def manifests(workspace: Workspace) -> list[str]:
         if dependency.path
     ]
     return list(dict.fromkeys(found))
+
+
+def path_dependencies(directory: str) -> list[str]:
+    """Return the directories that a manifest outside the workspace names; none for one that cannot be read."""
+    try:
+        with open(os.path.join(directory, "Cargo.toml"), "rb") as stream:
+            manifest = tomllib.load(stream)
+    except (OSError, tomllib.TOMLDecodeError):
+        return []
+    tables = [manifest, *manifest.get("target", {}).values()]
+    found = [
+        dependency["path"]
+        for table in tables
+        for key in ("dependencies", "build-dependencies")
+        for dependency in table.get(key, {}).values()
+        if isinstance(dependency, dict) and "path" in dependency
+    ]
+    return [os.path.normpath(os.path.join(directory, path)) for path in found]
 
 
 def member_globs(root: str) -> dict[str, tuple[str, ...]]:
@@ -353,23 +386,23 @@ def build_state(
     report: BuildReport,
     ledger: Ledger,
     before: Snapshot,
-    listed: Mapping[str, tuple[str, ...]],
+    listed: Listings,
     environ: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the state of a successful call, and teach the ledger what cargo has seen.
 
     `listed` are the directory listings from before the call: one that differs now is not trusted.
     """
+    before.files[inputs.lock] = _lock(inputs.lock, report, before)
     learn(inputs, report, ledger, before, listed)
     state = empty_state(environ, ())
     state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in inputs.variables}
-    files = dict.fromkeys([*inputs.files, *inputs.seen_by_cargo])
+    files = dict.fromkeys([inputs.lock, *inputs.files, *inputs.seen_by_cargo])
     state["files"] = {path: before.files.get(path) or read_settled(path, before.started) for path in files}
-    state["files"][inputs.lock] = _lock(inputs.lock, report, before)
     state["trees"] = {path: _tree(path, rule, before, listed) for path, rule in inputs.trees.items()}
     now = time.time_ns()
     state["outputs"] = {path: _output(path, ledger, now) for path in inputs.outputs}
-    state["units"] = {path: stamp[:3] for path in inputs.units if (stamp := freshness.signature(path))}
+    state["units"] = stamps_of(inputs.units)
     state["always"] = inputs.always
     return state
 
@@ -382,14 +415,16 @@ def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes 
     return read_settled(path, before.started)
 
 
-def learn(
-    inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot, listed: Mapping[str, tuple[str, ...]]
-) -> None:
+def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot, listed: Listings) -> None:
     """Teach the ledger what this call read and made; also of a failed call, as far as it came."""
     ledger.learn_files(inputs.seen_by_cargo, before)
     for directory, script in inputs.scripts.items():
         rule = inputs.trees[directory]
-        names = before.trees.get(directory) or listed.get(directory) or freshness.list_tree(directory, rule)[1]
+        names = (
+            before.trees.get((directory, rule))
+            or listed.get((directory, rule))
+            or freshness.list_tree(directory, rule)[1]
+        )
         ledger.learn_tree(directory, rule, names, script)
     for unit in report.units:
         if unit.is_local:
@@ -409,17 +444,15 @@ def _learn_artefacts(unit: Unit, ledger: Ledger) -> None:
                 ledger.learn_artefact(twin, content, witness)
 
 
-def _tree(
-    path: str, rule: tuple[str, ...], before: Snapshot, listed: Mapping[str, tuple[str, ...]]
-) -> tuple[Any, Any, Any]:
+def _tree(path: str, rule: tuple[str, ...], before: Snapshot, listed: Listings) -> tuple[Any, Any, Any]:
+    """Return the state of a tree; its names are None if they changed while cargo ran."""
     stamps, names = freshness.list_tree(path, rule)
-    known = before.trees.get(path, listed.get(path))
-    unchanged = (
-        names == known
-        if known is not None
-        else all(stamp and freshness.changed_before(stamp, before.started) for stamp in stamps.values())
-    )
-    return rule, freshness.settle_all(stamps, time.time_ns()), names if unchanged else None
+    known = listed.get((path, rule), before.trees.get((path, rule)))
+    if known is None:
+        same = all(stamp and freshness.changed_before(stamp, before.started) for stamp in stamps.values())
+    else:  # cargo itself may have written the lock, which belongs to the files of a package
+        same = set(names) ^ set(known) <= {"Cargo.lock"}
+    return rule, freshness.settle_all(stamps, time.time_ns()), names if same else None
 
 
 def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:

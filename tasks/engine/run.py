@@ -22,8 +22,8 @@ from typing import IO
 
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import SECRET_MARKS
 from doit_cargo.engine.model import Invocation
+from doit_cargo.engine.secrets import masked
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
@@ -80,6 +80,7 @@ def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title
             status = child.wait()
             for reader in readers:
                 reader.join()
+            screen.finish()
         return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled)
     except OSError as error:
         problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
@@ -215,11 +216,6 @@ def _header(title: str, invocation: Invocation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def masked(name: str, value: str) -> str:
-    """Return `value`, or stars where the name speaks of a secret."""
-    return "***" if any(mark in name.upper() for mark in SECRET_MARKS) else value
-
-
 def plain(text: str) -> str:
     """Return `text` without terminal control sequences and without what a carriage return has painted over."""
     without_colours = ANSI.sub("", text)
@@ -227,13 +223,15 @@ def plain(text: str) -> str:
 
 
 class Screen:
-    """The terminal and the log, written by both readers."""
+    """The terminal and the log, written by both readers. A diagnostic waits until cargo has ended its line."""
 
     def __init__(self, log: Log, warnings: StderrWarnings) -> None:
         self._log = log
         self._warnings = warnings
         self._lock = threading.Lock()
         self._colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self._waiting: list[str] = []
+        self._line_is_open = False
 
     def show_messages(self, stream: IO[bytes], report: BuildReport) -> None:
         """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
@@ -244,9 +242,15 @@ class Screen:
 
     def _diagnostic(self, text: str) -> None:
         self._log.write(plain(text))
+        # The progress bar stands on this line: wipe it first, cargo draws it again.
         with self._lock:
-            # The progress bar stands on this line: wipe it first, cargo draws it again.
-            self._terminal(("\r\x1b[K" if self._colours else "") + (text if self._colours else plain(text)))
+            self._waiting.append("\r\x1b[K" + text if self._colours else plain(text))
+            self._release()
+
+    def _release(self, at_the_end: bool = False) -> None:
+        if not self._line_is_open or at_the_end:
+            self._terminal("".join(self._waiting))
+            self._waiting.clear()
 
     def show_errors(self, stream: IO[bytes]) -> None:
         """Read cargo's standard error: status lines and the progress bar, passed on as they come."""
@@ -255,11 +259,17 @@ class Screen:
             text = chunk.decode("utf-8", "replace")
             with self._lock:
                 self._terminal(text)
+                self._line_is_open = not text.endswith(("\n", "\r"))
+                self._release()
             *lines, pending = (pending + text).split("\n")
             for line in lines:
                 self._log_line(line)
         if pending:
             self._log_line(pending)
+
+    def finish(self) -> None:
+        """Show what still waits."""
+        self._release(at_the_end=True)
 
     def _log_line(self, line: str) -> None:
         text = plain(line)
@@ -268,11 +278,10 @@ class Screen:
             self._warnings.take(text)
 
     def _terminal(self, text: str) -> None:
-        try:
+        # The terminal may go away (SIGHUP, a closed pipe): the log goes on.
+        with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
-        except (OSError, ValueError):
-            pass  # the terminal went away (SIGHUP, a closed pipe): the log goes on
 
 
 class StderrWarnings:
