@@ -19,7 +19,7 @@ from typing import Any
 
 from doit_cargo import catalogue
 from doit_cargo.cli import commands, doit_commands
-from doit_cargo.engine import errors, freshness, profile_files, receipts, tools, variables
+from doit_cargo.engine import errors, freshness, profile_files, receipts, secrets, tools, variables
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, Target
 from doit_cargo.engine.profile_files import ANY, Kind, Section
 
@@ -334,7 +334,7 @@ def guarded_variables() -> str:
     return (
         f"Every variable whose name begins with {codes(freshness.GUARDED_PREFIXES)} is an input of every cargo target, "
         f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name "
-        f"holds {codes(freshness.SECRET_MARKS)} only a fingerprint is kept."
+        f"holds {codes(secrets.MARKS)} only a fingerprint is kept."
     )
 
 

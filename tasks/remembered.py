@@ -97,10 +97,6 @@ def _library_state(library: Library, environ: Mapping[str, str]) -> dict[str, An
 
     now = time.time_ns()
     state = recorder.empty_state(environ, ("nvcc", "python3"))
-    for layer in library.layers:
-        stamps, names = freshness.list_tree(layer.directory, ("watched",))
-        state["trees"][layer.directory] = (("watched",), freshness.settle_all(stamps, now), names)
-        for name in names:
-            file = os.path.join(layer.directory, name)
-            state["files"][file] = recorder.read_settled_or_hash(file, now)
+    for directory in library.directories:
+        recorder.add_folder(state, directory, now)
     return state

@@ -65,7 +65,8 @@ pub fn stamp(_: TokenStream) -> TokenStream {
 }
 """
 
-# Watches a folder, a file and a variable by name, and links a C library that cargo never looks at.
+# Watches a folder, a file and a variable by name, and links a C library that cargo never looks at. With GATE set it
+# waits in the middle of the build until a test opens the gate.
 WATCHING_SCRIPT = """\
 fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -75,7 +76,19 @@ fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
         }
     }
 }
+fn wait_at_the_gate() {
+    let Ok(gate) = std::env::var("GATE") else { return };
+    let gate = std::path::Path::new(&gate);
+    std::fs::write(gate.join("new"), std::process::id().to_string()).unwrap();
+    std::fs::rename(gate.join("new"), gate.join("reached")).unwrap();
+    for _ in 0..6000 {
+        if gate.join("open").exists() { return }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("nobody opened the gate");
+}
 fn main() {
+    wait_at_the_gate();
     println!("cargo:rerun-if-changed=watched");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=SCRIPT_VARIABLE");

@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doit_cargo import __version__
@@ -109,6 +109,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any]) -> Outco
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
+    plan = replace(plan, log=_writable_log(request, plan))
     outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
     inputs = recorder.gather(plan, workspace, outcome.report, request.environ)
     if outcome.ok:
@@ -121,6 +122,13 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any]) -> Outco
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
     return outcome
+
+
+def _writable_log(request: Request, plan: Plan) -> str:
+    """Return where the log goes: beside the state where the sources are read-only."""
+    if os.access(request.root, os.W_OK) or os.path.isdir(os.path.dirname(plan.log)):
+        return plan.log
+    return os.path.join(request.state, "logs", os.path.basename(plan.log))
 
 
 def _roots(workspace: Workspace) -> dict[str, Root]:

@@ -224,7 +224,7 @@ class Plan:
 
     `packages` are the packages that cargo is asked for (the default members where the argv names none).
     `outputs` are the binaries to expect. `files` are those that shaped this plan (profiles, pack,
-    manifests, templates); `notes` are said to the user before the run. `state` is set on a plan that was kept from the
+    manifests, templates), `folders` those in which a new file could; `notes` are said to the user before the run. `state` is set on a plan that was kept from the
     last success, checked then and still holding: it needs no pre-flight.
     """
 
@@ -238,6 +238,7 @@ class Plan:
     needs: Mapping[str, str] = field(default_factory=dict)
     log: str = ""
     files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     state: Mapping[str, Any] | None = None
 
@@ -257,6 +258,7 @@ def plan_to_data(plan: Plan) -> dict[str, Any]:
         "needs": dict(plan.needs),
         "log": plan.log,
         "files": plan.files,
+        "folders": plan.folders,
         "notes": plan.notes,
     }
 
@@ -275,6 +277,7 @@ def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
         needs=data["needs"],
         log=data["log"],
         files=data["files"],
+        folders=data["folders"],
         notes=data["notes"],
         state=state,
     )

@@ -45,6 +45,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         needs=_needs(decision),
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
         files=_files(decision, workspace, library),
+        folders=library.directories,
         notes=decision.notes,
     )
 

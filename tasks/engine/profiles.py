@@ -7,13 +7,14 @@ nothing of targets or of where layers come from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine.errors import Collector, Problem, UserError, unknown
 from doit_cargo.engine.model import Inputs, Profile, Setting, Workspace
-from doit_cargo.engine.packs import BASE, Layer, layers_for, read_pack, shipped_directory
+from doit_cargo.engine.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
 from doit_cargo.engine.places import TomlFile
 from doit_cargo.engine.profile_files import PROFILE, dotted, problems_of
 
@@ -32,8 +33,9 @@ class Source:
 class Library:
     """All profiles that a workspace can use, and its pack."""
 
-    def __init__(self, layers: tuple[Layer, ...], pack_name: str = BASE) -> None:
+    def __init__(self, layers: tuple[Layer, ...], pack_name: str = BASE, root: str = "") -> None:
         self.layers = layers
+        self.root = root
         self.pack = read_pack(layers, pack_name)
         self._composed: dict[str, Profile] = {}
 
@@ -41,7 +43,13 @@ class Library:
     def load(cls, workspace: Workspace, shipped: str = "") -> Library:
         """Return the library of a workspace: its pack by its members' names or its settings, and its overlay."""
         layers, name = layers_for(workspace, shipped or shipped_directory())
-        return cls(layers, name)
+        return cls(layers, name, workspace.root)
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Folders in which another file could change what a profile means; one of the user's that may yet appear too."""
+        overlay = (os.path.join(self.root, OVERLAY),) if self.root else ()
+        return tuple(dict.fromkeys([*overlay, *(layer.directory for layer in self.layers)]))
 
     def names(self) -> tuple[str, ...]:
         return self.pack.profiles

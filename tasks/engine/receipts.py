@@ -20,14 +20,15 @@ from doit_cargo.engine.freshness import Change, Check
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, BinaryIO
+    from io import FileIO
+    from typing import Any
 
     Key = tuple[str, ...]
     Receipt = dict[str, Any]
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 6, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 7, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
 
@@ -154,6 +155,9 @@ def prepare(state: str) -> None:
 
 def unwritable(place: str, error: OSError) -> Problem:
     """Return the problem of a directory that we must write to and cannot."""
+    folder = os.path.dirname(place) if os.path.isfile(os.path.dirname(place)) else place
+    if os.path.isfile(folder) and isinstance(error, (FileExistsError, NotADirectoryError)):
+        return Problem("this is a file, and a folder is needed there", "move it away or remove it", folder)
     return Problem(
         f"cannot write to {place}: {error.strerror or error}",
         "free some space, make it writable, or set DOIT_CARGO_STATE to a folder that is",
@@ -200,7 +204,9 @@ def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tup
         if changes and not explain:
             break
         check = Check(receipt[part], environ, time.time_ns())
-        changes += islice(check.changes(), None if explain else 1)
+        known = {(change.kind, change.subject) for change in changes}
+        new = (change for change in check.changes() if (change.kind, change.subject) not in known)
+        changes += islice(new, None if explain else 1)
         refreshed = refreshed or check.refreshed
     return changes, refreshed
 
@@ -231,12 +237,12 @@ class RunLock:
 
     def __init__(self, state: str) -> None:
         self.path = os.path.join(state, "lock")
-        self.stream: BinaryIO
+        self.stream: FileIO
 
     def __enter__(self) -> RunLock:
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            self.stream = open(self.path, "a+b")
+            self.stream = open(self.path, "a+b", buffering=0)
         except OSError as error:
             raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
         if not self._try():
@@ -287,6 +293,5 @@ class RunLock:
             self.stream.seek(0)
             self.stream.truncate()
             self.stream.write(f"process {os.getpid()}".encode())
-            self.stream.flush()
         except OSError:
             pass  # the name of the holder is a courtesy; the lock holds without it

@@ -72,7 +72,21 @@ def plan_state(
     for directory, rule in member_globs(workspace.root).items():
         stamps, found = freshness.list_tree(directory, rule)
         state["trees"][directory] = (rule, freshness.settle_all(stamps, started), found)
+    for directory in plan.folders:
+        add_folder(state, directory, started)
     return state
+
+
+def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
+    """Put all files of a folder into a state; a folder that is not there must stay absent."""
+    if not os.path.isdir(directory):
+        state["files"][directory] = (None, None)
+        return
+    stamps, names = freshness.list_tree(directory, ("watched",))
+    state["trees"][directory] = (("watched",), freshness.settle_all(stamps, now), names)
+    for name in names:
+        path = os.path.join(directory, name)
+        state["files"][path] = read_settled_or_hash(path, now)
 
 
 def read_settled_or_hash(path: str, now: int) -> tuple[Any, bytes | None]:

@@ -23,6 +23,7 @@ from typing import IO
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Invocation
+from doit_cargo.engine.receipts import unwritable
 from doit_cargo.engine.secrets import masked
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -171,10 +172,7 @@ class Log:
             self._name_as_latest()
             self.write(_header(title, invocation))
         except OSError as error:
-            fix = "free some space or make the folder writable"
-            raise UserError(
-                Problem(f"cannot write the log {path}: {error.strerror or error}", fix), COULD_NOT_RUN
-            ) from None
+            raise UserError(unwritable(path, error), COULD_NOT_RUN) from None
 
     def _name_as_latest(self) -> None:
         latest = os.path.join(os.path.dirname(self.path), "build.log")

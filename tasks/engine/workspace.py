@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from doit_cargo.engine.errors import Problem, UserError
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
@@ -100,7 +100,7 @@ def _find_cargo(environ: Mapping[str, str]) -> str:
     if found:
         return found
     fix = "install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"
-    raise UserError(Problem("cargo is not on PATH", fix))
+    raise UserError(Problem("cargo is not on PATH", fix), COULD_NOT_RUN)
 
 
 # --- what cargo says when it fails ---------------------------------------------------------------------------------

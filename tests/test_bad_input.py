@@ -1,0 +1,543 @@
+"""Whatever is wrong, one message says where, what and how to mend it, the exit code is the documented one, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from calling import SCRIPTS, Said, call, posix, small_workspace, targets
+from conftest import needs_cargo, write
+
+pytestmark = [needs_cargo, posix]
+
+EXAMPLE = Path(__file__).parents[1] / "examples/mistralrs"
+PROFILES = "bench, check, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast, test"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return small_workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that no test changes."""
+    return small_workspace(tmp_path_factory.mktemp("shared") / "workspace")
+
+
+def refused(what: str, fix: str = "", status: int = 3) -> Said:
+    """Return the one message of doit-cargo, and nothing else."""
+    return Said(status, "", f"doit-cargo: {what}\n" + (f"  fix: {fix}\n" if fix else ""))
+
+
+def one_message(said: Said) -> str:
+    """Return the message of a call that refused, whichever of the two prefixes it has; it is all that was said."""
+    head, _, rest = said.err.partition(" ")
+    assert (said.out, head in ("doit-cargo:", "ERROR:"), "Traceback" in said.err) == ("", True, False)
+    return rest.rstrip("\n")
+
+
+# --- names that nobody knows -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("buidl", "build"),
+        ("build_al", "build_all"),
+        ("check-sever", "check_server"),
+        ("DEV", "dev"),
+        ("", ""),
+        ("dev;touch X", ""),
+        ("$(touch X)", ""),
+        ("../dev", "dev"),
+        ("größe", ""),
+        ("x" * 300, ""),
+    ],
+)
+def test_an_unknown_target_names_the_nearest(shared: Path, word: str, nearest: str) -> None:
+    known = f"known: {', '.join(targets(shared))}"
+    guess = f"did you mean {nearest!r}? " if nearest else ""
+    assert call(shared, "doit-cargo", word) == refused(f"unknown target {word!r}", guess + known)
+    assert call(shared, "doit-cargo", "plan", word) == refused(f"unknown target {word!r}", guess + known)
+    assert not (shared / "X").exists()
+
+
+def test_a_target_whose_name_is_no_text_is_unknown(shared: Path) -> None:
+    said = call(shared, "doit-cargo", b"de\xffv")
+    assert (said.status, said.err.splitlines()[0]) == (3, "doit-cargo: unknown target 'de\\udcffv'")
+
+
+def test_one_unknown_target_among_several_stops_all(shared: Path) -> None:
+    said = call(shared, "doit-cargo", "version", "buidl")
+    assert (said.status, said.out, said.err.splitlines()[0]) == (3, "", "doit-cargo: unknown target 'buidl'")
+
+
+def test_doit_names_an_unknown_task_in_its_own_way(shared: Path) -> None:
+    said = call(shared, "doit", "buidl")
+    assert (said.status, said.out, "Traceback" in said.err) == (3, "", False)
+    assert said.err.startswith('ERROR: Invalid parameter: "buidl". Must be a command, task, or a target.\n')
+
+
+def test_a_target_that_is_absent_here_says_why(shared: Path) -> None:
+    said = call(shared, "doit-cargo", "build-metal")
+    assert (said.status, one_message(said).split(": ")[1:]) == (3, ["builds only on macos; this is linux"])
+    assert call(shared, "doit", "build_metal").status == 3
+
+
+VARIABLES = [
+    (
+        "JOB=4",
+        "unknown variable 'JOB'",
+        "did you mean 'JOBS'? known: CARGO_CACHE, FEATURES, FORCE, JOBS, MODEL, PACKAGE, PORT, PROFILE, TARGET, VERBOSE, "
+        "WITHOUT_PREFLIGHT",
+    ),
+    (
+        "=x",
+        "unknown variable ''",
+        "known: CARGO_CACHE, FEATURES, FORCE, JOBS, MODEL, PACKAGE, PORT, PROFILE, TARGET, VERBOSE, WITHOUT_PREFLIGHT",
+    ),
+    (
+        "JOBS=four",
+        "JOBS=four is not a whole number above 0",
+        "how many jobs cargo runs at once, for example JOBS=4",
+    ),
+    ("PACKAGE=lo", "PACKAGE: unknown package 'lo'", "did you mean 'low'? known: app, low"),
+    (
+        "FEATURES=fest",
+        "Cargo.toml: none of the selected packages (app, low) has the feature 'fest', asked for by FEATURES",
+        "did you mean 'fast'? known: fast",
+    ),
+    (
+        "FEATURES=-fast",
+        "FEATURES: the feature 'fast' cannot be removed, it is not set",
+        "leave it out; the profile dev sets none",
+    ),
+    (
+        "PROFILE=relase",
+        "PROFILE: unknown profile 'relase'",
+        "did you mean 'release'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, "
+        "profiled, release and 2 more",
+    ),
+    (
+        "TARGET=linux",
+        "TARGET=linux is not a target triple such as x86_64-unknown-linux-gnu",
+        "the triple to build for, for example TARGET=x86_64-unknown-linux-gnu",
+    ),
+    (
+        "FEATURES=\udcff",
+        "FEATURES=\\udcff holds '\\udcff', which is no name of a feature",
+        "features to add to those of the profile; -NAME removes one, for example FEATURES=cuda,-mkl",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "what", "fix"), VARIABLES, ids=[row[0].encode("ascii", "replace") for row in VARIABLES]
+)
+def test_a_wrong_variable_is_told_before_anything_runs(shared: Path, word: str, what: str, fix: str) -> None:
+    for door in ("doit-cargo", "doit"):
+        said = call(shared, door, "dev", os.fsencode(word))
+        if not (door == "doit" and word.startswith("=")):  # doit takes that for a task
+            assert one_message(said) == f"{what}\n  fix: {fix}"
+        assert (said.status, (shared / ".logs").exists(), (shared / "target").exists()) == (3, False, False)
+
+
+def test_a_wrong_variable_is_told_even_where_all_is_up_to_date(workspace: Path) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    for word in ("JOB=4", "JOBS=four", "MODEL=x", "FORCE=0 FORCE=1", "=x"):
+        said = call(workspace, "doit-cargo", "dev", word)
+        assert (word, said.status, said.out) == (word, 3, "") or word.startswith("FORCE")
+
+
+def test_all_wrong_variables_are_told_at_once(shared: Path) -> None:
+    said = call(shared, "doit-cargo", "dev", "JOBS=four", "TARGTE=x", "PORT=1")
+    assert [line for line in one_message(said).splitlines() if not line.startswith("  ")] == [
+        "JOBS=four is not a whole number above 0",
+        "unknown variable 'TARGTE'",
+        "dev takes no PORT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--nope",), "unrecognized arguments: --nope"),
+        (("dev", "--nope"), "unrecognized arguments: --nope"),
+        (("-w",), "argument -w/--workspace: expected one argument"),
+        (("dev", "-w"), "argument -w/--workspace: expected one argument"),
+    ],
+)
+def test_an_unknown_option_says_where_the_known_ones_are(shared: Path, words: tuple[str, ...], message: str) -> None:
+    assert call(shared, "doit-cargo", *words) == refused(message, "doit-cargo --help shows what there is")
+
+
+@pytest.mark.parametrize("word", ["dev", "list", "plan"])
+def test_a_workspace_that_is_not_there(shared: Path, word: str) -> None:
+    expected = refused("/no/where: there is no such folder", "give the folder of a Cargo workspace after -w")
+    assert call(shared, "doit-cargo", "-w", "/no/where", word) == expected
+
+
+@pytest.mark.parametrize("word", ["plan", "why"])
+def test_a_command_that_needs_a_target_says_so(shared: Path, word: str) -> None:
+    assert call(shared, "doit-cargo", word) == refused(
+        f"{word} needs a target", f"for example: doit-cargo {word} build"
+    )
+
+
+def test_an_unknown_profile_names_the_nearest(shared: Path) -> None:
+    said = call(shared, "doit-cargo", "profile", "lto-thim")
+    assert said == refused(
+        "unknown profile 'lto-thim'",
+        "did you mean 'lto_thin'? known: check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, "
+        "profiled, release, release_fast",
+    )
+
+
+# --- the user's own profiles -----------------------------------------------------------------------------------------
+
+PROFILE_FILES = {
+    "broken": (
+        {"dev": 'doc = "x"\nextends = "release\n'},
+        "profiles/dev.toml:2: is not TOML: Illegal character '\\n'\n  fix: correct that line",
+    ),
+    "cyclic": (
+        {"dev": 'extends = "mine"\n', "mine": 'doc = "x"\nextends = ["dev"]\n'},
+        "profiles/mine.toml:2: profiles extend each other in a circle: dev -> mine (profiles/dev.toml:1) -> dev "
+        "(profiles/mine.toml:2)\n  fix: remove one of these extends",
+    ),
+    "mistyped": (
+        {"dev": '[cargo]\njobs = "four"\nprofle = "dev"\n[env]\nX = 3\n'},
+        "profiles/dev.toml:2: cargo.jobs must be a whole number above 0, not a string\n  fix: write it like 4\n"
+        "profiles/dev.toml:3: unknown key of [cargo] 'profle'\n"
+        "  fix: did you mean 'profile'? known: config, jobs, locked, profile, target\n"
+        "profiles/dev.toml:5: env.X must be a string, { unset = true } or { detect = NAME }, not a number (3)\n"
+        '  fix: write it like { detect = "cuda_root" }',
+    ),
+    "unknown base": (
+        {"dev": '\nextends = "relase"\n'},
+        "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: check, cuda, dev, dev_fast, "
+        "low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast",
+    ),
+    "unknown cargo profile": (
+        {"dev": '[cargo]\nprofile = "relase"\n'},
+        "profiles/dev.toml:2: unknown cargo profile 'relase'\n"
+        "  fix: did you mean 'release'? known: bench, dev, release, test",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), PROFILE_FILES.values(), ids=PROFILE_FILES)
+def test_a_wrong_profile_is_told_with_its_line(workspace: Path, files: dict[str, str], message: str) -> None:
+    for name, text in files.items():
+        write(workspace / f"profiles/{name}.toml", text)
+    for words in (("doit-cargo", "dev"), ("doit-cargo", "plan", "dev"), ("doit", "dev")):
+        said = call(workspace, *words)
+        assert (said.status, one_message(said).replace("\ndoit-cargo: ", "\n")) == (3, message)
+    assert not (workspace / "target").exists()
+    # The rest still works.
+    assert call(workspace, "doit-cargo", "list").status == 0
+    assert call(workspace, "doit-cargo", "version").status == 0
+
+
+def test_a_profile_that_appears_after_a_success_makes_its_targets_stale(workspace: Path) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    write(workspace / "profiles/dev.toml", 'features = ["fast"]\n')
+    said = call(workspace, "doit-cargo", "dev")
+    assert (said.status, said.out.startswith(".. dev  ")) == (0, True)
+    assert "# cargo build --features fast\n" in (workspace / ".logs/dev.log").read_text()
+
+
+# --- rules of a pack -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mistralrs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scale model, for its manifests. Nothing is built in it."""
+    root = tmp_path_factory.mktemp("model") / "mistralrs"
+    shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
+    return root
+
+
+def test_a_feature_that_requires_another_names_it(mistralrs: Path) -> None:
+    said = call(mistralrs, "doit-cargo", "build", "FEATURES=flash-attn")
+    assert (said.status, one_message(said).splitlines()) == (
+        3,
+        [
+            "FEATURES: flash-attn requires the feature cuda",
+            "  fix: add cuda to FEATURES, or take flash-attn out (the rule: profiles/mistralrs/pack.toml:60)",
+        ],
+    )
+
+
+def test_features_that_exclude_each_other_are_told_with_all_that_is_wrong(mistralrs: Path) -> None:
+    said = call(mistralrs, "doit-cargo", "build", "FEATURES=cuda,metal")
+    assert (said.status, one_message(said).splitlines()) == (
+        3,
+        [
+            "FEATURES: cuda and metal exclude each other",
+            "  fix: keep one of them (the rule: profiles/mistralrs/pack.toml:48)",
+            "FEATURES: the feature metal is only for macos; this is linux",
+            "  fix: take metal out (the rule: profiles/mistralrs/pack.toml:52)",
+        ],
+    )
+
+
+def test_a_feature_is_misspelt_in_a_workspace_with_rules(mistralrs: Path) -> None:
+    said = call(mistralrs, "doit-cargo", "build", "FEATURES=flash-atn")
+    assert (said.status, one_message(said).splitlines()[0]) == (
+        3,
+        "mistralrs-server/Cargo.toml: the package mistralrs-server has no feature 'flash-atn', asked for by FEATURES",
+    )
+    assert "did you mean 'flash-attn'?" in said.err
+
+
+# --- the workspace and its tools -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["dev", "list", "help", ""])
+def test_no_workspace_here(tmp_path: Path, word: str) -> None:
+    said = call(tmp_path, "doit-cargo", *([word] if word else []))
+    assert said == refused(
+        f"{tmp_path}: no Cargo.toml here or above", "cd into a Cargo workspace, or name its folder: doit-cargo -w DIR"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_and_help_of_the_program_need_no_workspace(tmp_path: Path) -> None:
+    assert call(tmp_path, "doit-cargo", "--version").status == 0
+    assert call(tmp_path, "doit-cargo", "--help").status == 0
+
+
+@pytest.mark.parametrize("word", ["dev", "list", "info"])
+def test_a_broken_manifest_is_told_with_cargo_s_own_words(workspace: Path, word: str) -> None:
+    with open(workspace / "Cargo.toml", "a", encoding="utf-8") as manifest:
+        manifest.write("broken [\n")
+    said = call(workspace, "doit-cargo", word)
+    lines = said.err.splitlines()
+    assert (said.status, said.out, lines[0], lines[-1]) == (
+        3,
+        "",
+        f"doit-cargo: {workspace}/Cargo.toml:4: cargo cannot load this workspace; it says:",
+        "  fix: correct that; `cargo metadata --no-deps` checks it",
+    )
+    assert "    4 | broken [" in lines
+
+
+def test_a_manifest_that_breaks_after_a_success_is_told_too(workspace: Path) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    write(workspace / "low/Cargo.toml", '[package]\nname = "low"\nversion = 1\n')
+    said = call(workspace, "doit-cargo", "dev")
+    assert (said.status, said.out) == (3, "")
+    assert said.err.startswith(f"doit-cargo: {workspace}/low/Cargo.toml")
+
+
+@pytest.mark.skipif(shutil.which("rustup") is None, reason="rustup chooses toolchains")
+@pytest.mark.parametrize("word", ["dev", "version"])
+def test_a_pinned_toolchain_that_is_not_installed(workspace: Path, word: str) -> None:
+    write(workspace / "rust-toolchain.toml", '[toolchain]\nchannel = "1.2.3"\n')
+    said = call(workspace, "doit-cargo", word, RUSTUP_AUTO_INSTALL="0")
+    name = f"1.2.3-{host()}"
+    assert said == refused(
+        f"{workspace}/rust-toolchain.toml:2: the pinned toolchain {name} is not installed",
+        f"rustup toolchain install {name}, or set RUSTUP_TOOLCHAIN to an installed one (rustup toolchain list)",
+    )
+
+
+def host() -> str:
+    said = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    return next(line.removeprefix("host: ") for line in said.splitlines() if line.startswith("host: "))
+
+
+def folder_with(tmp_path: Path, *names: str) -> str:
+    """Return a folder for PATH that holds nothing but these programs of ours."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return str(folder)
+
+
+def test_no_cargo_on_path(workspace: Path, tmp_path: Path) -> None:
+    said = call(workspace, "doit-cargo", "dev", PATH=folder_with(tmp_path))
+    assert said.status in (2, 3)
+    assert one_message(said) == (
+        "cargo is not on PATH\n"
+        "  fix: install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"
+    )
+
+
+def test_no_compiler_on_path(workspace: Path, tmp_path: Path) -> None:
+    said = call(workspace, "doit-cargo", "dev", PATH=folder_with(tmp_path, "cargo", "rustc"))
+    lines = said.err.splitlines()
+    assert (said.status, said.out) == (2, "")
+    assert (lines[0], lines[1].startswith("  fix: "), len(lines)) == (
+        "!! dev  rustc needs the linker cc, which is not on PATH",
+        True,
+        2,
+    )
+    assert not (workspace / "target").exists()
+
+
+# --- places that cannot be written -----------------------------------------------------------------------------------
+
+Mount = Callable[..., None]
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """Return a function that mounts a file system until the test ends; skipped where that is not allowed."""
+    mounted: list[Path] = []
+
+    def attach(place: Path, *options: str) -> None:
+        done = subprocess.run(["mount", *options, str(place)], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mount is not allowed here: {done.stderr.decode('utf-8', 'replace').strip()}")
+        mounted.append(place)
+
+    yield attach
+    for place in reversed(mounted):
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def full(mount: Mount, place: Path) -> Path:
+    """Make a folder of a file system that has no space left."""
+    place.mkdir(parents=True, exist_ok=True)
+    mount(place, "-t", "tmpfs", "-o", "size=64k", "none")
+    with pytest.raises(OSError, match="No space left"), open(place / "filler", "wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+    return place
+
+
+def read_only(mount: Mount, place: Path) -> None:
+    mount(place, "--bind", str(place))
+    done = subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this kernel does not remount a bind mount read-only")
+
+
+def sound(said: Said) -> Said:
+    """Return what was said, which holds no traceback."""
+    assert "Traceback" not in said.out + said.err
+    return said
+
+
+def test_a_read_only_workspace_can_be_asked_but_not_built(workspace: Path, mount: Mount) -> None:
+    read_only(mount, workspace)
+    assert [
+        sound(call(workspace, "doit-cargo", *words)).status for words in (["list"], ["why", "dev"], ["plan", "dev"])
+    ] == [
+        0,
+        0,
+        0,
+    ]
+    assert sound(call(workspace, "doit-cargo", "dev")) == Said(
+        2,
+        "",
+        f"!! dev  cannot write to {workspace}/.doit-cargo/lock: Read-only file system\n"
+        "  fix: free some space, make it writable, or set DOIT_CARGO_STATE to a folder that is\n",
+    )
+    assert sound(call(workspace, "doit-cargo", "makefile")).status == 2
+
+
+def test_what_is_fresh_is_skipped_in_a_read_only_workspace(workspace: Path, mount: Mount) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    read_only(mount, workspace)
+    assert sound(call(workspace, "doit-cargo", "dev")).out.startswith("-- dev  up to date: ")
+    assert sound(call(workspace, "doit", "dev")).out.startswith("-- dev  up to date: ")
+
+
+def test_a_full_disk_for_the_state_costs_only_the_skip(workspace: Path, tmp_path: Path, mount: Mount) -> None:
+    state = full(mount, tmp_path / "state")
+    for _ in range(2):
+        said = sound(call(workspace, "doit-cargo", "dev", DOIT_CARGO_STATE=str(state)))
+        assert said.status == 0
+        assert (
+            ".. dev  built, but the receipt could not be kept (No space left on device): the next call builds again\n"
+            in said.out
+        )
+    assert (workspace / "target/debug/app").exists()
+
+
+def test_a_full_disk_for_the_log_is_told(workspace: Path, mount: Mount) -> None:
+    full(mount, workspace / ".logs")
+    said = sound(call(workspace, "doit-cargo", "dev"))
+    assert (said.status, said.err) == (
+        2,
+        f"!! dev  cannot write the log {workspace}/.logs/dev.log: No space left on device\n"
+        "  fix: free some space or make the folder writable\n",
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_for_the_build_fails_and_leaves_the_last_success(workspace: Path, mount: Mount) -> None:
+    target = workspace / "target"
+    full(mount, target)
+    said = sound(call(workspace, "doit-cargo", "dev"))
+    assert (said.status, said.out) == (1, ".. dev  first run here\n")
+    assert "No space left on device" in said.err
+    assert said.err.splitlines()[-1].startswith("!! dev  failed: cargo ended with status 101; log: .logs/dev.log")
+    subprocess.run(["rm", str(target / "filler")], check=True)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(target)], check=True)
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    assert call(workspace, "doit-cargo", "dev").out.startswith("-- dev  up to date: ")
+
+
+def test_a_full_disk_never_costs_the_makefile(workspace: Path, mount: Mount) -> None:
+    place = workspace / "here"
+    place.mkdir()
+    mount(place, "-t", "tmpfs", "-o", "size=64k", "none")
+    old = "# Written by doit-cargo\n"
+    write(place / "Makefile", old)
+    with pytest.raises(OSError, match="No space left"), open(place / "filler", "wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+    assert sound(call(workspace, "doit-cargo", "makefile", "--output", "here/Makefile")) == refused(
+        f"{place}/Makefile: cannot write: No space left on device",
+        "free some space, make the folder writable, or give another file with --output",
+        status=2,
+    )
+    assert (place / "Makefile").read_text() == old
+    assert sorted(path.name for path in place.iterdir()) == ["Makefile", "filler"]
+
+
+@pytest.mark.parametrize("name", [".doit-cargo", ".logs", "target"])
+def test_a_file_where_a_folder_should_be_is_told_and_kept(workspace: Path, name: str) -> None:
+    write(workspace / name, "mine\n")
+    said = sound(call(workspace, "doit-cargo", "dev"))
+    assert said.status == (1 if name == "target" else 2)
+    assert f"{workspace}/{name}" in said.err
+    assert "!! dev  " in said.err.splitlines()[-1] + said.err.splitlines()[0]
+    assert (workspace / name).read_text() == "mine\n"
+    (workspace / name).unlink()
+    assert call(workspace, "doit-cargo", "dev").status == 0
+
+
+def test_broken_state_files_are_as_good_as_none(workspace: Path) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    state = [path for path in (workspace / ".doit-cargo").rglob("*") if path.is_file() and path.name[0] != "."]
+    assert len(state) > 3
+    for content in (b"", b"\x00\xff rubbish", b"{}", b"[1, 2"):
+        for path in state:
+            path.write_bytes(content)
+        for words in (("doit-cargo", "list"), ("doit-cargo", "why", "dev"), ("doit-cargo", "dev"), ("doit", "dev")):
+            assert sound(call(workspace, *words)).status == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(shared: Path) -> None:
+    script = os.path.join(SCRIPTS, "doit-cargo")
+    process = subprocess.Popen(
+        [sys.executable, script, "list"], cwd=shared, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait() in (0, 141, -13), said) == (True, b"")

@@ -1,0 +1,369 @@
+"""What happens while cargo runs: edits, failures, kills, a second run; and what torn state files do afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from building import BASELINE, FRESH, OLD, Site
+from conftest import needs_cargo
+
+pytestmark = [pytest.mark.slow, needs_cargo]
+
+PART = "crates/kit/src/part.rs"
+WATCHED = {"watched": "w2+w9"}
+Change = Callable[[Site], object]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait for an event; a minute means that it never comes."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "the event did not come"
+        time.sleep(0.005)
+
+
+class Halted:
+    """A run of the tool that stands in the middle of its build, at the gate of a build script."""
+
+    def __init__(self, site: Site, process: subprocess.Popen[str], gate: Path) -> None:
+        self.site = site
+        self.process = process
+        self.gate = gate
+        wait_for((gate / "reached").exists)
+        self.script = int((gate / "reached").read_text(encoding="utf-8"))
+
+    def open(self) -> None:
+        (self.gate / "open").touch()
+
+    def end(self) -> tuple[int, str]:
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out + err
+
+    def script_is_gone(self) -> bool:
+        status = Path(f"/proc/{self.script}/stat")
+        with suppress(OSError):
+            return status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+        return True
+
+
+@contextmanager
+def halted(site: Site, *words: str) -> Iterator[Halted]:
+    """Edit a watched file and start the tool; it waits in the build script that the edit makes cargo rerun."""
+    gate = site.path("/gate")
+    shutil.rmtree(gate, ignore_errors=True)
+    gate.mkdir()
+    site.edit("crates/watching/watched/one.txt", "w1", "w9")
+    site.variables["GATE"] = str(gate)
+    process = site.start(*(words or ("dev",)))
+    del site.variables["GATE"]
+    try:
+        yield Halted(site, process, gate)
+    finally:
+        (gate / "open").touch()
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+EDITS: dict[str, tuple[Change, dict[str, str]]] = {
+    "content": (lambda site: site.edit(PART, "20", "21"), {"part": "21"}),
+    "content under the same time": (lambda site: site.edit(PART, "20", "22", site.mtime(PART)), {"part": "22"}),
+    "content under an older time": (lambda site: site.edit(PART, "20", "2000", OLD), {"part": "2000"}),
+    "watched file, once more": (
+        lambda site: site.edit("crates/watching/watched/one.txt", "w9", "w8"),
+        {"watched": "w2+w8"},
+    ),
+    "new file in a watched folder": (lambda site: site.add("crates/watching/watched/deep/x.txt", "w3"), {"watched": "w2+w3+w9"}),
+    "new data": (lambda site: site.add("crates/trusting/data/x.txt", "d3"), {"data": "d1+d2+d3"}),
+    "new old data": (lambda site: site.add("crates/trusting/data/x.txt", "d4", OLD), {"data": "d1+d2+d4"}),
+    "manifest": (lambda site: site.edit("crates/kit/Cargo.toml", "of kit", "of it"), {"description": "of it"}),
+    "root manifest": (lambda site: site.edit("Cargo.toml", "debug = false", "opt-level = 1"), {"optimised": "1"}),
+    "config file": (
+        lambda site: site.add(".cargo/config.toml", '[env]\nOPTIONAL = "config"\n'),
+        {"optional": "config"},
+    ),
+    "declared file": (lambda site: site.edit("macro.txt", "text", "word"), {"macro": "macro 1, word, unset"}),
+    "linked library": (
+        lambda site: (site.edit("native/number.c", "50", "51"), site.make_library()),
+        {"native": "51"},
+    ),
+    "link": (lambda site: site.symlink("crates/kit/src/linked.rs", "../links/two.rs"), {"linked": "31"}),
+    "new build script": (
+        lambda site: site.add("crates/kit/build.rs", 'fn main() { println!("cargo:rustc-env=MADE_BY_SCRIPT=yes"); }'),
+        {"script": "yes"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "prints"), EDITS.values(), ids=EDITS)
+def test_an_edit_during_a_build_is_built_by_the_next_call(
+    site: Site, change: Change, prints: dict[str, str]
+) -> None:
+    with halted(site) as run:
+        change(site)
+        run.open()
+        assert run.end()[0] == 0
+    expected = BASELINE | WATCHED | prints
+
+    assert (site.tool("dev").status, site.printed()) == (0, expected)
+    assert (site.tool("dev").status, site.printed()) == (0, expected)
+    assert site.tool("dev").summary == FRESH
+
+
+def test_an_edit_during_a_build_that_is_taken_back_with_its_old_time(site: Site) -> None:
+    then = site.mtime(PART)
+    with halted(site) as run:
+        site.edit(PART, "20", "21")
+        run.open()
+        assert run.end()[0] == 0
+    site.edit(PART, "21", "20", then)
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE | WATCHED)
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def break_app(site: Site) -> None:
+    site.edit("crates/app/src/main.rs", "fn main() {", "fn main() { error")
+
+
+def test_a_failed_build_is_not_skipped_and_tried_again(site: Site) -> None:
+    break_app(site)
+    first, second = site.tool("dev"), site.tool("dev")
+
+    assert [(run.status, run.builds, "error: " in run.err) for run in (first, second)] == [(1, 1, True)] * 2
+
+
+def test_after_the_fix_the_truth_is_printed(site: Site) -> None:
+    break_app(site)
+    site.edit(PART, "20", "21")
+    site.tool("dev")
+    site.edit("crates/app/src/main.rs", "fn main() { error", "fn main() {")
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE | {"part": "21"})
+    assert site.tool("dev").summary == FRESH
+
+
+def test_sources_that_come_back_with_their_old_times_after_a_failure(site: Site) -> None:
+    sources, times = site.sources(), site.times()
+    break_app(site)
+    site.edit(PART, "20", "21")
+    assert site.tool("dev").status == 1, "kit is compiled with 21, app fails"
+    site.restore(sources, times)
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE)
+    assert site.tool("dev").summary == FRESH
+
+
+def test_a_failure_of_one_target_leaves_another_alone(site: Site) -> None:
+    site.tool("build")
+    site.tool("dev", "FEATURES=extra", "PACKAGE=app")
+    sources, times = site.sources(), site.times()
+    break_app(site)
+    site.tool("dev")
+    site.restore(sources, times)
+
+    assert site.tool("build").summary == FRESH
+    assert site.printed("target/release/app") == BASELINE | {"debug": "false", "optimised": "1"}
+
+
+# --- interrupted runs ----------------------------------------------------------------------------------------------
+
+
+def kill_everything(run: Halted) -> None:
+    cargo = os.getpgid(run.script)
+    assert cargo != os.getpgid(run.process.pid)
+    os.killpg(run.process.pid, signal.SIGKILL)
+    os.killpg(cargo, signal.SIGKILL)
+
+
+def kill_the_tool_alone(run: Halted) -> None:
+    run.process.kill()
+    run.process.wait()
+    run.open()  # cargo goes on without us
+
+
+def send(number: int) -> Callable[[Halted], None]:
+    return lambda run: run.process.send_signal(number)
+
+
+KILLS: dict[str, Callable[[Halted], None]] = {
+    "kill -9 of all": kill_everything,
+    "kill -9 of the tool": kill_the_tool_alone,
+    "SIGINT": send(signal.SIGINT),
+    "SIGTERM": send(signal.SIGTERM),
+    "SIGHUP": send(signal.SIGHUP),
+}
+
+
+@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
+def test_a_killed_run_is_made_good_by_the_next(site: Site, kill: Callable[[Halted], None]) -> None:
+    with halted(site) as run:
+        kill(run)
+        status = run.process.wait(timeout=60)
+        wait_for(run.script_is_gone)
+    again = site.tool("dev")
+
+    assert (status != 0, again.status, again.builds, site.printed()) == (True, 0, 1, BASELINE | WATCHED), again.text
+    assert site.tool("dev").summary == FRESH
+
+
+@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
+def test_what_a_killed_run_had_compiled_already_is_not_taken_for_older_sources(
+    site: Site, kill: Callable[[Halted], None]
+) -> None:
+    sources, times = site.sources(), site.times()
+    compiled = next(site.path("target/debug/.fingerprint").glob("kit-*/lib-kit")).stat().st_mtime_ns
+    site.edit(PART, "20", "21")
+    with halted(site) as run:
+        wait_for(lambda: any(
+            path.stat().st_mtime_ns > compiled for path in site.path("target/debug/.fingerprint").glob("kit-*/lib-kit")
+        ))
+        kill(run)
+        run.process.wait(timeout=60)
+        wait_for(run.script_is_gone)
+    site.restore(sources, times)
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE)
+    assert site.tool("dev").summary == FRESH
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_leaves_no_process(site: Site, number: int) -> None:
+    with halted(site) as run:
+        run.process.send_signal(number)
+        status, text = run.end()
+        wait_for(run.script_is_gone)
+
+    assert (status != 0, "interrupted after " in text, "Traceback" in text) == (True, True, False), text
+
+
+# --- two runs at once ----------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_waits_says_so_and_finds_the_work_done(site: Site) -> None:
+    with halted(site) as first:
+        second = site.start("dev")
+        assert second.stderr
+        told = second.stderr.readline()
+        first.open()
+        first_status, _ = first.end()
+        out, _ = second.communicate(timeout=60)
+
+    assert told == f"waiting for another doit-cargo run in this workspace (process {first.process.pid})\n"
+    assert (first_status, second.returncode, "up to date" in out) == (0, 0, True), out
+    assert site.printed() == BASELINE | WATCHED
+
+
+def test_a_second_run_of_another_target_waits_and_builds(site: Site) -> None:
+    with halted(site) as first:
+        second = site.start("build")
+        assert second.stderr
+        told = second.stderr.readline()
+        first.open()
+        statuses = first.end()[0], second.communicate(timeout=60) and second.returncode
+
+    assert (told.startswith("waiting for another"), statuses) == (True, (0, 0))
+    assert site.printed("target/release/app") == BASELINE | WATCHED | {"debug": "false", "optimised": "1"}
+
+
+def test_a_lock_of_a_killed_run_blocks_nobody(site: Site) -> None:
+    with halted(site) as run:
+        kill_everything(run)
+        run.process.wait()
+    again = site.tool("dev")
+
+    assert (again.status, "waiting for another" in again.err) == (0, False)
+
+
+# --- torn state ----------------------------------------------------------------------------------------------------
+
+
+def torn(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def as_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def one_bit_off(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3 : len(content) * 2 // 3 + 1] = b"\x00"
+    path.write_bytes(content)
+
+
+TEARS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": torn,
+    "one byte less": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "one byte changed": one_bit_off,
+    "foreign": lambda path: path.write_bytes(b"\x00\xffnot ours\n" * 10),
+    "only a header": lambda path: path.write_bytes(path.read_bytes()[:36]),
+    "directory": as_directory,
+}
+
+
+def state_files(site: Site) -> list[Path]:
+    """Return every file that the tool keeps between calls; there must be a receipt and the ledger among them."""
+    found = [path for path in site.path(".doit-cargo").rglob("*") if path.is_file() and path.name != ".gitignore"]
+    ledger = site.path("target/.doit-cargo.ledger")
+    assert any(path.parent.name == "receipts" for path in found)
+    assert ledger.is_file()
+    return [*found, ledger]
+
+
+@pytest.mark.parametrize("tear", TEARS.values(), ids=TEARS)
+def test_a_damaged_state_file_is_neither_a_traceback_nor_a_false_skip(
+    site: Site, tear: Callable[[Path], object]
+) -> None:
+    outcomes, value = {}, 20
+    for path in state_files(site):
+        tear(path)
+        site.edit(PART, str(value), str(value + 1))
+        value += 1
+        run = site.tool("dev")
+        outcomes[path.name] = (run.status, "Traceback" in run.text, site.printed()["part"] == str(value))
+        if path.is_dir():
+            path.rmdir()
+        assert site.tool("dev").status == 0
+
+    assert outcomes == dict.fromkeys(outcomes, (0, False, True))
+
+
+@pytest.mark.parametrize("tear", TEARS.values(), ids=TEARS)
+def test_a_damaged_ledger_does_not_make_us_as_blind_as_cargo(site: Site, tear: Callable[[Path], object]) -> None:
+    tear(site.path("target/.doit-cargo.ledger"))
+    site.edit(PART, "20", "22", site.mtime(PART))
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE | {"part": "22"})
+
+
+def test_all_state_damaged_at_once(site: Site) -> None:
+    for path in state_files(site):
+        torn(path)
+    run = site.tool("dev")
+
+    assert (run.status, run.compiled, "Traceback" in run.text, site.printed()) == (0, (), False, BASELINE), run.text
+    assert site.tool("dev").summary == FRESH
+
+
+def test_a_file_in_place_of_the_state_folder_is_told(site: Site) -> None:
+    shutil.rmtree(site.path(".doit-cargo"))
+    site.path(".doit-cargo").write_text("mine", encoding="utf-8")
+    run = site.tool("dev")
+    site.path(".doit-cargo").unlink()
+
+    assert (run.status != 0, "Traceback" in run.text, str(site.path(".doit-cargo")) in run.err) == (True, False, True)
