@@ -105,7 +105,12 @@ class Session:
         from doit_cargo.engine import model
 
         receipt = receipts.load_receipt(self.state, self.key(name)) or self.last_receipt(name)
-        if receipt is None or receipt["look"] != self._look or not receipts.plan_holds(receipt, self.environ):
+        if (
+            receipt is None
+            or not receipt["stored_plan"]
+            or receipt["look"] != self._look
+            or not receipts.plan_holds(receipt, self.environ)
+        ):
             return None
         return model.plan_from_data(receipt["stored_plan"], receipt["plan"])
 

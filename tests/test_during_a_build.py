@@ -82,7 +82,10 @@ EDITS: dict[str, tuple[Change, dict[str, str]]] = {
         lambda site: site.edit("crates/watching/watched/one.txt", "w9", "w8"),
         {"watched": "w2+w8"},
     ),
-    "new file in a watched folder": (lambda site: site.add("crates/watching/watched/deep/x.txt", "w3"), {"watched": "w2+w3+w9"}),
+    "new file in a watched folder": (
+        lambda site: site.add("crates/watching/watched/deep/x.txt", "w3"),
+        {"watched": "w2+w3+w9"},
+    ),
     "new data": (lambda site: site.add("crates/trusting/data/x.txt", "d3"), {"data": "d1+d2+d3"}),
     "new old data": (lambda site: site.add("crates/trusting/data/x.txt", "d4", OLD), {"data": "d1+d2+d4"}),
     "manifest": (lambda site: site.edit("crates/kit/Cargo.toml", "of kit", "of it"), {"description": "of it"}),
@@ -105,9 +108,7 @@ EDITS: dict[str, tuple[Change, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("change", "prints"), EDITS.values(), ids=EDITS)
-def test_an_edit_during_a_build_is_built_by_the_next_call(
-    site: Site, change: Change, prints: dict[str, str]
-) -> None:
+def test_an_edit_during_a_build_is_built_by_the_next_call(site: Site, change: Change, prints: dict[str, str]) -> None:
     with halted(site) as run:
         change(site)
         run.open()
@@ -226,9 +227,12 @@ def test_what_a_killed_run_had_compiled_already_is_not_taken_for_older_sources(
     compiled = next(site.path("target/debug/.fingerprint").glob("kit-*/lib-kit")).stat().st_mtime_ns
     site.edit(PART, "20", "21")
     with halted(site) as run:
-        wait_for(lambda: any(
-            path.stat().st_mtime_ns > compiled for path in site.path("target/debug/.fingerprint").glob("kit-*/lib-kit")
-        ))
+        wait_for(
+            lambda: any(
+                path.stat().st_mtime_ns > compiled
+                for path in site.path("target/debug/.fingerprint").glob("kit-*/lib-kit")
+            )
+        )
         kill(run)
         run.process.wait(timeout=60)
         wait_for(run.script_is_gone)

@@ -18,6 +18,7 @@ from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
+from doit_cargo.engine.secrets import is_secret
 from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
@@ -222,7 +223,7 @@ def _receipt(
         "key": request.key,
         "state": request.state,
         "look": request.look,
-        "stored_plan": plan_to_data(plan),
+        "stored_plan": None if any(map(is_secret, plan.invocation.env)) else plan_to_data(plan),
         "version": __version__,
         "plan": plan_state,
         "build": state,

@@ -117,6 +117,11 @@ def digest(path: str) -> bytes | None:
         return None
 
 
+def is_runnable(path: str, mode: int) -> bool:
+    """Tell whether a program has its executable bit; libraries and Windows need none."""
+    return bool(mode & 0o111) or os.name == "nt" or path.endswith((".a", ".so", ".dylib", ".rlib", ".lib"))
+
+
 def public_value(name: str, value: str | None) -> str | None:
     """Return a variable's value as it may be stored and shown: a secret becomes a fingerprint."""
     if value is None or not is_secret(name):
@@ -292,6 +297,8 @@ class Check:
                 continue
             if content is None:
                 yield Change(kind, path, "", "new")
+            elif kind == "output" and not is_runnable(path, found.st_mode):
+                yield Change(kind, path, "", "not executable")
             elif content != UNKNOWN and digest(path) == content:
                 table[path] = (settled(stamp, self.now), content)
                 self.refreshed = True

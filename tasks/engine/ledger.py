@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine import receipts
-from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, list_tree, settled, signature
+from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, is_runnable, list_tree, settled, signature
 
 Stamp = tuple[int, int, int, int]
 Blind = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -158,7 +158,7 @@ class Ledger:
                 del self.data["artefacts"][path]
             elif now[:3] == stamp[:3] and (content is None or now[3] == stamp[3]):
                 continue
-            elif content is not None and digest(path) == content:
+            elif content is not None and digest(path) == content and is_runnable(path, os.stat(path).st_mode):
                 self.data["artefacts"][path] = (now, content, witness, witness_stamp)
             elif signature(witness) == witness_stamp:
                 healing.removed.append(path)

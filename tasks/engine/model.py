@@ -224,8 +224,9 @@ class Plan:
 
     `packages` are the packages that cargo is asked for (the default members where the argv names none).
     `outputs` are the binaries to expect. `files` are those that shaped this plan (profiles, pack,
-    manifests, templates), `folders` those in which a new file could; `notes` are said to the user before the run. `state` is set on a plan that was kept from the
-    last success, checked then and still holding: it needs no pre-flight.
+    manifests, templates), `folders` those in which a new file could; `notes` are said to the user before the run.
+    `state` is set on a plan that was kept from the last success, checked then and still holding: it needs no
+    pre-flight.
     """
 
     target: str

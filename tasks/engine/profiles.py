@@ -47,7 +47,7 @@ class Library:
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """Folders in which another file could change what a profile means; one of the user's that may yet appear too."""
+        """Folders in which a new file could change what a profile means; also the user's own, before it exists."""
         overlay = (os.path.join(self.root, OVERLAY),) if self.root else ()
         return tuple(dict.fromkeys([*overlay, *(layer.directory for layer in self.layers)]))
 

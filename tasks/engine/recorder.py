@@ -452,8 +452,9 @@ def _learn_artefacts(unit: Unit, ledger: Ledger) -> None:
     for path in unit.files:
         if os.path.basename(os.path.dirname(path)) == "deps":
             ledger.learn_artefact(path, None, witness)
-        elif path == unit.executable or _is_final(unit, path):
-            content = ledger.known_content(path) or freshness.digest(path)
+        elif "custom-build" not in unit.kinds:
+            final = path == unit.executable or _is_final(unit, path)
+            content = (ledger.known_content(path) or freshness.digest(path)) if final else None
             for twin in cargo_files.twins(path):
                 ledger.learn_artefact(twin, content, witness)
 
