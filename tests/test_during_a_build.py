@@ -38,7 +38,8 @@ class Halted:
         self.site = site
         self.process = process
         self.gate = gate
-        wait_for((gate / "reached").exists)
+        wait_for(lambda: (gate / "reached").exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
         self.script = int((gate / "reached").read_text(encoding="utf-8"))
 
     def open(self) -> None:

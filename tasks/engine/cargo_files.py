@@ -174,8 +174,7 @@ def split_escaped(names: str) -> Iterator[str]:
             kept = ""
 
 
-def dep_info_files(unit: Unit) -> list[str]:
-    """Return the dep-info files of a unit; of several candidates all, since too many inputs only cost a check."""
+def _dep_info_files(unit: Unit, links: HardLinks) -> list[str]:
     found: dict[str, None] = {}
     for path in unit.files:
         directory, name = os.path.split(path)
@@ -184,7 +183,7 @@ def dep_info_files(unit: Unit) -> list[str]:
         elif "custom-build" in unit.kinds:
             candidates = [entry.path for entry in _entries(directory) if entry.name.endswith(".d")]
         else:
-            candidates = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(twins(path))]
+            candidates = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
         found.update(dict.fromkeys(path for path in candidates if os.path.exists(path)))
     return list(found) or _by_name(unit)
 
@@ -200,17 +199,36 @@ def _unlibbed(paths: Iterable[str]) -> Iterator[str]:
         yield os.path.join(directory, _stem(name) + os.path.splitext(name)[1])
 
 
-def twins(path: str) -> list[str]:
-    """Return cargo's own copies of an output: the hard links of it in `deps/` or beside it."""
-    try:
-        inode = os.stat(path).st_ino
-    except OSError:
-        return []
-    directory = os.path.dirname(path)
-    places = (os.path.join(directory, "deps"), directory)
-    return [
-        entry.path for place in places for entry in _entries(place) if entry.inode() == inode and entry.path != path
-    ]
+class HardLinks:
+    """Cargo's own copies of outputs: hard links in `deps/` or beside. Reads each directory once."""
+
+    def __init__(self) -> None:
+        self._directories: dict[str, dict[int, list[str]]] = {}
+        self._dep_info: dict[tuple[str, ...], list[str]] = {}
+
+    def dep_info_files(self, unit: Unit) -> list[str]:
+        """Return the dep-info files of a unit; of several candidates all: too many inputs only cost a check."""
+        if unit.files not in self._dep_info:
+            self._dep_info[unit.files] = _dep_info_files(unit, self)
+        return self._dep_info[unit.files]
+
+    def of(self, path: str) -> list[str]:
+        """Return the other names of a file, there where cargo makes them."""
+        try:
+            inode = os.stat(path).st_ino
+        except OSError:
+            return []
+        directory = os.path.dirname(path)
+        places = (os.path.join(directory, "deps"), directory)
+        return [other for place in places for other in self._index(place).get(inode, ()) if other != path]
+
+    def _index(self, directory: str) -> dict[int, list[str]]:
+        if directory not in self._directories:
+            index: dict[int, list[str]] = {}
+            for entry in _entries(directory):
+                index.setdefault(entry.inode(), []).append(entry.path)
+            self._directories[directory] = index
+        return self._directories[directory]
 
 
 def _by_name(unit: Unit) -> list[str]:

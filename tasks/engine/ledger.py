@@ -225,7 +225,7 @@ def _touch(path: str, healing: Healing) -> Stamp | None:
 
 def _unlink_everywhere(path: str) -> None:
     """Remove an artefact and the hard links by which cargo would bring it back."""
-    from doit_cargo.engine.cargo_files import twins
+    from doit_cargo.engine.cargo_files import HardLinks
 
     uplifted = os.path.join(os.path.dirname(os.path.dirname(path)), "")
     inode = (signature(path) or (0, 0, 0, 0))[2]
@@ -233,5 +233,5 @@ def _unlink_everywhere(path: str) -> None:
         for entry in os.scandir(uplifted):
             if entry.inode() == inode:
                 os.unlink(entry.path)
-    for twin in (*twins(path), path):
+    for twin in (*HardLinks().of(path), path):
         receipts.remove(twin)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine import cargo_files, freshness
-from doit_cargo.engine.cargo_files import BuildReport, Script, Unit
+from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.ledger import Ledger, Snapshot, read_settled
 from doit_cargo.engine.model import Plan, Workspace
 
@@ -42,6 +42,7 @@ class Inputs:
     owners: dict[str, str] = field(default_factory=dict)
     lock: str = ""
     always: str = ""
+    links: HardLinks = field(default_factory=HardLinks)
 
     def own(self, path: str, package: str) -> None:
         self.owners.setdefault(path, package)
@@ -139,7 +140,7 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     _add_artefacts(inputs, unit)
     if "cuda" in unit.features and "custom-build" in unit.kinds:
         inputs.cuda_packages[unit.package] = None
-    found = cargo_files.dep_info_files(unit)
+    found = inputs.links.dep_info_files(unit)
     if unit.is_local and not found:
         inputs.always = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
     for path in found:
@@ -152,11 +153,12 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
     for path in unit.files:
+        inputs.units.update(dict.fromkeys(inputs.links.of(path)))
         target = inputs.outputs if path == unit.executable or _is_final(unit, path) else inputs.units
         target[path] = None
         inputs.own(path, unit.package)
     if unit.is_local:
-        inputs.units.update(dict.fromkeys(_fingerprints(unit)))
+        inputs.units.update(dict.fromkeys(_fingerprints(unit, inputs.links)))
 
 
 def _is_final(unit: Unit, path: str) -> bool:
@@ -164,9 +166,9 @@ def _is_final(unit: Unit, path: str) -> bool:
     return bool({"cdylib", "staticlib"} & set(unit.kinds)) and os.path.basename(os.path.dirname(path)) != "deps"
 
 
-def _fingerprints(unit: Unit) -> Iterator[str]:
+def _fingerprints(unit: Unit, links: HardLinks) -> Iterator[str]:
     """Yield the fingerprint files of a unit; without them cargo would build it again."""
-    for info in cargo_files.dep_info_files(unit)[:1]:
+    for info in links.dep_info_files(unit)[:1]:
         directory, name = os.path.split(info)
         profile = os.path.dirname(directory)
         if os.path.basename(directory) != "deps":
@@ -442,11 +444,11 @@ def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot,
         ledger.learn_tree(directory, rule, names, script)
     for unit in report.units:
         if unit.is_local:
-            _learn_artefacts(unit, ledger)
+            _learn_artefacts(unit, ledger, inputs.links)
 
 
-def _learn_artefacts(unit: Unit, ledger: Ledger) -> None:
-    witness = next(_fingerprints(unit), "")
+def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
+    witness = next(_fingerprints(unit, links), "")
     if not witness:
         return
     for path in unit.files:
@@ -455,7 +457,7 @@ def _learn_artefacts(unit: Unit, ledger: Ledger) -> None:
         elif "custom-build" not in unit.kinds:
             final = path == unit.executable or _is_final(unit, path)
             content = (ledger.known_content(path) or freshness.digest(path)) if final else None
-            for twin in cargo_files.twins(path):
+            for twin in links.of(path):
                 ledger.learn_artefact(twin, content, witness)
 
 
