@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FILES_PER_CRATE = 20
@@ -212,7 +213,7 @@ class Bench:
         ending = ".exe" if os.name == "nt" else ""
         return str((python or self.python).parent / (name + ending))
 
-    def workspace(self, crates: int) -> dict[str, object]:
+    def workspace(self, crates: int) -> dict[str, Any]:
         """Measure one size of workspace."""
         ours, theirs = self._make(crates)
         cargo = ("cargo", "build", "--release")
@@ -247,12 +248,12 @@ class Bench:
         return ours, theirs
 
     def _why(self, calls: list[Call], root: Path) -> list[Series]:
-        edit(root, -1 % 2**32)
+        edit(root, 1_000_000)
         return measure(calls, self.runs, self.environ, nothing)
 
 
 class _Editor:
-    """The same sequence of edits for each contender."""
+    """A new edit of the same file for each call."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -294,24 +295,26 @@ TARGETS = {
 }
 
 
-def ratios(size: Mapping[str, dict[str, dict[str, float]]]) -> Iterator[tuple[str, str, str]]:
+def ratios(size: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (what, from medians, from minimums) of one workspace."""
     noop, rebuild = size["noop"], size["rebuild"]
     for name, one, other in (
         ("no-op: doit-cargo / cargo", "doit-cargo build", "cargo build"),
         ("no-op: doit build / bare doit", "doit build", "bare doit"),
     ):
-        yield name, *(f"{noop[one][kind] / noop[other][kind]:.2f}" for kind in ("median", "minimum"))
+        median, minimum = (f"{noop[one][kind] / noop[other][kind]:.2f}" for kind in ("median", "minimum"))
+        yield name, median, minimum
     for name in ("doit-cargo build", "doit build"):
-        more = (f"{rebuild[name][kind] - rebuild['cargo build'][kind]:+.3f} s" for kind in ("median", "minimum"))
-        yield f"rebuild: {name} - cargo", *more
+        plain = rebuild["cargo build"]
+        median, minimum = (f"{rebuild[name][kind] - plain[kind]:+.3f} s" for kind in ("median", "minimum"))
+        yield f"rebuild: {name} - cargo", median, minimum
 
 
-def table(result: Mapping[str, object]) -> str:
+def table(result: Mapping[str, Any]) -> str:
     """Return all figures as text, times in milliseconds."""
-    lines = [f"{name}: {value}" for name, value in result["machine"].items()]  # type: ignore[attr-defined]
+    lines = [f"{name}: {value}" for name, value in result["machine"].items()]
     lines += ["", f"{'crates':>6}  {'what':<36} {'median':>10} {'minimum':>10}"]
-    for size in result["sizes"]:  # type: ignore[attr-defined]
+    for size in result["sizes"]:
         for part in ("noop", "rebuild", "why"):
             for name, row in size[part].items():
                 label = f"{part.replace('noop', 'no-op')}: {name}"

@@ -20,6 +20,7 @@ SCRIPTS = os.path.dirname(sys.executable)
 # Another make than the one on PATH may be tried: TEST_MAKE=/opt/make-3.81/make pytest tests/test_makefile.py
 MAKE = os.environ.get("TEST_MAKE", "make")
 needs_make = pytest.mark.skipif(shutil.which(MAKE) is None, reason=f"{MAKE} is not on PATH")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the messages name the platform that the test expects")
 posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 
 # app -> low; a lock file, so that the first build changes no input.

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from building import BASELINE, FRESH, Site
 from conftest import needs_cargo
 
@@ -67,6 +66,11 @@ def content_of(site: Site) -> bytes:
     return app(site).read_bytes()
 
 
+def overwritten_without_a_ledger(site: Site) -> None:
+    overwrite(app(site))
+    site.path("target/.doit-cargo.ledger").unlink()
+
+
 DAMAGES: dict[str, Damage] = {
     "deleted": lambda site: app(site).unlink(),
     "overwritten in place": lambda site: overwrite(app(site)),
@@ -84,10 +88,7 @@ DAMAGES: dict[str, Damage] = {
     "deps deleted": lambda site: shutil.rmtree(site.path("target/debug/deps")),
     "target deleted": lambda site: shutil.rmtree(site.path("target")),
     "state deleted": lambda site: shutil.rmtree(site.path(".doit-cargo")),
-    "ledger deleted and binary overwritten": lambda site: (
-        overwrite(app(site)),
-        site.path("target/.doit-cargo.ledger").unlink(),
-    ),
+    "ledger deleted and binary overwritten": overwritten_without_a_ledger,
 }
 
 

@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import DODO, MAKE, Said, call, calls_of, counting_cargo, environment, needs_make, posix, small_workspace
+from calling import (
+    DODO,
+    MAKE,
+    Said,
+    call,
+    calls_of,
+    counting_cargo,
+    environment,
+    linux,
+    needs_make,
+    posix,
+    small_workspace,
+)
 from conftest import needs_cargo, write
 
 pytestmark = [needs_cargo, posix]
@@ -220,6 +232,13 @@ def test_w_names_the_workspace_or_a_folder_below_it(built: Path, tmp_path: Path,
     assert call(built.parent, "doit-cargo", *words, "--workspace=workspace") == expected
 
 
+def test_w_counts_more_than_the_workspace_at_hand(built: Path, workspace: Path) -> None:
+    for words in (("why", "dev"), ("dev",)):
+        said = call(built, "doit-cargo", *words, "-w", str(workspace))
+        assert (said.status, "up to date" in said.out) == (0, False)
+    assert (workspace / "target/debug/app").exists()
+
+
 @pytest.mark.parametrize("word", ["dev", "list", "info"])
 def test_a_folder_below_the_workspace_leads_to_it(built: Path, word: str) -> None:
     assert call(built / "app/src", "doit-cargo", word) == call(built, "doit-cargo", word)
@@ -307,6 +326,7 @@ def test_of_several_targets_only_the_stale_one_runs(workspace: Path, tmp_path: P
 # --- for machines ----------------------------------------------------------------------------------------------------
 
 
+@linux
 def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None:
     rows = listing(built)
     assert all(list(row) == ["name", "make_name", "family", "doc", "available", "reason"] for row in rows)

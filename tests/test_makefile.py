@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from calling import MAKE, SMALL, Said, call, needs_make, posix, program, small_workspace, targets
+from calling import MAKE, SMALL, Said, call, linux, needs_make, posix, program, small_workspace, targets
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_make, needs_cargo, posix]
@@ -128,6 +128,7 @@ def test_an_underscore_is_as_good_as_a_dash_and_no_file_either(workspace: Path, 
     assert sorted(names) == [name for name in targets(workspace) if "_" in name]
 
 
+@linux
 def test_a_target_that_is_absent_here_is_not_in_the_shim(fake: FakeDoor) -> None:
     said = fake.make("build-metal")
     assert (said.status, fake.calls) == (2, [])

@@ -1,4 +1,4 @@
-"""The package as others get it: what the wheel holds, that it runs without a checkout, and the house's one direction."""
+"""The package as others get it: what the wheel holds, that it runs without a checkout, the house's one direction."""
 
 from __future__ import annotations
 
@@ -108,7 +108,6 @@ HEAVY = [
     "doit",
     "enum",
     "functools",
-    "hashlib",
     "importlib.metadata",
     "jinja2",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from building import BASELINE, FRESH, PACKAGES, Site
 from conftest import needs_cargo
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-
 from building import BASELINE, FRESH, MANIFEST, OLD, PACKAGES, Site
 from conftest import needs_cargo
 
@@ -33,7 +31,7 @@ class Row:
     change: Change
     compiled: Packages | None
     prints: Mapping[str, str] = field(default_factory=dict)
-    back: Packages | None | str = "as compiled"
+    back: Packages | str | None = "as compiled"
     binary: str = "target/debug/app"
     old_times_back: bool = False
 
@@ -244,8 +242,8 @@ TARGETS = (
         "target/debug/hello",
     ),
     Row("new member", new_member, ("guest",), {"guest": "1"}, (), "target/debug/guest"),
-    Row("new build script", add("crates/kit/build.rs", SCRIPT), KIT, {"script": "yes"}),
-    Row("new build script of an old time", add("crates/kit/build.rs", SCRIPT, OLD), KIT, {"script": "yes"}),
+    Row("new build script", add("crates/kit/build.rs", SCRIPT), KIT, {"script": "yes"}, ()),
+    Row("new build script of an old time", add("crates/kit/build.rs", SCRIPT, OLD), KIT, {"script": "yes"}, ()),
     Row("new library in a package of a binary", add("crates/app/src/lib.rs", "pub fn nothing() {}"), ("app",), {}, ()),
     Row("new test", add("crates/kit/tests/new.rs", "#[test] fn passes() {}"), None),
     Row("new example", add("crates/kit/examples/new.rs", HELLO), None),
@@ -422,6 +420,10 @@ CONFIGS = (
 )
 
 ROWS = (*SOURCES, *TARGETS, *SCRIPTS, *VARIABLES, *MANIFESTS, *CONFIGS)
+# A build from nothing costs a second, so only the first row of each printed result is compared with one.
+COMPARED = tuple(
+    {tuple(row.prints.items()): row for row in reversed(ROWS) if row.prints and row.binary.endswith("/app")}.values()
+)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -432,7 +434,7 @@ def test_a_change_and_its_way_back_leave_what_cargo_would_build_from_nothing(sit
 
     _expect(site, row.after, row.binary, expected)
     _expect(site, FRESH, row.binary, expected)
-    if row.prints and row.binary.endswith("/app"):
+    if row in COMPARED:
         assert site.truth() == expected
 
     site.variables.clear()

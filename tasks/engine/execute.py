@@ -59,7 +59,7 @@ def execute(request: Request) -> Outcome | None:
         previous = receipt or receipts.last_receipt(request.state, request.key)
         plan, plan_state = _planned(request)
         say.reasons(request.target, changes, previous)
-        return _build(request, plan, plan_state)
+        return _build(request, plan, plan_state, previous)
 
 
 def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
@@ -103,9 +103,11 @@ def _machine_of(request: Request, plan: Plan) -> Machine:
     return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
 
 
-def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any]) -> Outcome:
+def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
     workspace = request.workspace()
     ledger = Ledger(workspace.target_directory)
+    if previous:
+        ledger.adopt(previous)
     listed = recorder.listings(workspace, plan)
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
     receipts.withdraw(request.state, request.key)

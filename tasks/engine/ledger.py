@@ -53,7 +53,7 @@ class Healing:
 
 
 def _empty(path: str) -> dict[str, Any]:
-    return {"path": path, "files": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
+    return {"path": path, "files": {}, "links": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
 
 
 def _moved(data: dict[str, Any], path: str) -> dict[str, Any]:
@@ -110,8 +110,10 @@ class Ledger:
                 self.data["files"][path] = (None, None)  # cargo misses it by itself, but not how it comes back
                 continue
             found = digest(path) if now != stamp or content == UNKNOWN else content
-            if found != content and self._cargo_is_blind_to(now):
+            if found != content and (self._cargo_is_blind_to(now) or path in self.data["links"]):
                 now = _show(path, healing, roots) or now
+                # Cargo has written down where a link led to, and looks there.
+                _touch(self.data["links"].get(path, ""), healing)
             entry = (settled(now, snapshot.started), found)
             self.data["files"][path] = snapshot.files[path] = entry
 
@@ -182,6 +184,26 @@ class Ledger:
             if path not in snapshot.files:
                 snapshot.files[path] = read_settled(path, snapshot.started)
             self.data["files"][path] = snapshot.files[path]
+        self._learn_links(paths)
+
+    def _learn_links(self, paths: Iterable[str]) -> None:
+        real: dict[str, str] = {}
+        for path in paths:
+            directory = os.path.dirname(path)
+            if directory not in real:
+                real[directory] = os.path.realpath(directory)
+            if real[directory] != directory or os.path.islink(path):
+                self.data["links"][path] = os.path.realpath(path)
+            else:
+                self.data["links"].pop(path, None)
+
+    def adopt(self, receipt: Mapping[str, Any]) -> None:
+        """Take what a receipt knows, where the ledger itself was lost (a restored cache, a torn file)."""
+        if self.data["files"] or not self._has_builds():
+            return
+        files = receipt["build"]["files"]
+        self.data["files"] = {path: (None, files[path][1]) for path in receipt["owners"] if path in files}
+        self.data["when"] = int(receipt["finished"] * 1e9)
 
     def learn_tree(self, directory: str, rule: tuple[str, ...], names: tuple[str, ...], script: str) -> None:
         """Take a directory that a build script watches; `script` is the file that makes cargo rerun it."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 7, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 8, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
 
@@ -133,10 +133,20 @@ def withdraw(state: str, key: Key) -> None:
     path = receipt_path(state, key)
     try:
         prepare(state)
+        for name in (path, path + ".last"):
+            if os.path.isdir(name):
+                _remove_folder(name)
         if os.path.exists(path):
             os.replace(path, path + ".last")
     except OSError as error:
         raise UserError(unwritable(state, error), COULD_NOT_RUN) from None
+
+
+def _remove_folder(path: str) -> None:
+    """Remove a folder that stands where only a file of ours belongs."""
+    import shutil
+
+    shutil.rmtree(path)
 
 
 def last_receipt(state: str, key: Key) -> Receipt | None:

@@ -69,7 +69,9 @@ def plan_state(
     state["files"] = {path: read_settled_or_hash(path, started) for path in dict.fromkeys(files)}
     state["tools"] = stamps_of(identity)
     names = [name for name in plan.profile.env if plan.profile.env[name].value is not None]
-    state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in (*names, *variables)}
+    state["env"] = {
+        name: freshness.public_value(name, environ.get(name)) for name in (*state["guarded"], *names, *variables)
+    }
     for directory, rule in member_globs(workspace.root).items():
         stamps, found = freshness.list_tree(directory, rule)
         state["trees"][directory] = (rule, freshness.settle_all(stamps, started), found)
