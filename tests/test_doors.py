@@ -168,7 +168,6 @@ def test_the_other_commands_of_doit_work(built: Path) -> None:
         ("list", "--all", "--status"),
         ("help", "--", "help"),
         ("forget",),
-        ("ignore", "dev"),
         ("list", "dev"),
     ):
         said = call(built, "doit", *words)

@@ -40,6 +40,7 @@ class Snapshot:
 
     started: int
     files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
     trees: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -48,12 +49,23 @@ class Healing:
     """What was done before cargo started, and packages that only `cargo clean -p` can make it build again."""
 
     touched: list[str] = field(default_factory=list)
+    set_back: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     clean: list[str] = field(default_factory=list)
 
 
 def _empty(path: str) -> dict[str, Any]:
-    return {"path": path, "files": {}, "links": {}, "trees": {}, "blind": {}, "artefacts": {}, "when": 0, "open": False}
+    return {
+        "path": path,
+        "files": {},
+        "times": {},
+        "links": {},
+        "trees": {},
+        "blind": {},
+        "artefacts": {},
+        "when": 0,
+        "open": False,
+    }
 
 
 def _moved(data: dict[str, Any], path: str) -> dict[str, Any]:
@@ -114,6 +126,10 @@ class Ledger:
                 now = _show(path, healing, roots) or now
                 # Cargo has written down where a link led to, and looks there.
                 _touch(self.data["links"].get(path, ""), healing)
+            elif found == content and now[0] > self.data["when"] and not self.data["open"]:
+                now = _set_back(path, self.data["times"].get(path), healing) or now
+            self.data["times"][path] = now[0]
+            snapshot.stamps[path] = now
             entry = (settled(now, snapshot.started), found)
             self.data["files"][path] = snapshot.files[path] = entry
 
@@ -183,7 +199,12 @@ class Ledger:
         for path in paths:
             if path not in snapshot.files:
                 snapshot.files[path] = read_settled(path, snapshot.started)
-            self.data["files"][path] = snapshot.files[path]
+            stamp = signature(path)
+            # Written while cargo ran: nobody knows which of the two contents it read.
+            changed = path in snapshot.stamps and snapshot.stamps[path] != stamp
+            self.data["files"][path] = (None, UNKNOWN) if changed else snapshot.files[path]
+            if stamp:
+                self.data["times"][path] = stamp[0]
         self._learn_links(paths)
 
     def _learn_links(self, paths: Iterable[str]) -> None:
@@ -242,6 +263,21 @@ def _touch(path: str, healing: Healing) -> Stamp | None:
     except OSError:
         return None
     healing.touched.append(path)
+    return signature(path)
+
+
+def _set_back(path: str, mtime: int | None, healing: Healing) -> Stamp | None:
+    """Give a file that was only touched the mtime under which cargo built this very content: a branch switch there
+    and back shall not cost a build. To every unit the file is then exactly as fresh as it was before.
+    """
+    before = signature(path)
+    if mtime is None or before is None or before[0] == mtime:
+        return None
+    try:
+        os.utime(path, ns=(os.stat(path).st_atime_ns, mtime))
+    except OSError:
+        return None
+    healing.set_back.append(path)
     return signature(path)
 
 

@@ -57,6 +57,9 @@ def healed(target: str, healing: Healing, root: str) -> None:
     """Tell what was done so that cargo cannot overlook a change."""
     for path in healing.touched:
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
+    if healing.set_back:
+        count = _count(len(healing.set_back), "file")
+        _line("..", target, f"{count} only touched: the content is what cargo has built, so the old time is set back")
     for path in healing.removed:
         _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
 

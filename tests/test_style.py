@@ -1,0 +1,67 @@
+"""The house rules that a tool can hold: ruff, mypy, and the length of rooms."""
+
+from __future__ import annotations
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST_FUNCTION = 50
+LONGEST_MODULE = 400
+
+
+def run(*argv: str, cwd: Path = ROOT, **environ: str) -> str:
+    """Run a checker; return what it has to say, nothing where all is well."""
+    command = [sys.executable, "-m", *argv]
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_ruff_finds_nothing() -> None:
+    assert run("ruff", "check", "--quiet") == ""
+
+
+def test_the_code_is_formatted() -> None:
+    assert run("ruff", "format", "--check", "--quiet") == ""
+
+
+def test_mypy_finds_nothing(tmp_path: Path) -> None:
+    # mypy does not see an editable install's finder: give it a folder in which the package has its real name.
+    (tmp_path / "doit_cargo").symlink_to(ROOT / "tasks", target_is_directory=True)
+    options = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache"))
+    assert run("mypy", *options, "-p", "doit_cargo", cwd=tmp_path, MYPYPATH=str(tmp_path)) == ""
+
+
+def modules() -> Iterator[Path]:
+    yield from sorted((ROOT / "tasks").rglob("*.py"))
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    assert [name for name, lines in functions() if lines > LONGEST_FUNCTION] == []
+
+
+def test_the_median_function_is_small() -> None:
+    assert statistics.median(lines for _, lines in functions()) <= 10
+
+
+def test_modules_fit_in_the_head() -> None:
+    assert [str(path) for path in modules() if path.read_text().count("\n") > LONGEST_MODULE] == []
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_opens_with_its_job(path: Path) -> None:
+    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip()
