@@ -105,6 +105,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for check in _checks(task):
             say.skipped(check.name, check.receipt or {})
 
+    def skip_ignore(self, task: Any) -> None:
+        """Say who has it ignored: doit's mark alone looks like a failure of ours."""
+        if _is_ours(task):
+            say.note(task.name, f"not run: `doit ignore {task.name}` was said; `doit forget {task.name}` takes it back")
+        else:
+            super().skip_ignore(task)
+
 
 def _is_ours(task: Any) -> bool:
     return bool(task.meta and "doit_cargo" in task.meta)

@@ -163,14 +163,17 @@ def prepare(state: str) -> None:
             stream.write("*\n")
 
 
-def unwritable(place: str, error: OSError) -> Problem:
+ELSEWHERE = ", or set DOIT_CARGO_STATE to a folder that is"
+
+
+def unwritable(place: str, error: OSError, otherwise: str = ELSEWHERE) -> Problem:
     """Return the problem of a directory that we must write to and cannot."""
     folder = os.path.dirname(place) if os.path.isfile(os.path.dirname(place)) else place
     if os.path.isfile(folder) and isinstance(error, (FileExistsError, NotADirectoryError)):
         return Problem("this is a file, and a folder is needed there", "move it away or remove it", folder)
     return Problem(
         f"cannot write to {place}: {error.strerror or error}",
-        "free some space, make it writable, or set DOIT_CARGO_STATE to a folder that is",
+        f"free some space or make it writable{otherwise}",
     )
 
 

@@ -172,7 +172,7 @@ class Log:
             self._name_as_latest()
             self.write(_header(title, invocation))
         except OSError as error:
-            raise UserError(unwritable(path, error), COULD_NOT_RUN) from None
+            raise UserError(unwritable(path, error, ""), COULD_NOT_RUN) from None
 
     def _name_as_latest(self) -> None:
         latest = os.path.join(os.path.dirname(self.path), "build.log")

@@ -70,13 +70,17 @@ def _rust_version(look: Look) -> Iterator[Row]:
         or "--ignore-rust-version" in look.plan.invocation.argv
     ):
         return
+    too_new: dict[str, list[Package]] = {}
     for package in _certain_packages(look.plan, look.workspace):
         if package.rust_version and not satisfies(rustc.version, f">={package.rust_version}"):
-            needed = f"{package.name} needs rustc {package.rust_version} or newer"
-            what = f"{needed}, found {rustc.version} at {rustc.real_path}"
-            where = _line_naming(package.manifest, "rust-version")
-            fix = _newer_rust(look.machine, package.rust_version)
-            yield Row("rust-version", WRONG, rustc.version, rustc.real_path, package.name, what, fix, where)
+            too_new.setdefault(package.rust_version, []).append(package)
+    for version, packages in too_new.items():  # one line for all members that share a rust-version
+        first, more = packages[0], len(packages) - 1
+        names = f"{first.name} and {more} more need" if more else f"{first.name} needs"
+        what = f"{names} rustc {version} or newer, found {rustc.version} at {rustc.real_path}"
+        where = _line_naming(first.manifest, "rust-version")
+        fix = _newer_rust(look.machine, version)
+        yield Row("rust-version", WRONG, rustc.version, rustc.real_path, first.name, what, fix, where)
 
 
 def _newer_rust(machine: Machine, version: str) -> str:
