@@ -364,9 +364,9 @@ MANIFESTS = (
     ),
     Row(
         "cargo profile",
-        edit("Cargo.toml", "debug = false", "debug = false\nopt-level = 1"),
+        edit("Cargo.toml", "debug = false", "debug = false\nopt-level = 2"),
         PACKAGES,
-        {"optimised": "1"},
+        {"optimised": "2"},
         (),
     ),
     Row("Cargo.lock deleted", delete("Cargo.lock"), (), {}, None),
@@ -400,7 +400,7 @@ CONFIGS = (
     Row("rustflags for a platform", config(flags_file("nine", "[target.'cfg(all())']")), PACKAGES, FLAG, ()),
     Row(
         "profile in a config file",
-        config("[profile.dev]\ndebug-assertions = false\noverflow-checks = true\n"),
+        config("[profile.dev]\ndebug-assertions = false\ncodegen-units = 7\n"),
         PACKAGES,
         {"debug": "false"},
         (),
