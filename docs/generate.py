@@ -19,9 +19,11 @@ from typing import Any
 
 from doit_cargo import catalogue
 from doit_cargo.cli import commands, doit_commands
-from doit_cargo.engine import errors, freshness, profile_files, receipts, secrets, tools, variables
+from doit_cargo.engine import errors, freshness, receipts, secrets, variables
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, Target
-from doit_cargo.engine.profile_files import ANY, Kind, Section
+from doit_cargo.engine.profiles import files as profile_files
+from doit_cargo.engine.profiles.files import ANY, Kind, Section
+from doit_cargo.engine.toolchain import tools
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"

@@ -5,3 +5,5 @@ launcher imports it on every call.
 """
 
 __version__ = "0.1.0"
+# Where the templates and the data of this package lie.
+DIRECTORY = __path__[0]

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from doit_cargo.engine import packs, variables
-from doit_cargo.engine.decision import Case, decide
+from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.model import PLATFORMS, Machine, Target, Workspace
-from doit_cargo.engine.profiles import Library
-from doit_cargo.engine.selection import ROLES_OF_CARGO
+from doit_cargo.engine.plan.decision import Case, decide
+from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
+from doit_cargo.engine.profiles import Library, packs
 
 FAMILIES = ("build", "check", "maintenance")
 

@@ -252,5 +252,5 @@ def test_the_dependencies_are_those_that_the_package_names(installed: Path, tmp_
     have = {line.partition("==")[0].lower().replace("_", "-") for line in names.splitlines()} - {"pip", "setuptools"}
     assert have >= {"doit-cargo", "doit", "jinja2", "packaging", "tomlkit"}
     # Everything else is what those four need.
-    code = "import doit_cargo.engine.render, doit_cargo.engine.places, doit_cargo.cli.doit_commands"
+    code = "import doit_cargo.engine.plan.render, doit_cargo.engine.profiles.places, doit_cargo.cli.doit_commands"
     assert fresh(installed, tmp_path, "python", "-c", code).stderr == ""

@@ -12,9 +12,10 @@ import pytest
 from conftest import FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo import catalogue
 from doit_cargo.engine import plan as planning
-from doit_cargo.engine import render, variables
+from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, UserError
 from doit_cargo.engine.model import Plan, Target, Workspace
+from doit_cargo.engine.plan import render
 from doit_cargo.engine.profiles import Library
 
 pytestmark = needs_cargo

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine import cuda_checks, nvcc, platform, preflight, version_cache
+from doit_cargo.engine import preflight
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.model import Dependency, Invocation, Package, Plan, Profile, Setting, Workspace
-from doit_cargo.engine.toolchain import Machine
+from doit_cargo.engine.preflight import cuda as cuda_checks
+from doit_cargo.engine.toolchain import Machine, nvcc, platform, version_cache
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 

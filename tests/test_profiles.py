@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from conftest import write
-from doit_cargo.engine import packs, profile_text, toolchain
+from doit_cargo.engine import toolchain
 from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.model import DETECTORS, CargoTarget, Dependency, Package, Profile, Setting, Workspace
-from doit_cargo.engine.places import TomlFile
-from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.profiles import Library, packs
+from doit_cargo.engine.profiles import text as profile_text
+from doit_cargo.engine.profiles.places import TomlFile
 
 SHIPPED = packs.shipped_directory()
 

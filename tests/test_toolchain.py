@@ -13,10 +13,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine import linkers, nvcc, plain_toml, platform, rustup, toolchain, version_cache
+from doit_cargo.engine import toolchain
 from doit_cargo.engine.model import DETECTORS
-from doit_cargo.engine.toolchain import Machine, Tool, active_toolchain, toolchain_identity
-from doit_cargo.engine.versions import satisfies
+from doit_cargo.engine.toolchain import (
+    Machine,
+    Tool,
+    active_toolchain,
+    linkers,
+    nvcc,
+    plain_toml,
+    platform,
+    rustup,
+    toolchain_identity,
+    version_cache,
+)
+from doit_cargo.engine.toolchain.versions import satisfies
 
 RUSTUP = shutil.which("rustup")
 needs_rustup = pytest.mark.skipif(RUSTUP is None, reason="rustup is not on PATH")

@@ -280,7 +280,7 @@ def _print_why(why: dict[str, Any]) -> None:
 
 def show_profile(session: Session, options: argparse.Namespace) -> int:
     """`profile`: a composed profile as TOML, each value with the file and line that set it."""
-    from doit_cargo.engine.profile_text import to_toml
+    from doit_cargo.engine.profiles.text import to_toml
 
     if not options.targets:
         print("\n".join(f"{name:15} {session.library.compose(name).doc}" for name in session.library.names()))

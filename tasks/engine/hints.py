@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from doit_cargo.engine.platform import operating_system
+from doit_cargo.engine.toolchain.platform import operating_system
 
 MOST = 3
 # Below this rank a row names what follows from something else: shown only where nothing else is known.

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine import features, render
-from doit_cargo.engine.decision import Case, Decision, decide, platform_of
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
+from doit_cargo.engine.plan import features, render
+from doit_cargo.engine.plan.decision import Case, Decision, decide, platform_of
+from doit_cargo.engine.plan.selection import NAMED, WHOLE
 from doit_cargo.engine.profiles import Library
 from doit_cargo.engine.secrets import masked
-from doit_cargo.engine.selection import NAMED, WHOLE
 from doit_cargo.engine.variables import Values
 
 LOGS = ".logs"

@@ -7,13 +7,13 @@ and makes no message: preflight does. What the no-op path calls (`toolchain_iden
 
 import os
 
-from doit_cargo.engine.finders import find_libclang, find_python
-from doit_cargo.engine.linkers import find_linker
-from doit_cargo.engine.machine import BareMachine
-from doit_cargo.engine.nvcc import find_host_compiler, find_nvcc
-from doit_cargo.engine.rustup import active_toolchain, pin_candidates, toolchain_identity
-from doit_cargo.engine.tools import Tool
-from doit_cargo.engine.visual_studio import visual_studio_program, visual_studio_tools
+from doit_cargo.engine.toolchain.finders import find_libclang, find_python
+from doit_cargo.engine.toolchain.linkers import find_linker
+from doit_cargo.engine.toolchain.machine import BareMachine
+from doit_cargo.engine.toolchain.nvcc import find_host_compiler, find_nvcc
+from doit_cargo.engine.toolchain.rustup import active_toolchain, pin_candidates, toolchain_identity
+from doit_cargo.engine.toolchain.tools import Tool
+from doit_cargo.engine.toolchain.visual_studio import visual_studio_program, visual_studio_tools
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:

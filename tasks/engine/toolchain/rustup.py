@@ -5,9 +5,9 @@ Runs no program, rustup least of all, and knows no plan and no message. Its fact
 
 import os
 
-from doit_cargo.engine.files import ancestors, line_of, named_like, read_text
-from doit_cargo.engine.plain_toml import read_toml, text_at
-from doit_cargo.engine.platform import find_executable, host_triple
+from doit_cargo.engine.toolchain.files import ancestors, line_of, named_like, read_text
+from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
+from doit_cargo.engine.toolchain.platform import find_executable, host_triple
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:

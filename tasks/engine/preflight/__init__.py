@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from doit_cargo.engine.cuda_checks import look_at_capability, look_at_host_compiler, nvcc_row
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.look import MISSING, WRONG, Look, Row, tool_row
 from doit_cargo.engine.model import Plan, Workspace
-from doit_cargo.engine.rust_checks import look_at_linker, look_at_rust
+from doit_cargo.engine.preflight.cuda import look_at_capability, look_at_host_compiler, nvcc_row
+from doit_cargo.engine.preflight.look import MISSING, WRONG, Look, Row, tool_row
+from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust
 from doit_cargo.engine.toolchain import Machine
-from doit_cargo.engine.tools import ROWS
+from doit_cargo.engine.toolchain.tools import ROWS
 
 # Subcommands that rustup's components bring; any other tool of a subcommand is a row called cargo-NAME.
 COMPONENTS = {"fmt": "rustfmt", "clippy": "clippy"}

@@ -14,9 +14,9 @@ from typing import Any
 
 from doit_cargo.engine.errors import Collector, Problem, UserError, unknown
 from doit_cargo.engine.model import Inputs, Profile, Setting, Workspace
-from doit_cargo.engine.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
-from doit_cargo.engine.places import TomlFile
-from doit_cargo.engine.profile_files import PROFILE, dotted, problems_of
+from doit_cargo.engine.profiles.files import PROFILE, dotted, problems_of
+from doit_cargo.engine.profiles.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
+from doit_cargo.engine.profiles.places import TomlFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ Knows where they may be, not who needs them. nvcc.py, linkers.py and visual_stud
 
 import os
 
-from doit_cargo.engine.files import named_like
-from doit_cargo.engine.machine import BareMachine
-from doit_cargo.engine.platform import host_triple
-from doit_cargo.engine.tools import ROWS, Tool
-from doit_cargo.engine.versions import version_in
+from doit_cargo.engine.toolchain.files import named_like
+from doit_cargo.engine.toolchain.machine import BareMachine
+from doit_cargo.engine.toolchain.platform import host_triple
+from doit_cargo.engine.toolchain.tools import ROWS, Tool
+from doit_cargo.engine.toolchain.versions import version_in
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from doit_cargo.engine.linkers import linker_request
-from doit_cargo.engine.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
 from doit_cargo.engine.model import Package, Plan, Workspace
-from doit_cargo.engine.rustup import Toolchain, auto_install, is_proxy
+from doit_cargo.engine.preflight.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
 from doit_cargo.engine.toolchain import Machine
-from doit_cargo.engine.tools import ROWS, Request, how_to_get
-from doit_cargo.engine.versions import satisfies
+from doit_cargo.engine.toolchain.linkers import linker_request
+from doit_cargo.engine.toolchain.rustup import Toolchain, auto_install, is_proxy
+from doit_cargo.engine.toolchain.tools import ROWS, Request, how_to_get
+from doit_cargo.engine.toolchain.versions import satisfies
 
 # Subcommands of cargo that neither compile nor link.
 WITHOUT_LINKER = frozenset({"fmt", "metadata", "tree", "update", "fetch", "vendor", "clean", "deny", "audit", "cache"})

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from doit_cargo.engine import features
 from doit_cargo.engine.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.model import Machine, Profile, Setting, Target, Workspace
+from doit_cargo.engine.plan import features
+from doit_cargo.engine.plan.selection import Selection, select
 from doit_cargo.engine.profiles import Library
-from doit_cargo.engine.selection import Selection, select
 from doit_cargo.engine.variables import Values
 
 T = TypeVar("T")

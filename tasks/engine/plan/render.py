@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import doit_cargo
 from doit_cargo.engine.errors import Problem, UserError
-from doit_cargo.engine.profile_files import toml_text
+from doit_cargo.engine.profiles.files import toml_text
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,7 +27,7 @@ _EDGE = "\0"
 
 def template_path(name: str) -> str:
     """Return where a template lies; plans depend on its content."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "templates", name)
+    return os.path.join(doit_cargo.DIRECTORY, "templates", name)
 
 
 def arguments(name: str, context: Mapping[str, Any]) -> tuple[str, ...]:

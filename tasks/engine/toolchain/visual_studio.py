@@ -2,10 +2,10 @@
 
 import os
 
-from doit_cargo.engine.files import read_text
-from doit_cargo.engine.machine import BareMachine
-from doit_cargo.engine.tools import Tool
-from doit_cargo.engine.versions import version_in
+from doit_cargo.engine.toolchain.files import read_text
+from doit_cargo.engine.toolchain.machine import BareMachine
+from doit_cargo.engine.toolchain.tools import Tool
+from doit_cargo.engine.toolchain.versions import version_in
 
 VSWHERE_ARGUMENTS = (
     *("-latest", "-products", "*", "-requires", "Microsoft.VisualStudio.Component.VC.Tools.x86.x64"),

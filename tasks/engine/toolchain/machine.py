@@ -5,11 +5,11 @@ Knows no tool that needs more than its row: `Machine` in toolchain.py, made from
 
 import os
 
-from doit_cargo.engine.platform import find_executable, is_executable, operating_system, package_manager
-from doit_cargo.engine.rustup import Toolchain, active_toolchain, cargo_home, is_proxy
-from doit_cargo.engine.tools import Row, Tool, row_of
-from doit_cargo.engine.version_cache import VersionCache, ask, key_of, validity_of
-from doit_cargo.engine.versions import family_in, satisfies, version_in
+from doit_cargo.engine.toolchain.platform import find_executable, is_executable, operating_system, package_manager
+from doit_cargo.engine.toolchain.rustup import Toolchain, active_toolchain, cargo_home, is_proxy
+from doit_cargo.engine.toolchain.tools import Row, Tool, row_of
+from doit_cargo.engine.toolchain.version_cache import VersionCache, ask, key_of, validity_of
+from doit_cargo.engine.toolchain.versions import family_in, satisfies, version_in
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from doit_cargo.engine import profile_files
 from doit_cargo.engine.errors import Problem, UserError, unknown
 from doit_cargo.engine.model import Pack, Rule, Workspace
-from doit_cargo.engine.places import TomlFile
-from doit_cargo.engine.profile_files import problems_of
+from doit_cargo.engine.profiles import files as profile_files
+from doit_cargo.engine.profiles.files import problems_of
+from doit_cargo.engine.profiles.places import TomlFile
 
 BASE = "base"
 PACK_FILE = "pack.toml"

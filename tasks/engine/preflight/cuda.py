@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from doit_cargo.engine.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
-from doit_cargo.engine.nvcc import host_compiler_request, nvcc_candidates
-from doit_cargo.engine.platform import install_command
+import doit_cargo
+from doit_cargo.engine.preflight.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
 from doit_cargo.engine.toolchain import Machine
-from doit_cargo.engine.tools import Tool, how_to_get
-from doit_cargo.engine.versions import satisfies
+from doit_cargo.engine.toolchain.nvcc import host_compiler_request, nvcc_candidates
+from doit_cargo.engine.toolchain.platform import install_command
+from doit_cargo.engine.toolchain.tools import Tool, how_to_get
+from doit_cargo.engine.toolchain.versions import satisfies
 
 
 def nvcc_row(look: Look, specifier: str, needed_by: str) -> Row:
@@ -188,6 +189,6 @@ def cuda_releases() -> Mapping[str, Mapping[str, object]]:
     """Return the table of CUDA releases (data/cuda.toml), read once and only for a plan that needs nvcc."""
     import tomllib
 
-    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data", "cuda.toml")
+    path = os.path.join(doit_cargo.DIRECTORY, "data", "cuda.toml")
     with open(path, "rb") as file:
         return tomllib.load(file)

@@ -5,13 +5,13 @@ Knows no plan: what a profile adds to cargo's configuration is for rust_checks.p
 
 import os
 
-from doit_cargo.engine.files import ancestors, line_of, read_text
-from doit_cargo.engine.machine import BareMachine
-from doit_cargo.engine.plain_toml import read_toml, text_at
-from doit_cargo.engine.platform import host_triple
-from doit_cargo.engine.rustup import cargo_home
-from doit_cargo.engine.tools import ROWS, Request, Tool
-from doit_cargo.engine.visual_studio import program_at, visual_studio_program
+from doit_cargo.engine.toolchain.files import ancestors, line_of, read_text
+from doit_cargo.engine.toolchain.machine import BareMachine
+from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
+from doit_cargo.engine.toolchain.platform import host_triple
+from doit_cargo.engine.toolchain.rustup import cargo_home
+from doit_cargo.engine.toolchain.tools import ROWS, Request, Tool
+from doit_cargo.engine.toolchain.visual_studio import program_at, visual_studio_program
 
 
 def linker_request(machine: BareMachine, triple: str = "") -> Request:

@@ -5,7 +5,7 @@ Knows nothing of this computer: it looks at no file (but to resolve a link) and 
 
 import os
 
-from doit_cargo.engine.platform import install_command
+from doit_cargo.engine.toolchain.platform import install_command
 
 
 class Tool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from doit_cargo.engine.errors import Problem, unknown
 from doit_cargo.engine.model import DETECTORS, PLATFORMS
-from doit_cargo.engine.places import Path, TomlFile
+from doit_cargo.engine.profiles.places import Path, TomlFile
 
 Check = Callable[[Any, str, str], list[Problem]]
 

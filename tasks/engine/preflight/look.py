@@ -10,11 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from doit_cargo.engine import version_cache
 from doit_cargo.engine.model import Plan, Workspace
-from doit_cargo.engine.toolchain import Machine
-from doit_cargo.engine.tools import Tool, how_to_get, row_of
-from doit_cargo.engine.versions import satisfies
+from doit_cargo.engine.toolchain import Machine, version_cache
+from doit_cargo.engine.toolchain.tools import Tool, how_to_get, row_of
+from doit_cargo.engine.toolchain.versions import satisfies
 
 OK, MISSING, WRONG, WARN = "ok", "missing", "wrong", "warn"
 

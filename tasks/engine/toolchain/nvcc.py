@@ -5,13 +5,13 @@ Knows no CUDA release and makes no message: cuda_checks.py says what fits.
 
 import os
 
-from doit_cargo.engine.files import named_like
-from doit_cargo.engine.machine import BareMachine
-from doit_cargo.engine.platform import find_executable, is_executable
-from doit_cargo.engine.tools import ROWS, Request, Tool
-from doit_cargo.engine.version_cache import validity_of
-from doit_cargo.engine.versions import version_in
-from doit_cargo.engine.visual_studio import program_at, visual_studio_tools
+from doit_cargo.engine.toolchain.files import named_like
+from doit_cargo.engine.toolchain.machine import BareMachine
+from doit_cargo.engine.toolchain.platform import find_executable, is_executable
+from doit_cargo.engine.toolchain.tools import ROWS, Request, Tool
+from doit_cargo.engine.toolchain.version_cache import validity_of
+from doit_cargo.engine.toolchain.versions import version_in
+from doit_cargo.engine.toolchain.visual_studio import program_at, visual_studio_tools
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
