@@ -208,6 +208,7 @@ class Bench:
     runs: int
     edits: int
     environ: Mapping[str, str]
+    load: str
 
     def tool(self, name: str, python: Path | None = None) -> str:
         ending = ".exe" if os.name == "nt" else ""
@@ -273,18 +274,22 @@ def _rows(calls: list[Call], found: list[Series]) -> dict[str, dict[str, float]]
 # --- telling ---------------------------------------------------------------------------------------------------------
 
 
+def load() -> str:
+    """Return how many processes want a core: above the number of cores, only minimums mean something."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
 def machine(bench: Bench) -> dict[str, str]:
     """Return what the figures depend on."""
     cargo = subprocess.run(["cargo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     ask = "import platform; print(platform.python_version())"
     python = subprocess.run([bench.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "cargo": cargo,
         "python": python,
-        "load at the end": load,
+        "load": f"{bench.load} at the start, {load()} at the end",
     }
 
 
@@ -356,13 +361,17 @@ def _prepare(options: argparse.Namespace, folder: Path) -> Bench:
         wheel = build_wheel(folder)
         python = make_environment(folder / "venv", str(wheel))
         bare = make_environment(folder / "bare-venv", "doit>=0.36.0")
-    return Bench(python, bare, folder, options.runs, options.edits, clean_environ())
+    return Bench(python, bare, folder, options.runs, options.edits, clean_environ(), load())
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="No-op and rebuild times of cargo, doit-cargo and doit.")
-    sizes = {"type": lambda text: [int(word) for word in text.split(",")], "metavar": "N,N"}
-    parser.add_argument("--crates", default=[14, 50, 100], help="sizes of the workspaces (14,50,100)", **sizes)
+    sizes = "sizes of the workspaces (14,50,100)"
+    parser.add_argument("--crates", type=_numbers, default=[14, 50, 100], metavar="N,N", help=sizes)
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="runs of each no-op call (20)")
     parser.add_argument("--edits", type=int, default=7, metavar="N", help="rebuilds of each call (7)")
     parser.add_argument("--json", metavar="FILE", help="also write all figures as JSON")

@@ -345,8 +345,9 @@ def guarded_variables() -> str:
 
 def modules() -> str:
     """Return the modules of the engine in the order of their imports: each may import those of earlier rows."""
-    parsed = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ENGINE.glob("[a-z]*.py"))}
-    imports = {name: _imports(tree) & parsed.keys() - {name} for name, tree in parsed.items()}
+    parsed = {_module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ENGINE.rglob("*.py"))}
+    del parsed[""]
+    imports = {name: _imports(tree, parsed.keys()) - {name} for name, tree in parsed.items()}
     rows: list[tuple[str, ...]] = []
     placed: set[str] = set()
     step = 0
@@ -360,8 +361,14 @@ def modules() -> str:
     return table(("Step", "Module", "What it is"), rows)
 
 
-def _imports(tree: ast.AST) -> set[str]:
-    """Return the names that a module imports from the engine when it runs, wherever the import stands."""
+def _module_name(path: Path) -> str:
+    """Return the name below `doit_cargo.engine`; a room is named by its front door, `__init__`."""
+    parts = path.relative_to(ENGINE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def _imports(tree: ast.AST, known: Iterable[str]) -> set[str]:
+    """Return the modules that a module imports from the engine when it runs, wherever the import stands."""
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -370,11 +377,11 @@ def _imports(tree: ast.AST) -> set[str]:
     }
     found: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node not in skipped:
-            if node.module == "doit_cargo.engine":
-                found.update(alias.name for alias in node.names)
-            elif node.module and node.module.startswith("doit_cargo.engine."):
-                found.add(node.module.rpartition(".")[2])
+        if isinstance(node, ast.ImportFrom) and node not in skipped and node.module:
+            base = node.module.removeprefix("doit_cargo.engine").removeprefix(".")
+            if node.module.startswith("doit_cargo.engine"):
+                names = {f"{base}.{alias.name}".removeprefix(".") for alias in node.names} & set(known)
+                found |= names or {base}
     return found
 
 

@@ -50,7 +50,7 @@ def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
 
 
 def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    from doit_cargo.engine import ledger, recorder, toolchain, workspace
+    from doit_cargo.engine import cargo_places, ledger, recorder, toolchain, workspace
 
     started = time.time_ns()
     found = workspace.read_metadata(start, environ)
@@ -58,8 +58,8 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
     state = recorder.empty_state(environ, ("cargo",))
     files = [
         os.path.join(known.root, "Cargo.toml"),
-        *recorder.manifests(known),
-        *recorder.config_files(known.root, environ),
+        *cargo_places.manifests(known),
+        *cargo_places.config_files(known.root, environ),
         *toolchain.pin_candidates(known.root, environ),
     ]
     state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(known.root, environ))

@@ -122,7 +122,8 @@ def test_a_renamed_dependency_is_still_an_edge(tmp_path: Path) -> None:
 
 def test_no_manifest_here_or_above(tmp_path: Path) -> None:
     assert message(tmp_path) == (
-        f"{tmp_path}: no Cargo.toml here or above\n  fix: cd into a Cargo workspace, or name its folder: doit-cargo -w DIR"
+        f"{tmp_path}: no Cargo.toml here or above\n"
+        "  fix: cd into a Cargo workspace, or name its folder: doit-cargo -w DIR"
     )
 
 

@@ -222,6 +222,9 @@ def _why(session: Session, name: str) -> dict[str, Any]:
         }
     receipt, changes = session.verdict(row["name"], explain=True)
     basis = receipt or session.last_receipt(row["name"])
+    if receipt is None and basis:  # what the failed run itself has left behind explains nothing
+        first, rest = changes[:1], say.split_consequences(changes[1:])[0]
+        changes = first + rest
     changed = say.changed_packages(changes, basis) if basis else []
     rebuilds = say.rebuilds(changed, basis) if basis else []
     return {

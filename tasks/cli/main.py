@@ -19,16 +19,16 @@ COMMANDS = ("list", "makefile", "plan", "profile", "why")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return its exit code (docs/commands.md, "Exit codes")."""
     words = list(sys.argv[1:] if argv is None else argv)
+    gc.disable()  # a short life: what is garbage goes with the process
     try:
         if words and _is_target(words[0]):
-            gc.disable()  # nothing that a skip allocates is garbage before its end
             fresh = _skip(words)
-            gc.enable()
             if fresh is not None:
                 return _leave(fresh) if argv is None else fresh
         from doit_cargo.cli import commands
 
-        return commands.main(words)
+        status = commands.main(words)
+        return _leave(status) if argv is None else status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _leave(status: int) -> int:
-    """End the process without taking the interpreter down piece by piece, a fifth of a skip's time."""
+    """End the process without taking the interpreter down piece by piece: a fifth of a skip's time."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -11,11 +11,11 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One compiler artifact that cargo reported, fresh or just compiled."""
 
     package: str
@@ -39,8 +39,7 @@ class Unit:
         return os.path.dirname(self.manifest)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """One run of a build script."""
 
     package: str
@@ -137,8 +136,7 @@ def _unit(message: dict[str, object]) -> Unit:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DepInfo:
+class DepInfo(NamedTuple):
     """Source files (as rustc wrote them) and names of variables that a unit read."""
 
     files: tuple[str, ...]
@@ -250,8 +248,7 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptOutput:
+class ScriptOutput(NamedTuple):
     """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in."""
 
     paths: tuple[str, ...]

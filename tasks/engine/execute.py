@@ -9,12 +9,14 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from doit_cargo import __version__
 from doit_cargo.engine import freshness, receipts, recorder, run, say
+from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
+from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
@@ -30,8 +32,7 @@ CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
 CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT", "NVCC", "NVCC_CCBIN", "CUDA_COMPUTE_CAP", "CUDA_NVCC_FLAGS")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a run is about. `make_plan` is called only if the stored plan no longer holds."""
 
     target: str
@@ -114,7 +115,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
     outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
-    inputs = recorder.gather(plan, workspace, outcome.report, request.environ)
+    inputs = gather(plan, workspace, outcome.report, request.environ)
     if outcome.ok:
         _require_outputs(plan)
         state = recorder.build_state(inputs, outcome.report, ledger, before, listed, request.environ)
@@ -174,7 +175,7 @@ def _tool_value(request: Request, plan: Plan, name: str) -> str:
     return repr(stamps)
 
 
-def _learn_blind(request: Request, plan: Plan, ledger: Ledger, inputs: recorder.Inputs) -> None:
+def _learn_blind(request: Request, plan: Plan, ledger: Ledger, inputs: Inputs) -> None:
     for library, package in inputs.libraries.items():
         key = f"file:{library}"
         ledger.data["blind"][key] = (_blind_value(key, request, plan) or "", (package,))
@@ -218,7 +219,7 @@ def _receipt(
     outcome: Outcome,
     plan_state: Mapping[str, Any],
     state: dict[str, Any],
-    inputs: recorder.Inputs,
+    inputs: Inputs,
 ) -> dict[str, Any]:
     workspace = request.workspace()
     return {
@@ -248,7 +249,7 @@ def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]
     graph = {}
     for directory, name in by_directory.items():
         member = workspace.packages.get(name)
-        paths = [one.path for one in member.dependencies] if member else recorder.path_dependencies(directory)
+        paths = [one.path for one in member.dependencies] if member else path_dependencies(directory)
         found = (by_directory.get(os.path.normpath(path)) for path in paths if path)
         graph[name] = tuple(dict.fromkeys(other for other in found if other and other != name))
     return graph

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo.engine import receipts
 from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, is_runnable, list_tree, settled, signature
@@ -23,8 +23,7 @@ Blind = Mapping[str, tuple[str, tuple[str, ...]]]
 """Input -> (its value, the packages to rebuild when it changes)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """A local package: its directory, and the files that make cargo rebuild it when they get a new mtime."""
 
     directory: str
@@ -125,7 +124,8 @@ class Ledger:
             if found != content and (self._cargo_is_blind_to(now) or path in self.data["links"]):
                 now = _show(path, healing, roots) or now
                 # Cargo has written down where a link led to, and looks there.
-                _touch(self.data["links"].get(path, ""), healing)
+                for place in self.data["links"].get(path, ()):
+                    _touch(place, healing)
             elif found == content and now[0] > self.data["when"] and not self.data["open"]:
                 now = _set_back(path, self.data["times"].get(path), healing) or now
             self.data["times"][path] = now[0]
@@ -208,13 +208,17 @@ class Ledger:
         self._learn_links(paths)
 
     def _learn_links(self, paths: Iterable[str]) -> None:
+        """Keep where links lead. Of one that was turned while cargo ran, both places: cargo holds one of them."""
         real: dict[str, str] = {}
         for path in paths:
             directory = os.path.dirname(path)
             if directory not in real:
                 real[directory] = os.path.realpath(directory)
-            if real[directory] != directory or os.path.islink(path):
-                self.data["links"][path] = os.path.realpath(path)
+            before = self.data["links"].pop(path, ()) if self.data["files"][path][1] == UNKNOWN else ()
+            is_link = real[directory] != directory or os.path.islink(path)
+            places = (*before, os.path.realpath(path)) if is_link else before
+            if places:
+                self.data["links"][path] = tuple(dict.fromkeys(places))
             else:
                 self.data["links"].pop(path, None)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 9, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 10, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
 
@@ -255,6 +255,8 @@ class RunLock:
     def __enter__(self) -> RunLock:
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            if os.path.isdir(self.path):
+                _remove_folder(self.path)
             self.stream = open(self.path, "a+b", buffering=0)
         except OSError as error:
             raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None

@@ -7,6 +7,7 @@ nothing of targets, receipts or freshness.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -66,6 +67,7 @@ def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title
     """Run it to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
     child_environ = _with_terminal(environment(invocation, environ))
     argv = _argv(invocation, child_environ)
+    gc.enable()  # the launcher turns it off, for calls of milliseconds
     log = Log(log_path, title, invocation)
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
@@ -130,7 +132,8 @@ class Child:
         names = ("SIGINT", "SIGTERM", "SIGHUP")
         if threading.current_thread() is threading.main_thread():
             for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-                self._previous[number] = signal.signal(number, self._forward)
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs want it ignored
+                    self._previous[number] = signal.signal(number, self._forward)
         return self
 
     def __exit__(self, *_: object) -> None:
