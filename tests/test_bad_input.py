@@ -496,9 +496,20 @@ def test_a_read_only_workspace_can_be_asked_but_not_built(workspace: Path, mount
         2,
         "",
         f"!! dev  cannot write to {workspace}/.doit-cargo/lock: Read-only file system\n"
-        "  fix: free some space, make it writable, or set DOIT_CARGO_STATE to a folder that is\n",
+        "  fix: free some space or make it writable, or set DOIT_CARGO_STATE to a folder that is\n",
     )
     assert sound(call(workspace, "doit-cargo", "makefile")).status == 2
+
+
+def test_a_read_only_workspace_is_built_with_state_and_target_elsewhere(
+    workspace: Path, tmp_path: Path, mount: Mount
+) -> None:
+    assert call(workspace, "cargo", "generate-lockfile", "--offline").status == 0
+    read_only(mount, workspace)
+    elsewhere = {"DOIT_CARGO_STATE": str(tmp_path / "state"), "CARGO_TARGET_DIR": str(tmp_path / "target")}
+    assert sound(call(workspace, "doit-cargo", "dev", **elsewhere)).status == 0
+    assert sound(call(workspace, "doit-cargo", "dev", **elsewhere)).out.startswith("-- dev  up to date: ")
+    assert {path.name for path in tmp_path.glob("state/*/logs/*.log")} == {"build.log", "dev.log"}
 
 
 def test_what_is_fresh_is_skipped_in_a_read_only_workspace(workspace: Path, mount: Mount) -> None:

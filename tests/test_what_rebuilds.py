@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -450,3 +451,39 @@ def _expect(site: Site, outcome: Summary, binary: str, prints: Mapping[str, str]
 
 def test_the_untouched_workspace_prints_what_a_plain_cargo_builds(site: Site) -> None:
     assert (site.printed(), site.truth()) == (BASELINE, BASELINE)
+
+
+def other_toolchain(site: Site) -> str:
+    """Return an installed toolchain with another compiler than the one in use; skip where there is none."""
+    if shutil.which("rustup") is None:
+        pytest.skip("rustup is not here")
+    names = _said(site, "rustup", "toolchain", "list").split()
+    ours = _said(site, "rustc", "--version")
+    others = [name for name in names if "-" in name and _said(site, "rustc", f"+{name}", "--version") not in ("", ours)]
+    return others[0] if others else pytest.skip("only one toolchain is installed")
+
+
+def _said(site: Site, *argv: str) -> str:
+    return subprocess.run(argv, cwd=site.ws, env=site.environment(), capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize(
+    "place", ["rust-toolchain.toml", "rust-toolchain", "/parent/rust-toolchain.toml", "RUSTUP_TOOLCHAIN"]
+)
+def test_another_toolchain_compiles_everything_and_the_way_back_nothing(site: Site, place: str) -> None:
+    sources, name = site.sources(), other_toolchain(site)
+    if place == "RUSTUP_TOOLCHAIN":
+        site.variables[place] = name
+    else:
+        site.add(place, f'[toolchain]\nchannel = "{name}"\n')
+    there, again = site.tool("dev"), site.tool("dev")
+    used = site.path("target/debug/app").read_bytes()
+    site.variables.clear()
+    site.restore(sources)
+    back, settled = site.tool("dev"), site.tool("dev")
+
+    # The second place finds the units of the first.
+    assert (there.status, there.builds, there.compiled in (PACKAGES, ())) == (0, 1, True), there.text
+    assert (again.summary, back.summary, settled.summary) == (FRESH, (0, True, ()), FRESH)
+    assert site.path("target/debug/app").read_bytes() != used
+    assert site.printed() == BASELINE

@@ -120,12 +120,19 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         _require_outputs(plan)
         state = recorder.build_state(inputs, outcome.report, ledger, before, listed, request.environ)
         _learn_blind(request, plan, ledger, inputs)
+        _drop_known(state["files"], plan_state["files"])
         _keep(request, _receipt(request, plan, outcome, plan_state, state, inputs))
     else:
         recorder.learn(inputs, outcome.report, ledger, before, listed)
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
     return outcome
+
+
+def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
+    """Leave out what the plan's state holds in the same form: no skip shall ask twice for one file."""
+    for path in [path for path, entry in files.items() if known.get(path, ("", ""))[1] == entry[1]]:
+        del files[path]
 
 
 def _writable_log(request: Request, plan: Plan) -> str:
