@@ -125,6 +125,18 @@ def test_an_edit_during_a_build_is_built_by_the_next_call(site: Site, change: Ch
     assert site.tool("dev").summary == FRESH
 
 
+def test_an_edit_during_a_build_that_is_taken_back_afterwards_is_not_taken_for_a_touch(site: Site) -> None:
+    site.edit(PART, "20", "22")
+    with halted(site) as run:
+        site.edit(PART, "22", "21")
+        run.open()
+        assert run.end()[0] == 0
+    site.edit(PART, "21", "22")
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE | WATCHED | {"part": "22"})
+    assert site.tool("dev").summary == FRESH
+
+
 def test_an_edit_during_a_build_that_is_taken_back_with_its_old_time(site: Site) -> None:
     then = site.mtime(PART)
     with halted(site) as run:

@@ -242,9 +242,8 @@ def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list
     """Changes that concern everything first, then those of packages in the order in which others rest on them."""
     if basis is None:
         return changes
-    return sorted(
-        changes, key=lambda change: changed.index(name) if (name := say.owner(change, basis)) in changed else -1
-    )
+    places = {name: position for position, name in enumerate(changed)}
+    return sorted(changes, key=lambda change: min((places[name] for name in say.owners(change, basis)), default=-1))
 
 
 def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
@@ -253,7 +252,7 @@ def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, s
         "subject": say.relative(change.subject, root),
         "old": change.old,
         "new": change.new,
-        "package": say.owner(change, basis) if basis else "",
+        "package": ", ".join(say.owners(change, basis)) if basis else "",
     }
 
 

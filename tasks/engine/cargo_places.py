@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.paths import ancestors
 
 TESTING_COMMANDS = frozenset({"test", "bench", "clippy", "nextest", "llvm-cov"})
 TEST_FOLDERS = ("tests", "examples", "benches")
@@ -98,13 +99,3 @@ def _included(path: str, depth: int) -> Iterator[str]:
         yield name
         if depth < 8:
             yield from _included(name, depth + 1)
-
-
-def ancestors(directory: str) -> Iterator[str]:
-    """Yield `directory` and each of its parents."""
-    while True:
-        yield directory
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            return
-        directory = parent

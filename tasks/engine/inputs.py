@@ -17,7 +17,7 @@ from doit_cargo.engine.model import Plan, Workspace
 
 @dataclass(slots=True)
 class Inputs:
-    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its package."""
+    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages."""
 
     files: dict[str, None] = field(default_factory=dict)
     seen_by_cargo: dict[str, None] = field(default_factory=dict)
@@ -28,13 +28,16 @@ class Inputs:
     units: dict[str, None] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
     cuda_packages: dict[str, None] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lock: str = ""
     always: str = ""
     links: HardLinks = field(default_factory=HardLinks)
 
     def own(self, path: str, package: str) -> None:
-        self.owners.setdefault(path, package)
+        """Note that a package rests on `path`; several may share a file."""
+        known = self.owners.get(path, ())
+        if package not in known:
+            self.owners[path] = (*known, package)
 
 
 def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:

@@ -105,7 +105,7 @@ def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:
     if receipt is None:
         return ["first run here"]
     causes, _ = split_consequences(changes)
-    lines = [_other(change, receipt) for change in causes if not owner(change, receipt)][:4]
+    lines = [_other(change, receipt) for change in causes if not owners(change, receipt)][:4]
     changed = changed_packages(changes, receipt)
     if changed:
         lines.append(_packages(changes, changed, receipt))
@@ -132,7 +132,7 @@ def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> st
     root = _root_of(receipt)
     parts = []
     for name in changed:
-        files = [relative(change.subject, root) for change in changes if owner(change, receipt) == name]
+        files = [relative(change.subject, root) for change in changes if name in owners(change, receipt)]
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         parts.append(f"{name} changed ({files[0]}{more})")
     rebuilt = rebuilds(changed, receipt)
@@ -144,14 +144,14 @@ def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> st
     )
 
 
-def owner(change: Change, receipt: Receipt) -> str:
-    """Return the package that a changed file belongs to, or an empty string. Artefacts belong to no package."""
-    return str(receipt["owners"].get(change.subject, "")) if change.kind in ("file", "listing") else ""
+def owners(change: Change, receipt: Receipt) -> tuple[str, ...]:
+    """Return the packages that rest on a changed file themselves. Artefacts belong to none."""
+    return tuple(receipt["owners"].get(change.subject, ())) if change.kind in ("file", "listing") else ()
 
 
 def changed_packages(changes: Iterable[Change], receipt: Receipt) -> list[str]:
     """Return the packages whose own inputs changed, those first that others rest on."""
-    found = {owner(change, receipt) for change in changes} - {""}
+    found = {name for change in changes for name in owners(change, receipt)}
     order = {name: position for position, name in enumerate(roots_first(receipt["graph"]))}
     return sorted(found, key=lambda name: (order.get(name, len(order)), name))
 

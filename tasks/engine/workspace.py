@@ -14,6 +14,7 @@ from typing import Any
 
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
+from doit_cargo.engine.paths import ancestors
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
 FORMAT = 1
@@ -58,22 +59,12 @@ def _require_manifest(directory: str) -> None:
 
 def _find_upwards(directory: str, names: Iterable[str]) -> str:
     """Return the nearest file of one of these names, from `directory` up to the root of the file system."""
-    for folder in _folders_upwards(directory):
+    for folder in ancestors(directory):
         for name in names:
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 return path
     return ""
-
-
-def _folders_upwards(directory: str) -> Iterator[str]:
-    folder = os.path.abspath(directory)
-    while True:
-        yield folder
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return
-        folder = parent
 
 
 def _ask_cargo(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -181,7 +172,7 @@ def _cargo_configs(root: str, environ: Mapping[str, str]) -> Iterator[dict[str, 
     """Yield cargo's config files as cargo would read them from `root`: nearest first, CARGO_HOME last."""
     user = environ.get("HOME") or environ.get("USERPROFILE")
     home = environ.get("CARGO_HOME") or (os.path.join(user, ".cargo") if user else "")
-    folders = [os.path.join(folder, ".cargo") for folder in _folders_upwards(root)]
+    folders = [os.path.join(folder, ".cargo") for folder in ancestors(root)]
     for folder in dict.fromkeys([*folders, *([home] if home else [])]):
         # Where both exist, cargo takes the one without an ending.
         for name in ("config", "config.toml"):

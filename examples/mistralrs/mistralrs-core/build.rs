@@ -2,10 +2,12 @@
 
 use std::{env, path::PathBuf};
 
+#[path = "../build_nvcc.rs"]
 mod build_nvcc;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../build_nvcc.rs");
     if env::var_os("CARGO_FEATURE_FLASH_ATTN").is_none() {
         return;
     }

@@ -2,12 +2,14 @@
 
 use std::{env, fs, path::Path, path::PathBuf, thread};
 
+#[path = "../build_nvcc.rs"]
 mod build_nvcc;
 
 use build_nvcc::Nvcc;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../build_nvcc.rs");
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }

@@ -7,18 +7,7 @@ import os
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-def ancestors(directory: str) -> "Iterator[str]":
-    """Yield the directory and its parents up to the root, as the kernel spells them: rustup asks getcwd."""
-    here = os.path.realpath(directory)
-    while True:
-        yield here
-        above = os.path.dirname(here)
-        if above == here:
-            return
-        here = above
+    pass
 
 
 def named_like(directory: str, beginnings: tuple[str, ...]) -> list[str]:

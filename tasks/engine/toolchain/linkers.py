@@ -5,7 +5,8 @@ Knows no plan: what a profile adds to cargo's configuration is for rust_checks.p
 
 import os
 
-from doit_cargo.engine.toolchain.files import ancestors, line_of, read_text
+from doit_cargo.engine.paths import ancestors
+from doit_cargo.engine.toolchain.files import line_of, read_text
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
 from doit_cargo.engine.toolchain.platform import host_triple
@@ -34,7 +35,7 @@ def linker_request(machine: BareMachine, triple: str = "") -> Request:
 
 def _configured_linker(machine: BareMachine, triple: str) -> tuple[str, str]:
     """Return ``target.<triple>.linker`` of the nearest cargo configuration, and ``file:line``."""
-    directories = [os.path.join(level, ".cargo") for level in ancestors(machine.directory)]
+    directories = [os.path.join(level, ".cargo") for level in ancestors(os.path.realpath(machine.directory))]
     for directory in dict.fromkeys([*directories, os.path.realpath(cargo_home(machine.environ))]):
         # The file without .toml wins where both are (facts/cargo.md, B).
         path = next(

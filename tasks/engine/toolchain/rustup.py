@@ -5,7 +5,8 @@ Runs no program, rustup least of all, and knows no plan and no message. Its fact
 
 import os
 
-from doit_cargo.engine.toolchain.files import ancestors, line_of, named_like, read_text
+from doit_cargo.engine.paths import ancestors
+from doit_cargo.engine.toolchain.files import line_of, named_like, read_text
 from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
 from doit_cargo.engine.toolchain.platform import find_executable, host_triple
 
@@ -60,7 +61,7 @@ def _settings_files(environ: "Mapping[str, str]") -> tuple[str, str]:
 
 def pin_candidates(directory: str, environ: "Mapping[str, str]") -> tuple[str, ...]:
     """Return every path, there or not, where a file would choose the toolchain of `directory`."""
-    pins = [os.path.join(level, name) for level in ancestors(directory) for name in PIN_FILES]
+    pins = [os.path.join(level, name) for level in ancestors(os.path.realpath(directory)) for name in PIN_FILES]
     return (*pins, *_settings_files(environ))
 
 
@@ -85,7 +86,7 @@ class _Rustup:
         named = self.environ.get("RUSTUP_TOOLCHAIN", "")
         if named:
             return self._named(named, "RUSTUP_TOOLCHAIN")
-        found = next(filter(None, map(self._of_level, ancestors(directory))), None)
+        found = next(filter(None, map(self._of_level, ancestors(os.path.realpath(directory)))), None)
         if found is not None:
             return found
         if self.default:

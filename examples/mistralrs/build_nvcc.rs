@@ -1,6 +1,5 @@
-//! Finds and runs nvcc. The build scripts of mistralrs-quant, mistralrs-paged-attn and
-//! mistralrs-core have a copy each, since scripts share code only through a package;
-//! a test of mistralrs-quant compares the copies.
+//! Finds and runs nvcc: a module of the build scripts of mistralrs-quant, mistralrs-paged-attn and
+//! mistralrs-core. It stands beside the packages, since a package for it would be one more member.
 
 use std::{
     env,

@@ -1,0 +1,52 @@
+"""Files that only look new: touched, checked out again. They cost no build, now or with the next edit."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from building import BASELINE, FRESH, Site
+from conftest import needs_cargo
+
+pytestmark = [pytest.mark.slow, needs_cargo]
+
+PART = "crates/kit/src/part.rs"
+MAIN = "crates/app/src/main.rs"
+
+
+def touch_all_sources(site: Site) -> None:
+    for name in site.sources():
+        if name.endswith(".rs") and not os.path.islink(name):
+            os.utime(name)
+
+
+def test_after_a_touch_of_everything_an_edit_compiles_only_what_it_concerns(site: Site) -> None:
+    touch_all_sources(site)
+    assert site.tool("dev").summary == FRESH
+
+    touch_all_sources(site)
+    site.path(MAIN).write_text(site.path(MAIN).read_text() + "// an edit\n")
+    run = site.tool("dev")
+    assert (run.status, run.compiled, site.printed()) == (0, ("app",), BASELINE), run.text
+    assert "only touched: the content is what cargo has built" in run.out
+
+
+def test_an_edit_that_was_built_and_taken_back_is_built_again(site: Site) -> None:
+    site.edit(PART, "20", "21")
+    assert site.tool("dev").status == 0
+    assert site.printed() == BASELINE | {"part": "21"}
+
+    site.edit(PART, "21", "20")
+    run = site.tool("dev")
+    assert (run.status, run.compiled, site.printed()) == (0, ("app", "kit"), BASELINE), run.text
+
+
+def test_a_branch_and_back_with_a_build_of_another_variant_between_leaves_the_truth(site: Site) -> None:
+    site.edit(PART, "20", "21")
+    assert site.tool("dev", "PROFILE=release").status == 0
+    site.edit(PART, "21", "20")
+    touch_all_sources(site)
+    assert site.tool("dev").status == 0
+    assert site.printed() == BASELINE
+    assert site.tool("dev", "PROFILE=release").status == 0
+    assert site.printed("target/release/app")["part"] == "20"
