@@ -42,6 +42,16 @@ class Snapshot:
     stamps: dict[str, Stamp] = field(default_factory=dict)
     trees: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
 
+    def as_cargo_saw(self, path: str) -> tuple[Stamp | None, bytes | None]:
+        """Return (signature, digest) for the end of the run. A file that was written meanwhile is UNKNOWN, even if it
+        holds the old content again: nobody knows which one cargo read.
+        """
+        if path not in self.files:
+            self.files[path] = read_settled(path, self.started)
+        elif path in self.stamps and self.stamps[path] != signature(path):
+            return None, UNKNOWN
+        return self.files[path]
+
 
 @dataclass(slots=True)
 class Healing:
@@ -99,6 +109,9 @@ class Ledger:
         self._remove_damaged(healing)
         for path in healing.touched:  # young, but known: nobody else has written them
             snapshot.files.setdefault(path, (None, digest(path)))
+            stamp = signature(path)
+            if stamp:
+                snapshot.stamps[path] = stamp
         self.data.update(when=snapshot.started, open=True)
         self._store()
         return snapshot, healing
@@ -197,12 +210,8 @@ class Ledger:
     def learn_files(self, paths: Iterable[str], snapshot: Snapshot) -> None:
         """Take files that this run read. One that changed while cargo ran is shown to cargo again next time."""
         for path in paths:
-            if path not in snapshot.files:
-                snapshot.files[path] = read_settled(path, snapshot.started)
+            self.data["files"][path] = snapshot.as_cargo_saw(path)
             stamp = signature(path)
-            # Written while cargo ran: nobody knows which of the two contents it read.
-            changed = path in snapshot.stamps and snapshot.stamps[path] != stamp
-            self.data["files"][path] = (None, UNKNOWN) if changed else snapshot.files[path]
             if stamp:
                 self.data["times"][path] = stamp[0]
         self._learn_links(paths)

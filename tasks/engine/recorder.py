@@ -135,7 +135,7 @@ def build_state(
     state = empty_state(environ, ())
     state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in inputs.variables}
     files = dict.fromkeys([inputs.lock, *inputs.files, *inputs.seen_by_cargo])
-    state["files"] = {path: before.files.get(path) or read_settled(path, before.started) for path in files}
+    state["files"] = {path: before.as_cargo_saw(path) for path in files}
     state["trees"] = {path: _tree(path, rule, before, listed) for path, rule in inputs.trees.items()}
     now = time.time_ns()
     state["outputs"] = {path: _output(path, ledger, now) for path in inputs.outputs}
