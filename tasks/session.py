@@ -37,6 +37,7 @@ class Session:
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
         self._prepared: list[str] = []
+        self.known_stale = ""
         self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
 
     @cached_property
@@ -135,7 +136,7 @@ class Session:
             return
         self._prepared = names
         for name in names:
-            self._verdicts[name] = receipts.verdict(self.state, self.key(name), self.environ)
+            self._verdicts[name] = self._first_verdict(name)
         stale = [name for name in names if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
@@ -144,6 +145,11 @@ class Session:
         for row in rows:
             if not row["action"] and row["name"] in stale:
                 self.plan(row["name"])
+
+    def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
+        if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
+            return None, [Change("run", name)]
+        return receipts.verdict(self.state, self.key(name), self.environ)
 
     @property
     def forced(self) -> bool:

@@ -22,7 +22,7 @@ INTERRUPTED = 130
 Command = Callable[[Session, argparse.Namespace], int]
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str], known_stale: str = "") -> int:
     """Run a command line that the launcher could not answer by itself; return its exit code."""
     options = _parser().parse_intermixed_args(words)
     if options.version:
@@ -31,6 +31,7 @@ def main(words: list[str]) -> int:
     targets, raw = _sort_words(options.words)
     try:
         session = Session(_start(options.workspace), os.environ, raw)
+        session.known_stale = known_stale
         command = targets[0] if targets and targets[0] in COMMANDS else ""
         _require_options(command, options, targets, raw)
         if command:

@@ -21,13 +21,14 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     gc.disable()  # a short life: what is garbage goes with the process
     try:
+        stale = ""
         if words and _is_target(words[0]):
-            fresh = _skip(words)
-            if fresh is not None:
-                return _leave(fresh) if argv is None else fresh
+            fresh, stale = _skip(words)
+            if fresh:
+                return _leave(0) if argv is None else 0
         from doit_cargo.cli import commands
 
-        status = commands.main(words)
+        status = commands.main(words, stale)
         return _leave(status) if argv is None else status
     except KeyboardInterrupt:
         return 130
@@ -67,27 +68,29 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
     return targets, variables, os.path.abspath(start)
 
 
-def _skip(words: list[str]) -> int | None:
-    """Return 0 if all that was asked for is proven up to date, else None."""
+def _skip(words: list[str]) -> tuple[bool, str]:
+    """Return whether all that was asked for is proven up to date, and the first target that is known not to be."""
     parsed = split_words(words)
     if parsed is None or parsed[1].get("FORCE", "").lower() not in OFF:
-        return None
+        return False, ""
     targets, variables, start = parsed
     if not variables.get("JOBS", "1").isdigit():
-        return None  # bad input is told even where nothing would run
+        return False, ""  # bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)
     if not root:
-        return None
+        return False, ""
     state = receipts.state_directory(root, os.environ)
     found = []
     for target in targets:
         receipt, changes = receipts.verdict(state, receipts.key_of(target, variables), os.environ)
-        if receipt is None or changes or not all(manifest in receipt["manifests"] for manifest in passed):
-            return None
+        if receipt is None or not all(manifest in receipt["manifests"] for manifest in passed):
+            return False, ""
+        if changes:
+            return False, target
         found.append((target, receipt))
     for target, receipt in found:
         say.skipped(target, receipt)
-    return 0
+    return True, ""
 
 
 if __name__ == "__main__":

@@ -40,15 +40,21 @@ class Snapshot:
     started: int
     files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
     stamps: dict[str, Stamp] = field(default_factory=dict)
+    ends: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
     trees: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
 
     def as_cargo_saw(self, path: str) -> tuple[Stamp | None, bytes | None]:
         """Return (signature, digest) for the end of the run. A file that was written meanwhile is UNKNOWN, even if it
         holds the old content again: nobody knows which one cargo read.
         """
+        if path not in self.ends:
+            self.ends[path] = self._at_the_end(path)
+        return self.ends[path]
+
+    def _at_the_end(self, path: str) -> tuple[Stamp | None, bytes | None]:
         if path not in self.files:
-            self.files[path] = read_settled(path, self.started)
-        elif path in self.stamps and self.stamps[path] != signature(path):
+            return read_settled(path, self.started)
+        if path in self.stamps and self.stamps[path] != signature(path):
             return None, UNKNOWN
         return self.files[path]
 
@@ -211,7 +217,7 @@ class Ledger:
         """Take files that this run read. One that changed while cargo ran is shown to cargo again next time."""
         for path in paths:
             self.data["files"][path] = snapshot.as_cargo_saw(path)
-            stamp = signature(path)
+            stamp = snapshot.stamps.get(path) or signature(path)
             if stamp:
                 self.data["times"][path] = stamp[0]
         self._learn_links(paths)
