@@ -137,6 +137,19 @@ def test_an_edit_during_a_build_that_is_taken_back_afterwards_is_not_taken_for_a
     assert site.tool("dev").summary == FRESH
 
 
+@pytest.mark.parametrize("name", ["crates/watching/watched/deep/x.txt", "crates/trusting/data/x.txt"])
+def test_a_file_that_comes_and_goes_during_a_build_leaves_no_trace(site: Site, name: str) -> None:
+    site.edit("crates/trusting/data/one.txt", "d1", "d7")
+    with halted(site) as run:
+        site.add(name, "x9", OLD)
+        run.open()
+        wait_for(run.script_is_gone)
+        site.path(name).unlink()
+        assert run.end()[0] == 0
+
+    assert (site.tool("dev").status, site.printed()) == (0, BASELINE | WATCHED | {"data": "d2+d7"})
+
+
 def test_an_edit_during_a_build_that_is_taken_back_with_its_old_time(site: Site) -> None:
     then = site.mtime(PART)
     with halted(site) as run:

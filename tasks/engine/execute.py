@@ -109,8 +109,8 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     ledger = Ledger(workspace.target_directory)
     if previous:
         ledger.adopt(previous)
-    listed = recorder.listings(workspace, plan)
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
+    recorder.list_members(workspace, plan, before)
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
@@ -118,12 +118,12 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     inputs = gather(plan, workspace, outcome.report, request.environ)
     if outcome.ok:
         _require_outputs(plan)
-        state = recorder.build_state(inputs, outcome.report, ledger, before, listed, request.environ)
+        state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
         _learn_blind(request, plan, ledger, inputs)
         _drop_known(state["files"], plan_state["files"])
         _keep(request, _receipt(request, plan, outcome, plan_state, state, inputs))
     else:
-        recorder.learn(inputs, outcome.report, ledger, before, listed)
+        recorder.learn(inputs, outcome.report, ledger, before)
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
     return outcome

@@ -33,6 +33,13 @@ class Root(NamedTuple):
 Roots = Mapping[str, Root]
 
 
+class Listing(NamedTuple):
+    """What a rule saw below a directory, and the signatures of the directories."""
+
+    names: tuple[str, ...]
+    stamps: Mapping[str, Stamp | None]
+
+
 @dataclass(slots=True)
 class Snapshot:
     """The inputs as they were when the run began."""
@@ -41,7 +48,24 @@ class Snapshot:
     files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
     stamps: dict[str, Stamp] = field(default_factory=dict)
     ends: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
-    trees: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
+    trees: dict[tuple[str, tuple[str, ...]], Listing] = field(default_factory=dict)
+
+    def record_tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
+        """List a directory as it is before the run, and return the names."""
+        stamps, names = list_tree(directory, rule)
+        self.trees[directory, rule] = Listing(names, stamps)
+        return names
+
+    def names_at_the_end(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return what the rule sees after the run, or None if it may have seen something else meanwhile."""
+        stamps, names = list_tree(directory, rule)
+        known = self.trees.get((directory, rule))
+        if known is None:
+            quiet = all(stamp and changed_before(stamp, self.started) for stamp in stamps.values())
+            return names if quiet else None
+        # Cargo itself may have written the lock, which belongs to the files of a package.
+        same = set(names) ^ set(known.names) <= {"Cargo.lock"}
+        return names if same and _stood_still(rule, stamps, known.stamps) else None
 
     def as_cargo_saw(self, path: str) -> tuple[Stamp | None, bytes | None]:
         """Return (signature, digest) for the end of the run. A file that was written meanwhile is UNKNOWN, even if it
@@ -57,6 +81,17 @@ class Snapshot:
         if path in self.stamps and self.stamps[path] != signature(path):
             return None, UNKNOWN
         return self.files[path]
+
+
+def _stood_still(rule: tuple[str, ...], now: Mapping[str, Stamp | None], before: Mapping[str, Stamp | None]) -> bool:
+    """Tell whether nothing came and went where the contents of all files count.
+
+    The folder that holds the target directory, the logs and the lock moves in every run.
+    """
+    if rule[0] not in ("package", "watched"):
+        return True
+    moving = os.path.dirname(rule[1]) if rule[0] == "package" else ""
+    return all(before.get(folder) == stamp for folder, stamp in now.items() if folder != moving)
 
 
 @dataclass(slots=True)
@@ -160,9 +195,11 @@ class Ledger:
             if not os.path.exists(script):
                 del self.data["trees"][directory]
                 continue
-            _, now = list_tree(directory, rule)
-            snapshot.trees[directory, rule] = now
+            now = snapshot.record_tree(directory, rule)
             if now == names:
+                continue
+            if names is None:
+                _show(script, healing, roots)
                 continue
             added = [os.path.join(directory, name) for name in now if name not in names]
             stamps = [stamp for stamp in map(signature, added) if stamp]
@@ -245,7 +282,7 @@ class Ledger:
         self.data["files"] = {path: (None, files[path][1]) for path in receipt["owners"] if path in files}
         self.data["when"] = int(receipt["finished"] * 1e9)
 
-    def learn_tree(self, directory: str, rule: tuple[str, ...], names: tuple[str, ...], script: str) -> None:
+    def learn_tree(self, directory: str, rule: tuple[str, ...], names: tuple[str, ...] | None, script: str) -> None:
         """Take a directory that a build script watches; `script` is the file that makes cargo rerun it."""
         self.data["trees"][directory] = (rule, names, script)
 

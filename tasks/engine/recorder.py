@@ -17,9 +17,6 @@ from doit_cargo.engine.inputs import Inputs, fingerprints, is_final
 from doit_cargo.engine.ledger import Ledger, Snapshot, read_settled
 from doit_cargo.engine.model import Plan, Workspace
 
-Listings = Mapping[tuple[str, tuple[str, ...]], tuple[str, ...]]
-"""(directory, rule) -> names."""
-
 
 def plan_state(
     plan: Plan,
@@ -106,16 +103,13 @@ def discovery_state(workspace: Workspace) -> dict[str, Any]:
     return found
 
 
-def listings(workspace: Workspace, plan: Plan) -> Listings:
-    """Return the listings of the members' watched places as they are now, to compare with after the call."""
-    found = {}
+def list_members(workspace: Workspace, plan: Plan, before: Snapshot) -> None:
+    """List the places of the members in which files count by appearing, to compare with after the call."""
     for package in workspace.packages.values():
-        places = list(discovery_rules(package.directory, plan).items())
+        for path, rule in discovery_rules(package.directory, plan).items():
+            before.record_tree(path, rule)
         if package.has_build_script:
-            places.append((package.directory, ("package", workspace.target_directory)))
-        for path, rule in places:
-            found[path, rule] = freshness.list_tree(path, rule)[1]
-    return found
+            before.record_tree(package.directory, ("package", workspace.target_directory))
 
 
 def build_state(
@@ -123,20 +117,16 @@ def build_state(
     report: BuildReport,
     ledger: Ledger,
     before: Snapshot,
-    listed: Listings,
     environ: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the state of a successful call, and teach the ledger what cargo has seen.
-
-    `listed` are the directory listings from before the call: one that differs now is not trusted.
-    """
+    """Return the state of a successful call, and teach the ledger what cargo has seen."""
     before.files[inputs.lock] = _lock(inputs.lock, report, before)
-    learn(inputs, report, ledger, before, listed)
+    learn(inputs, report, ledger, before)
     state = empty_state(environ, ())
     state["env"] = {name: freshness.public_value(name, environ.get(name)) for name in inputs.variables}
     files = dict.fromkeys([inputs.lock, *inputs.files, *inputs.seen_by_cargo])
     state["files"] = {path: before.as_cargo_saw(path) for path in files}
-    state["trees"] = {path: _tree(path, rule, before, listed) for path, rule in inputs.trees.items()}
+    state["trees"] = {path: _tree(path, rule, before) for path, rule in inputs.trees.items()}
     now = time.time_ns()
     state["outputs"] = {path: _output(path, ledger, now) for path in inputs.outputs}
     state["units"] = stamps_of(inputs.units)
@@ -152,17 +142,12 @@ def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes 
     return read_settled(path, before.started)
 
 
-def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot, listed: Listings) -> None:
+def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot) -> None:
     """Teach the ledger what this call read and made; also of a failed call, as far as it came."""
     ledger.learn_files(inputs.seen_by_cargo, before)
     for directory, script in inputs.scripts.items():
         rule = inputs.trees[directory]
-        names = (
-            before.trees.get((directory, rule))
-            or listed.get((directory, rule))
-            or freshness.list_tree(directory, rule)[1]
-        )
-        ledger.learn_tree(directory, rule, names, script)
+        ledger.learn_tree(directory, rule, before.names_at_the_end(directory, rule), script)
     for unit in report.units:
         if unit.is_local:
             _learn_artefacts(unit, ledger, inputs.links)
@@ -182,15 +167,10 @@ def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
                 ledger.learn_artefact(twin, content, witness)
 
 
-def _tree(path: str, rule: tuple[str, ...], before: Snapshot, listed: Listings) -> tuple[Any, Any, Any]:
-    """Return the state of a tree; its names are None if they changed while cargo ran."""
-    stamps, names = freshness.list_tree(path, rule)
-    known = listed.get((path, rule), before.trees.get((path, rule)))
-    if known is None:
-        same = all(stamp and freshness.changed_before(stamp, before.started) for stamp in stamps.values())
-    else:  # cargo itself may have written the lock, which belongs to the files of a package
-        same = set(names) ^ set(known) <= {"Cargo.lock"}
-    return rule, freshness.settle_all(stamps, time.time_ns()), names if same else None
+def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> tuple[Any, Any, Any]:
+    """Return the state of a tree; its names are None if it moved while cargo ran."""
+    stamps, _ = freshness.list_tree(path, rule)
+    return rule, freshness.settle_all(stamps, time.time_ns()), before.names_at_the_end(path, rule)
 
 
 def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:
