@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 
@@ -118,9 +118,8 @@ def package_name(package_id: str) -> str:
     return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) if fragment[:1].isdigit() else fragment
 
 
-def _unit(message: dict[str, object]) -> Unit:
+def _unit(message: dict[str, Any]) -> Unit:
     target = message["target"]
-    assert isinstance(target, dict)
     identity = str(message["package_id"])
     return Unit(
         package=package_name(identity),
@@ -129,8 +128,8 @@ def _unit(message: dict[str, object]) -> Unit:
         kinds=tuple(target["kind"]),
         name=str(target["name"]),
         source=str(target["src_path"]),
-        features=tuple(message.get("features") or ()),  # type: ignore[arg-type]
-        files=tuple(message.get("filenames") or ()),  # type: ignore[arg-type]
+        features=tuple(message.get("features") or ()),
+        files=tuple(message.get("filenames") or ()),
         executable=str(message.get("executable") or ""),
         fresh=bool(message.get("fresh")),
     )

@@ -34,10 +34,10 @@ Roots = Mapping[str, Root]
 
 
 class Listing(NamedTuple):
-    """What a rule saw below a directory, and the signatures of the directories."""
+    """What a rule saw below a directory (None: more than one thing), and the signatures of the directories."""
 
-    names: tuple[str, ...]
-    stamps: Mapping[str, Stamp | None]
+    names: tuple[str, ...] | None
+    stamps: dict[str, Stamp | None]
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Snapshot:
     stamps: dict[str, Stamp] = field(default_factory=dict)
     ends: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
     trees: dict[tuple[str, tuple[str, ...]], Listing] = field(default_factory=dict)
+    tree_ends: dict[tuple[str, tuple[str, ...]], Listing] = field(default_factory=dict)
 
     def record_tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         """List a directory as it is before the run, and return the names."""
@@ -56,16 +57,23 @@ class Snapshot:
         self.trees[directory, rule] = Listing(names, stamps)
         return names
 
-    def names_at_the_end(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Return what the rule sees after the run, or None if it may have seen something else meanwhile."""
-        stamps, names = list_tree(directory, rule)
-        known = self.trees.get((directory, rule))
+    def tree_as_cargo_saw(self, directory: str, rule: tuple[str, ...]) -> Listing:
+        """Return what the rule sees after the run; names are None if it may have seen something else meanwhile."""
+        key = (directory, rule)
+        if key not in self.tree_ends:
+            stamps, names = list_tree(directory, rule)
+            self.tree_ends[key] = Listing(names if self._held(key, names, stamps) else None, stamps)
+        return self.tree_ends[key]
+
+    def _held(
+        self, key: tuple[str, tuple[str, ...]], names: tuple[str, ...], stamps: Mapping[str, Stamp | None]
+    ) -> bool:
+        known = self.trees.get(key)
         if known is None:
-            quiet = all(stamp and changed_before(stamp, self.started) for stamp in stamps.values())
-            return names if quiet else None
+            return all(stamp and changed_before(stamp, self.started) for stamp in stamps.values())
         # Cargo itself may have written the lock, which belongs to the files of a package.
-        same = set(names) ^ set(known.names) <= {"Cargo.lock"}
-        return names if same and _stood_still(rule, stamps, known.stamps) else None
+        same = set(names) ^ set(known.names or ()) <= {"Cargo.lock"}
+        return same and _stood_still(key[1], stamps, known.stamps)
 
     def as_cargo_saw(self, path: str) -> tuple[Stamp | None, bytes | None]:
         """Return (signature, digest) for the end of the run. A file that was written meanwhile is UNKNOWN, even if it
@@ -198,12 +206,9 @@ class Ledger:
             now = snapshot.record_tree(directory, rule)
             if now == names:
                 continue
-            if names is None:
-                _show(script, healing, roots)
-                continue
-            added = [os.path.join(directory, name) for name in now if name not in names]
+            added = [os.path.join(directory, name) for name in now if name not in (names or ())]
             stamps = [stamp for stamp in map(signature, added) if stamp]
-            if all(self._cargo_is_blind_to(stamp) for stamp in stamps):
+            if names is None or all(self._cargo_is_blind_to(stamp) for stamp in stamps):
                 _show(script, healing, roots)
             self.data["trees"][directory] = (rule, now, script)
 

@@ -147,7 +147,7 @@ def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot)
     ledger.learn_files(inputs.seen_by_cargo, before)
     for directory, script in inputs.scripts.items():
         rule = inputs.trees[directory]
-        ledger.learn_tree(directory, rule, before.names_at_the_end(directory, rule), script)
+        ledger.learn_tree(directory, rule, before.tree_as_cargo_saw(directory, rule).names, script)
     for unit in report.units:
         if unit.is_local:
             _learn_artefacts(unit, ledger, inputs.links)
@@ -169,8 +169,8 @@ def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
 
 def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> tuple[Any, Any, Any]:
     """Return the state of a tree; its names are None if it moved while cargo ran."""
-    stamps, _ = freshness.list_tree(path, rule)
-    return rule, freshness.settle_all(stamps, time.time_ns()), before.names_at_the_end(path, rule)
+    names, stamps = before.tree_as_cargo_saw(path, rule)
+    return rule, freshness.settle_all(stamps, time.time_ns()), names
 
 
 def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:
