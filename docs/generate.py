@@ -14,13 +14,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from doit_cargo import catalogue
-from doit_cargo.cli import commands, doit_commands
+from doit_cargo.cli import doit_commands
+from doit_cargo.cli.line import parser
+from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import errors, freshness, receipts, secrets, variables
-from doit_cargo.engine.model import DETECTORS, PLATFORMS, Target
+from doit_cargo.engine.model import DETECTORS, PLATFORMS, Package, Target
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import ANY, Kind, Section
 from doit_cargo.engine.toolchain import tools
@@ -120,14 +123,6 @@ DETECTED = {
     "nvcc_directory": "The folder of that `nvcc`.",
     "python": "The Python that PyO3 would take: `PYO3_PYTHON`, the virtual environment, Conda's, PATH; else the one "
     "that runs doit-cargo.",
-}
-
-ARGUMENTS = {
-    "list": "",
-    "makefile": "",
-    "plan": "TARGET... [VAR=value...]",
-    "profile": "[NAME...]",
-    "why": "TARGET... [VAR=value...]",
 }
 
 EXIT_CODES = (
@@ -238,14 +233,35 @@ def _list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
+def all_rows() -> list[Target]:
+    """Return the written rows and, for each rule, the one that it would make of a package called `<package>`."""
+    sample = Package("package", "", "", "", {}, (), ())
+    ruled = (_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample))
+    return [*catalogue.rows(), *ruled]
+
+
+def _of_sample(row: Target) -> Target:
+    return replace(row, name=row.rule, doc=row.doc.replace("the package package", "one package"))
+
+
 def targets() -> str:
     """Return a table of targets for each family."""
-    rows = catalogue.rows()
-    families = dict.fromkeys(row.family for row in rows)
-    head = ("Target", "make", "What it does", "Cargo", "Profile", "Packages", "Variables", "Only for")
+    rows = all_rows()
+    head = (
+        "Target",
+        "make",
+        "What it does",
+        "Does",
+        "Profile",
+        "Packages",
+        "Variables",
+        "Needs",
+        "Skipped",
+        "Only for",
+    )
     return "\n\n".join(
         f"## {family.capitalize()}\n\n{table(head, (_target(row) for row in rows if row.family == family))}"
-        for family in families
+        for family in catalogue.FAMILIES
     )
 
 
@@ -255,15 +271,34 @@ def _target(row: Target) -> tuple[str, ...]:
         code(row.name),
         code(row.make_name) if row.make_name != row.name else "same",
         row.doc,
-        code(" ".join((row.command, *row.flags))),
+        _work(row),
         " or ".join(map(code, row.profile)),
         _packages(row),
-        "[cargo's](commands.md#variables)" if row.takes == variables.CARGO else codes(row.takes),
+        _variables(row),
+        codes(row.needs),
+        "inputs" if row.command or row.watch else "",
         ", ".join(only),
     )
 
 
+def _work(row: Target) -> str:
+    if row.command:
+        return code(" ".join(("cargo", row.command, *row.flags)))
+    return f"group: {codes(row.after)}" if row.is_group else ""
+
+
+def _variables(row: Target) -> str:
+    if row.is_group:
+        return "those of its parts"
+    rest = [name for name in row.takes if name not in variables.MEMBER]
+    if not set(variables.MEMBER) <= set(row.takes):
+        return codes(row.takes)
+    return ", ".join(["[cargo's](../commands.md#variables)", *map(code, rest)])
+
+
 def _packages(row: Target) -> str:
+    if row.member:
+        return "the package"
     if not row.command:
         return ""
     return {"": "cargo's own selection", variables.ALL: "the whole workspace"}.get(
@@ -273,19 +308,20 @@ def _packages(row: Target) -> str:
 
 def cargo_variables() -> str:
     """Return the names of the variables that every cargo target takes."""
-    return f"*Cargo's* variables are {codes(variables.CARGO)}."
+    return f"*Cargo's* variables are {codes(variables.MEMBER)}."
 
 
 def variable_table() -> str:
     """Return the variables, with who takes them."""
-    rows = catalogue.rows()
-    cargo = {row.name for row in rows if row.command}
+    rows = all_rows()
+    cargo = {row.name for row in rows if set(variables.MEMBER) <= set(row.takes)}
 
     def takers(name: str) -> str:
         found = [row.name for row in rows if name in row.takes]
-        if set(found) == cargo:
-            return "every target that calls cargo"
-        return codes(found) or "no target yet"
+        others = [each for each in found if each not in cargo]
+        shared = "every target that calls cargo" if cargo and cargo <= set(found) else ""
+        listed = others if shared else found
+        return ", ".join(filter(None, [shared, codes(listed)])) or "no target yet"
 
     return table(
         ("Variable", "What it does", "Example", "Taken by"),
@@ -298,7 +334,6 @@ def variable_table() -> str:
 
 def command_table() -> str:
     """Return the commands of doit-cargo, which are commands of doit as well."""
-    ours = {name: function.__doc__ or "" for name, function in commands.COMMANDS.items()}
     in_doit = {
         value.command
         for value in vars(doit_commands).values()
@@ -306,12 +341,12 @@ def command_table() -> str:
     }
     rows = (
         (
-            code(f"doit-cargo {name} {arguments}".strip()),
+            code(f"doit-cargo {name} {row.arguments}".strip()),
             code(f"doit {name}") if name in in_doit else "doit's own",
-            _sentence(ours[name].partition(": ")[2].strip()),
-            codes(f"--{option}" for option in commands.OPTIONS[name]),
+            row.doc,
+            codes(f"--{option}" for option in row.options),
         )
-        for name, arguments in meaning(commands.COMMANDS, ARGUMENTS, "the command")
+        for name, row in sorted(COMMANDS.items())
     )
     return table(("Command", "In doit", "What it does", "Options"), rows)
 
@@ -320,7 +355,7 @@ def option_table() -> str:
     """Return the options of doit-cargo."""
     rows = (
         (codes(action.option_strings), code(str(action.metavar or "")), _sentence(action.help or ""))
-        for action in commands._parser()._actions
+        for action in parser()._actions
         if action.option_strings
     )
     return table(("Option", "Value", "What it does"), rows)
@@ -424,7 +459,7 @@ def generated(text: str) -> str:
 
 def pages() -> dict[Path, tuple[str, str]]:
     """Return each page with its text on disk and the text that it should have."""
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
     return {path: (text, generated(text)) for path, text in texts.items()}
 
 

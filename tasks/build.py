@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
-from doit_cargo.engine.model import Target
-from doit_cargo.engine.variables import CARGO
+from doit_cargo.engine.model import Package, Target, name_of_member
+from doit_cargo.engine.variables import CARGO, MEMBER
 
 _build = partial(Target, family="build", command="build", package="server", takes=CARGO)
 
@@ -97,3 +98,17 @@ TARGETS: tuple[Target, ...] = (
         profile=("release_fast",),
     ),
 )
+
+
+def of_member(package: Package) -> Iterator[Target]:
+    """Yield the target that builds one member in debug mode."""
+    yield Target(
+        name=f"build_{name_of_member(package)}",
+        family="build",
+        doc=f"Build the package {package.name} in debug mode.",
+        command="build",
+        profile=("dev",),
+        member=package.name,
+        takes=MEMBER,
+        rule="build_<package>",
+    )

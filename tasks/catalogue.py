@@ -1,7 +1,8 @@
 """Rows x pack x workspace -> the targets that exist here. A wrong row is an error, an absent target has a reason.
 
-Family modules hold the rows; a new family is one name in `FAMILIES`. Knows nothing of doit but the names that it
-cannot take.
+Family modules hold the rows; a new family is one name in `FAMILIES`. A family may also have a rule:
+`of_member(package)` yields rows for a member of the workspace, such as ``test_<package>``. Knows nothing of doit but
+the names that it cannot take.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import importlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import ModuleType
 
+from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
-from doit_cargo.engine.model import PLATFORMS, Machine, Target, Workspace
+from doit_cargo.engine.model import PLATFORMS, Machine, Package, Target, Workspace
 from doit_cargo.engine.plan.decision import Case, decide
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
 from doit_cargo.engine.profiles import Library, packs
@@ -27,8 +30,6 @@ DOIT_COMMANDS = frozenset(
     {"auto", "clean", "completion", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run", "strace"}
     | {"reset_dep", "tabcompletion"}
 )
-# Words of doit-cargo that are no targets (cli.commands.COMMANDS).
-OUR_COMMANDS = frozenset({"list", "makefile", "plan", "profile", "why"})
 # Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`.
 SHARED_WITH_DOIT = frozenset({"clean", "help", "info"})
 
@@ -44,15 +45,63 @@ class Entry:
 
 def rows() -> tuple[Target, ...]:
     """Return the rows of all families, in their order."""
-    modules = (importlib.import_module(f"doit_cargo.{family}") for family in FAMILIES)
-    return tuple(target for module in modules for target in module.TARGETS)
+    return tuple(target for family in FAMILIES for target in _module(family).TARGETS)
+
+
+def targets(workspace: Workspace) -> tuple[Target, ...]:
+    """Return the rows of all families and those that rules make of the members; a written row goes before a rule."""
+    found = {target.name: target for target in rows()}
+    for family in FAMILIES:
+        for package in workspace.packages.values():
+            for target in of_member(family, package):
+                found.setdefault(target.name, target)
+    return tuple(found.values())
+
+
+def of_member(family: str, package: Package) -> Iterator[Target]:
+    """Yield the rows that the rule of a family, if it has one, makes of a member."""
+    rule = getattr(_module(family), "of_member", None)
+    yield from rule(package) if rule else ()
+
+
+def row_files() -> tuple[str, ...]:
+    """Return the files that hold rows."""
+    return tuple(str(_module(family).__file__) for family in FAMILIES)
+
+
+def _module(family: str) -> ModuleType:
+    return importlib.import_module(f"doit_cargo.{family}")
 
 
 def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entry, ...]:
-    """Return every target with whether it exists here."""
-    targets = rows()
-    require_good_names(targets)
-    return tuple(_entry(target, workspace, library, machine) for target in targets)
+    """Return every target with whether it exists here; a group lacks the parts that do not."""
+    found = targets(workspace)
+    require_good_names(found)
+    entries = {target.name: _entry(target, workspace, library, machine) for target in found}
+    return tuple(_with_parts(entry, entries) for entry in entries.values())
+
+
+def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
+    """Drop the parts that do not exist here, and a group that then has none; a group takes what its parts take."""
+    target = entry.target
+    after = tuple(name for name in target.after if name in entries and entries[name].available)
+    if not target.is_group:
+        return replace(entry, target=replace(target, after=after)) if after != target.after else entry
+    if entry.available and not after:
+        lacking = "; ".join(entries[name].reason for name in target.after if name in entries)
+        return Entry(target, available=False, reason=f"{target.name} has no part that exists here: {lacking}")
+    takes = dict.fromkeys([*target.takes, *(name for part in after for name in _takes(part, entries))])
+    return replace(entry, target=replace(target, after=after, takes=tuple(takes)))
+
+
+def _takes(name: str, entries: Mapping[str, Entry]) -> Iterator[str]:
+    """Yield what a target takes, and what its parts take if it is a group."""
+    target = entries[name].target
+    yield from target.takes
+    if target.is_group:
+        for part in target.after:
+            if part in entries and entries[part].available:
+                yield from _takes(part, entries)
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
@@ -147,10 +196,11 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
             yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
         elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
             yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
-        elif target.name in OUR_COMMANDS:
+        elif target.name in COMMANDS:
             yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
-        if bool(target.command) == bool(target.action):
-            yield Problem(f"{target.name} must have a command or an action, one of them", "", where=_row(target))
+        if (target.command and target.action) or (target.is_group and not target.after):
+            fix = "a cargo call has a command, an action an action, a group only `after`"
+            yield Problem(f"{target.name} must have a command, an action or parts", fix, where=_row(target))
 
 
 def _row(target: Target) -> str:

@@ -20,7 +20,7 @@ from doit.exceptions import InvalidDodoFile
 from doit_cargo.engine import bridge
 from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.receipts import normalise
-from doit_cargo.session import Session
+from doit_cargo.session import CARGO, Session
 
 current: Session | None = None
 """The session of the dodo.py that doit has loaded, for doit's commands (`doit why`, `doit clean`)."""
@@ -69,7 +69,8 @@ class Targets:
 
 
 def _task(session: Session, row: Mapping[str, Any], basename: str = "") -> dict[str, Any]:
-    return bridge.task(session, row["name"], row["doc"], row["after"], row["action"], basename)
+    has_proof = row["kind"] == CARGO or bool(row["watch"])
+    return bridge.task(session, row["name"], row["doc"], row["after"], has_proof, basename)
 
 
 def _command_line_variables() -> dict[str, str]:

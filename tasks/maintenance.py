@@ -1,4 +1,4 @@
-"""The maintenance family: cleaning, folders and information. Rows only; maintenance_actions.py does the work."""
+"""The maintenance family: cleaning, folders and information. Rows only; actions/maintenance.py does the work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from doit_cargo.engine.model import Target
 
 
 def _action(name: str, doc: str, takes: tuple[str, ...] = ()) -> Target:
-    action = f"doit_cargo.maintenance_actions:{name}"
+    action = f"doit_cargo.actions.maintenance:{name}"
     return Target(name=name, family="maintenance", doc=doc, action=action, takes=takes)
 
 

@@ -92,11 +92,14 @@ def listing(
 
 
 def _library_state(library: Library, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the state of all profile folders; a folder that is not there must stay absent."""
+    """Return the state of the rows and of all profile folders; a folder that is not there must stay absent."""
+    from doit_cargo import catalogue
     from doit_cargo.engine import recorder
 
     now = time.time_ns()
     state = recorder.empty_state(environ, ("nvcc", "python3"))
     for directory in library.directories:
         recorder.add_folder(state, directory, now)
+    for path in catalogue.row_files():
+        state["files"][path] = recorder.read_settled_or_hash(path, now)
     return state

@@ -8,23 +8,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from doit_cargo import remembered
-from doit_cargo.engine import receipts
+from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.freshness import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.catalogue import Entry
-    from doit_cargo.engine.model import Plan, Workspace
+    from doit_cargo.engine.model import Plan, Watched, Workspace
     from doit_cargo.engine.profiles import Library
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.engine.variables import Values
 
+CARGO, ACTION, GROUP = "cargo", "action", "group"
+
 Row = dict[str, Any]
-"""A target as the listing has it: name, make_name, family, doc, available, reason, after, action, takes."""
+"""A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
+"group"), after, action, watch, needs, takes, rule."""
 
 
 class Session:
@@ -80,10 +83,14 @@ class Session:
 
         return tuple(_row(entry) for entry in catalogue.load(self.workspace, self.library, self.machine))
 
+    @cached_property
+    def _rows_by_name(self) -> dict[str, Row]:
+        return {row["name"]: row for row in self.listing}
+
     def row(self, name: str) -> Row:
         """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
         wanted = receipts.normalise(name)
-        found = next((row for row in self.listing if row["name"] == wanted), None)
+        found = self._rows_by_name.get(wanted)
         if found is None:
             known = tuple(row["name"] for row in self.listing if row["available"])
             raise UserError(unknown("target", name, known, shown=len(known)))
@@ -127,24 +134,33 @@ class Session:
         from doit_cargo import catalogue
         from doit_cargo.engine import plan
 
-        target = next(target for target in catalogue.rows() if target.name == name)
-        return plan.make(target, self.variables(name), self.workspace, self.library, self.machine)
+        target = next(target for target in catalogue.targets(self.workspace) if target.name == name)
+        return plan.make(target, self.values_for(name), self.workspace, self.library, self.machine)
 
     def prepare(self, names: list[str]) -> None:
         """Find all bad input of the asked targets before the first of them starts. Raises `UserError`."""
         if names == self._prepared:
             return
         self._prepared = names
-        for name in names:
+        parts = self._with_parts(names)
+        for name in parts:
             self._verdicts[name] = self._first_verdict(name)
-        stale = [name for name in names if self.forced or self._verdicts[name][1]]
+        stale = [name for name in parts if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
-        rows = [self.row(name) for name in names]
-        self.variables(*(row["name"] for row in rows))
-        for row in rows:
-            if not row["action"] and row["name"] in stale:
-                self.plan(row["name"])
+        self.variables(*(self.row(name)["name"] for name in names))
+        for name in stale:
+            if self.row(name)["kind"] == CARGO:
+                self.plan(name)
+
+    def _with_parts(self, names: list[str]) -> list[str]:
+        """Return the targets and everything that runs before them, each once, parts first."""
+        found: dict[str, None] = {}
+        for name in names:
+            for part in self._with_parts(list(self._rows_by_name[name]["after"])) if name in self._rows_by_name else ():
+                found.setdefault(part)
+            found.setdefault(name)
+        return list(found)
 
     def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
         if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
@@ -170,16 +186,58 @@ class Session:
         return receipts.last_receipt(self.state, self.key(name))
 
     def key(self, name: str) -> tuple[str, ...]:
-        """Return the words that name a result of a target."""
-        return receipts.key_of(name, self.raw)
+        """Return the words that name a result of a target; one that runs as a part has only the variables it takes."""
+        return receipts.key_of(name, self.raw if name in self._prepared else self._own(name))
+
+    def _own(self, name: str) -> dict[str, str]:
+        takes = self._rows_by_name[name]["takes"] if self.raw and name in self._rows_by_name else ()
+        return {variable: value for variable, value in self.raw.items() if variable in takes}
+
+    def values_for(self, name: str) -> Values:
+        """Return the checked variables as one target sees them: those that it takes."""
+        from doit_cargo.engine import variables
+
+        everywhere = {row["name"]: row["takes"] for row in self.listing}
+        raw = self.raw if name in self._prepared or not self._prepared else self._own(name)
+        asked = {one: everywhere[one] for one in (name, *self._prepared) if one in everywhere}
+        return variables.parse(raw, asked, everywhere)
 
     def run(self, name: str) -> bool:
         """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""
         self._verdicts.clear()
         row = self.row(name)
-        values = self.variables(row["name"])
-        if row["action"]:
-            return _call(row["action"], self, values)
+        values = self.values_for(row["name"])
+        if row["kind"] == GROUP:
+            say.done(row["name"], f"{', '.join(row['after'])}: all well")
+            return True
+        if row["kind"] == ACTION:
+            return self._act(row, values)
+        return self._call_cargo(row, values)
+
+    def _act(self, row: Row, values: Values) -> bool:
+        self._require_tools(row)
+        if not row["watch"]:
+            return bool(_call(row["action"], self, values))
+        from doit_cargo.engine import proof
+
+        request = proof.Request(
+            state=self.state,
+            key=self.key(row["name"]),
+            root=self.root,
+            manifests=tuple(package.manifest for package in self.workspace.packages.values()),
+            machine=self.machine,
+            watch=lambda: cast("Watched", _call(row["watch"], self, values)),
+            act=lambda: bool(_call(row["action"], self, values)),
+        )
+        return proof.run(request)
+
+    def _require_tools(self, row: Row) -> None:
+        if row["needs"]:
+            from doit_cargo.engine import preflight
+
+            preflight.require_tools(row["name"], row["needs"], self.machine)
+
+    def _call_cargo(self, row: Row, values: Values) -> bool:
         from doit_cargo.engine.execute import Request, execute
 
         request = Request(
@@ -208,18 +266,23 @@ def _row(entry: Entry) -> Row:
         "doc": target.doc,
         "available": entry.available,
         "reason": entry.reason.removeprefix(f"{target.name} "),
+        "kind": GROUP if target.is_group else ACTION if target.action else CARGO,
         "after": target.after,
         "action": target.action,
+        "watch": target.watch,
+        "needs": target.needs,
         "takes": target.takes,
+        "rule": target.rule,
     }
 
 
-def _call(action: str, session: Session, values: Values) -> bool:
-    """Call "module:function" with the session; its result is whether it succeeded."""
+def _call(action: str, session: Session, values: Values) -> object:
+    """Call "module:function" with the session and return its result."""
     import importlib
 
     module, _, function = action.partition(":")
     try:
-        return bool(getattr(importlib.import_module(module), function)(session, values))
+        result: object = getattr(importlib.import_module(module), function)(session, values)
+        return result
     except OSError as error:
         raise UserError(Problem(f"{error.filename or action}: {error.strerror or error}"), COULD_NOT_RUN) from None

@@ -90,9 +90,14 @@ def test_a_name_of_a_doit_command_is_refused_but_for_those_that_we_answer() -> N
     catalogue.require_good_names((row("clean"),))
 
 
-def test_a_row_has_a_command_or_an_action() -> None:
-    with pytest.raises(UserError, match="a must have a command or an action, one of them"):
-        catalogue.require_good_names((row("a", action="x:y"),))
+@pytest.mark.parametrize("fields", [{"action": "x:y"}, {"command": ""}])
+def test_a_row_is_a_cargo_call_or_an_action_or_a_group(fields: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="a must have a command, an action or parts"):
+        catalogue.require_good_names((row("a", **fields),))
+
+
+def test_a_group_only_has_parts() -> None:
+    catalogue.require_good_names((row("a", command="", after=("b",)), row("b")))
 
 
 # --- what exists here ------------------------------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from conftest import make_workspace, needs_cargo
 from doit_cargo import catalogue
-from doit_cargo.cli import commands
+from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import variables
 from doit_cargo.engine.receipts import normalise
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 # Files that a page tells the reader to write.
@@ -28,7 +28,7 @@ OF_THE_READER = {"profiles/gpu.toml", "profiles/cuda_full.toml", "profiles/bad.t
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
 MISTAKES = {"biuld", "JOB", "MODE"}
 STAND_INS = {"TARGET", "COMMAND", "X", "NAME"}
-DOIT_WORDS = catalogue.DOIT_COMMANDS | set(commands.COMMANDS)
+DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -142,7 +142,7 @@ def unknown_names(program: str, words: list[str]) -> list[str]:
     targets = {row.name for row in catalogue.rows()}
     profiles = {file.stem for file in ROOT.glob("profiles/*/*.toml")} | {"gpu", "bad"}
     found = list(names_in(words))
-    known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(commands.COMMANDS))
+    known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(COMMANDS))
     known |= DOIT_WORDS if program == "doit" else set()
     known |= profiles if found[:1] == ["profile"] else set()
     return [name for name in found if normalise(name) not in known and name not in known]

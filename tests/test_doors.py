@@ -102,7 +102,16 @@ def test_list_shows_the_same_targets_with_the_same_words(built: Path) -> None:
     expected = call(built, "doit-cargo", "list")
     assert call(built, MAKE, "list") == expected
     lines = [line.split(maxsplit=1) for line in expected.out.splitlines() if line.startswith("  ")]
-    assert sorted(line.split(maxsplit=1) for line in call(built, "doit", "list").out.splitlines()) == sorted(lines)
+    in_doit = [line.split(maxsplit=1) for line in call(built, "doit", "list").out.splitlines()]
+    of_rules = [
+        line
+        for line in in_doit
+        if line[1] in ("Build the package app in debug mode.", "Build the package low in debug mode.")
+    ]
+    assert [line[0] for line in of_rules] == ["build_app", "build_low"]
+    assert sorted(line for line in in_doit if line not in of_rules) == sorted(
+        line for line in lines if "<package>" not in line[0]
+    )
 
 
 @pytest.mark.slow
@@ -328,7 +337,7 @@ def test_of_several_targets_only_the_stale_one_runs(workspace: Path, tmp_path: P
 @linux
 def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None:
     rows = listing(built)
-    assert all(list(row) == ["name", "make_name", "family", "doc", "available", "reason"] for row in rows)
+    assert all(list(row) == ["name", "make_name", "family", "doc", "available", "reason", "rule"] for row in rows)
     by_name = {row["name"]: row for row in rows}
     assert by_name["dev_fast"] == {
         "name": "dev_fast",
@@ -337,6 +346,7 @@ def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None
         "doc": "Build the server in debug mode for small edits: incremental, without the compiler cache.",
         "available": True,
         "reason": "",
+        "rule": "",
     }
     assert (by_name["build_metal"]["available"], by_name["build_metal"]["reason"]) == (
         False,
@@ -347,9 +357,15 @@ def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None
         "none of the selected packages (app, low) has the feature 'cuda', asked for by profiles/base/cuda.toml:3",
     )
     shown = call(built, "doit-cargo", "list").out
-    assert [row["name"] for row in rows if row["available"]] == re.findall(r"^  (\w+) ", shown, re.MULTILINE)
+    written = [row["name"] for row in rows if row["available"] and not row["rule"]]
+    assert sorted(written) == sorted(re.findall(r"^  (\w+) ", shown, re.MULTILINE))
+    assert re.findall(r"^  (build_<package>) +(.*)", shown, re.MULTILINE) == [
+        ("build_<package>", "The same for one package: app, low.")
+    ]
     every = call(built, "doit-cargo", "list", "--all").out
-    assert [row["name"] for row in rows] == re.findall(r"^  (\w+) ", every, re.MULTILINE)
+    assert sorted(row["name"] for row in rows if not row["rule"]) == sorted(
+        re.findall(r"^  (\w+) ", every, re.MULTILINE)
+    )
     assert f"(not here: {by_name['build_metal']['reason']})\n" in every
 
 

@@ -25,7 +25,7 @@ PACKAGE = "doit_cargo"
 
 # What the engine must not know: it serves the rows, the session and the doors, and they come later.
 ENGINE = f"{PACKAGE}.engine"
-DOIT_KNOWN_TO = {f"{ENGINE}.bridge", f"{PACKAGE}.dodo", f"{PACKAGE}.cli.commands", f"{PACKAGE}.cli.doit_commands"}
+DOIT_KNOWN_TO = {f"{ENGINE}.bridge", f"{PACKAGE}.dodo", f"{PACKAGE}.cli.line", f"{PACKAGE}.cli.doit_commands"}
 
 
 def modules() -> dict[str, Path]:

@@ -15,15 +15,9 @@ from doit.cmd_help import Help
 from doit.cmd_info import Info
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo
-from doit_cargo.cli import commands
+from doit_cargo.cli.line import function_of
+from doit_cargo.cli.table import COMMANDS, OPTIONS
 from doit_cargo.engine.errors import UserError
-
-
-def _option(name: str, text: str, kind: type = bool, default: Any = False) -> dict[str, Any]:
-    return {"name": name, "long": name, "type": kind, "default": default, "help": text}
-
-
-JSON = _option("json", "print JSON")
 
 
 class _Command(DoitCmdBase):  # type: ignore[misc]
@@ -32,67 +26,46 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
     doc_description: ClassVar[str | None] = None
     command: ClassVar[str]
 
-    def _run(self, targets: list[str], **options: Any) -> int:
+    def _execute(self, pos_args: list[str]) -> int:
         if dodo.current is None:
             raise InvalidCommand(f"`{self.command}` needs a dodo.py with doit_cargo.dodo.targets_of")
-        defaults = {"json": False, "all": False, "check": False, "force": False, "output": None}
-        namespace = argparse.Namespace(**{**defaults, **options}, targets=targets)
+        given = {name.replace("-", "_"): False for name in OPTIONS}
+        given |= {name.replace("-", "_"): self.params[name] for name in COMMANDS[self.command].options}
         try:
-            return commands.COMMANDS[self.command](dodo.current, namespace)
+            return function_of(self.command)(dodo.current, argparse.Namespace(**given, targets=pos_args))
         except UserError as error:
             raise InvalidDodoFile(str(error)) from None
 
-
-class Why(_Command):
-    """`doit why TARGET`."""
-
-    doc_purpose = "tell what makes a target stale"
-    doc_usage = "TARGET"
-    cmd_options = (JSON,)
-    command = "why"
-
-    def _execute(self, pos_args: list[str], json: bool) -> int:
-        return self._run(pos_args, json=json)
+    def execute(self, params: Any, args: list[str]) -> int:
+        self.params = params
+        return int(super().execute(params, args) or 0)
 
 
-class Plan(_Command):
-    """`doit plan TARGET`."""
-
-    doc_purpose = "show what a target would run"
-    doc_usage = "TARGET [VAR=value...]"
-    cmd_options = (JSON,)
-    command = "plan"
-
-    def _execute(self, pos_args: list[str], json: bool) -> int:
-        return self._run(pos_args, json=json)
+def _option(name: str) -> dict[str, Any]:
+    """Return doit's form of an option."""
+    row = OPTIONS[name]
+    kind, default = (str, "") if row.metavar else (bool, False)
+    return {"name": name, "long": name, "type": kind, "default": default, "help": row.doc}
 
 
-class Profile(_Command):
-    """`doit profile [NAME]`."""
+def _command(name: str) -> type[_Command]:
+    """Return doit's class of a command, made from its row; its text becomes doit's own help."""
+    row = COMMANDS[name]
+    fields = {
+        "__doc__": f"`doit {name}`: {row.doc}",
+        "doc_purpose": row.doc[:1].lower() + row.doc[1:].rstrip("."),
+        "doc_usage": row.arguments,
+        "cmd_options": tuple(_option(option) for option in row.options),
+        "command": name,
+        "name": name,
+    }
+    return type(name.title().replace("-", ""), (_Command,), fields)
 
-    doc_purpose = "show a composed feature profile and who set each value"
-    doc_usage = "[NAME]"
-    cmd_options = ()
-    command = "profile"
 
-    def _execute(self, pos_args: list[str]) -> int:
-        return self._run(pos_args)
-
-
-class Makefile(_Command):
-    """`doit makefile`."""
-
-    doc_purpose = "write the Makefile shim"
-    doc_usage = ""
-    cmd_options = (
-        _option("check", "fail if the file differs from what would be written"),
-        _option("force", "write over a Makefile that is not ours"),
-        _option("output", "file to write (default: Makefile)", str, ""),
-    )
-    command = "makefile"
-
-    def _execute(self, check: bool, force: bool, output: str) -> int:
-        return self._run([], check=check, force=force, output=output)
+Makefile = _command("makefile")
+Plan = _command("plan")
+Profile = _command("profile")
+Why = _command("why")
 
 
 class TargetHelp(Help):  # type: ignore[misc]

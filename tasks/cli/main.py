@@ -10,10 +10,10 @@ import gc
 import os
 import sys
 
+from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import receipts, say
 
 OFF = ("", "0", "false", "no")
-COMMANDS = ("list", "makefile", "plan", "profile", "why")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,9 +26,9 @@ def main(argv: list[str] | None = None) -> int:
             fresh, stale = _skip(words)
             if fresh:
                 return _leave(0) if argv is None else 0
-        from doit_cargo.cli import commands
+        from doit_cargo.cli import line
 
-        status = commands.main(words, stale)
+        status = line.main(words, stale)
         return _leave(status) if argv is None else status
     except KeyboardInterrupt:
         return 130

@@ -50,14 +50,17 @@ class Fresh:
 
 
 def task(
-    runner: Runner, name: str, doc: str, after: tuple[str, ...] = (), is_action: bool = False, basename: str = ""
+    runner: Runner, name: str, doc: str, after: tuple[str, ...] = (), has_proof: bool = True, basename: str = ""
 ) -> dict[str, Any]:
-    """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`)."""
+    """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
+
+    `has_proof`: whether receipts can tell that it is up to date; else it runs each time.
+    """
     return {
         "basename": basename or name,
         "doc": doc,
         "actions": [(_act, (runner, name))],
-        "uptodate": [] if is_action else [Fresh(runner, name)],
+        "uptodate": [Fresh(runner, name)] if has_proof else [],
         "task_dep": list(after),
         "verbosity": 2,
         "io": {"capture": False},

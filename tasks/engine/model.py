@@ -80,6 +80,12 @@ class Workspace:
         return found if isinstance(found, Mapping) else {}
 
 
+def name_of_member(package: Package) -> str:
+    """Return how a package is called inside the name of a target: small letters, digits, single underscores."""
+    words = "".join(letter if letter.isalnum() else " " for letter in package.name.lower())
+    return "_".join(words.split())
+
+
 PLATFORMS = ("linux", "macos", "windows")
 # The names that `Machine.detect` answers to; a profile may use any of them in [env].
 DETECTORS = ("cuda_root", "msvc_cl", "nvcc_directory", "python")
@@ -181,11 +187,16 @@ class Pack:
 class Target:
     """One thing that a user asks for: a row of a family module.
 
-    `command` is cargo's subcommand, `flags` are fixed arguments of it and `passed` those after ``--``; a
-    target that is no cargo call names its `action` ("module:function") instead. `profile` lists feature
-    profiles, of which the first one whose needs this machine meets is taken. `package` is a role, "all" (the
-    whole workspace) or "" (cargo's own selection). `after` names targets that run before. `takes` names the
-    variables it accepts. `packs`: empty = every workspace.
+    A target is one of three kinds. A cargo call: `command` is cargo's subcommand, `flags` are fixed arguments of it
+    and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values); `watch`
+    ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that holds;
+    without it the action runs each time. A group: neither, it only has `after`.
+
+    `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
+    role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
+    targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are
+    tools that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts.
+    `packs`: empty = every workspace. `rule` is the pattern ("test_<package>") of a row that a rule made of a member.
     """
 
     name: str
@@ -201,10 +212,35 @@ class Target:
     takes: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     packs: tuple[str, ...] = ()
+    member: str = ""
+    watch: str = ""
+    needs: tuple[str, ...] = ()
+    rule: str = ""
+
+    @property
+    def is_group(self) -> bool:
+        return not self.command and not self.action
 
     @property
     def make_name(self) -> str:
         return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What an action rests on, listed before it runs: nothing here changed = it need not run again.
+
+    `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
+    it is listed (`freshness.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
+    the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message.
+    """
+
+    files: tuple[str, ...] = ()
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

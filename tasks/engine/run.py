@@ -64,9 +64,21 @@ def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str,
 
 
 def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
-    """Run it to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
+    """Run a cargo build to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
+    return _run(invocation, environ, log_path, title, JSON_MESSAGES)
+
+
+def run_tool(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
+    """Run any other program to its end: its standard output stays standard output, the log gets both streams.
+
+    Raises `UserError` as `run` does.
+    """
+    return _run(invocation, environ, log_path, title, "")
+
+
+def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str, messages: str) -> Outcome:
     child_environ = _with_terminal(environment(invocation, environ))
-    argv = _argv(invocation, child_environ)
+    argv = _argv(invocation, child_environ, messages)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
     log = Log(log_path, title, invocation)
     started = time.monotonic()
@@ -74,8 +86,9 @@ def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title
     try:
         with Child(argv, invocation.cwd, child_environ) as child:
             screen = Screen(log, warnings)
+            show = screen.show_messages if messages else screen.show_output
             readers = [
-                threading.Thread(target=screen.show_messages, args=(child.process.stdout, report)),
+                threading.Thread(target=show, args=(child.process.stdout, report)),
                 threading.Thread(target=screen.show_errors, args=(child.process.stderr,)),
             ]
             for reader in readers:
@@ -92,12 +105,12 @@ def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title
         log.close()
 
 
-def _argv(invocation: Invocation, environ: Mapping[str, str]) -> list[str]:
+def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
     program, *arguments = invocation.argv
     found = shutil.which(program, path=environ.get("PATH", "")) or program
-    position = arguments.index("--") if "--" in arguments else len(arguments)
-    return [found, *arguments[:position], JSON_MESSAGES, *arguments[position:]]
+    position = arguments.index("--") if messages and "--" in arguments else len(arguments)
+    return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
 
 
 def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
@@ -240,6 +253,19 @@ class Screen:
             text = report.feed(line.decode("utf-8", "replace").rstrip("\r\n"))
             if text:
                 self._diagnostic(text if text.endswith("\n") else text + "\n")
+
+    def show_output(self, stream: IO[bytes], _: BuildReport) -> None:
+        """Pass a program's standard output on as it comes."""
+        pending = ""
+        while chunk := os.read(stream.fileno(), 65536):
+            text = chunk.decode("utf-8", "replace")
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            *lines, pending = (pending + text).split("\n")
+            self._log.write("".join(f"{plain(line)}\n" for line in lines))
+        if pending:
+            self._log.write(f"{plain(pending)}\n")
 
     def _diagnostic(self, text: str) -> None:
         self._log.write(plain(text))

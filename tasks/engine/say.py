@@ -36,10 +36,19 @@ def skipped(target: str, receipt: Receipt) -> None:
     for warning in receipt["warnings"]:
         sys.stderr.write(_for_terminal(warning, sys.stderr))
     sys.stderr.flush()
-    inputs = len(receipt["plan"]["files"]) + len(receipt["build"]["files"])
-    _line(
-        "--", target, f"up to date: {_count(len(receipt['packages']), 'package')}, {_count(inputs, 'input')} unchanged"
-    )
+    inputs = _count(len(receipt["plan"]["files"]) + len(receipt["build"]["files"]), "input")
+    packages = f"{_count(len(receipt['packages']), 'package')}, " if receipt["packages"] else ""
+    _line("--", target, f"up to date: {packages}{inputs} unchanged")
+
+
+def done(target: str, text: str) -> None:
+    """Tell that a target has done its work, and what that was."""
+    _line("ok", target, text)
+
+
+def failed(target: str, text: str) -> None:
+    """Tell that a target has failed, and at what."""
+    _line("!!", target, text, sys.stderr)
 
 
 def problem(target: str, error: Exception) -> None:
@@ -73,6 +82,17 @@ def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
         _line("!!", target, f"failed: cargo ended with status {outcome.status}; log: {log}", sys.stderr)
     else:
         _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
+
+
+def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
+    """Tell how a program that is no cargo build ended; `what` is the work that a success has done."""
+    seconds = f"{outcome.seconds:.1f} s"
+    if outcome.interrupted:
+        failed(target, f"interrupted after {seconds}; log: {log}")
+    elif outcome.status:
+        failed(target, f"failed after {seconds} with status {outcome.status}; log: {log}")
+    else:
+        done(target, f"{seconds}: {what}; log: {log}")
 
 
 def _work(outcome: Outcome) -> str:

@@ -108,6 +108,8 @@ BY_NAME = {variable.name: variable for variable in TABLE}
 
 # What every target that calls cargo takes.
 CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE", "WITHOUT_PREFLIGHT")
+# The same of a target that stands for one package.
+MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
 
 
 @dataclass(frozen=True, slots=True)

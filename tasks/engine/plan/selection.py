@@ -43,6 +43,8 @@ def select(target: Target, values: Values, workspace: Workspace, pack: Pack, mac
 
 def _of_target(target: Target, workspace: Workspace, pack: Pack) -> tuple[str, ...]:
     """Return the package that plays the target's role here, `ALL`, or nothing for cargo's own selection."""
+    if target.member:
+        return (target.member,)
     if target.package in ROLES_OF_CARGO:
         return (target.package,) if target.package else ()
     if target.package not in pack.roles:

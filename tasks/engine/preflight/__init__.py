@@ -8,12 +8,13 @@ built without it. Every step yields rows; `check` keeps the bad ones. A new chec
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.model import Invocation, Plan, Profile, Workspace
 from doit_cargo.engine.preflight.cuda import look_at_capability, look_at_host_compiler, nvcc_row
-from doit_cargo.engine.preflight.look import MISSING, WRONG, Look, Row, tool_row
+from doit_cargo.engine.preflight.look import MISSING, OK, WRONG, Look, Row, tool_row
 from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.tools import ROWS
@@ -33,6 +34,30 @@ def require(plan: Plan, machine: Machine, workspace_root: str, workspace: Worksp
     problems = check(plan, machine, workspace_root, workspace)
     if problems:
         raise UserError(problems, code=COULD_NOT_RUN)
+
+
+def require_tools(target: str, needs: Iterable[str], machine: Machine) -> None:
+    """Raise for all tools of an action that are missing or too old at once; a need is NAME or NAME>=VERSION."""
+    problems = [problem for need in needs if (problem := _tool_problem(target, need, machine))]
+    if problems:
+        raise UserError(problems, code=COULD_NOT_RUN)
+
+
+def _tool_problem(target: str, need: str, machine: Machine) -> Problem | None:
+    name, specifier = split_need(need)
+    look = Look(Plan(target, Profile(""), (), (), "", Invocation((), "")), machine, None)
+    row = tool_row(look, name, specifier, target)
+    return None if row.status == OK else Problem(row.what, row.fix, row.where)
+
+
+def split_need(need: str) -> tuple[str, str]:
+    """Return (name, specifier) of a tool that a row needs.
+
+    >>> split_need("maturin>=1.4"), split_need("cl.exe")
+    (('maturin', '>=1.4'), ('cl.exe', ''))
+    """
+    name = re.split(r"[<>=!~]", need, maxsplit=1)[0]
+    return name.strip(), need[len(name) :].strip()
 
 
 def report(plan: Plan, machine: Machine, workspace_root: str, workspace: Workspace | None = None) -> list[Row]:

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
+from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 if TYPE_CHECKING:
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
-
-LOGS, TEST_LOGS = ".logs", ".testlogs"
 
 
 def setup_dirs(session: Session, _: Any) -> bool:

@@ -1,0 +1,72 @@
+"""What targets that are no single cargo call do: one module a family, each action (session, values) -> success.
+
+Rows name an action as "module:function" and are all that a family module holds. An action speaks through
+`engine.say`, raises `UserError` for what a user can mend, and runs programs through `run_tool`, so that each has a
+log, a process group of its own and its true exit status.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from doit_cargo.engine import receipts, say
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.run import Outcome
+    from doit_cargo.session import Session
+
+LOGS, TEST_LOGS = ".logs", ".testlogs"
+
+
+def log_path(session: Session, target: str, folder: str = LOGS) -> str:
+    """Return where the log of a target goes: beside the state where the sources are read-only."""
+    name = f"{target.replace('_', '-')}.log"
+    if os.access(session.root, os.W_OK) or os.path.isdir(os.path.join(session.root, folder)):
+        return os.path.join(session.root, folder, name)
+    return os.path.join(session.state, "logs", name)
+
+
+def run_tool(
+    session: Session,
+    target: str,
+    argv: Sequence[str],
+    *,
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+    unset: Sequence[str] = (),
+    log: str = "",
+) -> Outcome:
+    """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
+
+    Raises `UserError` (could not run) if it cannot be started. The caller says what the end means; `finished` is the
+    usual way.
+    """
+    from doit_cargo.engine import run
+    from doit_cargo.engine.model import Invocation
+
+    invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
+    outcome = run.run_tool(invocation, session.environ, log or log_path(session, target), f"doit-cargo {target}")
+    session.interrupted = session.interrupted or outcome.interrupted
+    return outcome
+
+
+def finished(session: Session, target: str, outcome: Outcome, what: str, log: str = "") -> bool:
+    """Tell how a program of a target ended, `what` being the work that a success has done; return the success."""
+    place = say.relative(log or log_path(session, target), session.root)
+    say.ended(target, outcome, what, place)
+    return outcome.ok
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new one. Raises OSError."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        receipts.remove(temporary)
+        raise

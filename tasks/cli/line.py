@@ -1,0 +1,137 @@
+"""The command line that the launcher does not answer from receipts: parsed by the table of commands, then run.
+
+Targets run as doit tasks in this process; a command is called with the session and its options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from doit_cargo import __version__
+from doit_cargo.cli.table import COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError
+from doit_cargo.session import Session
+
+INTERRUPTED = 130
+
+
+def main(words: list[str], known_stale: str = "") -> int:
+    """Run a command line that the launcher could not answer by itself; return its exit code."""
+    options = parser().parse_intermixed_args(words)
+    if options.version:
+        print(f"doit-cargo {__version__}")
+        return DONE
+    command = options.words[0] if options.words and options.words[0] in COMMANDS else ""
+    targets, raw = _sort_words(options.words, command)
+    try:
+        session = Session(_start(options.workspace), os.environ, raw)
+        session.known_stale = known_stale
+        _require_options(command, options, targets, raw)
+        if command:
+            options.targets = targets[1:]
+            return function_of(command)(session, options)
+        return run_targets(session, targets or ["help"])
+    except UserError as error:
+        for problem in error.problems:
+            print(f"doit-cargo: {problem}", file=sys.stderr)
+        return error.code
+
+
+def function_of(command: str) -> Callable[[Session, argparse.Namespace], int]:
+    """Return what a command does; its module is loaded only now."""
+    import importlib
+
+    module, _, name = COMMANDS[command].function.partition(":")
+    found: Callable[[Session, argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, made from the table of commands."""
+    made = _Parser(
+        prog="doit-cargo",
+        usage="doit-cargo [-w DIR] TARGET... [VAR=value...]\n       doit-cargo [-w DIR] COMMAND [WORD...] [OPTION...]",
+        description="Make targets for Cargo workspaces. Commands: " + ", ".join(COMMANDS) + ".",
+        epilog="Try: doit-cargo list; doit-cargo build; doit-cargo why build. Exit codes: 0 done, 1 a target failed, "
+        "2 it could not run, 3 bad input.",
+    )
+    made.add_argument("words", nargs="*", metavar="TARGET | VAR=value")
+    made.add_argument("-w", "--workspace", metavar="DIR", help="the workspace, or a folder below it")
+    for name, option in OPTIONS.items():
+        text = f"{', '.join(_takers(name))}: {option.doc}"
+        if option.metavar:
+            made.add_argument(f"--{name}", metavar=option.metavar, help=text)
+        else:
+            made.add_argument(f"--{name}", action="store_true", help=text)
+    made.add_argument("--version", action="store_true", help="print the version")
+    return made
+
+
+def _takers(option: str) -> list[str]:
+    return [name for name, command in COMMANDS.items() if option in command.options]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with our exit code and form of a message."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"doit-cargo: {message}\n  fix: doit-cargo --help shows what there is", file=sys.stderr)
+        raise SystemExit(BAD_INPUT)
+
+
+def _require_options(command: str, options: argparse.Namespace, targets: list[str], raw: dict[str, str]) -> None:
+    """Refuse what a command would ignore: a word without effect is a mistake that nobody sees."""
+    row = COMMANDS.get(command)
+    given = [name for name in OPTIONS if getattr(options, _attribute(name))]
+    problems = [_useless(f"--{name}", command) for name in given if row is None or name not in row.options]
+    if row and row.words == NOTHING:
+        problems += [_useless(word, command) for word in targets[1:]]
+    if row and row.words != TARGETS:
+        problems += [_useless(f"{name}={value}", command) for name, value in raw.items()]
+    if problems:
+        raise UserError(problems)
+
+
+def _attribute(option: str) -> str:
+    return option.replace("-", "_")
+
+
+def _useless(word: str, command: str) -> Problem:
+    takers = _takers(word.removeprefix("--"))
+    fix = f"{word} is for: {', '.join(takers)}" if takers else "doit-cargo --help shows what there is"
+    return Problem(f"{command or 'a target'} does not take {word!r}", fix)
+
+
+def _sort_words(words: list[str], command: str) -> tuple[list[str], dict[str, str]]:
+    if command and COMMANDS[command].words == FREE:
+        return words, {}
+    targets = [word for word in words if "=" not in word]
+    return targets, dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _start(folder: str | None) -> str:
+    if folder and not os.path.isdir(folder):
+        raise UserError(Problem("there is no such folder", "give the folder of a Cargo workspace after -w", folder))
+    return folder or os.getcwd()
+
+
+def run_targets(session: Session, names: list[str]) -> int:
+    """Run targets as doit tasks, in this process."""
+    from doit.cmd_base import ModuleTaskLoader
+    from doit.doit_cmd import DoitMain
+    from doit_cargo.dodo import DOIT_CONFIG, Targets
+
+    found = [session.row(name)["name"] for name in names]
+    session.prepare(found)
+    namespace = {
+        "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},
+        "targets": Targets(lambda: session, found),
+    }
+    plugins = {"BACKEND": {"doit-cargo": "doit_cargo.engine.bridge:SafeJsonDB"}}
+    doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
+    status = int(doit.run(["run", *found]))
+    return INTERRUPTED if session.interrupted else status

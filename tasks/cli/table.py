@@ -1,0 +1,73 @@
+"""The commands of doit-cargo and their options: a row each. Data only, since the launcher reads it on each call.
+
+A command is a function (session, options) -> exit code; `options.targets` are its words. The same rows make the
+parser, the doit commands of the same names, and the tables of docs/commands.md.
+"""
+
+# What the words behind a command are: nothing, names (of targets, profiles), names and VAR=value, or free words.
+NOTHING, NAMES, TARGETS, FREE = "nothing", "names", "targets", "free"
+
+
+class Command:
+    """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes."""
+
+    __slots__ = ("arguments", "doc", "function", "options", "words")
+
+    def __init__(
+        self, function: str, doc: str, words: str = NOTHING, arguments: str = "", options: tuple[str, ...] = ()
+    ) -> None:
+        self.function = function
+        self.doc = doc
+        self.words = words
+        self.arguments = arguments
+        self.options = options
+
+
+class Option:
+    """A row: a switch, or a value if it has a `metavar`."""
+
+    __slots__ = ("doc", "metavar")
+
+    def __init__(self, doc: str, metavar: str = "") -> None:
+        self.doc = doc
+        self.metavar = metavar
+
+
+OPTIONS = {
+    "json": Option("print JSON"),
+    "all": Option("also the targets that are absent here, and why"),
+    "check": Option("fail if the file differs from what it should be"),
+    "output": Option("the file to write (default: Makefile)", "FILE"),
+    "force": Option("write over a Makefile that is not ours"),
+}
+
+COMMANDS = {
+    "list": Command(
+        "doit_cargo.cli.commands:list_targets", "The targets of this workspace by family.", options=("json", "all")
+    ),
+    "makefile": Command(
+        "doit_cargo.cli.commands:makefile",
+        "Write the shim, or check that the file on disk is the one that would be written.",
+        options=("check", "force", "output"),
+    ),
+    "plan": Command(
+        "doit_cargo.cli.commands:plan_target",
+        "What a target would run, without running it.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
+        ("json",),
+    ),
+    "profile": Command(
+        "doit_cargo.cli.commands:show_profile",
+        "A composed profile as TOML, each value with the file and line that set it.",
+        NAMES,
+        "[NAME...]",
+    ),
+    "why": Command(
+        "doit_cargo.cli.why:why_target",
+        "What makes a target stale, roots first; or that it is fresh.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
+        ("json",),
+    ),
+}

@@ -1,0 +1,96 @@
+"""`doit-cargo why`: what makes a target stale, roots first, and what that rebuilds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from doit_cargo.cli.commands import wanted
+from doit_cargo.engine import say
+from doit_cargo.engine.errors import DONE
+from doit_cargo.session import CARGO, Session
+
+
+def why_target(session: Session, options: argparse.Namespace) -> int:
+    """`why`: what makes a target stale, roots first; or that it is fresh."""
+    found = [_why(session, name) for name in wanted(options, "why")]
+    if options.json:
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+        return DONE
+    for one in found:
+        _print_why(one)
+    return DONE
+
+
+def _why(session: Session, name: str) -> dict[str, Any]:
+    row = session.row(name)
+    session.variables(row["name"])
+    if row["kind"] != CARGO and not row["watch"]:
+        return {
+            "target": row["name"],
+            "fresh": False,
+            "changes": [],
+            "changed": [],
+            "rebuilds": [],
+            "skipped": 0,
+            "always": True,
+        }
+    receipt, changes = session.verdict(row["name"], explain=True)
+    basis = receipt or session.last_receipt(row["name"])
+    if receipt is None and basis:  # what the failed run itself has left behind explains nothing
+        first, rest = changes[:1], say.split_consequences(changes[1:])[0]
+        changes = first + rest
+    changed = say.changed_packages(changes, basis) if basis else []
+    rebuilds = say.rebuilds(changed, basis) if basis else []
+    return {
+        "target": row["name"],
+        "fresh": receipt is not None and not changes,
+        "changes": [_change(change, basis, session.root) for change in _roots_first(changes, basis, changed)],
+        "changed": changed,
+        "rebuilds": rebuilds,
+        "skipped": len(basis["packages"]) - len(rebuilds) if basis else 0,
+        "always": False,
+    }
+
+
+def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list[str]) -> list[Any]:
+    """Changes that concern everything first, then those of packages in the order in which others rest on them."""
+    if basis is None:
+        return changes
+    places = {name: position for position, name in enumerate(changed)}
+    return sorted(changes, key=lambda change: min((places[name] for name in say.owners(change, basis)), default=-1))
+
+
+def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
+    return {
+        "kind": change.kind,
+        "subject": say.relative(change.subject, root),
+        "old": change.old,
+        "new": change.new,
+        "package": ", ".join(say.owners(change, basis)) if basis else "",
+    }
+
+
+def _print_why(why: dict[str, Any]) -> None:
+    if why["always"]:
+        print(f"{why['target']} runs each time that it is asked for")
+        return
+    if why["fresh"]:
+        print(f"{why['target']} is up to date")
+        return
+    print(f"{why['target']} is stale:")
+    causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
+    for change in causes or why["changes"]:
+        text = (
+            f"{change['old'] or 'unset'} -> {change['new'] or 'unset'}"
+            if change["kind"] in ("env", "tool", "argument")
+            else change["new"]
+        )
+        package = f"  ({change['package']})" if change["package"] else ""
+        print(f"  {change['kind']:9} {change['subject']}: {text}{package}")
+    if causes and len(causes) < len(why["changes"]):
+        print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
+    if why["changed"]:
+        others = [name for name in why["rebuilds"] if name not in why["changed"]]
+        print(f"  rebuilds  {', '.join(why['changed'] + others)}; {why['skipped']} packages skipped")

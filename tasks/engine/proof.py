@@ -1,0 +1,113 @@
+"""Skips of actions: run one under the lock, and keep a receipt of what it rested on if it succeeded.
+
+The receipts are those of cargo targets, so launcher, `why` and doit read them alike. Knows nothing of what an action
+does; what it rests on, its `Watched` lists.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from doit_cargo import __version__
+from doit_cargo.engine import freshness, receipts, recorder, say, toolchain
+from doit_cargo.engine.model import Watched
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.toolchain import Machine
+
+
+class Request(NamedTuple):
+    """What a run is about: where its receipt is kept, the workspace's manifests, what it rests on, what it does."""
+
+    state: str
+    key: tuple[str, ...]
+    root: str
+    manifests: tuple[str, ...]
+    machine: Machine
+    watch: Callable[[], Watched]
+    act: Callable[[], bool]
+
+
+def run(request: Request) -> bool:
+    """Run an action; keep a receipt if it succeeded.
+
+    Contents are those from before the run: an edit that is made meanwhile makes it stale.
+    """
+    state, key = request.state, request.key
+    with receipts.RunLock(state):
+        receipt, changes = receipts.verdict(state, key, request.machine.environ, explain=True)
+        say.reasons(key[0], changes, receipt or receipts.last_receipt(state, key))
+        receipts.withdraw(state, key)
+        watched = request.watch()
+        before = state_of(watched, request.machine)
+        started = time.monotonic()
+        if not request.act():
+            return False
+        now = time.time_ns()
+        before["outputs"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
+        _keep(request, _receipt(request, before, watched, time.monotonic() - started))
+        return True
+
+
+def state_of(watched: Watched, machine: Machine) -> dict[str, Any]:
+    """Return the freshness state of everything that is watched, as it is now."""
+    now = time.time_ns()
+    found = {name: machine.tool(name) for name in watched.tools}
+    state = recorder.empty_state(machine.environ, ("cargo", *watched.tools))
+    state["env"] = {
+        name: freshness.public_value(name, machine.environ.get(name))
+        for name in (*state["guarded"], *watched.variables)
+    }
+    state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.files}
+    for directory, rule in watched.folders.items():
+        _add_listing(state, directory, rule, now)
+    identity = [path for tool in found.values() if tool for path in toolchain.identity_of(tool)]
+    state["tools"] = recorder.stamps_of([*identity, *toolchain.toolchain_identity(machine.directory, machine.environ)])
+    return state
+
+
+def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], now: int) -> None:
+    if not os.path.isdir(directory):
+        state["files"][directory] = (None, None)
+        return
+    stamps, names = freshness.list_tree(directory, rule)
+    state["trees"][directory] = (rule, freshness.settle_all(stamps, now), names)
+    for name in names:
+        path = os.path.join(directory, name)
+        state["files"][path] = recorder.read_settled_or_hash(path, now)
+
+
+def _receipt(request: Request, found: Mapping[str, Any], watched: Watched, seconds: float) -> dict[str, Any]:
+    return {
+        "key": request.key,
+        "state": request.state,
+        "look": ("", ""),
+        "stored_plan": None,
+        "version": __version__,
+        "plan": recorder.empty_state(request.machine.environ, ()),
+        "build": dict(found),
+        "packages": watched.packages,
+        "graph": dict.fromkeys(watched.packages, ()),
+        "owners": {},
+        "manifests": request.manifests,
+        "warnings": (),
+        "seconds": seconds,
+        "finished": time.time(),
+        "log": os.path.join(request.root, ".logs", request.key[0].replace("_", "-") + ".log"),
+        "features": (),
+        "outputs": watched.outputs,
+    }
+
+
+def _keep(request: Request, receipt: dict[str, Any]) -> None:
+    path = receipts.receipt_path(request.state, request.key)
+    try:
+        receipts.store(path, receipt)
+        receipts.remove(path + ".last")
+    except OSError as error:
+        say.note(
+            request.key[0], f"done, but the receipt could not be kept ({error.strerror}): the next call does it again"
+        )
