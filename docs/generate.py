@@ -110,6 +110,46 @@ PACK_KEYS = {
     ),
 }
 
+# Keys of a target in a pack.toml.
+PACK_KEYS |= {
+    "target.*.doc": ("What it does, in one sentence. Required.", 'doc = "Regenerate the C header."'),
+    "target.*.family": ("The heading under which `list` shows it. Default: `project`.", 'family = "codegen"'),
+    "target.*.command": (
+        "A cargo subcommand; the target is a cargo call, with all of cargo's variables.",
+        'command = "doc"',
+    ),
+    "target.*.flags": ("Fixed arguments of that subcommand.", 'flags = ["--no-deps"]'),
+    "target.*.passed": ("Arguments behind `--`.", 'passed = ["-D", "warnings"]'),
+    "target.*.profile": (
+        "Feature profiles, of which the first that fits this machine is taken. Default: `dev`.",
+        'profile = ["cuda", "release"]',
+    ),
+    "target.*.package": (
+        "A role, a package, or `all`. Default: cargo's own selection.",
+        'package = "server"',
+    ),
+    "target.*.run": ("A program and its arguments, as they are: no shell reads them.", 'run = ["npm", "run", "build"]'),
+    "target.*.cwd": ("Where that program runs, from the root of the workspace.", 'cwd = "web"'),
+    "target.*.env.*": ("A variable that is set for it.", 'NODE_ENV = "production"'),
+    "target.*.after": (
+        "Targets that run before. A target with nothing else is a group.",
+        'after = ["fmt_check", "lint"]',
+    ),
+    "target.*.takes": ("Further variables that it accepts.", 'takes = ["MODEL"]'),
+    "target.*.needs": ("Tools that are checked before it starts.", 'needs = ["node>=20"]'),
+    "target.*.platforms": ("Where it exists.", 'platforms = ["linux"]'),
+    "target.*.inputs.files": (
+        "Files that the program's result rests on; `**/` stands for any folders. With inputs it is skipped while they "
+        "hold, without it runs each time.",
+        'files = ["web/**/*.ts", "web/package.json"]',
+    ),
+    "target.*.inputs.env": ("Variables that its result rests on.", 'env = ["API_URL"]'),
+    "target.*.outputs": (
+        "Files that must be there afterwards, with the content that it left.",
+        'outputs = ["web/app.js"]',
+    ),
+}
+
 # Keys of [workspace.metadata.doit-cargo] in the root Cargo.toml.
 SETTINGS_KEYS = {
     "pack": ("The pack to use, instead of the one that the members' names suggest.", 'pack = "base"'),

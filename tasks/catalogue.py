@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
+from doit_cargo import own_rows
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
@@ -48,9 +49,14 @@ def rows() -> tuple[Target, ...]:
     return tuple(target for family in FAMILIES for target in _module(family).TARGETS)
 
 
-def targets(workspace: Workspace) -> tuple[Target, ...]:
-    """Return the rows of all families and those that rules make of the members; a written row goes before a rule."""
-    found = {target.name: target for target in rows()}
+def targets(workspace: Workspace, library: Library) -> tuple[Target, ...]:
+    """Return all rows for a workspace: of the families, of its pack and its own, and those that rules make of members.
+
+    Of two rows of one name the nearer one counts: the project's own, the pack's, a family's, a rule's.
+    """
+    own = own_rows.load(workspace.root)
+    require_good_names(own)
+    found = {target.name: target for target in (*rows(), *library.pack.targets, *own)}
     for family in FAMILIES:
         for package in workspace.packages.values():
             for target in of_member(family, package):
@@ -75,10 +81,27 @@ def _module(family: str) -> ModuleType:
 
 def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entry, ...]:
     """Return every target with whether it exists here; a group lacks the parts that do not."""
-    found = targets(workspace)
-    require_good_names(found)
+    require_good_names(rows())
+    found = targets(workspace, library)
+    _require_known(found, library, workspace)
     entries = {target.name: _entry(target, workspace, library, machine) for target in found}
     return tuple(_with_parts(entry, entries) for entry in entries.values())
+
+
+def _require_known(found: tuple[Target, ...], library: Library, workspace: Workspace) -> None:
+    """Raise for names in the rows of TOML files that nobody knows. Rows in Python are checked by the tests."""
+    names = {target.name for target in found}
+    written = [target for target in found if target.where]
+    problems = list(_bad_names(written))
+    for target in written:
+        known = (
+            ("role", (target.package,), {*library.pack.roles, *ROLES_OF_CARGO, *workspace.packages}),
+            ("profile", target.profile, set(library.names())),
+            ("target", target.after, names),
+        )
+        problems += [problem for kind, asked, have in known for problem in _unknown_of(target, kind, asked, have)]
+    if problems:
+        raise UserError(problems)
 
 
 def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
@@ -204,4 +227,4 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
 
 
 def _row(target: Target) -> str:
-    return f"tasks/{target.family}.py, {target.name}"
+    return target.where or f"tasks/{target.family}.py, {target.name}"

@@ -74,6 +74,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
 
 def listing(
     state_directory: str,
+    root: str,
     basis: object,
     environ: Mapping[str, str],
     library: Callable[[], Library],
@@ -85,21 +86,21 @@ def listing(
     finding = _recall(path, basis, environ)
     if finding:
         return tuple(finding["value"])
-    state = _library_state(library(), environ)
+    state = _library_state(library(), root, environ)
     rows = compute()
     _keep(state_directory, "catalogue", {"basis": basis, "state": state, "value": rows})
     return rows
 
 
-def _library_state(library: Library, environ: Mapping[str, str]) -> dict[str, Any]:
+def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the state of the rows and of all profile folders; a folder that is not there must stay absent."""
-    from doit_cargo import catalogue
+    from doit_cargo import catalogue, own_rows
     from doit_cargo.engine import recorder
 
     now = time.time_ns()
     state = recorder.empty_state(environ, ("nvcc", "python3"))
     for directory in library.directories:
         recorder.add_folder(state, directory, now)
-    for path in catalogue.row_files():
+    for path in (*catalogue.row_files(), own_rows.path_in(root)):
         state["files"][path] = recorder.read_settled_or_hash(path, now)
     return state

@@ -18,7 +18,7 @@ from doit_cargo.engine.freshness import Change
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.catalogue import Entry
-    from doit_cargo.engine.model import Plan, Watched, Workspace
+    from doit_cargo.engine.model import Plan, Target, Watched, Workspace
     from doit_cargo.engine.profiles import Library
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.engine.variables import Values
@@ -41,6 +41,8 @@ class Session:
         self._plans: dict[str, Plan] = {}
         self._prepared: list[str] = []
         self.known_stale = ""
+        self.current = ""
+        """The name of the target whose action runs."""
         self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
 
     @cached_property
@@ -76,7 +78,7 @@ class Session:
     @cached_property
     def listing(self) -> tuple[Row, ...]:
         """All targets, available here or not; doit asks for them on every call."""
-        return remembered.listing(self.state, self._facts[1], self.environ, lambda: self.library, self._rows)
+        return remembered.listing(self.state, self.root, self._facts[1], self.environ, lambda: self.library, self._rows)
 
     def _rows(self) -> tuple[Row, ...]:
         from doit_cargo import catalogue
@@ -129,12 +131,21 @@ class Session:
         """Variables that a result does not depend on, but the argument list does."""
         return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", "")
 
+    def target(self, name: str) -> Target:
+        """Return the row of a target that the listing has."""
+        return self._targets[name]
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        from doit_cargo import catalogue
+
+        return {target.name: target for target in catalogue.targets(self.workspace, self.library)}
+
     def new_plan(self, name: str) -> Plan:
         """Return a plan made from scratch."""
-        from doit_cargo import catalogue
         from doit_cargo.engine import plan
 
-        target = next(target for target in catalogue.targets(self.workspace) if target.name == name)
+        target = self.target(name)
         return plan.make(target, self.values_for(name), self.workspace, self.library, self.machine)
 
     def prepare(self, names: list[str]) -> None:
@@ -215,6 +226,7 @@ class Session:
         return self._call_cargo(row, values)
 
     def _act(self, row: Row, values: Values) -> bool:
+        self.current = row["name"]
         self._require_tools(row)
         if not row["watch"]:
             return bool(_call(row["action"], self, values))
@@ -280,9 +292,12 @@ def _call(action: str, session: Session, values: Values) -> object:
     """Call "module:function" with the session and return its result."""
     import importlib
 
+    from doit_cargo import own_rows
+
     module, _, function = action.partition(":")
     try:
-        result: object = getattr(importlib.import_module(module), function)(session, values)
+        home = own_rows.module(session.root) if module == own_rows.MODULE else importlib.import_module(module)
+        result: object = getattr(home, function)(session, values)
         return result
     except OSError as error:
         raise UserError(Problem(f"{error.filename or action}: {error.strerror or error}"), COULD_NOT_RUN) from None

@@ -8,7 +8,8 @@ A *state* is a plain dict that `marshal` can store, so that the launcher reads i
     which    {program: path or None}      what it gave for the programs that matter
     files    {path: (signature, digest)}  None, None for a file that must stay absent
     trees    {directory: (rule, {directory: signature}, (name, ...))}
-    outputs  {path: (signature, digest)}  what the user gets
+    outputs  {path: (signature, digest)}  programs and libraries that the user gets
+    left     {path: (signature, digest)}  other files that a run has left
     units    {path: (mtime, size, inode)} what cargo keeps between builds
     tools    {path: (mtime, size, inode)} programs and libraries of toolchains, known by stamp as cargo knows them
     always   str                          why cargo would work on every call, or ""
@@ -58,6 +59,7 @@ UNGUARDED = frozenset(
         "RUST_LOG",
     }
 )
+MATCHING = "matching"
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
 
 
@@ -158,7 +160,9 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
 
     Rules: ("watched",) every file; ("package", TARGET_DIRECTORY) every file but those of nested packages and
     of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
-    whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches.
+    whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
+    ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
+    directory.
     """
     kind = rule[0]
     if kind == "only":
@@ -171,7 +175,30 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
         found = [_list_glob(directory, pattern) for pattern in rule[1:]]
         stamps = {path: stamp for one, _ in found for path, stamp in one.items()}
         return stamps, tuple(sorted({name for _, names in found for name in names}))
+    if kind == MATCHING:
+        stamps, names = _list_files(directory, rule[1], skip_packages=False)
+        return stamps, tuple(name for name in names if fits(name, rule[2:]))
     return _list_files(directory, rule[1] if kind == "package" else "", kind == "package")
+
+
+def fits(name: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a relative path fits a pattern: ``*`` and ``?`` stop at a slash, ``**/`` stands for any folders.
+
+    >>> fits("a/b/c.rs", ("**/*.rs",)), fits("c.rs", ("**/*.rs",)), fits("a/c.rs", ("*.rs",))
+    (True, True, False)
+    """
+    import re
+
+    path = name.replace(os.sep, "/")
+    return any(re.fullmatch(_expression(pattern), path) for pattern in patterns)
+
+
+def _expression(pattern: str) -> str:
+    import re
+
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    words = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return "".join(parts.get(word) or re.escape(word) for word in words)
 
 
 def _list_targets(directory: str) -> tuple[Stamps, tuple[str, ...]]:
@@ -256,6 +283,7 @@ class Check:
         yield from self._contents("files", "file")
         yield from self._trees()
         yield from self._contents("outputs", "output")
+        yield from self._contents("left", "output")
         yield from self._stamps("units", "artefact")
 
     def _environment(self) -> Iterator[Change]:
@@ -297,7 +325,7 @@ class Check:
                 continue
             if content is None:
                 yield Change(kind, path, "", "new")
-            elif kind == "output" and not is_runnable(path, found.st_mode):
+            elif part == "outputs" and not is_runnable(path, found.st_mode):
                 yield Change(kind, path, "", "not executable")
             elif content != UNKNOWN and digest(path) == content:
                 table[path] = (settled(stamp, self.now), content)

@@ -167,20 +167,19 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
-    """A folder of profiles that fit one known project.
+class Program:
+    """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
-    `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
-    `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build.
+    `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
+    `variables` it runs each time. `env` is set for it.
     """
 
-    name: str
-    roles: Mapping[str, tuple[str, ...]]
-    rules: Mapping[str, Rule]
-    profiles: tuple[str, ...]
-    optional_packages: Mapping[str, str] = field(default_factory=dict)
-    satellites: tuple[str, ...] = ()
+    argv: tuple[str, ...]
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +196,7 @@ class Target:
     targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are
     tools that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts.
     `packs`: empty = every workspace. `rule` is the pattern ("test_<package>") of a row that a rule made of a member.
+    `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row.
     """
 
     name: str
@@ -216,6 +216,8 @@ class Target:
     watch: str = ""
     needs: tuple[str, ...] = ()
     rule: str = ""
+    program: Program | None = None
+    where: str = ""
 
     @property
     def is_group(self) -> bool:
@@ -224,6 +226,25 @@ class Target:
     @property
     def make_name(self) -> str:
         return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A folder of profiles that fit one known project.
+
+    `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
+    `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
+    of its own, and of the user's folder over it.
+    """
+
+    name: str
+    roles: Mapping[str, tuple[str, ...]]
+    rules: Mapping[str, Rule]
+    profiles: tuple[str, ...]
+    optional_packages: Mapping[str, str] = field(default_factory=dict)
+    satellites: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def run(request: Request) -> bool:
         if not request.act():
             return False
         now = time.time_ns()
-        before["outputs"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
+        before["left"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
         _keep(request, _receipt(request, before, watched, time.monotonic() - started))
         return True
 

@@ -84,6 +84,7 @@ def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str
         "files": {},
         "trees": {},
         "outputs": {},
+        "left": {},
         "units": {},
         "tools": {},
         "always": "",

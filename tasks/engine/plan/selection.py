@@ -47,6 +47,8 @@ def _of_target(target: Target, workspace: Workspace, pack: Pack) -> tuple[str, .
         return (target.member,)
     if target.package in ROLES_OF_CARGO:
         return (target.package,) if target.package else ()
+    if target.package not in pack.roles and target.package in workspace.packages:
+        return (target.package,)
     if target.package not in pack.roles:
         raise Absent(
             Problem(f"{target.name} needs a package in the role {target.package}; the pack {pack.name} has none")

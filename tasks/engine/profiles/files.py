@@ -118,6 +118,26 @@ PROFILE: Section = {
     "inputs": {"files": LIST, "env": LIST, "packages": LIST},
 }
 
+# A row of the user's own, or of a pack (model.Target): a cargo call, a program, or a group.
+TARGET: Section = {
+    "doc": TEXT,
+    "family": TEXT,
+    "command": TEXT,
+    "flags": LIST,
+    "passed": LIST,
+    "profile": NAMES,
+    "package": TEXT,
+    "run": LIST,
+    "cwd": TEXT,
+    "env": {ANY: TEXT},
+    "after": LIST,
+    "takes": LIST,
+    "needs": LIST,
+    "platforms": ON_PLATFORMS,
+    "inputs": {"files": LIST, "env": LIST},
+    "outputs": LIST,
+}
+
 PACK: Section = {
     "doc": TEXT,
     "detect": {"packages": LIST},
@@ -125,6 +145,7 @@ PACK: Section = {
     "rules": {ANY: {"requires": LIST, "conflicts": LIST, "platforms": ON_PLATFORMS}},
     "packages": {ANY: {"needs": TEXT}},
     "satellites": LIST,
+    "target": {ANY: TARGET},
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.

@@ -16,6 +16,7 @@ from doit_cargo.engine.model import Pack, Rule, Workspace
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import problems_of
 from doit_cargo.engine.profiles.places import TomlFile
+from doit_cargo.engine.profiles.rows import targets_of
 
 BASE = "base"
 PACK_FILE = "pack.toml"
@@ -109,6 +110,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         optional_packages=_merged(files, "packages", lambda _file, _package, table: str(table.get("needs", ""))),
         satellites=tuple(dict.fromkeys(path for file in files for path in file.values.get("satellites", []))),
         files=tuple(file.path for file in files),
+        targets=targets_of(files, name),
     )
 
 

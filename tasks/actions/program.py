@@ -1,0 +1,54 @@
+"""Targets of TOML files that run a program: the argument list as written, a log, and a skip while its inputs hold."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions import finished, run_tool
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.freshness import MATCHING
+from doit_cargo.engine.model import Program, Watched
+
+if TYPE_CHECKING:
+    from doit_cargo.session import Session
+
+
+def run(session: Session, _: Any) -> bool:
+    """Run the program of the target at hand; what it promised to leave must be there afterwards."""
+    target = session.current
+    program = _program(session)
+    cwd = os.path.join(session.root, program.cwd)
+    if not os.path.isdir(cwd):
+        where = session.target(target).where
+        raise UserError(Problem(f"there is no folder {program.cwd!r}", "correct cwd", where), COULD_NOT_RUN)
+    outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env)
+    missing = [path for path in program.outputs if not os.path.exists(os.path.join(session.root, path))]
+    if outcome.ok and missing:
+        raise UserError(Problem(f"{target} ended well, but {missing[0]} is not there", "see its log"), code=1)
+    return finished(session, target, outcome, os.path.basename(program.argv[0]))
+
+
+def watch(session: Session, _: Any) -> Watched:
+    """Return what the row says that the program rests on, and the program itself."""
+    program = _program(session)
+    target = session.target(session.current)
+    return Watched(
+        files=tuple(_literal(session, program.files)),
+        folders={session.root: (MATCHING, session.workspace.target_directory, *program.files)},
+        variables=program.variables,
+        tools=(program.argv[0], *(need.partition(">")[0].partition("=")[0] for need in target.needs)),
+        outputs=tuple(os.path.join(session.root, path) for path in program.outputs),
+    )
+
+
+def _literal(session: Session, patterns: tuple[str, ...]) -> list[str]:
+    """Return the files that are named without a pattern: where one is absent it must stay so."""
+    return [os.path.join(session.root, name) for name in patterns if not any(mark in name for mark in "*?[")]
+
+
+def _program(session: Session) -> Program:
+    program = session.target(session.current).program
+    if program is None:
+        raise ValueError(f"{session.current} runs no program")
+    return program

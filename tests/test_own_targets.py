@@ -1,0 +1,166 @@
+"""A project's own targets: rows of profiles/pack.toml and of tasks/project.py, through the doors like any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from calling import MAKE, call, needs_make, small_workspace
+from conftest import needs_cargo, write
+
+pytestmark = needs_cargo
+
+ROWS = """\
+[target.notes]
+doc = "Copy the notes."
+run = ["cp", "notes.txt", "copy.txt"]
+inputs = { files = ["notes.txt", "more/**/*.txt"], env = ["NOTES"] }
+outputs = ["copy.txt"]
+
+[target.hello]
+doc = "Say hello to $HOME; a shell would read this otherwise."
+run = ["echo", "$HOME", "*", "a  b"]
+
+[target.clippy-low]
+doc = "Lint the package low."
+command = "check"
+package = "low"
+profile = "check"
+
+[target.both]
+doc = "Do two things."
+after = ["notes", "clippy-low"]
+"""
+PROJECT = """\
+from doit_cargo.engine.model import Target
+
+TARGETS = (Target(name="answer", family="project", doc="Print the answer.", action="project:answer", takes=("MODEL",)),)
+
+
+def answer(session, values):
+    print("42", values.text("MODEL"), session.root.rpartition("/")[2])
+    return values.text("MODEL") != "wrong"
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    small_workspace(tmp_path / "ws")
+    write(tmp_path / "ws/notes.txt", "one\n")
+    write(tmp_path / "ws/profiles/pack.toml", ROWS)
+    return tmp_path / "ws"
+
+
+def test_a_row_of_a_toml_file_is_listed_with_its_kind(root: Path) -> None:
+    rows = {row["name"]: row for row in json.loads(call(root, "doit-cargo", "list", "--json").out)}
+    found = [(name, rows[name]["family"], rows[name]["available"]) for name in ("notes", "hello", "clippy_low", "both")]
+    assert found == [(name, "project", True) for name in ("notes", "hello", "clippy_low", "both")]
+
+
+def test_a_program_runs_once_while_its_inputs_are_the_same(root: Path) -> None:
+    first, second = call(root, "doit-cargo", "notes"), call(root, "doit-cargo", "notes")
+    assert (first.status, (root / "copy.txt").read_text()) == (0, "one\n")
+    assert (second.status, second.out) == (0, "-- notes  up to date: 1 input unchanged\n")
+
+
+@pytest.mark.parametrize("change", ["edit", "new file below a pattern", "output gone", "variable"])
+def test_a_program_runs_again_after_a_change(root: Path, change: str) -> None:
+    call(root, "doit-cargo", "notes")
+    if change == "edit":
+        write(root / "notes.txt", "two\n")
+    if change == "new file below a pattern":
+        write(root / "more/deep/new.txt", "")
+    if change == "output gone":
+        (root / "copy.txt").unlink()
+    again = call(root, "doit-cargo", "notes", **({"NOTES": "1"} if change == "variable" else {}))
+    assert again.out.splitlines()[-1].startswith("ok notes  "), again
+    assert (root / "copy.txt").read_text() == (root / "notes.txt").read_text()
+
+
+def test_a_file_that_no_pattern_names_is_no_change(root: Path) -> None:
+    call(root, "doit-cargo", "notes")
+    write(root / "more/other.md", "")
+    assert call(root, "doit-cargo", "notes").out.startswith("-- notes  up to date")
+
+
+def test_an_argument_is_data(root: Path) -> None:
+    said = call(root, "doit-cargo", "hello")
+    assert (said.status, said.out.splitlines()[0]) == (0, "$HOME * a  b")
+    assert "$HOME * a  b\n" in (root / ".logs/hello.log").read_text()
+
+
+def test_a_program_that_leaves_less_than_it_promised_has_failed(root: Path) -> None:
+    write(root / "profiles/pack.toml", ROWS.replace('["cp", "notes.txt", "copy.txt"]', '["true"]'))
+    assert call(root, "doit-cargo", "notes").status == 1
+    assert call(root, "doit-cargo", "notes").status == 1
+
+
+def test_a_cargo_row_has_a_plan_and_a_group_runs_its_parts(root: Path) -> None:
+    plan = json.loads(call(root, "doit-cargo", "plan", "clippy-low", "--json").out)
+    assert plan["steps"][0]["argv"] == ["cargo", "check", "--package", "low"]
+    said = call(root, "doit-cargo", "both")
+    assert (said.status, said.out.splitlines()[-1]) == (0, "ok both  notes, clippy_low: all well")
+
+
+def test_the_nearer_row_of_a_name_counts(root: Path) -> None:
+    write(root / "profiles/pack.toml", '[target.check]\ndoc = "Mine."\nrun = ["echo", "mine"]\n')
+    assert call(root, "doit-cargo", "check").out.splitlines()[0] == "mine"
+
+
+@needs_make
+def test_the_makefile_passes_own_targets_on(root: Path) -> None:
+    call(root, "doit-cargo", "makefile")
+    assert "ok notes" in call(root, MAKE, "notes").out
+
+
+def test_rows_in_python_run_with_their_variables(root: Path) -> None:
+    write(root / "tasks/project.py", PROJECT)
+    said = call(root, "doit-cargo", "answer", "MODEL=m")
+    assert (said.status, said.out) == (0, "42 m ws\n")
+    assert call(root, "doit-cargo", "answer", "MODEL=wrong").status == 1
+    assert call(root, "doit", "answer", "MODEL=m").out == "42 m ws\n"
+
+
+WRONG = {
+    '[target.a]\ndoc = "A."\n': "profiles/pack.toml:1: [target.a] must have `command` (a cargo call)",
+    '[target.a]\nrun = ["x"]\n': "profiles/pack.toml:1: [target.a] has no doc",
+    '[target.a]\ndoc = "A."\nrun = ["x"]\nflags = ["-v"]\n': "profiles/pack.toml:4: [target.a] has `flags`",
+    '[target.a]\ndoc = "A."\ncomand = "build"\n': "profiles/pack.toml:3: unknown key of [target.a] 'comand'",
+    '[target.a]\ndoc = "A."\nafter = ["chekc"]\n': "profiles/pack.toml:1: unknown target 'chekc'",
+    '[target.a]\ndoc = "A."\ncommand = "build"\npackage = "lwo"\n': "profiles/pack.toml:1: unknown role 'lwo'",
+    '[target.a]\ndoc = "A."\ncommand = "build"\nprofile = "relese"\n': "profiles/pack.toml:1: unknown profile 'relese'",
+    '[target.a]\ndoc = "A."\nrun = "x"\n': "profiles/pack.toml:3: target.a.run must be a list of strings, not a string",
+    '[target.a]\ndoc = "A."\nrun = ["x"]\ntakes = ["MODLE"]\n': "profiles/pack.toml:4: unknown variable 'MODLE'",
+    '[target.run]\ndoc = "A."\nrun = ["x"]\n': "profiles/pack.toml:1: 'run' is a command of doit",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
+def test_a_wrong_row_is_told_with_its_line(root: Path, text: str) -> None:
+    write(root / "profiles/pack.toml", text)
+    said = call(root, "doit-cargo", "list")
+    assert (said.status, said.err.splitlines()[0][: len(WRONG[text]) + 12]) == (3, f"doit-cargo: {WRONG[text]}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("TARGETS = (1,)\n", "tasks/project.py: TARGETS is no tuple of Target"),
+        ("x = 1\n", "tasks/project.py: has no TARGETS"),
+        ("x = 1\nTARGETS = 1 / 0\n", "tasks/project.py:2: cannot be loaded: division by zero"),
+        ("TARGETS = (\n", "tasks/project.py:1: cannot be loaded: '(' was never closed"),
+    ],
+)
+def test_a_wrong_python_file_is_told_with_its_line(root: Path, text: str, message: str) -> None:
+    write(root / "tasks/project.py", text)
+    said = call(root, "doit-cargo", "list")
+    assert said.status == 3
+    assert message in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_edit_of_the_rows_is_seen_at_once(root: Path) -> None:
+    call(root, "doit-cargo", "list")
+    write(root / "profiles/pack.toml", ROWS + '[target.more]\ndoc = "More."\nrun = ["echo", "more"]\n')
+    assert call(root, "doit-cargo", "more").out.splitlines()[0] == "more"
