@@ -24,7 +24,13 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 # Files that a page tells the reader to write.
-OF_THE_READER = {"tasks/project.py", "profiles/gpu.toml", "profiles/cuda_full.toml", "profiles/bad.toml"}
+OF_THE_READER = {
+    "tasks/project.py",
+    "profiles/pack.toml",
+    "profiles/gpu.toml",
+    "profiles/cuda_full.toml",
+    "profiles/bad.toml",
+}
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
 MISTAKES = {"biuld", "JOB", "MODE"}
 STAND_INS = {"header", "TARGET", "COMMAND", "X", "NAME"}
