@@ -137,6 +137,11 @@ PACK_KEYS |= {
     ),
     "target.*.takes": ("Further variables that it accepts.", 'takes = ["MODEL"]'),
     "target.*.needs": ("Tools that are checked before it starts.", 'needs = ["node>=20"]'),
+    "target.*.services": (
+        "Services of the pack, or `gpu`, that must answer before it starts. A target with only `needs` and `services` "
+        "checks them.",
+        'services = ["etcd"]',
+    ),
     "target.*.platforms": ("Where it exists.", 'platforms = ["linux"]'),
     "target.*.inputs.files": (
         "Files that the program's result rests on; `**/` stands for any folders. With inputs it is skipped while they "
@@ -145,9 +150,16 @@ PACK_KEYS |= {
     ),
     "target.*.inputs.env": ("Variables that its result rests on.", 'env = ["API_URL"]'),
     "target.*.outputs": (
-        "Files that must be there afterwards, with the content that it left.",
+        "Files that must be there afterwards, with the content that it left. For a cargo call, what its build scripts "
+        "write beside `target/`: where one is gone or edited, the package is built anew.",
         'outputs = ["web/app.js"]',
     ),
+    "services.*.doc": ("What the service is; `check_NAME` is made of it.", 'doc = "etcd, the key-value store"'),
+    "services.*.variable": ("The environment variable that says where it runs.", 'variable = "ETCD_ENDPOINTS"'),
+    "services.*.default": ("Where it is looked for otherwise.", 'default = "http://127.0.0.1:2379"'),
+    "services.*.path": ("What an HTTP server must answer; without it a connection is enough.", 'path = "/health"'),
+    "services.*.get": ("How to install it, by package manager.", 'get = "apt etcd-server; brew etcd"'),
+    "services.*.start": ("What to type to start it.", 'start = "etcd"'),
 }
 
 # Keys of [workspace.metadata.doit-cargo] in the root Cargo.toml.
@@ -299,10 +311,10 @@ def targets() -> str:
         "Skipped",
         "Only for",
     )
-    return "\n\n".join(
-        f"## {family.capitalize()}\n\n{table(head, (_target(row) for row in rows if row.family == family))}"
-        for family in catalogue.FAMILIES
-    )
+    tables = {family.capitalize(): [row for row in rows if row.family == family] for family in catalogue.FAMILIES} | {
+        f"Pack {name}": list(pack.targets) for name, pack in catalogue.shipped_packs().items() if pack.targets
+    }
+    return "\n\n".join(f"## {title}\n\n{table(head, map(_target, found))}" for title, found in tables.items())
 
 
 def _target(row: Target) -> tuple[str, ...]:
@@ -315,7 +327,7 @@ def _target(row: Target) -> tuple[str, ...]:
         " or ".join(map(code, row.profile)),
         _packages(row),
         _variables(row),
-        codes(row.needs),
+        codes((*row.needs, *row.services)),
         "inputs" if row.command or row.watch else "",
         ", ".join(only),
     )
@@ -323,7 +335,10 @@ def _target(row: Target) -> tuple[str, ...]:
 
 def _work(row: Target) -> str:
     if row.command:
-        return code(" ".join(("cargo", row.command, *row.flags)))
+        passed = ("--", *row.passed) if row.passed else ()
+        return code(" ".join(("cargo", row.command, *row.flags, *passed)))
+    if row.program:
+        return code(" ".join(row.program.argv))
     return f"group: {codes(row.after)}" if row.is_group else ""
 
 

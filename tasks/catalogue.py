@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-from doit_cargo import own_rows
+from doit_cargo import check, own_rows
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
-from doit_cargo.engine.model import PLATFORMS, Machine, Package, Target, Workspace
+from doit_cargo.engine.model import PLATFORMS, Machine, Pack, Package, Program, Target, Workspace
 from doit_cargo.engine.plan.decision import Case, decide
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
 from doit_cargo.engine.profiles import Library, packs
@@ -56,7 +56,8 @@ def targets(workspace: Workspace, library: Library) -> tuple[Target, ...]:
     """
     own = own_rows.load(workspace.root)
     require_good_names(own)
-    found = {target.name: target for target in (*rows(), *library.pack.targets, *own)}
+    checks = map(check.of_service, library.pack.services.values())
+    found = {target.name: target for target in (*rows(), *checks, *library.pack.targets, *own)}
     for family in FAMILIES:
         for package in workspace.packages.values():
             for target in of_member(family, package):
@@ -98,6 +99,7 @@ def _require_known(found: tuple[Target, ...], library: Library, workspace: Works
             ("role", (target.package,), {*library.pack.roles, *ROLES_OF_CARGO, *workspace.packages}),
             ("profile", target.profile, set(library.names())),
             ("target", target.after, names),
+            ("service", target.services, set(library.pack.services)),
         )
         problems += [problem for kind, asked, have in known for problem in _unknown_of(target, kind, asked, have)]
     if problems:
@@ -128,22 +130,32 @@ def _takes(name: str, entries: Mapping[str, Entry]) -> Iterator[str]:
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
+    reason = _absence(target, workspace, library, machine)
+    return Entry(target, available=not reason, reason=reason)
+
+
+def _absence(target: Target, workspace: Workspace, library: Library, machine: Machine) -> str:
+    """Return why a target does not exist here, an empty text if it does."""
     if target.packs and library.pack.name not in target.packs:
-        reason = f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
-        return Entry(target, available=False, reason=reason)
+        return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
     if target.platforms and machine.platform not in target.platforms:
-        reason = f"{target.name} builds only on {' and '.join(target.platforms)}; this is {machine.platform}"
-        return Entry(target, available=False, reason=reason)
-    if not target.command:
-        return Entry(target, available=True)
+        return f"{target.name} builds only on {' and '.join(target.platforms)}; this is {machine.platform}"
+    if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
+        return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
     try:
-        decide(Case(target, variables.NONE, workspace, library, machine))
+        if target.command:
+            decide(Case(target, variables.NONE, workspace, library, machine))
     except Absent as absent:
-        return Entry(target, available=False, reason="; ".join(problem.what for problem in absent.problems))
+        return "; ".join(problem.what for problem in absent.problems)
     except UserError:
-        # Something of the user's is broken, a profile file for instance. The target is here: asking for it tells.
-        return Entry(target, available=True)
-    return Entry(target, available=True)
+        pass  # Something of the user's is broken, a profile file for instance. The target is here: asking for it tells.
+    return ""
+
+
+def _needed_by(program: Program) -> str:
+    """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
+    is_cargo = program.argv[0] == "cargo" and program.cwd
+    return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:
@@ -169,8 +181,7 @@ def require_good_names(targets: tuple[Target, ...]) -> None:
 def require_good_rows(targets: tuple[Target, ...], shipped: str = "") -> None:
     """Raise for everything that rows name and nobody knows. For tests: rows do not change at run time."""
     require_good_names(targets)
-    layers = _shipped_layers(shipped or packs.shipped_directory())
-    found = {name: packs.read_pack(layer, name) for name, layer in layers.items()}
+    found = shipped_packs(shipped)
     roles = {role for pack in found.values() for role in pack.roles} | set(ROLES_OF_CARGO)
     profiles = {profile for pack in found.values() for profile in pack.profiles}
     problems = [
@@ -188,6 +199,12 @@ def require_good_rows(targets: tuple[Target, ...], shipped: str = "") -> None:
     ]
     if problems:
         raise UserError(problems)
+
+
+def shipped_packs(shipped: str = "") -> dict[str, Pack]:
+    """Return the packs that come with doit-cargo, each with what it has from `base`."""
+    layers = _shipped_layers(shipped or packs.shipped_directory())
+    return {name: packs.read_pack(layer, name) for name, layer in layers.items()}
 
 
 def _shipped_layers(shipped: str) -> dict[str, tuple[packs.Layer, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from doit_cargo.engine.model import Target
+from doit_cargo.engine.model import Service, Target
 from doit_cargo.engine.variables import CARGO
 
 _check = partial(Target, family="check", command="check", profile=("check",), takes=CARGO)
@@ -21,3 +21,15 @@ TARGETS: tuple[Target, ...] = (
         package="server",
     ),
 )
+
+
+def of_service(service: Service) -> Target:
+    """Return the target that checks whether a service of the pack answers."""
+    name = service.name.lower().replace("-", "_")
+    return Target(
+        name=f"check_{name}",
+        family="check",
+        doc=f"Check that {service.doc or service.name} answers." if service.variable else "Check that there is a GPU.",
+        action="doit_cargo.actions.services:check",
+        services=(service.name,),
+    )

@@ -27,7 +27,7 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, needs, takes, rule."""
+"group"), after, action, watch, needs, services, takes, rule."""
 
 
 class Session:
@@ -221,13 +221,13 @@ class Session:
         if row["kind"] == GROUP:
             say.done(row["name"], f"{', '.join(row['after'])}: all well")
             return True
+        self._require(row)
         if row["kind"] == ACTION:
             return self._act(row, values)
         return self._call_cargo(row, values)
 
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
-        self._require_tools(row)
         if not row["watch"]:
             return bool(_call(row["action"], self, values))
         from doit_cargo.engine import proof
@@ -243,11 +243,20 @@ class Session:
         )
         return proof.run(request)
 
-    def _require_tools(self, row: Row) -> None:
-        if row["needs"]:
+    def _require(self, row: Row) -> None:
+        """Raise for all tools and services that a target's row names and that are not here."""
+        problems: list[Problem] = []
+        if row["needs"] and row["kind"] == ACTION:
             from doit_cargo.engine import preflight
 
-            preflight.require_tools(row["name"], row["needs"], self.machine)
+            problems += preflight.missing_tools(row["name"], row["needs"], self.machine)
+        if row["services"]:
+            from doit_cargo.engine import services
+
+            wanted = (self.library.pack.services[name] for name in row["services"])
+            problems += services.problems(row["name"], wanted, self.machine)
+        if problems:
+            raise UserError(problems, COULD_NOT_RUN)
 
     def _call_cargo(self, row: Row, values: Values) -> bool:
         from doit_cargo.engine.execute import Request, execute
@@ -283,6 +292,7 @@ def _row(entry: Entry) -> Row:
         "action": target.action,
         "watch": target.watch,
         "needs": target.needs,
+        "services": target.services,
         "takes": target.takes,
         "rule": target.rule,
     }

@@ -146,6 +146,8 @@ def names_in(words: list[str]) -> Iterator[str]:
 
 def unknown_names(program: str, words: list[str]) -> list[str]:
     targets = {row.name for row in catalogue.rows()}
+    targets |= {row.name for pack in catalogue.shipped_packs().values() for row in pack.targets}
+    targets |= {f"check_{name}" for pack in catalogue.shipped_packs().values() for name in pack.services}
     profiles = {file.stem for file in ROOT.glob("profiles/*/*.toml")} | {"gpu", "bad"}
     found = list(names_in(words))
     known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(COMMANDS))

@@ -337,7 +337,9 @@ def test_of_several_targets_only_the_stale_one_runs(workspace: Path, tmp_path: P
 @linux
 def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None:
     rows = listing(built)
-    assert all(list(row) == ["name", "make_name", "family", "doc", "available", "reason", "rule"] for row in rows)
+    assert all(
+        list(row) == ["name", "make_name", "family", "doc", "available", "reason", "kind", "rule"] for row in rows
+    )
     by_name = {row["name"]: row for row in rows}
     assert by_name["dev_fast"] == {
         "name": "dev_fast",
@@ -346,6 +348,7 @@ def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None
         "doc": "Build the server in debug mode for small edits: incremental, without the compiler cache.",
         "available": True,
         "reason": "",
+        "kind": "cargo",
         "rule": "",
     }
     assert (by_name["build_metal"]["available"], by_name["build_metal"]["reason"]) == (

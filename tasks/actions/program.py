@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import finished, run_tool
+from doit_cargo.engine import say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.freshness import MATCHING
 from doit_cargo.engine.model import Program, Watched
@@ -27,6 +28,17 @@ def run(session: Session, _: Any) -> bool:
     if outcome.ok and missing:
         raise UserError(Problem(f"{target} ended well, but {missing[0]} is not there", "see its log"), code=1)
     return finished(session, target, outcome, os.path.basename(program.argv[0]))
+
+
+def check(session: Session, _: Any) -> bool:
+    """Tell where the tools are that a row needs; had one or a service been missing, this would not have started."""
+    from doit_cargo.engine.preflight import split_need
+
+    target = session.target(session.current)
+    found = [session.machine.tool(split_need(need)[0]) for need in target.needs]
+    texts = [f"{tool.name} {tool.version}  {tool.path}".replace("  ", " ", 1) for tool in found if tool]
+    say.done(session.current, "; ".join([*texts, *(f"{name} answers" for name in target.services)]))
+    return True
 
 
 def watch(session: Session, _: Any) -> Watched:

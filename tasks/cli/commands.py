@@ -20,7 +20,7 @@ def list_targets(session: Session, options: argparse.Namespace) -> int:
     """`list`: the targets of this workspace by family."""
     rows = [row for row in session.listing if row["available"] or options.all or options.json]
     if options.json:
-        keys = ("name", "make_name", "family", "doc", "available", "reason", "rule")
+        keys = ("name", "make_name", "family", "doc", "available", "reason", "kind", "rule")
         print(json.dumps([{key: row[key] for key in keys} for row in rows], indent=2))
         return DONE
     print_listing(rows)

@@ -110,6 +110,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     if previous:
         ledger.adopt(previous)
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
+    healing.clean.extend(_to_write_again(plan, previous))
     recorder.list_members(workspace, plan, before)
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
@@ -120,6 +121,8 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         _require_outputs(plan)
         state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
         _learn_blind(request, plan, ledger, inputs)
+        now = time.time_ns()
+        state["left"] = {path: recorder.read_settled_or_hash(path, now) for path in plan.writes}
         _drop_known(state["files"], plan_state["files"])
         _keep(request, _receipt(request, plan, outcome, plan_state, state, inputs))
     else:
@@ -127,6 +130,13 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
     return outcome
+
+
+def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the packages to build anew since a file that they write is gone or edited: cargo does not look at it."""
+    left = previous["build"]["left"] if previous else {}
+    changed = [path for path in plan.writes if path in left and freshness.digest(path) != left[path][1]]
+    return plan.packages if changed else ()
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -214,7 +224,8 @@ def _place_arguments(argv: tuple[str, ...]) -> list[str]:
 
 
 def _require_outputs(plan: Plan) -> None:
-    missing = [path for path in plan.outputs if not os.path.exists(path)] if plan.invocation.argv[1] == "build" else []
+    expected = plan.outputs if plan.invocation.argv[1] == "build" else ()
+    missing = [path for path in (*expected, *plan.writes) if not os.path.exists(path)]
     if missing:
         what = f"cargo ended well, but {missing[0]} is not there"
         raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)

@@ -167,6 +167,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """Something that must run before a target can (``[services.NAME]`` of a pack).
+
+    It is looked for at what the environment `variable` names, else at `default`: HOST:PORT or a URL, several with
+    commas; with a `path` an HTTP server must answer it. `get` is written as in `tools.Row`, `start` is what to type.
+    """
+
+    name: str
+    doc: str = ""
+    variable: str = ""
+    default: str = ""
+    path: str = ""
+    get: str = ""
+    start: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
@@ -196,7 +214,9 @@ class Target:
     targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are
     tools that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts.
     `packs`: empty = every workspace. `rule` is the pattern ("test_<package>") of a row that a rule made of a member.
-    `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row.
+    `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row. `services` must
+    answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to the workspace's
+    root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
     """
 
     name: str
@@ -218,6 +238,8 @@ class Target:
     rule: str = ""
     program: Program | None = None
     where: str = ""
+    services: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
     @property
     def is_group(self) -> bool:
@@ -234,7 +256,7 @@ class Pack:
 
     `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
-    of its own, and of the user's folder over it.
+    of its own, and of the user's folder over it; `services` are what they may need to be running.
     """
 
     name: str
@@ -245,6 +267,7 @@ class Pack:
     satellites: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+    services: Mapping[str, Service] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +303,10 @@ class Plan:
     """Target x profile x workspace, all decided; nothing has run.
 
     `packages` are the packages that cargo is asked for (the default members where the argv names none).
-    `outputs` are the binaries to expect. `files` are those that shaped this plan (profiles, pack,
-    manifests, templates), `folders` those in which a new file could; `notes` are said to the user before the run.
-    `state` is set on a plan that was kept from the last success, checked then and still holding: it needs no
-    pre-flight.
+    `outputs` are the binaries to expect, `writes` other files that the call must leave. `files` are those that
+    shaped this plan (profiles, pack, manifests, templates), `folders` those in which a new file could; `notes` are
+    said to the user before the run. `state` is set on a plan that was kept from the last success, checked then and
+    still holding: it needs no pre-flight.
     """
 
     target: str
@@ -293,6 +316,7 @@ class Plan:
     cargo_profile: str
     invocation: Invocation
     outputs: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     log: str = ""
     files: tuple[str, ...] = ()
@@ -313,6 +337,7 @@ def plan_to_data(plan: Plan) -> dict[str, Any]:
         "cargo_profile": plan.cargo_profile,
         "invocation": (step.argv, step.cwd, dict(step.env), step.unset, step.path_prepend),
         "outputs": plan.outputs,
+        "writes": plan.writes,
         "needs": dict(plan.needs),
         "log": plan.log,
         "files": plan.files,
@@ -332,6 +357,7 @@ def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
         cargo_profile=data["cargo_profile"],
         invocation=Invocation(argv, cwd, env, unset, path_prepend),
         outputs=data["outputs"],
+        writes=data["writes"],
         needs=data["needs"],
         log=data["log"],
         files=data["files"],

@@ -76,6 +76,7 @@ def _complete(case: Case, choice: _Choice, selection: Selection, problems: Colle
         case.values.text("TARGET") or str(profile.triple.value if profile.triple else ""), case.machine
     )
     _require_platform(case, _names(profile.platforms), platform)
+    _require_cargo_targets(case, selection)
     asked = features.asked_for(profile, case.values.words("FEATURES"), problems)
     _gather(problems, lambda: features.require_existing(asked, selection.packages, case.workspace))
     _gather(problems, lambda: features.check_rules(asked, case.library.pack.rules, platform.name, platform.place))
@@ -90,6 +91,20 @@ def _complete(case: Case, choice: _Choice, selection: Selection, problems: Colle
         platform=platform.name,
         notes=(*choice.notes, *selection.notes),
     )
+
+
+# Options of cargo that name a cargo target, and the kind that it must be (cargo build --help, "Target Selection").
+NAMED_KINDS = {"--bin": "bin", "--example": "example", "--test": "test", "--bench": "bench"}
+
+
+def _require_cargo_targets(case: Case, selection: Selection) -> None:
+    """Raise `Absent` for a bin, test, bench or example that a row names and this checkout lacks."""
+    for option, name in zip(case.target.flags, case.target.flags[1:], strict=False):
+        kind = NAMED_KINDS.get(option)
+        packages = [case.workspace.packages[each] for each in selection.packages]
+        if kind and not any(t.name == name and kind in t.kinds for each in packages for t in each.cargo_targets):
+            names = ", ".join(selection.packages[:3])
+            raise Absent(Problem(f"{case.target.name} needs the {kind} {name}, which {names} lacks in this checkout"))
 
 
 def _gather(problems: Collector, step: Callable[[], T]) -> T | None:

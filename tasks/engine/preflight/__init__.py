@@ -36,11 +36,9 @@ def require(plan: Plan, machine: Machine, workspace_root: str, workspace: Worksp
         raise UserError(problems, code=COULD_NOT_RUN)
 
 
-def require_tools(target: str, needs: Iterable[str], machine: Machine) -> None:
-    """Raise for all tools of an action that are missing or too old at once; a need is NAME or NAME>=VERSION."""
-    problems = [problem for need in needs if (problem := _tool_problem(target, need, machine))]
-    if problems:
-        raise UserError(problems, code=COULD_NOT_RUN)
+def missing_tools(target: str, needs: Iterable[str], machine: Machine) -> list[Problem]:
+    """Return a problem for each tool of an action that is missing or too old; a need is NAME or NAME>=VERSION."""
+    return [problem for need in needs if (problem := _tool_problem(target, need, machine))]
 
 
 def _tool_problem(target: str, need: str, machine: Machine) -> Problem | None:

@@ -133,6 +133,7 @@ TARGET: Section = {
     "after": LIST,
     "takes": LIST,
     "needs": LIST,
+    "services": LIST,
     "platforms": ON_PLATFORMS,
     "inputs": {"files": LIST, "env": LIST},
     "outputs": LIST,
@@ -145,6 +146,7 @@ PACK: Section = {
     "rules": {ANY: {"requires": LIST, "conflicts": LIST, "platforms": ON_PLATFORMS}},
     "packages": {ANY: {"needs": TEXT}},
     "satellites": LIST,
+    "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
     "target": {ANY: TARGET},
 }
 

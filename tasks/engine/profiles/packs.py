@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from doit_cargo.engine.errors import Problem, UserError, unknown
-from doit_cargo.engine.model import Pack, Rule, Workspace
+from doit_cargo.engine.model import Pack, Rule, Service, Workspace
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import problems_of
 from doit_cargo.engine.profiles.places import TomlFile
@@ -21,6 +21,7 @@ from doit_cargo.engine.profiles.rows import targets_of
 BASE = "base"
 PACK_FILE = "pack.toml"
 OVERLAY = "profiles"
+GPU = "gpu"
 T = TypeVar("T")
 
 
@@ -111,6 +112,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         satellites=tuple(dict.fromkeys(path for file in files for path in file.values.get("satellites", []))),
         files=tuple(file.path for file in files),
         targets=targets_of(files, name),
+        services={GPU: Service(GPU)} | _merged(files, "services", _service),
     )
 
 
@@ -126,6 +128,10 @@ def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:
         platforms=tuple(table.get("platforms", [])),
         where=file.where("rules", feature),
     )
+
+
+def _service(file: TomlFile, name: str, table: Mapping[str, Any]) -> Service:
+    return Service(name=name, where=file.where("services", name), **table)
 
 
 def _detect(workspace: Workspace, shipped: str) -> str:

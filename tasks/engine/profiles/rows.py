@@ -18,8 +18,10 @@ OWN_FAMILY = "project"
 KINDS = ("command", "run", "after")
 # Keys that say something about a cargo call only, or about a program only.
 OF_CARGO = ("flags", "passed", "profile", "package")
-OF_PROGRAMS = ("cwd", "env", "inputs", "outputs")
+OF_PROGRAMS = ("cwd", "env", "inputs")
 RUN, WATCH = "doit_cargo.actions.program:run", "doit_cargo.actions.program:watch"
+# A row with nothing but `needs` and `services` checks those.
+CHECK = "doit_cargo.actions.program:check"
 
 
 def targets_of(files: Iterable[TomlFile], pack: str) -> tuple[Target, ...]:
@@ -40,15 +42,19 @@ def targets_of(files: Iterable[TomlFile], pack: str) -> tuple[Target, ...]:
 def _problems(file: TomlFile, name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
     path = ("target", name)
     kinds = [kind for kind in KINDS[:2] if table.get(kind)]
-    if len(kinds) > 1 or not (kinds or table.get("after")):
+    if len(kinds) > 1 or not (kinds or any(table.get(key) for key in ("after", "needs", "services"))):
         what = f"[target.{name}] must have `command` (a cargo call), `run` (a program) or only `after` (a group)"
         yield Problem(what, 'write for example command = "clippy", or run = ["tool", "argument"]', file.where(*path))
     if not table.get("doc"):
         yield Problem(f"[target.{name}] has no doc", 'say what it does: doc = "Build the docs."', file.where(*path))
-    useless = (OF_CARGO if "command" not in kinds else ()) + (OF_PROGRAMS if "run" not in kinds else ())
+    useless = [
+        *(OF_CARGO if "command" not in kinds else ()),
+        *(OF_PROGRAMS if "run" not in kinds else ()),
+        *(() if kinds else ("outputs",)),
+    ]
     for key in useless:
         if key in table:
-            kind = "a cargo call (`command`)" if key in OF_CARGO else "a program (`run`)"
+            kind = "a cargo call (`command`)" if key in OF_CARGO else "what runs something (`command`, `run`)"
             yield Problem(f"[target.{name}] has `{key}`, which is for {kind}", "leave it out", file.where(*path, key))
     for index, variable in enumerate(table.get("takes", [])):
         if variable not in variables.BY_NAME:
@@ -70,12 +76,14 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
         passed=tuple(table.get("passed", ())),
         profile=((profiles,) if isinstance(profiles, str) else tuple(profiles)) if is_cargo else (),
         package=table.get("package", ""),
-        action=RUN if is_program else "",
+        action=RUN if is_program else CHECK if not is_cargo and not table.get("after") else "",
         watch=WATCH if is_watched else "",
         after=tuple(part.replace("-", "_") for part in table.get("after", ())),
         takes=tuple(dict.fromkeys([*takes, *table.get("takes", ())])),
         needs=tuple(table.get("needs", ())),
         platforms=tuple(table.get("platforms", ())),
+        services=tuple(table.get("services", ())),
+        writes=tuple(table.get("outputs", ())) if is_cargo else (),
         program=_program(table, inputs) if is_program else None,
         where=file.where("target", name) if name in file.values["target"] else file.where("target"),
     )

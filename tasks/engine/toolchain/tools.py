@@ -164,11 +164,16 @@ OTHER_WAYS = {
 
 def how_to_get(name: str, manager: str) -> str:
     """Return the command that gets a tool on a system with this package manager."""
-    ways = {way: what for way, _, what in (entry.strip().partition(" ") for entry in row_of(name).get.split(";"))}
+    return choose_way(row_of(name).get, manager) or f"install {name} and put it on PATH"
+
+
+def choose_way(get: str, manager: str) -> str:
+    """Return the command for a system with this package manager from ways written as in `Row.get`, "" if none fits."""
+    ways = {way: what for way, _, what in (entry.strip().partition(" ") for entry in get.split(";"))}
     packages = ways.get(manager) or (ways.get("*") if manager not in ("", "winget") else "")
     if packages:
         return install_command(manager, packages)
     for way, command in OTHER_WAYS.items():
         if way in ways:
             return command.format(ways[way])
-    return f"install {name} and put it on PATH"
+    return ""

@@ -1,0 +1,20 @@
+"""`check_<service>`: the row needs the service, so that when this runs it has answered already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.engine import say, services
+from doit_cargo.engine.profiles.packs import GPU
+
+if TYPE_CHECKING:
+    from doit_cargo.session import Session
+
+
+def check(session: Session, _: Any) -> bool:
+    """Tell where the service answers."""
+    (name,) = session.target(session.current).services
+    service = session.library.pack.services[name]
+    places = ", ".join(services.addresses(service, session.environ))
+    say.done(session.current, "there is a GPU" if name == GPU else f"{name} answers at {places}")
+    return True
