@@ -89,6 +89,10 @@ class Session:
     def _rows_by_name(self) -> dict[str, Row]:
         return {row["name"]: row for row in self.listing}
 
+    def known_row(self, name: str) -> Row | None:
+        """Return a target, available here or not, or None."""
+        return self._rows_by_name.get(name)
+
     def row(self, name: str) -> Row:
         """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
         wanted = receipts.normalise(name)

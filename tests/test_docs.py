@@ -25,6 +25,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 # Files that a page tells the reader to write.
 OF_THE_READER = {
+    "profiles/local.toml",
     "tasks/project.py",
     "profiles/pack.toml",
     "profiles/gpu.toml",
@@ -138,7 +139,7 @@ def names_in(words: list[str]) -> Iterator[str]:
     """Yield the targets and commands among the words of a call."""
     rest = iter(words)
     for word in rest:
-        if word in ("-w", "--workspace", "-n", "--output"):
+        if word in ("-w", "--workspace", "-n", "--output", "--compare", "--from-makefile"):
             next(rest, None)
         elif not word.startswith(("-", "[")) and "=" not in word and "..." not in word:
             yield from word.split("|")

@@ -7,6 +7,7 @@ same names call them too.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 from typing import Any
@@ -129,6 +130,8 @@ def makefile(session: Session, options: argparse.Namespace) -> int:
     """`makefile`: write the shim, or check that the file on disk is the one that would be written."""
     from doit_cargo import makefile as shim
 
+    if options.compare:
+        return _compare(session, options)
     path = os.path.join(session.root, options.output or "Makefile")
     text = shim.render(session.listing)
     if not options.check:
@@ -137,3 +140,18 @@ def makefile(session: Session, options: argparse.Namespace) -> int:
     difference = shim.difference(path, text)
     print(difference or f"{path} is up to date")
     return FAILED if difference else DONE
+
+
+def _compare(session: Session, options: argparse.Namespace) -> int:
+    """Print what became of each target of an old Makefile; fail if something that it did is lost."""
+    from doit_cargo.adopt import compare, makefiles
+
+    given = [name for name in ("check", "force", "output") if getattr(options, name)]
+    if given:
+        raise UserError(Problem(f"--{given[0]} does not go with --compare", "leave one of them out"))
+    verdicts = compare.compare(makefiles.read(options.compare, session.environ), session)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        print("\n".join(compare.text_of(verdicts, options.compare)))
+    return FAILED if any(verdict.verdict in compare.LOSSES for verdict in verdicts) else DONE

@@ -37,18 +37,26 @@ OPTIONS = {
     "json": Option("print JSON"),
     "all": Option("also the targets that are absent here, and why"),
     "check": Option("fail if the file differs from what it should be"),
+    "compare": Option("the Makefile to compare with the targets here", "FILE"),
+    "from-makefile": Option("a Makefile to carry over into profiles/pack.toml", "FILE"),
+    "yes": Option("ask nothing"),
     "output": Option("the file to write (default: Makefile)", "FILE"),
     "force": Option("write over a Makefile that is not ours"),
 }
 
 COMMANDS = {
+    "init": Command(
+        "doit_cargo.cli.init:init",
+        "Write dodo.py, a first profile, rules, the Makefile shim and ignore lines, whatever of it is not there yet.",
+        options=("force", "from-makefile", "yes"),
+    ),
     "list": Command(
         "doit_cargo.cli.commands:list_targets", "The targets of this workspace by family.", options=("json", "all")
     ),
     "makefile": Command(
         "doit_cargo.cli.commands:makefile",
-        "Write the shim, or check that the file on disk is the one that would be written.",
-        options=("check", "force", "output"),
+        "Write the shim, check that the file on disk is the one that would be written, or compare an old Makefile.",
+        options=("check", "compare", "force", "json", "output"),
     ),
     "plan": Command(
         "doit_cargo.cli.commands:plan_target",

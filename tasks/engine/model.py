@@ -216,7 +216,8 @@ class Target:
     `packs`: empty = every workspace. `rule` is the pattern ("test_<package>") of a row that a rule made of a member.
     `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row. `services` must
     answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to the workspace's
-    root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
+    root, that a cargo call leaves beside its binaries: a build script may write into the source tree. `like` is the
+    cargo call for which an action stands, to compare with what an old Makefile calls.
     """
 
     name: str
@@ -240,6 +241,7 @@ class Target:
     where: str = ""
     services: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
 
     @property
     def is_group(self) -> bool:

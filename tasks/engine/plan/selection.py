@@ -47,7 +47,8 @@ def _of_target(target: Target, workspace: Workspace, pack: Pack) -> tuple[str, .
         return (target.member,)
     if target.package in ROLES_OF_CARGO:
         return (target.package,) if target.package else ()
-    if target.package not in pack.roles and target.package in workspace.packages:
+    # Whoever writes a row for a workspace means its packages; a shipped row means roles.
+    if target.package in workspace.packages and (target.where or target.package not in pack.roles):
         return (target.package,)
     if target.package not in pack.roles:
         raise Absent(
