@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import CargoTarget, Dependency
+from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.workspace import closure, dependents, from_metadata, read_metadata
 
 pytestmark = needs_cargo
@@ -209,3 +209,14 @@ def test_dynamo_pins_its_toolchain(materialise: Callable[[str], Path]) -> None:
         read_metadata(str(root), {k: v for k, v in os.environ.items() if k != "RUSTUP_TOOLCHAIN"})
     except UserError as error:
         assert str(error).startswith(f"{root}/rust-toolchain.toml:2: the pinned toolchain 1.90.0-")  # noqa: PT017
+
+
+def test_a_chain_of_thousands_of_members_is_no_problem() -> None:
+    def member(number: int) -> Package:
+        edge = (Dependency(f"p{number - 1}", path=f"/w/p{number - 1}"),) if number else ()
+        return Package(f"p{number}", "0.1.0", f"/w/p{number}", "", {}, (), edge)
+
+    packages = {f"p{number}": member(number) for number in range(3000)}
+    chain = Workspace("/w", "/w/target", packages, ())
+    assert closure(chain, ["p2999"]) == tuple(packages)
+    assert dependents(chain, ["p0"]) == tuple(packages)[1:]

@@ -93,4 +93,4 @@ def _print_why(why: dict[str, Any]) -> None:
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
-        print(f"  rebuilds  {', '.join(why['changed'] + others)}; {why['skipped']} packages skipped")
+        print(f"  rebuilds  {say.listed(why['changed'] + others)}; {why['skipped']} packages skipped")

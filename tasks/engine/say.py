@@ -159,9 +159,15 @@ def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> st
     others = [name for name in rebuilt if name not in changed]
     untouched = len(receipt["packages"]) - len(rebuilt)
     return (
-        f"{', '.join(parts)}; that rebuilds {', '.join(others) or 'nothing else'}; "
+        f"{listed(parts)}; that rebuilds {listed(others) or 'nothing else'}; "
         f"{untouched} of {_count(len(receipt['packages']), 'package')} skipped"
     )
+
+
+def listed(names: list[str]) -> str:
+    """Return names in one line that can be read: of many the first dozen, and how many more."""
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more
 
 
 def owners(change: Change, receipt: Receipt) -> tuple[str, ...]:

@@ -290,17 +290,21 @@ def dependents(workspace: Workspace, names: Iterable[str], dev: bool = False) ->
 
 
 def _reach(graph: Mapping[str, Iterable[str]], roots: Iterable[str]) -> tuple[str, ...]:
-    """Return everything that the roots reach, each after what it leads to."""
+    """Return everything that the roots reach, each after what it leads to.
+
+    A loop, not a recursion: a workspace may have a chain of a thousand members.
+    """
     ordered: dict[str, None] = {}
     started: set[str] = set()
-
-    def visit(name: str) -> None:
-        if name not in started:
-            started.add(name)
-            for following in graph.get(name, ()):
-                visit(following)
-            ordered[name] = None
-
-    for root in roots:
-        visit(root)
+    waiting = [(root, iter((root,))) for root in reversed(list(roots))]
+    while waiting:
+        name, rest = waiting[-1]
+        following = next(rest, None)
+        if following is None:
+            waiting.pop()
+            if name in started:
+                ordered.setdefault(name)
+        elif following not in started:
+            started.add(following)
+            waiting.append((following, iter(graph.get(following, ()))))
     return tuple(ordered)
