@@ -24,7 +24,7 @@ from doit_cargo.engine.plan.decision import Case, decide
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
 from doit_cargo.engine.profiles import Library, packs
 
-FAMILIES = ("build", "check", "maintenance")
+FAMILIES = ("build", "check", "settings", "maintenance")
 
 # Commands of doit: `doit NAME` runs the command, not a task of that name.
 DOIT_COMMANDS = frozenset(

@@ -62,6 +62,7 @@ def _command(name: str) -> type[_Command]:
     return type(name.title().replace("-", ""), (_Command,), fields)
 
 
+Features = _command("features")
 Init = _command("init")
 Makefile = _command("makefile")
 Plan = _command("plan")

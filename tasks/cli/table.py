@@ -40,7 +40,7 @@ OPTIONS = {
     "compare": Option("the Makefile to compare with the targets here", "FILE"),
     "from-makefile": Option("a Makefile to carry over into profiles/pack.toml", "FILE"),
     "yes": Option("ask nothing"),
-    "output": Option("the file to write (default: Makefile)", "FILE"),
+    "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
     "force": Option("write over a Makefile that is not ours"),
 }
 
@@ -52,6 +52,13 @@ COMMANDS = {
     ),
     "list": Command(
         "doit_cargo.cli.commands:list_targets", "The targets of this workspace by family.", options=("json", "all")
+    ),
+    "features": Command(
+        "doit_cargo.actions.features:show",
+        "Every feature of every member: what it turns on, its rules, and the profiles that use it.",
+        NAMES,
+        "[PACKAGE...]",
+        ("json", "output", "check"),
     ),
     "makefile": Command(
         "doit_cargo.cli.commands:makefile",

@@ -23,12 +23,19 @@ class CargoTarget:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """An edge of a manifest. `path` is set for path dependencies; `kind` is "", "dev" or "build"."""
+    """An edge of a manifest. `path` is set for path dependencies; `kind` is "", "dev" or "build".
+
+    `features` and `default_features` are what the manifest turns on in it; `target` is the triple or `cfg(...)` for
+    which it is there, empty for all.
+    """
 
     name: str
     path: str = ""
     kind: str = ""
     optional: bool = False
+    features: tuple[str, ...] = ()
+    default_features: bool = True
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ TABLE = (
     Variable("PORT", _port, "the port a server listens on", "1234"),
     Variable("FORCE", _flag, "run even if nothing changed", "1"),
     Variable("WITHOUT_PREFLIGHT", _flag, "start cargo without the checks before it", "1"),
+    Variable("YES", _flag, "do it without asking", "1"),
+    Variable("JSON", _flag, "print JSON instead of text", "1"),
+    Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
     Variable("CARGO_CACHE", _flag, "clean cargo's own cache of downloads too", "1"),
 )
 BY_NAME = {variable.name: variable for variable in TABLE}

@@ -17,7 +17,7 @@ from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.paths import ancestors
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
-FORMAT = 1
+FORMAT = 2
 BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
@@ -165,6 +165,9 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> dict[str, Any]:
         "path": dependency.get("path") or "",
         "kind": dependency.get("kind") or "",
         "optional": dependency["optional"],
+        "features": dependency.get("features") or [],
+        "default_features": dependency.get("uses_default_features", True),
+        "target": dependency.get("target") or "",
     }
 
 
@@ -225,6 +228,11 @@ def from_metadata(facts: Mapping[str, Any]) -> Workspace:
     )
 
 
+def package_of(raw: Mapping[str, Any]) -> Package:
+    """Return a package of ``cargo metadata``, a member or any other."""
+    return _package(raw["name"], _reduce_package(raw))
+
+
 def _package(name: str, facts: Mapping[str, Any]) -> Package:
     return Package(
         name=name,
@@ -236,7 +244,10 @@ def _package(name: str, facts: Mapping[str, Any]) -> Package:
             CargoTarget(t["name"], tuple(t["kinds"]), t["path"], tuple(t["required_features"]))
             for t in facts["targets"]
         ),
-        dependencies=tuple(Dependency(**dependency) for dependency in facts["dependencies"]),
+        dependencies=tuple(
+            Dependency(**{**dependency, "features": tuple(dependency["features"])})
+            for dependency in facts["dependencies"]
+        ),
         rust_version=facts["rust_version"],
     )
 
