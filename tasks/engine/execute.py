@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, receipts, recorder, run, say
+from doit_cargo.engine import before_run, freshness, receipts, recorder, run, say
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
@@ -107,6 +107,8 @@ def _machine_of(request: Request, plan: Plan) -> Machine:
 def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
     workspace = request.workspace()
     ledger = Ledger(workspace.target_directory)
+    for note in before_run.notes(plan, request.environ, workspace, ledger):
+        say.note(request.target, note)
     if previous:
         ledger.adopt(previous)
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
@@ -117,6 +119,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     plan = replace(plan, log=_writable_log(request, plan))
     outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
     inputs = gather(plan, workspace, outcome.report, request.environ)
+    before_run.learn(plan, request.environ, workspace, ledger, outcome)
     if outcome.ok:
         _require_outputs(plan)
         state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
