@@ -26,6 +26,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 # Files that a page tells the reader to write.
 OF_THE_READER = {
     "profiles/local.toml",
+    "docs/features.md",
     "tasks/project.py",
     "profiles/pack.toml",
     "profiles/gpu.toml",
@@ -36,6 +37,8 @@ OF_THE_READER = {
 MISTAKES = {"biuld", "JOB", "MODE"}
 STAND_INS = {"header", "TARGET", "COMMAND", "X", "NAME"}
 DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
+
+PACKAGES = {path.parent.name for path in ROOT.glob("examples/mistralrs/*/Cargo.toml")}
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -154,6 +157,7 @@ def unknown_names(program: str, words: list[str]) -> list[str]:
     known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(COMMANDS))
     known |= DOIT_WORDS if program == "doit" else set()
     known |= profiles if found[:1] == ["profile"] else set()
+    known |= PACKAGES if found[:1] == ["features"] else set()
     return [name for name in found if normalise(name) not in known and name not in known]
 
 
@@ -201,10 +205,12 @@ def fields(value: Any, path: str = "") -> set[str]:
 
 @needs_cargo
 @pytest.mark.parametrize(
-    ("command", "words"), [("list", []), ("plan", ["build"]), ("why", ["build"])], ids=["list", "plan", "why"]
+    ("command", "words"),
+    [("features", []), ("list", []), ("plan", ["build"]), ("why", ["build"])],
+    ids=["features", "list", "plan", "why"],
 )
 def test_json_has_the_documented_fields(command: str, words: list[str], tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path / "ws", {"app": {"bins": {"app": []}}})
+    workspace = make_workspace(tmp_path / "ws", {"app": {"bins": {"app": []}, "features": {"fast": []}}})
     call = [sys.executable, "-m", "doit_cargo.cli.main", "-w", str(workspace), command, *words, "--json"]
     printed = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
     shown = {name.removeprefix("[].") for name in fields(printed)}
