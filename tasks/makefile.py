@@ -16,6 +16,7 @@ from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 MARK = "# Written by doit-cargo"
 # Commands of doit-cargo that make sense without an argument, which make has no way to give.
 COMMANDS = {
+    "features": "List every feature of every member, what it turns on, its rules, and who uses it.",
     "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
     "profile": "List the feature profiles.",
 }

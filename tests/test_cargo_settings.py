@@ -178,6 +178,10 @@ CASES: dict[str, tuple[dict[str, str], list[tuple[str, str, str, str]]]] = {
             ("error", "refused", "Cargo.toml:7", 'profile.release.strip = "symbol": cargo takes no such value'),
         ],
     ),
+    "something else than a table": (
+        {CONFIG: "[profile]\nrelease = 3\n"},
+        [("error", "refused", ".cargo/config.toml:2", "profile.release = 3: cargo takes a table there")],
+    ),
     "profiles that inherit nothing, nobody, or each other": (
         {MANIFEST: "[profile.a]\nlto = true\n", CONFIG: '[profile.b]\ninherits = "c"\n[profile.c]\ninherits = "b"\n'},
         [
@@ -454,6 +458,8 @@ class Maze:
                 if self.chance.random() < 0.06:
                     value = json.dumps(self.chance.choice(VALUES[key])).strip('"')
                     self.environ[f"CARGO_PROFILE_{name}_{key.upper().replace('-', '_')}"] = value
+            if self.chance.random() < 0.3:
+                self.environ[f"CARGO_PROFILE_{name}_PACKAGE_APP_OPT_LEVEL"] = "2"  # in the book, but cargo never asks
         if self.chance.random() < 0.2:
             self.environ["CARGO_INCREMENTAL"] = self.chance.choice(["0", "1", "true"])
 

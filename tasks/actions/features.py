@@ -45,6 +45,8 @@ def show(session: Session, options: argparse.Namespace) -> int:
         for feature in found:
             if feature.package == package:
                 _print(feature)
+    if not found:
+        print("no member has features")
     if unread:
         print(unread)
     return DONE

@@ -174,7 +174,7 @@ def check_jobs(session: Session, values: Values) -> bool:
     print(f"jobs: {asked or jobs.value}  ({'JOBS' if asked else jobs.where})")
     found = list(habits.fixed_jobs(case))
     _print_findings([replace(one, severity=ERROR) for one in found])
-    (say.failed if found else say.done)("check_jobs", f"{count(len(found), 'file')} that fixes the number of jobs")
+    (say.failed if found else say.done)("check_jobs", f"{count(len(found), 'file')} with a fixed number of jobs")
     return not found
 
 

@@ -22,8 +22,12 @@ def misspelt(case: Case) -> Iterator[Finding]:
         if layer.kind == CONFIG:
             yield from _unknown_tables(layer)
         for name, table in layer.table(("profile",)).items():
+            here = ("profile", str(name))
             if isinstance(table, Mapping):
-                yield from _profile(layer, ("profile", str(name)), table, keys.PROFILE_KEYS)
+                yield from _profile(layer, here, table, keys.PROFILE_KEYS)
+            else:
+                what = f"profile.{name} = {toml(table)}: cargo takes a table there"
+                yield Finding(ERROR, "refused", what, f"[profile.{name}]", layer.where(here))
 
 
 def _unknown_tables(layer: Layer) -> Iterator[Finding]:
