@@ -11,6 +11,7 @@ from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.feature_graph import Graph, State
 from doit_cargo.engine.feature_graph.halves import misspelt, of_feature
+from doit_cargo.engine.model import Dependency, Package
 
 pytestmark = needs_cargo
 
@@ -133,6 +134,28 @@ def test_a_feature_that_leads_to_one_of_nearly_its_name_looks_misspelt(tmp_path:
         "low": {"features": {"accelerate": [], "cuda": [], "slow": []}},
     }
     assert misspelt(graph(tmp_path, spec)) == [("app", "acceleate", "accelerate")]
+
+
+def test_a_chain_may_be_longer_than_pythons_stack() -> None:
+    count = 3000
+    packages = {
+        f"m{i}": Package(
+            f"m{i}",
+            "0.1.0",
+            f"/ws/m{i}",
+            f"/ws/m{i}/Cargo.toml",
+            {"gpu": (f"m{i + 1}/gpu", "deep"), "deep": ()},
+            (),
+            (Dependency(f"m{i + 1}", f"/ws/m{i + 1}"),),
+        )
+        for i in range(count)
+    }
+    found = Graph(packages, packages).turn_on(("m0",), ("gpu",))
+    assert (len(found.features), found.of(f"m{count - 1}"), dict(found.outside)) == (
+        count,
+        {"gpu", "deep"},
+        {f"m{count}": {"gpu"}},
+    )
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from doit_cargo.engine.feature_graph import Graph, State
 from doit_cargo.engine.ledger import Ledger
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.run import Outcome
-from doit_cargo.engine.workspace import closure, dependents, edges
+from doit_cargo.engine.workspace import dependents
 
 PYTHON, VARIANTS = "python", "variants"
 SHOWN = 6
@@ -188,14 +188,13 @@ def _difference(now: set[str], before: set[str]) -> str:
 def _resting_on(
     workspace: Workspace, members: Mapping[str, str], outside: Mapping[str, str], state: State
 ) -> tuple[str, ...]:
-    graph = edges(workspace)
     direct = {
         name
         for name, package in workspace.packages.items()
         if any(edge.name in outside for edge in package.dependencies if edge.kind != "dev")
     }
-    changed = set(members) | (direct & set(state.features))
-    users = {name for name in state.features if name in graph and changed & set(closure(workspace, (name,)))}
+    changed = [*members, *sorted(direct & set(state.features))]
+    users = {*changed, *dependents(workspace, changed)} & set(state.features)
     return tuple(sorted(users - set(members)))
 
 

@@ -7,12 +7,15 @@ dependency only the features that are asked of it are known.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from doit_cargo.engine.model import Dependency, Package, Workspace
 
 DEFAULT = "default"
+RECENT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Graph:
     def __init__(self, packages: Mapping[str, Package], members: Iterable[str]) -> None:
         self.packages = packages
         self.members = tuple(members)
+        # One feature after the other of a package is compared with the same beginning.
+        self._turn_on = lru_cache(maxsize=RECENT)(self._walked)
         self._by_folder = {os.path.normcase(package.directory): name for name, package in packages.items()}
 
     @classmethod
@@ -65,9 +70,10 @@ class Graph:
         A feature counts for each of the packages that has it; ``PACKAGE/FEATURE`` for that one, or for a dependency.
         With `tests`, the dependencies of the packages' tests take part.
         """
-        roots = list(packages)
+        return self._turn_on(tuple(packages), tuple(features), default, tests)
+
+    def _walked(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> State:
         walk = _Walk(self, frozenset(roots) if tests else frozenset())
-        wanted = list(features)
         for name in roots:
             walk.take(name, default)
         for name in roots:
@@ -83,7 +89,7 @@ class Graph:
 
 
 class _Walk:
-    """One spreading of features, until nothing more turns on."""
+    """One spreading of features, until nothing more turns on. Steps wait in a row: a chain may be of any length."""
 
     def __init__(self, graph: Graph, tested: frozenset[str]) -> None:
         self.graph = graph
@@ -92,6 +98,7 @@ class _Walk:
         self.outside: dict[str, set[str]] = {}
         self.activated: set[tuple[str, str]] = set()
         self.weak: set[tuple[str, str, str]] = set()
+        self.waiting: deque[Callable[[], None]] = deque()
 
     def state(self) -> State:
         freeze = {name: frozenset(features) for name, features in self.on.items()}
@@ -99,35 +106,42 @@ class _Walk:
 
     def take(self, name: str, default: bool) -> None:
         """Make a package part of the build, with the dependencies that are always there."""
-        if name not in self.on:
-            self.on[name] = set()
-            for dependency in self._edges(name):
-                if not dependency.optional:
-                    self._activate(name, dependency)
+        self.waiting.append(partial(self._take, name))
         if default:
             self.ask(name, DEFAULT)
 
     def ask(self, name: str, feature: str) -> None:
         """Turn a feature of a package on: its own, ``dep:NAME``, ``NAME/FEATURE`` or ``NAME?/FEATURE``."""
+        self.waiting.append(partial(self._ask, name, feature))
+
+    def finish(self) -> None:
+        """Do everything that waits; then apply weak features to dependencies that came in by other ways."""
+        while True:
+            while self.waiting:
+                self.waiting.popleft()()
+            ready = [(name, edge, feature) for name, edge, feature in self.weak if (name, edge) in self.activated]
+            if not ready:
+                return
+            self.weak.difference_update(ready)
+            for name, dependency, feature in ready:
+                self._spread(name, dependency, feature)
+
+    def _take(self, name: str) -> None:
+        if name not in self.on:
+            self.on[name] = set()
+            for dependency in self._edges(name):
+                if not dependency.optional:
+                    self._activate(name, dependency.name)
+
+    def _ask(self, name: str, feature: str) -> None:
         if feature.startswith("dep:"):
-            self._activate_named(name, feature.removeprefix("dep:"))
+            self._activate(name, feature.removeprefix("dep:"))
         elif "/" in feature:
             self._ask_dependency(name, *feature.split("/", 1))
         elif feature in self.graph.packages[name].features and feature not in self.on[name]:
             self.on[name].add(feature)
             for entry in self.graph.packages[name].features[feature]:
                 self.ask(name, entry)
-
-    def finish(self) -> None:
-        """Apply weak features to dependencies that came in by other ways."""
-        grown = True
-        while grown:
-            grown = False
-            for name, dependency, feature in list(self.weak):
-                if (name, dependency) in self.activated:
-                    self.weak.discard((name, dependency, feature))
-                    self._spread(name, dependency, feature)
-                    grown = True
 
     def _ask_dependency(self, name: str, dependency: str, feature: str) -> None:
         if dependency == name and not any(edge.name == name for edge in self._edges(name)):
@@ -136,23 +150,18 @@ class _Walk:
         if dependency.endswith("?"):
             self.weak.add((name, dependency[:-1], feature))
             return
-        self._activate_named(name, dependency)
+        self._activate(name, dependency)
         if dependency in self.graph.packages[name].features:
             self.ask(name, dependency)  # an optional dependency without `dep:` is a feature too
         self._spread(name, dependency, feature)
 
-    def _activate_named(self, name: str, dependency: str) -> None:
-        for edge in self._edges(name):
-            if edge.name == dependency:
-                self._activate(name, edge)
-
-    def _activate(self, name: str, edge: Dependency) -> None:
-        if (name, edge.name) in self.activated:
-            return
-        self.activated.add((name, edge.name))
-        for each in self._edges(name):
-            if each.name == edge.name:
-                self._enter(each)
+    def _activate(self, name: str, dependency: str) -> None:
+        if (name, dependency) not in self.activated:
+            edges = [edge for edge in self._edges(name) if edge.name == dependency]
+            if edges:
+                self.activated.add((name, dependency))
+            for edge in edges:
+                self._enter(edge)
 
     def _enter(self, edge: Dependency) -> None:
         target = self.graph.target_of(edge)
