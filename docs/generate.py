@@ -104,6 +104,10 @@ PACK_KEYS = {
         "A tool without which the package is left out of whole-workspace targets, with a note.",
         'needs = "python"',
     ),
+    "platform-triples": (
+        "The target triples of `build_all_platforms`, besides this computer's own (see [cross builds](cross.md)).",
+        'platform-triples = ["aarch64-unknown-linux-gnu"]',
+    ),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
@@ -166,6 +170,11 @@ PACK_KEYS |= {
 SETTINGS_KEYS = {
     "pack": ("The pack to use, instead of the one that the members' names suggest.", 'pack = "base"'),
     "profiles": ("The folder of your own profiles, relative to the root. Default: `profiles`.", 'profiles = "build"'),
+    "sccache": (
+        "`true`: builds go through [sccache](cache.md) wherever it is found. `SCCACHE=0` and a checkout's own setting "
+        "come before it.",
+        "sccache = true",
+    ),
 }
 
 DETECTED = {
@@ -173,6 +182,8 @@ DETECTED = {
     "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
     "msvc_cl": "Microsoft's `cl.exe` of the newest Visual Studio with a C++ compiler. Nothing outside Windows.",
     "nvcc_directory": "The folder of that `nvcc`.",
+    "pyo3_python": "The interpreter behind `python`: of all virtual environments of one installation it is the same.",
+    "sccache": "The compiler cache sccache, from PATH or from beside the Python that runs doit-cargo.",
     "python": "The Python that PyO3 would take: `PYO3_PYTHON`, the virtual environment, Conda's, PATH; else the one "
     "that runs doit-cargo.",
 }

@@ -24,7 +24,7 @@ from doit_cargo.engine.plan.decision import Case, decide
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
 from doit_cargo.engine.profiles import Library, packs
 
-FAMILIES = ("build", "check", "settings", "maintenance")
+FAMILIES = ("build", "check", "python", "cross", "cache", "settings", "maintenance")
 
 # Commands of doit: `doit NAME` runs the command, not a task of that name.
 DOIT_COMMANDS = frozenset(
@@ -143,6 +143,7 @@ def _absence(target: Target, workspace: Workspace, library: Library, machine: Ma
     if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
         return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
     try:
+        _require_presence(target, workspace, library)
         if target.command:
             decide(Case(target, variables.NONE, workspace, library, machine))
     except Absent as absent:
@@ -156,6 +157,15 @@ def _needed_by(program: Program) -> str:
     """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
     is_cargo = program.argv[0] == "cargo" and program.cwd
     return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd
+
+
+def _require_presence(target: Target, workspace: Workspace, library: Library) -> None:
+    """Raise `Absent` if the row's own question says that a checkout has no such target."""
+    if target.absence:
+        module, _, function = target.absence.partition(":")
+        reason = getattr(importlib.import_module(module), function)(workspace, library)
+        if reason:
+            raise Absent(Problem(f"{target.name} {reason}"))
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:

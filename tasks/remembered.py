@@ -92,6 +92,17 @@ def listing(
     return rows
 
 
+def forget_listing(state_directory: str) -> bool:
+    """Have the listing made anew by the next call; return whether there was one."""
+    path = os.path.join(state_directory, "catalogue")
+    if not os.path.exists(path):
+        return False
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        return True
+    return False
+
+
 def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the state of the rows and of all profile folders; a folder that is not there must stay absent."""
     from doit_cargo import catalogue, own_rows

@@ -27,7 +27,7 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, needs, services, takes, rule."""
+"group"), after, action, watch, check, needs, services, takes, rule."""
 
 
 class Session:
@@ -97,6 +97,10 @@ class Session:
         """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
         wanted = receipts.normalise(name)
         found = self._rows_by_name.get(wanted)
+        if not (found and found["available"]) and remembered.forget_listing(self.state):
+            # A file may have appeared that the listing does not rest on, such as a pyproject.toml.
+            del self.listing, self._rows_by_name
+            found = self._rows_by_name.get(wanted)
         if found is None:
             known = tuple(row["name"] for row in self.listing if row["available"])
             raise UserError(unknown("target", name, known, shown=len(known)))
@@ -131,9 +135,9 @@ class Session:
         return model.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
     @property
-    def _look(self) -> tuple[str, str]:
+    def _look(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", "")
+        return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", ""), self.raw.get("SCCACHE", "")
 
     def target(self, name: str) -> Target:
         """Return the row of a target that the listing has."""
@@ -165,8 +169,11 @@ class Session:
             return
         self.variables(*(self.row(name)["name"] for name in names))
         for name in stale:
-            if self.row(name)["kind"] == CARGO:
+            row = self.row(name)
+            if row["kind"] == CARGO:
                 self.plan(name)
+            elif row["check"]:
+                _call(row["check"], self, self.values_for(name))
 
     def _with_parts(self, names: list[str]) -> list[str]:
         """Return the targets and everything that runs before them, each once, parts first."""
@@ -233,7 +240,7 @@ class Session:
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
         if not row["watch"]:
-            return bool(_call(row["action"], self, values))
+            return _call(row["action"], self, values) is not False
         from doit_cargo.engine import proof
 
         request = proof.Request(
@@ -243,7 +250,7 @@ class Session:
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
             watch=lambda: cast("Watched", _call(row["watch"], self, values)),
-            act=lambda: bool(_call(row["action"], self, values)),
+            act=lambda: cast("bool | None", _call(row["action"], self, values)),
         )
         return proof.run(request)
 
@@ -295,6 +302,7 @@ def _row(entry: Entry) -> Row:
         "after": target.after,
         "action": target.action,
         "watch": target.watch,
+        "check": target.check,
         "needs": target.needs,
         "services": target.services,
         "takes": target.takes,

@@ -10,11 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import Spec, make_workspace, write
+from doit_cargo.engine import variables
 
 SCRIPTS = os.path.dirname(sys.executable)
 # Another make than the one on PATH may be tried: TEST_MAKE=/opt/make-3.81/make pytest tests/test_makefile.py
@@ -77,6 +79,22 @@ def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
         check=False,
     )
     return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def bare_python(folder: Path) -> Path:
+    """Make a Python that has our modules, but beside which no tool of an extra is installed; return its program."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    place = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
+    write(Path(place) / "ours.pth", f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    return python
+
+
+def known_variables() -> str:
+    """Return how a message lists all variables: the first twelve, and how many more there are."""
+    names = sorted(variables.BY_NAME)
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def targets(workspace: Path) -> list[str]:

@@ -242,7 +242,7 @@ def test_a_setting_that_nobody_knows_names_the_nearest(shipped: Path, tmp_path: 
         Library.load(a_workspace(tmp_path / "ws", "a", pck="one"), str(shipped))
     assert str(caught.value) == (
         "Cargo.toml:3: unknown key of [workspace.metadata.doit-cargo] 'pck'\n"
-        "  fix: did you mean 'pack'? known: pack, profiles"
+        "  fix: did you mean 'pack'? known: pack, profiles, sccache"
     )
 
 
@@ -334,7 +334,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a detector": (
         '[env]\nA = { detect = "cuda_rot" }',
         "2: unknown detector 'cuda_rot'\n"
-        "  fix: did you mean 'cuda_root'? known: cuda_root, msvc_cl, nvcc_directory, python",
+        "  fix: did you mean 'cuda_root'? known: cuda_root, msvc_cl, nvcc_directory, pyo3_python, python, sccache",
     ),
     "a specifier": (
         '[needs]\nnvcc = "12.4 or so"',

@@ -1,5 +1,7 @@
 """What targets that are no single cargo call do: one module a family, each action (session, values) -> success.
 
+Success is True, or None where there was nothing to do here (no Python, say): that is told, and leaves no receipt.
+
 Rows name an action as "module:function" and are all that a family module holds. An action speaks through
 `engine.say`, raises `UserError` for what a user can mend, and runs programs through `run_tool`, so that each has a
 log, a process group of its own and its true exit status.

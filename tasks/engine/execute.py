@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import before_run, freshness, receipts, recorder, run, say
+from doit_cargo.engine import before_run, freshness, pyo3, receipts, recorder, run, say, sccache
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
@@ -21,6 +21,7 @@ from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace, plan_to_data
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.toolchain.triples import plain
 from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("cargo", "rustc")
 CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
+# What chooses the Python that a plan pins for PyO3.
+PYTHONS = ("python", "python3")
+PYTHON_VARIABLES = (pyo3.PYTHON, "VIRTUAL_ENV", "CONDA_PREFIX")
 CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT", "NVCC", "NVCC_CCBIN", "CUDA_COMPUTE_CAP", "CUDA_NVCC_FLAGS")
 
 
@@ -41,7 +45,7 @@ class Request(NamedTuple):
     state: str
     environ: Mapping[str, str]
     variables: Values
-    look: tuple[str, str]
+    look: tuple[str, ...]
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
     machine: Callable[[], Machine]
@@ -82,7 +86,7 @@ def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
 def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
     from doit_cargo.engine import toolchain
 
-    cuda = "nvcc" in plan.needs
+    cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
     machine = _machine_of(request, plan)
     tools = [machine.tool(name) for name in plan.needs]
     identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
@@ -91,10 +95,15 @@ def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
         request.workspace(),
         toolchain.pin_candidates(request.root, machine.environ),
         [*toolchain.toolchain_identity(request.root, machine.environ), *identity],
-        (*PROGRAMS, *plan.needs, *(CUDA_PROGRAMS if cuda else ())),
-        CUDA_VARIABLES if cuda else (),
+        (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
+        (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
         request.environ,
     )
+
+
+def _wrapper(plan: Plan) -> tuple[str, ...]:
+    """Return the program whose going would break the plan, though its coming and going changes no result."""
+    return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()
 
 
 def _machine_of(request: Request, plan: Plan) -> Machine:
@@ -117,7 +126,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
-    outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
+    outcome = _run(request, plan)
     inputs = gather(plan, workspace, outcome.report, request.environ)
     before_run.learn(plan, request.environ, workspace, ledger, outcome)
     if outcome.ok:
@@ -140,6 +149,19 @@ def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str
     left = previous["build"]["left"] if previous else {}
     changed = [path for path in plan.writes if path in left and freshness.digest(path) != left[path][1]]
     return plan.packages if changed else ()
+
+
+def _run(request: Request, plan: Plan) -> Outcome:
+    """Run cargo; where it compiles through sccache, say what came of that."""
+    count = sccache.Count(plan.invocation, request.environ)
+    if count.problem:
+        say.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
+    outcome = run.run(count.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
+    counts = count.taken()
+    if counts:
+        say.note(request.target, str(counts))
+        sccache.remember(counts, request.target, os.path.join(request.state, sccache.LAST_RUN))
+    return outcome
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -219,16 +241,17 @@ def _place_arguments(argv: tuple[str, ...]) -> list[str]:
     """Return the arguments by which cargo finds the directory of this build."""
     found: list[str] = []
     for position, word in enumerate(argv):
-        if word in ("--profile", "--target", "--config"):
+        if word in ("--profile", "--config"):
             found += argv[position : position + 2]
+        elif word == "--target":
+            found += [word, plain(argv[position + 1])]
         elif word == "--release":
             found.append(word)
     return found
 
 
 def _require_outputs(plan: Plan) -> None:
-    expected = plan.outputs if plan.invocation.argv[1] == "build" else ()
-    missing = [path for path in (*expected, *plan.writes) if not os.path.exists(path)]
+    missing = [path for path in (*plan.outputs, *plan.writes) if not os.path.exists(path)]
     if missing:
         what = f"cargo ended well, but {missing[0]} is not there"
         raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
@@ -247,7 +270,7 @@ def _receipt(
         "key": request.key,
         "state": request.state,
         "look": request.look,
-        "stored_plan": None if any(map(is_secret, plan.invocation.env)) else plan_to_data(plan),
+        "stored_plan": _stored(plan),
         "version": __version__,
         "plan": plan_state,
         "build": state,
@@ -262,6 +285,11 @@ def _receipt(
         "features": plan.features,
         "outputs": tuple(state["outputs"]),
     }
+
+
+def _stored(plan: Plan) -> dict[str, Any] | None:
+    """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
+    return None if plan.is_remade or any(map(is_secret, plan.invocation.env)) else plan_to_data(plan)
 
 
 def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:

@@ -60,6 +60,9 @@ UNGUARDED = frozenset(
     }
 )
 MATCHING = "matching"
+SOURCES = "sources"
+# What Python's tools leave beside sources; a folder with a pyvenv.cfg is one more of them.
+LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", "node_modules"})
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
 
 
@@ -162,7 +165,7 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
     whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
     ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
-    directory.
+    directory; ("sources", TARGET_DIRECTORY) those of "package" but for what Python's tools leave.
     """
     kind = rule[0]
     if kind == "only":
@@ -178,7 +181,9 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     if kind == MATCHING:
         stamps, names = _list_files(directory, rule[1], skip_packages=False)
         return stamps, tuple(name for name in names if fits(name, rule[2:]))
-    return _list_files(directory, rule[1] if kind == "package" else "", kind == "package")
+    skipped = LEFTOVERS if kind == SOURCES else frozenset()
+    of_package = kind in ("package", SOURCES)
+    return _list_files(directory, rule[1] if of_package else "", of_package, skipped)
 
 
 def fits(name: str, patterns: tuple[str, ...]) -> bool:
@@ -234,7 +239,9 @@ def _list_glob(directory: str, pattern: str) -> tuple[Stamps, tuple[str, ...]]:
     return stamps, tuple(path for path in level if os.path.exists(os.path.join(path, "Cargo.toml")))
 
 
-def _list_files(top: str, excluded: str, skip_packages: bool) -> tuple[Stamps, tuple[str, ...]]:
+def _list_files(
+    top: str, excluded: str, skip_packages: bool, skipped: frozenset[str] = frozenset()
+) -> tuple[Stamps, tuple[str, ...]]:
     stamps: Stamps = {}
     names: list[str] = []
     seen: set[int] = set()
@@ -250,6 +257,7 @@ def _list_files(top: str, excluded: str, skip_packages: bool) -> tuple[Stamps, t
             if name not in SKIPPED_DIRECTORIES
             and os.path.join(directory, name) != excluded
             and not (skip_packages and os.path.exists(os.path.join(directory, name, "Cargo.toml")))
+            and not (skipped and (name in skipped or os.path.exists(os.path.join(directory, name, "pyvenv.cfg"))))
         )
         names += [os.path.relpath(os.path.join(directory, name), top) for name in sorted(files)]
     return stamps, tuple(names)

@@ -95,7 +95,7 @@ def name_of_member(package: Package) -> str:
 
 PLATFORMS = ("linux", "macos", "windows")
 # The names that `Machine.detect` answers to; a profile may use any of them in [env].
-DETECTORS = ("cuda_root", "msvc_cl", "nvcc_directory", "python")
+DETECTORS = ("cuda_root", "msvc_cl", "nvcc_directory", "pyo3_python", "python", "sccache")
 
 
 class Machine(Protocol):
@@ -211,20 +211,22 @@ class Program:
 class Target:
     """One thing that a user asks for: a row of a family module.
 
-    A target is one of three kinds. A cargo call: `command` is cargo's subcommand, `flags` are fixed arguments of it
-    and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values); `watch`
-    ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that holds;
-    without it the action runs each time. A group: neither, it only has `after`.
+    A target is one of three kinds. A cargo call: `command` is cargo's subcommand (or two), `flags` are fixed arguments
+    of it and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values);
+    `watch` ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that
+    holds; without it the action runs each time; `check` (the same) raises for bad input before anything starts. A
+    group: neither, it only has `after`.
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
     targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are
     tools that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts.
-    `packs`: empty = every workspace. `rule` is the pattern ("test_<package>") of a row that a rule made of a member.
-    `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row. `services` must
-    answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to the workspace's
-    root, that a cargo call leaves beside its binaries: a build script may write into the source tree. `like` is the
-    cargo call for which an action stands, to compare with what an old Makefile calls.
+    `packs`: empty = every workspace. `absence` ("module:function", called with workspace and library) returns why the
+    target does not exist in a checkout, "" if it does. `rule` is the pattern ("test_<package>") of a row that a rule
+    made of a member. `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row.
+    `services` must answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to
+    the workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
+    `like` is the cargo call for which an action stands, to compare with what an old Makefile calls.
     """
 
     name: str
@@ -242,6 +244,8 @@ class Target:
     packs: tuple[str, ...] = ()
     member: str = ""
     watch: str = ""
+    check: str = ""
+    absence: str = ""
     needs: tuple[str, ...] = ()
     rule: str = ""
     program: Program | None = None
@@ -274,6 +278,7 @@ class Pack:
     profiles: tuple[str, ...]
     optional_packages: Mapping[str, str] = field(default_factory=dict)
     satellites: tuple[str, ...] = ()
+    platform_triples: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     services: Mapping[str, Service] = field(default_factory=dict)
@@ -285,7 +290,9 @@ class Watched:
 
     `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
     it is listed (`freshness.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
-    the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message.
+    the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message; `always`
+    says why it must run each time, if it must. The list is asked for again after the run: what only then is known
+    counts too.
     """
 
     files: tuple[str, ...] = ()
@@ -294,6 +301,7 @@ class Watched:
     tools: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    always: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +339,7 @@ class Plan:
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    is_remade: bool = False
     state: Mapping[str, Any] | None = None
 
 

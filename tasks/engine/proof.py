@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, receipts, recorder, say, toolchain
+from doit_cargo.engine import freshness, ledger, receipts, recorder, say, toolchain
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ class Request(NamedTuple):
     manifests: tuple[str, ...]
     machine: Machine
     watch: Callable[[], Watched]
-    act: Callable[[], bool]
+    act: Callable[[], bool | None]
 
 
 def run(request: Request) -> bool:
-    """Run an action; keep a receipt if it succeeded.
+    """Run an action; keep a receipt if it succeeded. One that returns None had nothing to do, and leaves no receipt.
 
-    Contents are those from before the run: an edit that is made meanwhile makes it stale.
+    Contents are those from before the run: an edit that is made meanwhile makes it stale. The watch is asked again
+    afterwards: some inputs are known only then, such as those of a compiler's dep-info, and so are the outputs.
     """
     state, key = request.state, request.key
     with receipts.RunLock(state):
@@ -43,9 +44,12 @@ def run(request: Request) -> bool:
         receipts.withdraw(state, key)
         watched = request.watch()
         before = state_of(watched, request.machine)
-        started = time.monotonic()
-        if not request.act():
-            return False
+        started, started_ns = time.monotonic(), time.time_ns()
+        done = request.act()
+        if not done:
+            return done is None
+        watched = request.watch()
+        _add_late(before, watched, request.machine, started_ns)
         now = time.time_ns()
         before["left"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
         _keep(request, _receipt(request, before, watched, time.monotonic() - started))
@@ -67,6 +71,21 @@ def state_of(watched: Watched, machine: Machine) -> dict[str, Any]:
     identity = [path for tool in found.values() if tool for path in toolchain.identity_of(tool)]
     state["tools"] = recorder.stamps_of([*identity, *toolchain.toolchain_identity(machine.directory, machine.environ)])
     return state
+
+
+def _add_late(state: dict[str, Any], watched: Watched, machine: Machine, started: int) -> None:
+    """Add what the watch names only after the run. What changed since the start of the run is not trusted."""
+    late = {name for name in watched.variables if name not in state["env"]}
+    state["env"].update({name: freshness.public_value(name, machine.environ.get(name)) for name in late})
+    names = [path for path in watched.files if path not in state["files"]]
+    for directory in [path for path in watched.folders if path not in state["trees"] and os.path.isdir(path)]:
+        rule = watched.folders[directory]
+        stamps, found = freshness.list_tree(directory, rule)
+        held = all(stamp and freshness.changed_before(stamp, started) for stamp in stamps.values())
+        state["trees"][directory] = (rule, freshness.settle_all(stamps, started), found if held else None)
+        names += [os.path.join(directory, name) for name in found]
+    state["files"].update({path: ledger.read_settled(path, started) for path in names if path not in state["files"]})
+    state["always"] = watched.always
 
 
 def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], now: int) -> None:

@@ -30,7 +30,7 @@ STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
 HEADER = b"doit-cargo state 12, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
-RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "WITHOUT_PREFLIGHT"})
+RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT"})
 
 
 def state_directory(root: str, environ: Mapping[str, str]) -> str:

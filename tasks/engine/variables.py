@@ -57,6 +57,16 @@ def _triple(text: str) -> str:
     return text.strip()
 
 
+def _triples(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_triple, _words(text))))
+
+
+def _percent(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text.strip()) or int(text) > 100:
+        raise _InvalidError("is not a whole percentage (0 to 100)")
+    return int(text)
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[,\s]+", text) if word))
 
@@ -102,6 +112,10 @@ TABLE = (
     Variable("PORT", _port, "the port a server listens on", "1234"),
     Variable("FORCE", _flag, "run even if nothing changed", "1"),
     Variable("WITHOUT_PREFLIGHT", _flag, "start cargo without the checks before it", "1"),
+    Variable("TARGETS", _triples, "the triples to build for, instead of the pack's", "aarch64-unknown-linux-gnu"),
+    Variable("PYTHON", _text, "the Python to build for or to install into: a program or an environment", ".venv"),
+    Variable("SCCACHE", _flag, "compile through sccache, where it is found; 0 = without it", "1"),
+    Variable("HIT_RATE_MIN", _percent, "fail if fewer per cent of the cacheable compilations were hits", "60"),
     Variable("YES", _flag, "do it without asking", "1"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
@@ -110,7 +124,7 @@ TABLE = (
 BY_NAME = {variable.name: variable for variable in TABLE}
 
 # What every target that calls cargo takes.
-CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE", "WITHOUT_PREFLIGHT")
+CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "SCCACHE", "FORCE", "WITHOUT_PREFLIGHT")
 # The same of a target that stands for one package.
 MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
 
@@ -123,6 +137,11 @@ class Values:
 
     def flag(self, name: str) -> bool:
         return self.by_name.get(name) is True
+
+    def choice(self, name: str) -> bool | None:
+        """Return what a flag says, None if it was not given: on, off and no opinion are three things."""
+        value = self.by_name.get(name)
+        return value if isinstance(value, bool) else None
 
     def number(self, name: str) -> int | None:
         value = self.by_name.get(name)

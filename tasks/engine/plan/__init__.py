@@ -10,13 +10,20 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from doit_cargo.engine import pyo3, settings
+from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
-from doit_cargo.engine.plan import features, render
+from doit_cargo.engine.plan import compiler_cache, features, render
 from doit_cargo.engine.plan.decision import Case, Decision, decide, platform_of
+from doit_cargo.engine.plan.portable import Portable, portable
 from doit_cargo.engine.plan.selection import NAMED, WHOLE
 from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.say import relative
 from doit_cargo.engine.secrets import masked
+from doit_cargo.engine.toolchain.platform import host_triple
+from doit_cargo.engine.toolchain.triples import COMMANDS, plain
 from doit_cargo.engine.variables import Values
+from doit_cargo.engine.workspace import closure
 
 LOGS = ".logs"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
@@ -28,6 +35,12 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
     case = Case(target, values, workspace, library, machine)
     decision = decide(case)
     env, unset = _environment(case, decision)
+    cache = compiler_cache.choose(workspace, machine, values, {**env, **dict.fromkeys(unset, "")})
+    env.update(cache.env)
+    cross = _portable(decision, workspace, {**machine.environ, **env}, machine)
+    env.update(cross.env)
+    bindings = _bindings(case, decision, env)
+    env.update(bindings.env)
     return Plan(
         target=target.name,
         profile=decision.profile,
@@ -35,7 +48,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         features=decision.features,
         cargo_profile=decision.cargo_profile,
         invocation=Invocation(
-            argv=render.arguments(render.CARGO, _context(case, decision)),
+            argv=render.arguments(render.CARGO, _context(case, decision, cross)),
             cwd=workspace.root,
             env=env,
             unset=unset,
@@ -45,16 +58,43 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         writes=tuple(os.path.join(workspace.root, *path.split("/")) for path in target.writes),
         needs=_needs(decision),
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
-        files=_files(decision, workspace, library),
+        files=_files(decision, workspace, library, machine.environ),
         folders=library.directories,
-        notes=decision.notes,
+        notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace), *bindings.notes),
+        is_remade=bindings.are_in_it,
     )
 
 
 # --- the invocation --------------------------------------------------------------------------------------------------
 
 
-def _context(case: Case, decision: Decision) -> dict[str, Any]:
+def _portable(decision: Decision, workspace: Workspace, environ: Mapping[str, str], machine: Machine) -> Portable:
+    """Return what keeps this computer's CPU out of a build for others."""
+    if decision.triple in ("", host_triple(machine.platform)):
+        return Portable()
+    return portable(workspace.root, environ, decision.triple)
+
+
+def _bindings(case: Case, decision: Decision, env: Mapping[str, str]) -> pyo3.Bindings:
+    """Return what PyO3 is told, where one of the packages uses it."""
+    members = case.workspace.packages
+    users = [members[name] for name in closure(case.workspace, decision.selection.packages)]
+    users = [package for package in users if pyo3.uses_pyo3(package)]
+    if not users:
+        return pyo3.Bindings()
+    as_module = case.target.command != "test" and all(map(pyo3.is_extension, users))
+    known = pyo3.told(_folder(case, decision, env))
+    return pyo3.bindings(known, case.machine.detect("pyo3_python") or "", {**case.machine.environ, **env}, as_module)
+
+
+def _cross_notes(cross: Portable, workspace: Workspace) -> tuple[str, ...]:
+    if not cross.places:
+        return ()
+    places = ", ".join(dict.fromkeys(relative(place, workspace.root) for place in cross.places))
+    return (f"target-cpu=native of {places} is for this computer: left out of this cross build",)
+
+
+def _context(case: Case, decision: Decision, cross: Portable) -> dict[str, Any]:
     """Return the variables of the template cargo.j2."""
     profile, selection = decision.profile, decision.selection
     return {
@@ -67,7 +107,7 @@ def _context(case: Case, decision: Decision) -> dict[str, Any]:
         "default_features": profile.default_features.value,
         "triple": decision.triple,
         "locked": profile.locked.value,
-        "config": [(key, setting.value) for key, setting in profile.config.items()],
+        "config": [*((key, setting.value) for key, setting in profile.config.items()), *cross.config],
         "jobs": case.values.number("JOBS") or (profile.jobs.value if profile.jobs else None),
         "verbose": case.values.flag("VERBOSE"),
         "flags": case.target.flags,
@@ -109,11 +149,12 @@ def _needs(decision: Decision) -> dict[str, str]:
     return needs
 
 
-def _files(decision: Decision, workspace: Workspace, library: Library) -> tuple[str, ...]:
-    """Return the files that shaped the plan."""
+def _files(decision: Decision, workspace: Workspace, library: Library, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the files that shaped the plan, or will once they appear."""
     manifests = [workspace.manifest, *(package.manifest for package in workspace.packages.values())]
     template = render.template_path(render.CARGO)
-    return tuple(dict.fromkeys([*decision.profile.files, *library.pack.files, *manifests, template]))
+    settled = [*config_files(workspace.root, environ), settings.path_of(workspace.root, environ)]
+    return tuple(dict.fromkeys([*decision.profile.files, *library.pack.files, *manifests, template, *settled]))
 
 
 # --- outputs ---------------------------------------------------------------------------------------------------------
@@ -121,17 +162,24 @@ def _files(decision: Decision, workspace: Workspace, library: Library) -> tuple[
 
 def _outputs(case: Case, decision: Decision, env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the binaries to expect of a build; other commands leave nothing that a user runs."""
-    if case.target.command != "build":
+    if case.target.command not in COMMANDS.values():
         return ()
-    workspace = case.workspace
-    environ = {**case.machine.environ, **env}
-    triple = decision.triple or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
-    # The user's own CARGO_TARGET_DIR is in cargo's answer already.
-    root = os.path.join(workspace.root, env.get("CARGO_TARGET_DIR") or workspace.target_directory)
-    triple_folder = os.path.basename(triple).removesuffix(".json")
-    folder = os.path.join(root, triple_folder, PROFILE_FOLDERS.get(decision.cargo_profile, decision.cargo_profile))
+    folder, triple = _folder(case, decision, env), _triple(case, decision, env)
     ending = executable_ending(triple, decision.platform)
-    return tuple(os.path.join(folder, name + ending) for name in _binaries(decision, workspace))
+    return tuple(os.path.join(folder, name + ending) for name in _binaries(decision, case.workspace))
+
+
+def _triple(case: Case, decision: Decision, env: Mapping[str, str]) -> str:
+    environ = {**case.machine.environ, **env}
+    return decision.triple or environ.get("CARGO_BUILD_TARGET") or case.workspace.build_target
+
+
+def _folder(case: Case, decision: Decision, env: Mapping[str, str]) -> str:
+    """Return where cargo puts what this plan builds."""
+    # The user's own CARGO_TARGET_DIR is in cargo's answer already.
+    root = os.path.join(case.workspace.root, env.get("CARGO_TARGET_DIR") or case.workspace.target_directory)
+    triple_folder = os.path.basename(plain(_triple(case, decision, env))).removesuffix(".json")
+    return os.path.join(root, triple_folder, PROFILE_FOLDERS.get(decision.cargo_profile, decision.cargo_profile))
 
 
 def executable_ending(triple: str, platform: str) -> str:

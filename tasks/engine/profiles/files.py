@@ -70,6 +70,12 @@ def _features(value: list[str], key: str, where: str) -> list[Problem]:
     return [Problem(f"{key} holds {name!r}, which is no name of a feature", fix, where) for name in bad]
 
 
+def _triples(value: list[str], key: str, where: str) -> list[Problem]:
+    bad = [name for name in value if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}", name)]
+    fix = "as rustc writes it, such as aarch64-unknown-linux-gnu; rustc --print target-list shows all"
+    return [Problem(f"{key} holds {name!r}, which is no target triple", fix, where) for name in bad]
+
+
 def _platforms(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("platform", name, PLATFORMS, where) for name in value if name not in PLATFORMS]
 
@@ -100,6 +106,7 @@ LIST = Kind("a list of strings", '["one", "two"]', _is_list)
 NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _is_text(value) or _is_list(value))
 FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
 ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
+TRIPLES = Kind("a list of strings", '["aarch64-unknown-linux-gnu"]', _is_list, _triples)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
@@ -147,11 +154,12 @@ PACK: Section = {
     "packages": {ANY: {"needs": TEXT}},
     "satellites": LIST,
     "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
+    "platform-triples": TRIPLES,
     "target": {ANY: TARGET},
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.
-SETTINGS: Section = {"pack": TEXT, "profiles": TEXT}
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG}
 
 
 def is_known(file: TomlFile, section: Section) -> bool:

@@ -109,11 +109,16 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         rules=_merged(files, "rules", _rule),
         profiles=tuple(sorted({profile for layer in layers for profile in layer.names()})),
         optional_packages=_merged(files, "packages", lambda _file, _package, table: str(table.get("needs", ""))),
-        satellites=tuple(dict.fromkeys(path for file in files for path in file.values.get("satellites", []))),
+        satellites=_united(files, "satellites"),
+        platform_triples=_united(files, "platform-triples"),
         files=tuple(file.path for file in files),
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
     )
+
+
+def _united(files: list[TomlFile], key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for file in files for name in file.values.get(key, [])))
 
 
 def _merged(files: list[TomlFile], key: str, make: Callable[[TomlFile, str, Any], T]) -> dict[str, T]:

