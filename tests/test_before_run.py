@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,18 +115,22 @@ def test_a_dependencys_new_features_take_those_along_that_rest_on_it(root: Path)
 
 
 def test_another_python_is_told_with_what_compiles_again(root: Path) -> None:
-    assert notes(tool(root, "dev", "PACKAGE=binding", VIRTUAL_ENV="/a")) == []
-    other = tool(root, "dev", "PACKAGE=binding", "FORCE=1", VIRTUAL_ENV="/b")
+    assert notes(tool(root, "dev", "PACKAGE=binding", PYO3_PYTHON="/a")) == []
+    other = tool(root, "dev", "PACKAGE=binding", "FORCE=1", PYO3_PYTHON="/b")
     assert notes(other) == [
-        "pyo3 was last built here for another Python (VIRTUAL_ENV was /a, is /b): it compiles again, and with it "
+        "pyo3 was last built here for another Python (PYO3_PYTHON was /a, is /b): it compiles again, and with it "
         "binding; one PYO3_PYTHON for all calls avoids that, or a CARGO_TARGET_DIR for each Python"
     ]
     assert compiled(other) == {"pyo3", "binding"}
     # A build without pyo3 says nothing of it, and forgets nothing.
-    assert notes(tool(root, "dev", "PACKAGE=quant", "FORCE=1", VIRTUAL_ENV="/a")) == []
-    back = tool(root, "dev", "PACKAGE=binding", VIRTUAL_ENV="/a")
+    assert notes(tool(root, "dev", "PACKAGE=quant", "FORCE=1", PYO3_PYTHON="/a")) == []
+    back = tool(root, "dev", "PACKAGE=binding", PYO3_PYTHON="/a")
     assert (len(notes(back)), compiled(back)) == (1, {"pyo3", "binding"})
-    # With PYO3_PYTHON the virtual environment counts no more.
-    tool(root, "dev", "PACKAGE=binding", VIRTUAL_ENV="/a", PYO3_PYTHON="/usr/bin/python3")
-    fixed = tool(root, "dev", "PACKAGE=binding", "FORCE=1", VIRTUAL_ENV="/b", PYO3_PYTHON="/usr/bin/python3")
-    assert (notes(fixed), compiled(fixed)) == ([], set())
+
+
+def test_another_environment_of_the_same_python_compiles_nothing(root: Path) -> None:
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root.parent / name)], check=True)
+    tool(root, "dev", "PACKAGE=binding", VIRTUAL_ENV=str(root.parent / "a"))
+    other = tool(root, "dev", "PACKAGE=binding", "FORCE=1", VIRTUAL_ENV=str(root.parent / "b"))
+    assert (other.status, notes(other), compiled(other)) == (0, [], set())

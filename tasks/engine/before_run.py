@@ -6,15 +6,18 @@ ledger there remembers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from doit_cargo.engine import run
+from doit_cargo.engine import pyo3, run
 from doit_cargo.engine.cargo_places import TESTING_COMMANDS
 from doit_cargo.engine.feature_graph import Graph, State
 from doit_cargo.engine.ledger import Ledger
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.plan import PROFILE_FOLDERS
 from doit_cargo.engine.run import Outcome
+from doit_cargo.engine.toolchain.triples import plain
 from doit_cargo.engine.workspace import dependents
 
 PYTHON, VARIANTS = "python", "variants"
@@ -100,7 +103,9 @@ def read_by_pyo3(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: Ledger) -> Iterator[str]:
     """Tell that pyo3 will be built again, since it was last built here for another Python."""
-    known: Mapping[str, str] = ledger.data.get(PYTHON, {})
+    # The fingerprints know of calls that were not ours, too.
+    told = pyo3.told(_profile_folder(plan, environ, workspace))
+    known = {name: value or "" for name, value in told.items()} or ledger.data.get(PYTHON, {})
     changed = [name for name, value in known.items() if environ.get(name, "") != value]
     if not changed:
         return
@@ -113,6 +118,15 @@ def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, 
             f"pyo3 was last built here for another Python ({listed}): it compiles again, and with it {_names(users)}; "
             "one PYO3_PYTHON for all calls avoids that, or a CARGO_TARGET_DIR for each Python"
         )
+
+
+def _profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
+    """Return where this call builds, such as ``target/release``."""
+    argv = plan.invocation.argv
+    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
+    triple = asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
+    root = os.path.join(workspace.root, plan.invocation.env.get("CARGO_TARGET_DIR") or workspace.target_directory)
+    return os.path.join(root, plain(triple), PROFILE_FOLDERS.get(plan.cargo_profile, plan.cargo_profile))
 
 
 def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:

@@ -68,10 +68,9 @@ def _told_in(path: str) -> Told:
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """What a plan sets for PyO3, and what it says; `are_in_it`: whether a package of the plan uses PyO3 at all."""
+    """What a plan sets for PyO3; `are_in_it`: whether a package of the plan uses PyO3 at all."""
 
     env: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
     are_in_it: bool = False
 
 
@@ -90,9 +89,7 @@ def bindings(known: Told, python: str, environ: Mapping[str, str], as_module: bo
     if as_module and not is_another and not (config and not os.path.isfile(config)):
         own = (PYTHON, *environ)
         env.update({name: value for name, value in known.items() if value is not None and name not in own})
-    changed = difference(known, {name: value for name, value in env.items() if name in known})
-    note = f"pyo3 and what rests on it are built again, since PyO3 was told something else last time: {changed}"
-    return Bindings(env, (note,) if changed else (), are_in_it=True)
+    return Bindings(env, are_in_it=True)
 
 
 def difference(before: Told, after: Mapping[str, str | None]) -> str:

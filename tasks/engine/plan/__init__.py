@@ -60,7 +60,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
         files=_files(decision, workspace, library, machine.environ),
         folders=library.directories,
-        notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace), *bindings.notes),
+        notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace)),
         is_remade=bindings.are_in_it,
     )
 
