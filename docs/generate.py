@@ -23,7 +23,7 @@ from doit_cargo.cli import doit_commands
 from doit_cargo.cli.line import parser
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import errors, freshness, receipts, secrets, variables
-from doit_cargo.engine.model import DETECTORS, PLATFORMS, Package, Target
+from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import ANY, Kind, Section
 from doit_cargo.engine.toolchain import tools
@@ -166,6 +166,10 @@ PACK_KEYS |= {
 SETTINGS_KEYS = {
     "pack": ("The pack to use, instead of the one that the members' names suggest.", 'pack = "base"'),
     "profiles": ("The folder of your own profiles, relative to the root. Default: `profiles`.", 'profiles = "build"'),
+    "size-growth": (
+        "By how many percent a program may grow from build to build until it is told. Default: 5.",
+        "size-growth = 10",
+    ),
 }
 
 DETECTED = {
@@ -179,7 +183,10 @@ DETECTED = {
 
 EXIT_CODES = (
     (errors.DONE, "Done, or nothing was to be done."),
-    (errors.FAILED, "A target failed: cargo ended with an error, or `makefile --check` found a difference."),
+    (
+        errors.FAILED,
+        "A target failed: cargo ended with an error, a limit was not held, `makefile --check` found a difference.",
+    ),
     (errors.COULD_NOT_RUN, "A target could not run: a tool is missing, a folder cannot be written."),
     (errors.BAD_INPUT, "Bad input, found before anything started: an unknown name, a wrong value, a broken profile."),
 )
@@ -287,7 +294,7 @@ def _list(value: str | list[str]) -> list[str]:
 
 def all_rows() -> list[Target]:
     """Return the written rows and, for each rule, the one that it would make of a package called `<package>`."""
-    sample = Package("package", "", "", "", {}, (), ())
+    sample = Package("package", "", "", "", {}, (CargoTarget("x", ("bench",), ""),), ())
     ruled = (_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample))
     return [*catalogue.rows(), *ruled]
 
@@ -354,7 +361,7 @@ def _variables(row: Target) -> str:
 def _packages(row: Target) -> str:
     if row.member:
         return "the package"
-    if not row.command:
+    if not row.command and not row.package:
         return ""
     return {"": "cargo's own selection", variables.ALL: "the whole workspace"}.get(
         row.package, f"the role `{row.package}`"

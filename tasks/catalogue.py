@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from doit_cargo import check, own_rows
-from doit_cargo.cli.table import COMMANDS
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.model import PLATFORMS, Machine, Pack, Package, Program, Target, Workspace
@@ -24,7 +24,7 @@ from doit_cargo.engine.plan.decision import Case, decide
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
 from doit_cargo.engine.profiles import Library, packs
 
-FAMILIES = ("build", "check", "settings", "maintenance")
+FAMILIES = ("build", "check", "settings", "maintenance", "coverage", "bench", "size", "performance")
 
 # Commands of doit: `doit NAME` runs the command, not a task of that name.
 DOIT_COMMANDS = frozenset(
@@ -143,8 +143,9 @@ def _absence(target: Target, workspace: Workspace, library: Library, machine: Ma
     if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
         return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
     try:
-        if target.command:
-            decide(Case(target, variables.NONE, workspace, library, machine))
+        call = _call_of(target)
+        if call:
+            decide(Case(call, variables.NONE, workspace, library, machine))
     except Absent as absent:
         return "; ".join(problem.what for problem in absent.problems)
     except UserError:
@@ -156,6 +157,14 @@ def _needed_by(program: Program) -> str:
     """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
     is_cargo = program.argv[0] == "cargo" and program.cwd
     return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd
+
+
+def _call_of(target: Target) -> Target | None:
+    """Return the target as a cargo call; an action that names packages or profiles makes one of its own with them."""
+    if target.command:
+        return target
+    makes_a_call = target.action and (target.package or target.profile or target.member)
+    return replace(target, command="build", action="") if makes_a_call else None
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:
@@ -236,7 +245,7 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
             yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
         elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
             yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
-        elif target.name in COMMANDS:
+        elif target.name in COMMANDS.keys() - ALSO_TARGETS:
             yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
         if (target.command and target.action) or (target.is_group and not target.after):
             fix = "a cargo call has a command, an action an action, a group only `after`"

@@ -27,7 +27,7 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, needs, services, takes, rule."""
+"group"), after, action, watch, check, needs, services, takes, rule."""
 
 
 class Session:
@@ -165,8 +165,12 @@ class Session:
             return
         self.variables(*(self.row(name)["name"] for name in names))
         for name in stale:
-            if self.row(name)["kind"] == CARGO:
+            row = self.row(name)
+            if row["kind"] == CARGO:
                 self.plan(name)
+            elif row["check"]:
+                self.current = name
+                _call(row["check"], self, self.values_for(name))
 
     def _with_parts(self, names: list[str]) -> list[str]:
         """Return the targets and everything that runs before them, each once, parts first."""
@@ -295,6 +299,7 @@ def _row(entry: Entry) -> Row:
         "after": target.after,
         "action": target.action,
         "watch": target.watch,
+        "check": target.check,
         "needs": target.needs,
         "services": target.services,
         "takes": target.takes,

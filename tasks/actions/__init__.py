@@ -37,17 +37,20 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     unset: Sequence[str] = (),
     log: str = "",
+    seconds: float = 0,
+    watched: str = "",
 ) -> Outcome:
     """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
 
-    Raises `UserError` (could not run) if it cannot be started. The caller says what the end means; `finished` is the
-    usual way.
+    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does. Raises
+    `UserError` (could not run) if it cannot be started. The caller says what the end means: `finished`, as a rule.
     """
     from doit_cargo.engine import run
     from doit_cargo.engine.model import Invocation
 
     invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
-    outcome = run.run_tool(invocation, session.environ, log or log_path(session, target), f"doit-cargo {target}")
+    place = log or log_path(session, target)
+    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched)
     session.interrupted = session.interrupted or outcome.interrupted
     return outcome
 

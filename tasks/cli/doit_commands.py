@@ -15,8 +15,8 @@ from doit.cmd_help import Help
 from doit.cmd_info import Info
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo
-from doit_cargo.cli.line import function_of
-from doit_cargo.cli.table import COMMANDS, OPTIONS
+from doit_cargo.cli.line import function_of, run_targets
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, OPTIONS
 from doit_cargo.engine.errors import UserError
 
 
@@ -29,6 +29,8 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
     def _execute(self, pos_args: list[str]) -> int:
         if dodo.current is None:
             raise InvalidCommand(f"`{self.command}` needs a dodo.py with doit_cargo.dodo.targets_of")
+        if self.command in ALSO_TARGETS and dodo.current.raw and not pos_args:
+            return run_targets(dodo.current, [self.command])
         given = {name.replace("-", "_"): False for name in OPTIONS}
         given |= {name.replace("-", "_"): self.params[name] for name in COMMANDS[self.command].options}
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from doit_cargo import __version__
-from doit_cargo.cli.table import COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
 from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError
 from doit_cargo.session import Session
 
@@ -25,7 +25,7 @@ def main(words: list[str], known_stale: str = "") -> int:
     if options.version:
         print(f"doit-cargo {__version__}")
         return DONE
-    command = options.words[0] if options.words and options.words[0] in COMMANDS else ""
+    command = _command_in(options.words)
     targets, raw = _sort_words(options.words, command)
     try:
         session = Session(_start(options.workspace), os.environ, raw)
@@ -39,6 +39,13 @@ def main(words: list[str], known_stale: str = "") -> int:
         for problem in error.problems:
             print(f"doit-cargo: {problem}", file=sys.stderr)
         return error.code
+
+
+def _command_in(words: list[str]) -> str:
+    """Return the command that a line begins with, "" for targets."""
+    first = words[0] if words and words[0] in COMMANDS else ""
+    means_target = first in ALSO_TARGETS and words[1:] and all("=" in word for word in words[1:])
+    return "" if means_target else first
 
 
 def function_of(command: str) -> Callable[[Session, argparse.Namespace], int]:

@@ -44,6 +44,9 @@ OPTIONS = {
     "force": Option("write over a Makefile that is not ours"),
 }
 
+# Targets of the same name as a command: with nothing but variables (`profile MODEL=x`) a call means the target.
+ALSO_TARGETS = frozenset({"profile"})
+
 COMMANDS = {
     "init": Command(
         "doit_cargo.cli.init:init",
@@ -74,7 +77,7 @@ COMMANDS = {
     ),
     "profile": Command(
         "doit_cargo.cli.commands:show_profile",
-        "A composed profile as TOML, each value with the file and line that set it.",
+        "A composed profile as TOML, each value with the file and line that set it; with variables, the target.",
         NAMES,
         "[NAME...]",
     ),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import before_run, freshness, receipts, recorder, run, say
+from doit_cargo.engine import before_run, freshness, history, receipts, recorder, run, say
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
@@ -132,6 +132,8 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         recorder.learn(inputs, outcome.report, ledger, before)
     ledger.finish()
     say.finished(request.target, plan, outcome, request.root)
+    if outcome.ok and plan.invocation.argv[1] == "build":
+        _remember(request, plan, outcome)
     return outcome
 
 
@@ -140,6 +142,18 @@ def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str
     left = previous["build"]["left"] if previous else {}
     changed = [path for path in plan.writes if path in left and freshness.digest(path) != left[path][1]]
     return plan.packages if changed else ()
+
+
+def _remember(request: Request, plan: Plan, outcome: Outcome) -> None:
+    """Keep what the build took and how large its programs are; tell of one that grew."""
+    workspace = request.workspace()
+    build = history.record(request.state, plan, outcome, workspace.target_directory, request.environ)
+    if build is None:
+        return
+    allowed = history.allowed_growth(workspace.settings)
+    for growth in history.growths(history.read(request.state), build):
+        if history.too_large(growth, allowed):
+            say.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:

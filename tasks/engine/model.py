@@ -214,7 +214,8 @@ class Target:
     A target is one of three kinds. A cargo call: `command` is cargo's subcommand, `flags` are fixed arguments of it
     and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values); `watch`
     ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that holds;
-    without it the action runs each time. A group: neither, it only has `after`.
+    without it the action runs each time; `check` (the same) raises what is wrong with the variables before anything
+    starts. A group: neither, it only has `after`.
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
@@ -242,6 +243,7 @@ class Target:
     packs: tuple[str, ...] = ()
     member: str = ""
     watch: str = ""
+    check: str = ""
     needs: tuple[str, ...] = ()
     rule: str = ""
     program: Program | None = None

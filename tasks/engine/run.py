@@ -24,10 +24,12 @@ from typing import IO
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Invocation
+from doit_cargo.engine.processes import running
 from doit_cargo.engine.receipts import unwritable
 from doit_cargo.engine.secrets import masked
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+GRACE_SECONDS = 30.0  # for a program that was interrupted: profilers write their data then
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
 MILESTONE = re.compile(
@@ -37,13 +39,17 @@ MILESTONE = re.compile(
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time."""
+    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time.
+
+    `expired` tells that it was asked to end since its time was over.
+    """
 
     status: int
     seconds: float
     report: BuildReport
     cargo_warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    expired: bool = False
 
     @property
     def ok(self) -> bool:
@@ -68,15 +74,31 @@ def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title
     return _run(invocation, environ, log_path, title, JSON_MESSAGES)
 
 
-def run_tool(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
+def run_tool(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    seconds: float = 0,
+    watched: str = "",
+) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
-    Raises `UserError` as `run` does.
+    With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
+    profiler runs gets it, so that the profiler can write its data. Raises `UserError` as `run` does.
     """
-    return _run(invocation, environ, log_path, title, "")
+    return _run(invocation, environ, log_path, title, "", seconds, watched)
 
 
-def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str, messages: str) -> Outcome:
+def _run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    messages: str,
+    seconds: float = 0,
+    watched: str = "",
+) -> Outcome:
     child_environ = _with_terminal(environment(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
@@ -84,7 +106,7 @@ def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, titl
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
     try:
-        with Child(argv, invocation.cwd, child_environ) as child:
+        with Child(argv, invocation.cwd, child_environ, watched) as child:
             screen = Screen(log, warnings)
             show = screen.show_messages if messages else screen.show_output
             readers = [
@@ -93,11 +115,11 @@ def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, titl
             ]
             for reader in readers:
                 reader.start()
-            status = child.wait()
+            status = child.wait(seconds)
             for reader in readers:
                 reader.join()
             screen.finish()
-        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled)
+        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
     except OSError as error:
         problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
         raise UserError(problem, COULD_NOT_RUN) from None
@@ -125,10 +147,12 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
 
 
 class Child:
-    """A process in a group of its own; what ends us reaches all of it."""
+    """A process in a group of its own; what ends us reaches all of it. `watched` is a program that it runs, if any."""
 
-    def __init__(self, argv: list[str], cwd: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, argv: list[str], cwd: str, environ: Mapping[str, str], watched: str = "") -> None:
+        self.watched = watched
         self.signalled = False
+        self.expired = False
         self._previous: dict[int, object] = {}
         group = {"creationflags": 0x200} if os.name == "nt" else {"process_group": 0}
         self.process = subprocess.Popen(
@@ -167,12 +191,34 @@ class Child:
             else:
                 os.killpg(self.process.pid, number)
 
-    def wait(self) -> int:
-        """Wait for the end, then end what the process may have left in its group."""
-        status = self.process.wait()
-        if self.signalled and os.name != "nt":
+    def _interrupt(self) -> None:
+        """Interrupt the watched program alone where it can be found, so that its watcher goes on to its own end."""
+        watched = running(self.watched, self.process.pid) if self.watched and os.name != "nt" else []
+        for number in watched:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGINT)
+        if not watched:
+            self._send(signal.SIGINT)
+
+    def wait(self, seconds: float = 0) -> int:
+        """Wait for the end, asked for after `seconds` if any, then end what the process may have left in its group."""
+        try:
+            status = self.process.wait(timeout=seconds or None)
+        except subprocess.TimeoutExpired:
+            status = self._expire()
+        if (self.signalled or self.expired) and os.name != "nt":
             self._send(signal.SIGKILL)
         return int(status)
+
+    def _expire(self) -> int:
+        """Interrupt the group, and kill it where it does not end within its time."""
+        self.expired = True
+        self._interrupt()
+        try:
+            return int(self.process.wait(timeout=GRACE_SECONDS))
+        except subprocess.TimeoutExpired:
+            self._send(signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            return int(self.process.wait())
 
 
 class Log:

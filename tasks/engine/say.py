@@ -113,8 +113,19 @@ def _outputs(plan: Plan, root: str) -> str:
     return "".join(f"; {text}" for text in shown) + (f" and {more} more" if more > 0 else "")
 
 
+def grown(target: str, program: str, before: int, after: int, commit: str) -> None:
+    """Tell that a program is larger than the last build of its kind left it, by more than is allowed."""
+    since = f" since {commit}" if commit else ""
+    percent = f"{100 * (after - before) / before:.1f} %"
+    _line("..", target, f"{program} grew by {percent}{since}: {size_text(before)} -> {size_text(after)}")
+
+
 def _size(path: str) -> str:
-    size = os.path.getsize(path)
+    return size_text(os.path.getsize(path))
+
+
+def size_text(size: int) -> str:
+    """Return a size in bytes as a person reads it."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
 
 

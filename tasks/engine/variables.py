@@ -13,6 +13,15 @@ from doit_cargo.engine.errors import Collector, unknown
 
 Value = bool | int | str | tuple[str, ...]
 
+# Reports of coverage: the option of cargo-llvm-cov that makes one, and the file below coverage/.
+COVERAGE_FORMATS = {
+    "html": ("--html", "html/index.html"),
+    "lcov": ("--lcov", "lcov.info"),
+    "json": ("--json", "coverage.json"),
+    "text": ("--text", "coverage.txt"),
+    "cobertura": ("--cobertura", "cobertura.xml"),
+}
+
 OFF = frozenset({"", "0", "false", "no"})
 ALL = "all"
 
@@ -50,6 +59,39 @@ def _text(text: str) -> str:
     return text
 
 
+def _percent(text: str) -> str:
+    """A share or a change in percent; kept as text, since a variable is a text, a number or a flag."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text.strip().removesuffix("%").strip()):
+        raise _InvalidError("is not a percentage such as 80 or 2.5")
+    return text.strip().removesuffix("%").strip()
+
+
+def _share(text: str) -> str:
+    share = _percent(text)
+    if float(share) > 100:
+        raise _InvalidError("is more than 100 percent")
+    return share
+
+
+def _seconds(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text.strip()) or float(text) <= 0:
+        raise _InvalidError("is not a number of seconds above 0")
+    return text.strip()
+
+
+def _baseline(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", text.strip()):
+        raise _InvalidError("is not a name of letters, digits, '.', '-' and '_'")
+    return text.strip()
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    wrong = [word for word in _words(text) if word not in (*COVERAGE_FORMATS, "open")]
+    if wrong:
+        raise _InvalidError(f"holds {wrong[0]!r}; known: {', '.join(COVERAGE_FORMATS)}, open")
+    return _words(text)
+
+
 def _triple(text: str) -> str:
     # A path to a target specification is cargo's other accepted form.
     if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}|[^-].*\.json", text.strip()):
@@ -59,6 +101,15 @@ def _triple(text: str) -> str:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[,\s]+", text) if word))
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    import shlex
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise _InvalidError(f"cannot be split into arguments: {str(error).lower()}") from None
 
 
 def _features(text: str) -> tuple[str, ...]:
@@ -106,6 +157,20 @@ TABLE = (
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
     Variable("CARGO_CACHE", _flag, "clean cargo's own cache of downloads too", "1"),
+    Variable(
+        "COVERAGE", _formats, "reports of coverage to write: html, lcov, json, text, cobertura, open", "html,lcov"
+    ),
+    Variable("COVERAGE_MIN", _share, "the least line coverage in percent; less fails", "80"),
+    Variable("BASELINE", _baseline, "the name under which benchmarks are kept, or that they are compared with", "main"),
+    Variable("BENCH_THRESHOLD", _percent, "the percentage by which a benchmark may get slower (default 5)", "10"),
+    Variable("N", _positive, "how many lines a table shows", "20"),
+    Variable("BIN", _word, "the program to take where a package has several", "server"),
+    Variable("ARGS", _arguments, "arguments of the program that is run, quoted as in a shell", "--port 1234"),
+    Variable("PROFILER", _word, "the profiler to use instead of the first that is found", "perf"),
+    Variable("SECONDS", _seconds, "how long to watch at most", "30"),
+    Variable("INTERVAL", _seconds, "seconds between two looks", "2"),
+    Variable("SIZE_THRESHOLD", _percent, "the percentage by which a program may grow (default 5)", "2.5"),
+    Variable("OUTPUT", _text, "the file to write", "BUILDS.md"),
 )
 BY_NAME = {variable.name: variable for variable in TABLE}
 

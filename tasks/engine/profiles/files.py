@@ -151,7 +151,7 @@ PACK: Section = {
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.
-SETTINGS: Section = {"pack": TEXT, "profiles": TEXT}
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "size-growth": POSITIVE}
 
 
 def is_known(file: TomlFile, section: Section) -> bool:

@@ -139,12 +139,17 @@ ROWS: dict[str, Row] = {
         Row("cargo-nextest", get="cargo cargo-nextest"),
         Row("cargo-deny", get="cargo cargo-deny"),
         Row("cargo-audit", get="cargo cargo-audit"),
-        Row("cargo-bloat", get="cargo cargo-bloat"),
+        Row("cargo-bloat", argv=("bloat", "--version"), get="cargo cargo-bloat; pip doit-cargo[size]"),
         Row("cargo-cache", get="cargo cargo-cache"),
-        Row("cargo-llvm-cov", get="cargo cargo-llvm-cov"),
+        Row("cargo-llvm-cov", argv=("llvm-cov", "--version"), get="cargo cargo-llvm-cov; pip doit-cargo[coverage]"),
         Row("cargo-tarpaulin", get="cargo cargo-tarpaulin"),
         Row("cargo-zigbuild", get="cargo cargo-zigbuild"),
-        Row("cargo-flamegraph", get="cargo flamegraph"),
+        Row("samply", get="cargo samply"),
+        Row("perf", get="apt linux-perf; * perf"),
+        Row("flamegraph", get="cargo flamegraph"),
+        Row("heaptrack", get="* heaptrack"),
+        Row("valgrind", get="* valgrind"),
+        Row("gnu-time", "time", get="apt time; dnf time; pacman time; zypper time; apk time"),
     )
 }
 
