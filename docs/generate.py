@@ -137,6 +137,30 @@ PACK_KEYS |= {
     ),
     "target.*.takes": ("Further variables that it accepts.", 'takes = ["MODEL"]'),
     "target.*.needs": ("Tools that are checked before it starts.", 'needs = ["node>=20"]'),
+    "serve.*.binary": (
+        "The program of the package that `run`, `test_server_start` and their like start.",
+        'binary = "acme-server"',
+    ),
+    "serve.*.serve": (
+        "Arguments that make it an HTTP server on this machine; `{port}` is filled in.",
+        'serve = ["--host", "127.0.0.1", "--port", "{port}"]',
+    ),
+    "serve.*.talk": ("Arguments that make it talk on the terminal.", 'talk = ["-i"]'),
+    "serve.*.mcp": ("Arguments for an MCP configuration; `{config}`.", 'mcp = ["--mcp-config", "{config}"]'),
+    "serve.*.plain": ("Arguments for a model by name or folder; `{model}`.", 'plain = ["plain", "-m", "{model}"]'),
+    "serve.*.gguf": (
+        "Arguments for a model in a GGUF file; `{folder}` and `{file}`.",
+        'gguf = ["gguf", "-m", "{folder}", "-f", "{file}"]',
+    ),
+    "models.*.doc": ("What the model is.", 'doc = "Our own, Q4_K_M."'),
+    "models.*.repo": ("Where it is on the Hugging Face hub.", 'repo = "acme/own-GGUF"'),
+    "models.*.file": ("One file of the repository; left out, all that a program needs of it.", 'file = "own-q4.gguf"'),
+    "models.*.revision": ("A branch, tag or commit; left out, the newest.", 'revision = "v2"'),
+    "models.*.size": ("The size of the file in bytes.", "size = 1_117_320_736"),
+    "models.*.sha256": (
+        "The SHA-256 of the file. Left out, the hub's own is taken.",
+        f'sha256 = "{"0" * 8}..."',
+    ),
     "target.*.services": (
         "Services of the pack, or `gpu`, that must answer before it starts. A target with only `needs` and `services` "
         "checks them.",

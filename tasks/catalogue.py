@@ -21,18 +21,31 @@ from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.model import PLATFORMS, Machine, Pack, Package, Program, Target, Workspace
 from doit_cargo.engine.plan.decision import Case, decide
-from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
+from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
 from doit_cargo.engine.profiles import Library, packs
 
-FAMILIES = ("build", "check", "settings", "maintenance", "coverage", "bench", "size", "performance")
+FAMILIES = (
+    "build",
+    "check",
+    "settings",
+    "models",
+    "serve",
+    "mcp",
+    "maintenance",
+    "coverage",
+    "bench",
+    "size",
+    "performance",
+)
 
 # Commands of doit: `doit NAME` runs the command, not a task of that name.
 DOIT_COMMANDS = frozenset(
     {"auto", "clean", "completion", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run", "strace"}
     | {"reset_dep", "tabcompletion"}
 )
-# Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`.
-SHARED_WITH_DOIT = frozenset({"clean", "help", "info"})
+# Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`; `run` is
+# `doit run run` there.
+SHARED_WITH_DOIT = frozenset({"clean", "help", "info", "run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,8 @@ def of_member(family: str, package: Package) -> Iterator[Target]:
 
 
 def row_files() -> tuple[str, ...]:
-    """Return the files that hold rows."""
-    return tuple(str(_module(family).__file__) for family in FAMILIES)
+    """Return the files that hold rows, and this one, which says which those are."""
+    return (__file__, *(str(_module(family).__file__) for family in FAMILIES))
 
 
 def _module(family: str) -> ModuleType:
@@ -146,6 +159,8 @@ def _absence(target: Target, workspace: Workspace, library: Library, machine: Ma
         call = _call_of(target)
         if call:
             decide(Case(call, variables.NONE, workspace, library, machine))
+        elif target.package or target.member:
+            select(target, variables.NONE, workspace, library.pack, machine)
     except Absent as absent:
         return "; ".join(problem.what for problem in absent.problems)
     except UserError:
@@ -160,11 +175,10 @@ def _needed_by(program: Program) -> str:
 
 
 def _call_of(target: Target) -> Target | None:
-    """Return the target as a cargo call; an action that names packages or profiles makes one of its own with them."""
+    """Return the target as a cargo call; an action that names profiles makes one of its own with them."""
     if target.command:
         return target
-    makes_a_call = target.action and (target.package or target.profile or target.member)
-    return replace(target, command="build", action="") if makes_a_call else None
+    return replace(target, command="build", action="") if target.action and target.profile else None
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:

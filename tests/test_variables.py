@@ -106,6 +106,12 @@ def test_an_unknown_variable_names_the_nearest() -> None:
     )
 
 
+def test_a_secret_is_not_taken_from_the_command_line() -> None:
+    assert message("build", HF_TOKEN="sesame") == (
+        "HF_TOKEN is a secret: it is taken from the environment only\n  fix: export HF_TOKEN=... first"
+    )
+
+
 def test_a_variable_that_the_target_does_not_take_says_who_does() -> None:
     assert message("build", MODEL="x") == "build takes no MODEL\n  fix: leave it out; it is for run"
     assert message("help", JOBS="2") == "help takes no JOBS\n  fix: leave it out; it is for build, check"

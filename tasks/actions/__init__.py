@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine import receipts, say
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 if TYPE_CHECKING:
     from doit_cargo.engine.run import Outcome
@@ -73,3 +74,27 @@ def write_whole(path: str, text: str) -> None:
     except OSError:
         receipts.remove(temporary)
         raise
+
+
+def require_package(target: str, package: str, extra: str) -> None:
+    """Raise `UserError` (could not run) if an optional Python package is missing; `extra` is ours that brings it."""
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        what = f"{target} needs the Python package {package.replace('_', '-')}, which is not installed"
+        raise UserError(Problem(what, f'pip install "doit-cargo[{extra}]"'), COULD_NOT_RUN)
+
+
+def given_path(session: Session, path: str) -> str:
+    """Return a path of a variable as an absolute one: from where doit-cargo was called, else from the root."""
+    plain = os.path.expanduser(path)
+    here = os.path.normpath(os.path.join(session.start, plain))
+    return here if os.path.exists(here) else os.path.normpath(os.path.join(session.root, plain))
+
+
+def print_report(session: Session, target: str, text: str) -> str:
+    """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
+    print(text, flush=True)
+    path = log_path(session, target, TEST_LOGS)
+    write_whole(path, text + "\n")
+    return say.relative(path, session.root)

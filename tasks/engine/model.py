@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from doit_cargo.engine.launch import Launch, ModelSource
+
 
 @dataclass(frozen=True, slots=True)
 class CargoTarget:
@@ -214,8 +216,8 @@ class Target:
     A target is one of three kinds. A cargo call: `command` is cargo's subcommand, `flags` are fixed arguments of it
     and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values); `watch`
     ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that holds;
-    without it the action runs each time; `check` (the same) raises what is wrong with the variables before anything
-    starts. A group: neither, it only has `after`.
+    without it the action runs each time; `check` (same form) raises `UserError` for bad input before anything starts;
+    one with a role (`package`) exists only where a package plays it. A group: neither, it only has `after`.
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
@@ -277,6 +279,8 @@ class Pack:
     optional_packages: Mapping[str, str] = field(default_factory=dict)
     satellites: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    launches: Mapping[str, Launch] = field(default_factory=dict)
+    models: Mapping[str, ModelSource] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     services: Mapping[str, Service] = field(default_factory=dict)
 

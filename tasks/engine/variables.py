@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from doit_cargo.engine.errors import Collector, unknown
+from doit_cargo.engine.secrets import is_secret
 
 Value = bool | int | str | tuple[str, ...]
 
@@ -92,6 +93,27 @@ def _formats(text: str) -> tuple[str, ...]:
     return _words(text)
 
 
+def _timeout(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 3600:
+        raise _InvalidError("is not a time in seconds (1 to 3600)")
+    return int(text)
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    import shlex
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise _InvalidError("has a quote that does not end") from None
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text.strip()):
+        raise _InvalidError("is not an address such as http://127.0.0.1:8080")
+    return text.strip().rstrip("/")
+
+
 def _triple(text: str) -> str:
     # A path to a target specification is cargo's other accepted form.
     if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}|[^-].*\.json", text.strip()):
@@ -150,7 +172,15 @@ TABLE = (
     Variable("PROFILE", _word, "a feature profile, or a cargo profile, instead of the target's own", "low_memory"),
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
     Variable("MODEL", _text, "the model to run or test with", "qwen2.5-1.5b"),
+    Variable("MODEL_DIR", _text, "the folder of the models (default: models)", "models"),
+    Variable("MODEL_FILE", _text, "a GGUF file in MODEL_DIR, instead of MODEL", "qwen2.5-1.5b-instruct-q4_k_m.gguf"),
     Variable("PORT", _port, "the port a server listens on", "1234"),
+    Variable("BASE_URL", _url, "the server to test, on this machine", "http://127.0.0.1:1234"),
+    Variable("MCP_CONFIG", _text, "the file that lists MCP servers (default: MCP_CONFIG.json)", "tests/mcp.json"),
+    Variable("SCRIPT", _text, "the lines to type into a program, and what to wait for", "tests/tui.script"),
+    Variable("ARGS", _arguments, "more arguments of the program, quoted as in a shell", "--max-seqs 4"),
+    Variable("TIMEOUT", _timeout, "how many seconds to wait before giving up", "60"),
+    Variable("MISTRALRS_DEBUG", _flag, "debug output of the program", "1"),
     Variable("FORCE", _flag, "run even if nothing changed", "1"),
     Variable("WITHOUT_PREFLIGHT", _flag, "start cargo without the checks before it", "1"),
     Variable("YES", _flag, "do it without asking", "1"),
@@ -218,7 +248,9 @@ def parse(
     asked = {target: set(names) for target, names in takes.items()}
     for name, text in raw.items():
         variable = BY_NAME.get(name)
-        if variable is None:
+        if variable is None and is_secret(name):
+            problems.add(f"{name} is a secret: it is taken from the environment only", f"export {name}=... first")
+        elif variable is None:
             problems.problems.append(unknown("variable", name, tuple(BY_NAME)))
         elif not any(name in names for names in asked.values()):
             problems.add(*_nobody_takes(name, tuple(asked), everywhere or takes))

@@ -93,7 +93,14 @@ def _specifier(value: str, key: str, where: str) -> list[Problem]:
     return []
 
 
+def _sha256(value: str, key: str, where: str) -> list[Problem]:
+    if re.fullmatch(r"[0-9a-f]{64}", value):
+        return []
+    return [Problem(f"{key} is no SHA-256", "64 hexadecimal digits in small letters, as sha256sum prints them", where)]
+
+
 TEXT = Kind("a string", '"text"', _is_text)
+SHA256 = Kind("a string", '"64 hexadecimal digits"', _is_text, _sha256)
 FLAG = Kind("true or false", "true", lambda value: isinstance(value, bool))
 POSITIVE = Kind("a whole number above 0", "4", _is_positive)
 LIST = Kind("a list of strings", '["one", "two"]', _is_list)
@@ -147,6 +154,8 @@ PACK: Section = {
     "packages": {ANY: {"needs": TEXT}},
     "satellites": LIST,
     "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
+    "serve": {ANY: {"binary": TEXT, "serve": LIST, "talk": LIST, "mcp": LIST, "plain": LIST, "gguf": LIST}},
+    "models": {ANY: {"doc": TEXT, "repo": TEXT, "file": TEXT, "revision": TEXT, "size": POSITIVE, "sha256": SHA256}},
     "target": {ANY: TARGET},
 }
 

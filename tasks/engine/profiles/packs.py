@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from doit_cargo.engine.errors import Problem, UserError, unknown
+from doit_cargo.engine.launch import Launch, ModelSource
 from doit_cargo.engine.model import Pack, Rule, Service, Workspace
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import problems_of
@@ -111,6 +113,8 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         optional_packages=_merged(files, "packages", lambda _file, _package, table: str(table.get("needs", ""))),
         satellites=tuple(dict.fromkeys(path for file in files for path in file.values.get("satellites", []))),
         files=tuple(file.path for file in files),
+        launches=_merged(files, "serve", _launch),
+        models=_merged(files, "models", _model),
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
     )
@@ -132,6 +136,21 @@ def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:
 
 def _service(file: TomlFile, name: str, table: Mapping[str, Any]) -> Service:
     return Service(name=name, where=file.where("services", name), **table)
+
+
+def _launch(file: TomlFile, package: str, table: Mapping[str, Any]) -> Launch:
+    if not table.get("binary"):
+        what, fix = f"[serve.{package}] has no binary", 'say which program it is: binary = "NAME"'
+        raise UserError(Problem(what, fix, file.where("serve", package)))
+    arguments = {key: tuple(value) for key, value in table.items() if key != "binary"}
+    return Launch(binary=table["binary"], **arguments)
+
+
+def _model(file: TomlFile, name: str, table: Mapping[str, Any]) -> ModelSource:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", table.get("repo", "")):
+        what, fix = f"[models.{name}] has no repository", 'where it is on the hub: repo = "OWNER/NAME"'
+        raise UserError(Problem(what, fix, file.where("models", name)))
+    return ModelSource(name=name, **table)
 
 
 def _detect(workspace: Workspace, shipped: str) -> str:
