@@ -24,6 +24,7 @@ from doit_cargo.cli.line import parser
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import errors, freshness, receipts, secrets, variables
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
+from doit_cargo.engine.preflight import knowledge
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import ANY, Kind, Section
 from doit_cargo.engine.toolchain import tools
@@ -198,7 +199,7 @@ SETTINGS_KEYS = {
 
 DETECTED = {
     "cuda_root": "The root of the CUDA toolkit that `nvcc` belongs to, whatever wrapper PATH has: "
-    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
+    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, `CONDA_PREFIX`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
     "msvc_cl": "Microsoft's `cl.exe` of the newest Visual Studio with a C++ compiler. Nothing outside Windows.",
     "nvcc_directory": "The folder of that `nvcc`.",
     "python": "The Python that PyO3 would take: `PYO3_PYTHON`, the virtual environment, Conda's, PATH; else the one "
@@ -461,6 +462,53 @@ def guarded_variables() -> str:
     )
 
 
+# --- what crates need -------------------------------------------------------------------------------------------------
+
+
+def crate_table() -> str:
+    """Return what sysdeps.toml knows of crates: what each needs, when, and what takes the need away."""
+    known = knowledge.load().crates
+    rows = [row for name in sorted(known, key=str.lower) for row in _crate_rows(known[name])]
+    return table(("Crate", "Needs", "When", "Variables", "Read in"), rows)
+
+
+def _crate_rows(entry: knowledge.Entry) -> Iterator[tuple[str, ...]]:
+    if not entry.rules:
+        yield code(entry.name), "nothing", entry.nothing, "", entry.evidence
+    for number, rule in enumerate(entry.rules):
+        first = number == 0
+        needs = f"{code(rule.thing)} {rule.version}".strip() + (" (else a warning)" if rule.only_warn else "")
+        yield (
+            code(entry.name) if first else "",
+            needs,
+            _when(rule),
+            _rule_variables(rule),
+            entry.evidence if first else "",
+        )
+
+
+def _when(rule: knowledge.Rule) -> str:
+    """Return the conditions of a rule in words."""
+    parts = [f"version {rule.crates}" if rule.crates else ""]
+    parts += [f"feature {' and '.join(map(code, rule.features))}" if rule.features else ""]
+    parts += [f"without {' and '.join(map(code, rule.unless_features))}" if rule.unless_features else ""]
+    parts += ["in build scripts" if rule.in_scripts else ""]
+    parts += [f"on {', '.join(rule.platforms)}" if rule.platforms else ""]
+    parts += [f"for {', '.join(map(code, rule.targets))}" if rule.targets else ""]
+    parts += ["for uncommon targets" if rule.unless_targets else ""]
+    parts += [f"not beside {codes(rule.unless_beside)}" if rule.unless_beside else ""]
+    parts += [f"if it depends on {codes(rule.with_any)}" if rule.with_any else ""]
+    return "; ".join(filter(None, [*parts, rule.when]))
+
+
+def _rule_variables(rule: knowledge.Rule) -> str:
+    parts = [f"not with {codes(rule.unless_env)}" if rule.unless_env else ""]
+    parts += [f"also with {codes(rule.if_env)}" if rule.if_env else ""]
+    parts += [f"only with {codes(rule.only_if_env)}" if rule.only_if_env else ""]
+    parts += [f"place: {codes(rule.place_env)}" if rule.place_env else ""]
+    return "; ".join(filter(None, parts))
+
+
 # --- the house -------------------------------------------------------------------------------------------------------
 
 
@@ -529,6 +577,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": command_table,
     "options": option_table,
     "modules": modules,
+    "crates": crate_table,
     "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
     "guarded variables": guarded_variables,
 }

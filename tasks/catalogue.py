@@ -27,6 +27,7 @@ from doit_cargo.engine.profiles import Library, packs
 FAMILIES = (
     "build",
     "check",
+    "environment",
     "settings",
     "models",
     "serve",
@@ -152,7 +153,8 @@ def _absence(target: Target, workspace: Workspace, library: Library, machine: Ma
     if target.packs and library.pack.name not in target.packs:
         return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
     if target.platforms and machine.platform not in target.platforms:
-        return f"{target.name} builds only on {' and '.join(target.platforms)}; this is {machine.platform}"
+        verb = "builds only on" if target.command else "runs only on"
+        return f"{target.name} {verb} {' and '.join(target.platforms)}; this is {machine.platform}"
     if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
         return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
     try:

@@ -6,7 +6,7 @@ The place where catalogue and engine meet. Both doors come through here; nothing
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,11 +18,15 @@ from doit_cargo.engine.freshness import Change
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.catalogue import Entry
+    from doit_cargo.engine import preflight
     from doit_cargo.engine.model import Plan, Target, Watched, Workspace
     from doit_cargo.engine.profiles import Library
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.engine.variables import Values
 
+FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
+# Knowledge about crates, in the folder of one's own profiles.
+SYSDEPS = "sysdeps.toml"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
@@ -251,6 +255,15 @@ class Session:
         )
         return proof.run(request)
 
+    def known(self, plan: Plan, name: str, fetch: Callable[[], None] | None = None) -> preflight.Known:
+        """Return what pre-flight should know of a target's plan; `fetch` is called if cargo has to download first."""
+        from doit_cargo.engine import footprint, preflight
+
+        machine = self.machine.at(self.root, preflight.effective_environment(plan, self.environ))
+        overlays = tuple(os.path.join(folder, SYSDEPS) for folder in plan.folders or self.library.directories)
+        inferred = remembered.needs(self.state, plan, self.workspace, machine, overlays, fetch)
+        return preflight.Known(self.workspace, inferred, footprint.past(self.state, self.key(name)))
+
     def _require(self, row: Row) -> None:
         """Raise for all tools and services that a target's row names and that are not here."""
         problems: list[Problem] = []
@@ -280,6 +293,7 @@ class Session:
             make_plan=lambda: self.plan(row["name"]),
             workspace=lambda: self.workspace,
             machine=lambda: self.machine,
+            known=lambda plan: self.known(plan, row["name"], lambda: say.note(row["name"], FETCHING)),
         )
         outcome = execute(request)
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)

@@ -109,6 +109,7 @@ def test_in_a_full_checkout_only_other_platforms_targets_are_absent(tmp_path: Pa
     assert absent(entries(tmp_path, SERVER)) == {
         "build_metal": "build_metal builds only on macos; this is linux",
         "build_windows": "build_windows builds only on windows; this is linux",
+        "check_msvc": "check_msvc runs only on windows; this is linux",
         "check_tokio_cfg": "check_tokio_cfg is for the pack dynamo; this workspace uses mistralrs",
     }
 
@@ -116,7 +117,8 @@ def test_in_a_full_checkout_only_other_platforms_targets_are_absent(tmp_path: Pa
 @needs_cargo
 def test_a_checkout_without_the_features_lacks_their_targets(tmp_path: Path) -> None:
     found = absent(entries(tmp_path, {"mistralrs-core": {}, "mistralrs-server": {"features": {"cuda": []}}}))
-    assert set(found) == {"build_cuda", "build_cuda_full", "build_metal", "build_windows", "check_tokio_cfg"}
+    others = {"check_msvc", "check_tokio_cfg"}
+    assert set(found) == {"build_cuda", "build_cuda_full", "build_metal", "build_windows", *others}
     assert found["build_cuda"] == (
         "the package mistralrs-server has no feature 'flash-attn', asked for by profiles/mistralrs/cuda.toml:4; "
         "the package mistralrs-server has no feature 'cudnn', asked for by profiles/mistralrs/cuda.toml:4"

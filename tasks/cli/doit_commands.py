@@ -64,6 +64,7 @@ def _command(name: str) -> type[_Command]:
     return type(name.title().replace("-", ""), (_Command,), fields)
 
 
+Doctor = _command("doctor")
 Features = _command("features")
 Init = _command("init")
 Makefile = _command("makefile")

@@ -48,6 +48,13 @@ OPTIONS = {
 ALSO_TARGETS = frozenset({"profile"})
 
 COMMANDS = {
+    "doctor": Command(
+        "doit_cargo.cli.doctor:doctor",
+        "What this computer has, lacks and has wrong for a target, or for the default build and in general.",
+        TARGETS,
+        "[TARGET...] [VAR=value...]",
+        ("json",),
+    ),
     "init": Command(
         "doit_cargo.cli.init:init",
         "Write dodo.py, a first profile, rules, the Makefile shim and ignore lines, whatever of it is not there yet.",

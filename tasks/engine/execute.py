@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import before_run, freshness, history, receipts, recorder, run, say
+from doit_cargo.engine import before_run, footprint, freshness, history, receipts, recorder, run, say
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
@@ -25,11 +25,21 @@ from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.preflight import Known
     from doit_cargo.engine.toolchain import Machine
 
 PROGRAMS = ("cargo", "rustc")
 CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
-CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT", "NVCC", "NVCC_CCBIN", "CUDA_COMPUTE_CAP", "CUDA_NVCC_FLAGS")
+CUDA_VARIABLES = (
+    "CUDA_PATH",
+    "CUDA_HOME",
+    "CUDA_ROOT",
+    "CONDA_PREFIX",
+    "NVCC",
+    "NVCC_CCBIN",
+    "CUDA_COMPUTE_CAP",
+    "CUDA_NVCC_FLAGS",
+)
 
 
 class Request(NamedTuple):
@@ -45,6 +55,7 @@ class Request(NamedTuple):
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
     machine: Callable[[], Machine]
+    known: Callable[[Plan], Known]
 
 
 def execute(request: Request) -> Outcome | None:
@@ -68,15 +79,21 @@ def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     plan = request.make_plan()
     for note in plan.notes:
         say.note(request.target, note)
-    if plan.state is not None:
-        return plan, plan.state
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
-        from doit_cargo.engine import preflight
+        _check(request, plan)
+    return plan, plan.state if plan.state is not None else _plan_state(request, plan)
 
-        preflight.require(plan, request.machine(), request.root, request.workspace())
-    return plan, _plan_state(request, plan)
+
+def _check(request: Request, plan: Plan) -> None:
+    """Raise what would stop the plan, tell what may; of a plan that has held, only what can have changed meanwhile."""
+    from doit_cargo.engine import preflight
+
+    known = request.known(plan)
+    again = plan.state is not None
+    for warning in preflight.require(plan, request.machine(), request.root, known, again=again):
+        say.note(request.target, f"warning: {warning}")
 
 
 def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
@@ -117,11 +134,13 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
+    meter = footprint.Meter(workspace.target_directory)
     outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
     inputs = gather(plan, workspace, outcome.report, request.environ)
     before_run.learn(plan, request.environ, workspace, ledger, outcome)
     if outcome.ok:
         _require_outputs(plan)
+        footprint.keep(request.state, request.key, meter.read())
         state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
         _learn_blind(request, plan, ledger, inputs)
         now = time.time_ns()
