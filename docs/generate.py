@@ -105,6 +105,10 @@ PACK_KEYS = {
         "A tool without which the package is left out of whole-workspace targets, with a note.",
         'needs = "python"',
     ),
+    "tests.quick": (
+        "The packages or roles whose unit tests are the smoke test, `test_quick`. Left out, every member.",
+        'quick = ["core", "server"]',
+    ),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
@@ -199,7 +203,8 @@ SETTINGS_KEYS = {
 
 DETECTED = {
     "cuda_root": "The root of the CUDA toolkit that `nvcc` belongs to, whatever wrapper PATH has: "
-    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, `CONDA_PREFIX`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
+    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, `CONDA_PREFIX`, PATH, PyPI's `nvidia-cuda-nvcc`, "
+    "`/usr/local/cuda`.",
     "msvc_cl": "Microsoft's `cl.exe` of the newest Visual Studio with a C++ compiler. Nothing outside Windows.",
     "nvcc_directory": "The folder of that `nvcc`.",
     "python": "The Python that PyO3 would take: `PYO3_PYTHON`, the virtual environment, Conda's, PATH; else the one "

@@ -27,6 +27,7 @@ from doit_cargo.engine.profiles import Library, packs
 FAMILIES = (
     "build",
     "check",
+    "test",
     "environment",
     "settings",
     "models",

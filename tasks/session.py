@@ -31,7 +31,7 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule."""
+"group"), after, action, watch, check, needs, services, takes, rule, by."""
 
 
 class Session:
@@ -44,6 +44,8 @@ class Session:
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
         self._prepared: list[str] = []
+        self.found: dict[object, Any] = {}
+        """What actions have found out in this call."""
         self.known_stale = ""
         self.current = ""
         """The name of the target whose action runs."""
@@ -122,20 +124,24 @@ class Session:
         return self._plans[name]
 
     def _stored_plan(self, name: str) -> Plan | None:
+        return self.stored_plan(self.key(name))
+
+    def stored_plan(self, key: tuple[str, ...]) -> Plan | None:
+        """Return the plan of the last success of `key` while it holds, or None."""
         from doit_cargo.engine import model
 
-        receipt = receipts.load_receipt(self.state, self.key(name)) or self.last_receipt(name)
+        receipt = receipts.load_receipt(self.state, key) or receipts.last_receipt(self.state, key)
         if (
             receipt is None
             or not receipt["stored_plan"]
-            or receipt["look"] != self._look
+            or receipt["look"] != self.look
             or not receipts.plan_holds(receipt, self.environ)
         ):
             return None
         return model.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
     @property
-    def _look(self) -> tuple[str, str]:
+    def look(self) -> tuple[str, str]:
         """Variables that a result does not depend on, but the argument list does."""
         return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", "")
 
@@ -170,7 +176,9 @@ class Session:
         self.variables(*(self.row(name)["name"] for name in names))
         for name in stale:
             row = self.row(name)
-            if row["kind"] == CARGO:
+            if row["by"]:
+                _module(row["by"]).check(self, name, self.values_for(name))
+            elif row["kind"] == CARGO:
                 self.plan(name)
             elif row["check"]:
                 self.current = name
@@ -236,6 +244,8 @@ class Session:
         self._require(row)
         if row["kind"] == ACTION:
             return self._act(row, values)
+        if row["by"]:
+            return bool(_module(row["by"]).run(self, row["name"], values))
         return self._call_cargo(row, values)
 
     def _act(self, row: Row, values: Values) -> bool:
@@ -289,7 +299,7 @@ class Session:
             state=self.state,
             environ=self.environ,
             variables=values,
-            look=self._look,
+            look=self.look,
             make_plan=lambda: self.plan(row["name"]),
             workspace=lambda: self.workspace,
             machine=lambda: self.machine,
@@ -318,18 +328,23 @@ def _row(entry: Entry) -> Row:
         "services": target.services,
         "takes": target.takes,
         "rule": target.rule,
+        "by": target.by,
     }
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(name)
 
 
 def _call(action: str, session: Session, values: Values) -> object:
     """Call "module:function" with the session and return its result."""
-    import importlib
-
     from doit_cargo import own_rows
 
     module, _, function = action.partition(":")
     try:
-        home = own_rows.module(session.root) if module == own_rows.MODULE else importlib.import_module(module)
+        home = own_rows.module(session.root) if module == own_rows.MODULE else _module(module)
         result: object = getattr(home, function)(session, values)
         return result
     except OSError as error:

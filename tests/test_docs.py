@@ -25,6 +25,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 # Files that a page tells the reader to write.
 OF_THE_READER = {
+    "tests/NAME.rs",
+    "profiles/test.toml",
     "profiles/local.toml",
     "docs/features.md",
     "tasks/project.py",

@@ -25,6 +25,9 @@ from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
+
+    from doit_cargo.engine.freshness import Change
     from doit_cargo.engine.preflight import Known
     from doit_cargo.engine.toolchain import Machine
 
@@ -56,6 +59,19 @@ class Request(NamedTuple):
     workspace: Callable[[], Workspace]
     machine: Callable[[], Machine]
     known: Callable[[Plan], Known]
+    more: More | None = None
+
+
+class More(NamedTuple):
+    """What a target that goes on after its cargo call wants of it.
+
+    `hidden` are lines of cargo's that nobody shall see, `keeps` gives what the receipt keeps beside the usual, and
+    `appends` goes on in the log of an earlier call of the same run.
+    """
+
+    hidden: re.Pattern[str]
+    keeps: Callable[[Outcome], Mapping[str, Any]]
+    appends: bool = False
 
 
 def execute(request: Request) -> Outcome | None:
@@ -68,10 +84,15 @@ def execute(request: Request) -> Outcome | None:
         if receipt and not changes and not request.variables.flag("FORCE"):
             say.skipped(request.target, receipt)  # another run has just done it
             return None
-        previous = receipt or receipts.last_receipt(request.state, request.key)
-        plan, plan_state = _planned(request)
-        say.reasons(request.target, changes, previous)
-        return _build(request, plan, plan_state, previous)
+        return execute_locked(request, receipt, changes)
+
+
+def execute_locked(request: Request, receipt: Mapping[str, Any] | None, changes: list[Change]) -> Outcome:
+    """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
+    previous = receipt or receipts.last_receipt(request.state, request.key)
+    plan, plan_state = _planned(request)
+    say.reasons(request.target, changes, previous)
+    return _build(request, plan, plan_state, previous)
 
 
 def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
@@ -135,7 +156,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
     meter = footprint.Meter(workspace.target_directory)
-    outcome = run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
+    outcome = _call(request, plan)
     inputs = gather(plan, workspace, outcome.report, request.environ)
     before_run.learn(plan, request.environ, workspace, ledger, outcome)
     if outcome.ok:
@@ -150,7 +171,10 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     else:
         recorder.learn(inputs, outcome.report, ledger, before)
     ledger.finish()
-    say.finished(request.target, plan, outcome, request.root)
+    if outcome.ok and request.more:
+        say.compiled(request.target, outcome)
+    else:
+        say.finished(request.target, plan, outcome, request.root)
     if outcome.ok and plan.invocation.argv[1] == "build":
         _remember(request, plan, outcome)
     return outcome
@@ -173,6 +197,13 @@ def _remember(request: Request, plan: Plan, outcome: Outcome) -> None:
     for growth in history.growths(history.read(request.state), build):
         if history.too_large(growth, allowed):
             say.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
+
+
+def _call(request: Request, plan: Plan) -> Outcome:
+    title = f"doit-cargo {request.target}"
+    if request.more is None:
+        return run.run(plan.invocation, request.environ, plan.log, title)
+    return run.run(plan.invocation, request.environ, plan.log, title, request.more.hidden, request.more.appends)
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -294,6 +325,7 @@ def _receipt(
         "log": plan.log,
         "features": plan.features,
         "outputs": tuple(state["outputs"]),
+        **(request.more.keeps(outcome) if request.more else {}),
     }
 
 

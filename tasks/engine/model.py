@@ -228,6 +228,9 @@ class Target:
     answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to the workspace's
     root, that a cargo call leaves beside its binaries: a build script may write into the source tree. `like` is the
     cargo call for which an action stands, to compare with what an old Makefile calls.
+    `by` is for a cargo call that is only the first step of the work: a module with `check(session, name, values)`,
+    which raises `UserError` before anything starts, `run(session, name, values) -> success`, which takes the place of
+    the plain call, and `explain(session, name)`, which answers `why`.
     """
 
     name: str
@@ -253,6 +256,7 @@ class Target:
     services: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
+    by: str = ""
 
     @property
     def is_group(self) -> bool:
@@ -269,7 +273,8 @@ class Pack:
 
     `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
-    of its own, and of the user's folder over it; `services` are what they may need to be running.
+    of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
+    packages or roles whose unit tests are the smoke test; empty = all.
     """
 
     name: str
@@ -283,6 +288,7 @@ class Pack:
     models: Mapping[str, ModelSource] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     services: Mapping[str, Service] = field(default_factory=dict)
+    quick: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,19 @@ def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str,
     return result
 
 
-def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
-    """Run a cargo build to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
-    return _run(invocation, environ, log_path, title, JSON_MESSAGES)
+def run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    hidden: re.Pattern[str] | None = None,
+    appends: bool = False,
+) -> Outcome:
+    """Run a cargo build to its end. `hidden` are lines of its standard error that nobody shall see.
+
+    Raises `UserError` if it cannot be started or the log cannot be written.
+    """
+    return _run(invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden)
 
 
 def run_tool(
@@ -81,33 +91,34 @@ def run_tool(
     title: str,
     seconds: float = 0,
     watched: str = "",
+    appends: bool = False,
 ) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
     With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
     profiler runs gets it, so that the profiler can write its data. Raises `UserError` as `run` does.
     """
-    return _run(invocation, environ, log_path, title, "", seconds, watched)
+    log = Log(log_path, title, invocation, appends)
+    return _run(invocation, environ, log, "", None, seconds, watched)
 
 
 def _run(
     invocation: Invocation,
     environ: Mapping[str, str],
-    log_path: str,
-    title: str,
+    log: Log,
     messages: str,
+    hidden: re.Pattern[str] | None,
     seconds: float = 0,
     watched: str = "",
 ) -> Outcome:
     child_environ = _with_terminal(environment(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
-    log = Log(log_path, title, invocation)
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
     try:
         with Child(argv, invocation.cwd, child_environ, watched) as child:
-            screen = Screen(log, warnings)
+            screen = Screen(log, warnings, hidden)
             show = screen.show_messages if messages else screen.show_output
             readers = [
                 threading.Thread(target=show, args=(child.process.stdout, report)),
@@ -147,9 +158,14 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
 
 
 class Child:
-    """A process in a group of its own; what ends us reaches all of it. `watched` is a program that it runs, if any."""
+    """A process in a group of its own; what ends us reaches all of it.
 
-    def __init__(self, argv: list[str], cwd: str, environ: Mapping[str, str], watched: str = "") -> None:
+    `watched` is a program that it runs, if any; `merged`: one stream for both of its own.
+    """
+
+    def __init__(
+        self, argv: list[str], cwd: str, environ: Mapping[str, str], watched: str = "", merged: bool = False
+    ) -> None:
         self.watched = watched
         self.signalled = False
         self.expired = False
@@ -161,7 +177,7 @@ class Child:
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             **group,  # type: ignore[call-overload]
         )
 
@@ -224,13 +240,13 @@ class Child:
 class Log:
     """The plain text of a run. `.logs/build.log` is a second name of the latest build's log."""
 
-    def __init__(self, path: str, title: str, invocation: Invocation) -> None:
+    def __init__(self, path: str, title: str, invocation: Invocation, appends: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             _ignore_in_git(os.path.dirname(path))
-            self._stream = _fresh_file(path)
+            self._stream = _log_file(path, appends)
             self._name_as_latest()
             self.write(_header(title, invocation))
         except OSError as error:
@@ -254,8 +270,10 @@ class Log:
         self._stream.close()
 
 
-def _fresh_file(path: str) -> IO[str]:
-    """Open a new file: an older log may have a second name, which must keep its text."""
+def _log_file(path: str, appends: bool) -> IO[str]:
+    """Open a log, anew unless it goes on: an older one may have a second name, which must keep its text."""
+    if appends:
+        return open(path, "a", encoding="utf-8", errors="replace")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return open(path, "w", encoding="utf-8", errors="replace")
@@ -285,8 +303,10 @@ def plain(text: str) -> str:
 class Screen:
     """The terminal and the log, written by both readers. A diagnostic waits until cargo has ended its line."""
 
-    def __init__(self, log: Log, warnings: StderrWarnings) -> None:
+    def __init__(self, log: Log, warnings: StderrWarnings, hidden: re.Pattern[str] | None = None) -> None:
         self._log = log
+        self._hidden = hidden
+        self._held = ""
         self._warnings = warnings
         self._lock = threading.Lock()
         self._colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
@@ -331,7 +351,7 @@ class Screen:
         while chunk := os.read(stream.fileno(), 65536):
             text = chunk.decode("utf-8", "replace")
             with self._lock:
-                self._terminal(text)
+                self._terminal(self._visible(text))
                 self._line_is_open = not text.endswith(("\n", "\r"))
                 self._release()
             *lines, pending = (pending + text).split("\n")
@@ -340,12 +360,25 @@ class Screen:
         if pending:
             self._log_line(pending)
 
+    def _visible(self, text: str) -> str:
+        """Return what of the text so far shall be seen. A line waits for its end, but for a progress bar."""
+        if self._hidden is None:
+            return text
+        *lines, last = (self._held + text).split("\n")
+        shown = [f"{line}\n" for line in lines if not self._hidden.match(plain(line))]
+        self._held = "" if "\r" in last else last
+        return "".join(shown) + ("" if self._held else last)
+
     def finish(self) -> None:
         """Show what still waits."""
+        if self._held and not (self._hidden and self._hidden.match(plain(self._held))):
+            self._terminal(self._held)
         self._release(at_the_end=True)
 
     def _log_line(self, line: str) -> None:
         text = plain(line)
+        if self._hidden and self._hidden.match(text):
+            return
         if text.strip() and not PROGRESS_STATUS.match(text):
             self._log.write(text + "\n")
             self._warnings.take(text)

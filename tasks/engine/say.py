@@ -36,6 +36,9 @@ def skipped(target: str, receipt: Receipt) -> None:
     for warning in receipt["warnings"]:
         sys.stderr.write(_for_terminal(warning, sys.stderr))
     sys.stderr.flush()
+    if receipt.get("passed"):
+        _line("--", target, receipt["passed"])
+        return
     inputs = _count(len(receipt["plan"]["files"]) + len(receipt["build"]["files"]), "input")
     packages = f"{_count(len(receipt['packages']), 'package')}, " if receipt["packages"] else ""
     _line("--", target, f"up to date: {packages}{inputs} unchanged")
@@ -82,6 +85,12 @@ def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
         _line("!!", target, f"failed: cargo ended with status {outcome.status}; log: {log}", sys.stderr)
     else:
         _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
+
+
+def compiled(target: str, outcome: Outcome) -> None:
+    """Tell what a cargo call has compiled after which the target goes on."""
+    if outcome.report.compiled:
+        _line("..", target, f"{outcome.seconds:.1f} s: {_work(outcome)}")
 
 
 def ended(target: str, outcome: Outcome, what: str, log: str) -> None:

@@ -44,6 +44,18 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text.strip()):
+        raise _InvalidError("is not a whole number from 0 to 999")
+    return int(text)
+
+
+def _runner(text: str) -> str:
+    if text.strip() not in ("cargo", "nextest"):
+        raise _InvalidError("is neither cargo nor nextest")
+    return text.strip()
+
+
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
         raise _InvalidError("is not a port (1 to 65535)")
@@ -171,6 +183,12 @@ TABLE = (
     Variable("PACKAGE", _packages, "packages to act on instead of the target's own; all = the whole workspace", "all"),
     Variable("PROFILE", _word, "a feature profile, or a cargo profile, instead of the target's own", "low_memory"),
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
+    Variable("TEST", _text, "run only the tests whose name contains this", "tokenizer::"),
+    Variable("TEST_FILE", _words, "run only the test programs of these names (tests/NAME.rs)", "streaming"),
+    Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
+    Variable("RUNNER", _runner, "what runs the tests: cargo or nextest; default: nextest if installed", "cargo"),
+    Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
+    Variable("JUNIT", _text, "write a JUnit report to this file; 1 = .testlogs/TARGET.junit.xml", "report.xml"),
     Variable("MODEL", _text, "the model to run or test with", "qwen2.5-1.5b"),
     Variable("MODEL_DIR", _text, "the folder of the models (default: models)", "models"),
     Variable("MODEL_FILE", _text, "a GGUF file in MODEL_DIR, instead of MODEL", "qwen2.5-1.5b-instruct-q4_k_m.gguf"),
@@ -208,6 +226,8 @@ BY_NAME = {variable.name: variable for variable in TABLE}
 CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE", "WITHOUT_PREFLIGHT")
 # The same of a target that stands for one package.
 MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
+# What targets that run tests take beside.
+TESTS = ("TEST", "RUNNER", "NOCAPTURE", "JUNIT")
 
 
 @dataclass(frozen=True, slots=True)

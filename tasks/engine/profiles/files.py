@@ -157,6 +157,7 @@ PACK: Section = {
     "serve": {ANY: {"binary": TEXT, "serve": LIST, "talk": LIST, "mcp": LIST, "plain": LIST, "gguf": LIST}},
     "models": {ANY: {"doc": TEXT, "repo": TEXT, "file": TEXT, "revision": TEXT, "size": POSITIVE, "sha256": SHA256}},
     "target": {ANY: TARGET},
+    "tests": {"quick": LIST},
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.

@@ -112,6 +112,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         profiles=tuple(sorted({profile for layer in layers for profile in layer.names()})),
         optional_packages=_merged(files, "packages", lambda _file, _package, table: str(table.get("needs", ""))),
         satellites=tuple(dict.fromkeys(path for file in files for path in file.values.get("satellites", []))),
+        quick=tuple(_merged(files, "tests", lambda _file, _key, names: tuple(names)).get("quick", ())),
         files=tuple(file.path for file in files),
         launches=_merged(files, "serve", _launch),
         models=_merged(files, "models", _model),
