@@ -137,15 +137,6 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[,\s]+", text) if word))
 
 
-def _arguments(text: str) -> tuple[str, ...]:
-    import shlex
-
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise _InvalidError(f"cannot be split into arguments: {str(error).lower()}") from None
-
-
 def _features(text: str) -> tuple[str, ...]:
     for word in _words(text):
         if not re.fullmatch(r"-?[\w+.-]+(/[\w+.-]+)?", word) or word.startswith("--"):
@@ -213,12 +204,10 @@ TABLE = (
     Variable("BENCH_THRESHOLD", _percent, "the percentage by which a benchmark may get slower (default 5)", "10"),
     Variable("N", _positive, "how many lines a table shows", "20"),
     Variable("BIN", _word, "the program to take where a package has several", "server"),
-    Variable("ARGS", _arguments, "arguments of the program that is run, quoted as in a shell", "--port 1234"),
     Variable("PROFILER", _word, "the profiler to use instead of the first that is found", "perf"),
     Variable("SECONDS", _seconds, "how long to watch at most", "30"),
     Variable("INTERVAL", _seconds, "seconds between two looks", "2"),
     Variable("SIZE_THRESHOLD", _percent, "the percentage by which a program may grow (default 5)", "2.5"),
-    Variable("OUTPUT", _text, "the file to write", "BUILDS.md"),
 )
 BY_NAME = {variable.name: variable for variable in TABLE}
 

@@ -42,7 +42,7 @@ def require(session: Session, values: Values, plan: Plan) -> None:
     for note in plan.notes:
         say.note(plan.target, note)
     if not values.flag("WITHOUT_PREFLIGHT"):
-        preflight.require(plan, session.machine, session.root, session.workspace)
+        preflight.require(plan, session.machine, session.root, session.known(plan, plan.target))
 
 
 def run_cargo(session: Session, plan: Plan, log: str = "") -> Outcome:

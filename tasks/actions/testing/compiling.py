@@ -219,6 +219,7 @@ def _call(
         make_plan=lambda: recorded,
         workspace=lambda: session.workspace,
         machine=lambda: session.machine,
+        known=lambda plan: session.known(plan, work.name),
         more=More(STARTS, keeps, appends=bool(without)),
     )
     outcome = execute_locked(request, receipt, changes)
