@@ -235,7 +235,7 @@ def test_an_unknown_profile_names_the_nearest(shared: Path) -> None:
     assert said == refused(
         "unknown profile 'lto-thim'",
         "did you mean 'lto_thin'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, "
-        "optimised, profiled, release and 1 more",
+        "optimised, profiled, release and 2 more",
     )
 
 
@@ -262,7 +262,7 @@ PROFILE_FILES = {
     "unknown base": (
         {"dev": '\nextends = "relase"\n'},
         "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: bench, check, cuda, "
-        "dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release and 1 more",
+        "dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release and 2 more",
     ),
     "unknown cargo profile": (
         {"dev": '[cargo]\nprofile = "relase"\n'},
