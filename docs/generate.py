@@ -23,6 +23,8 @@ from doit_cargo.cli import doit_commands
 from doit_cargo.cli.line import parser
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import errors, freshness, receipts, secrets, variables
+from doit_cargo.engine.hints import check as hint_check
+from doit_cargo.engine.hints import knowledge as hint_knowledge
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
 from doit_cargo.engine.preflight import knowledge
 from doit_cargo.engine.profiles import files as profile_files
@@ -109,6 +111,17 @@ PACK_KEYS = {
         "The packages or roles whose unit tests are the smoke test, `test_quick`. Left out, every member.",
         'quick = ["core", "server"]',
     ),
+    "format.languages": (
+        "Languages beside Rust that `fmt` formats even where no configuration of their formatter stands: `python` by "
+        "ruff, `c` (C, C++, CUDA, Metal) by clang-format.",
+        'languages = ["python", "c"]',
+    ),
+    "duplicates.allow": (
+        "Packages that may be in Cargo.lock in several versions, all or one version of them; `check_duplicates` "
+        "counts the others.",
+        'allow = ["syn", "windows-sys@0.52.0"]',
+    ),
+    "duplicates.max": ("How many other packages may be there in several versions. Default: none.", "max = 3"),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
@@ -215,12 +228,38 @@ EXIT_CODES = (
     (errors.DONE, "Done, or nothing was to be done."),
     (
         errors.FAILED,
-        "A target failed: cargo ended with an error, a limit was not held, `makefile --check` found a difference.",
+        "A target failed: cargo ended with an error, a limit was not held; or `makefile --check` found a difference, "
+        "or `hint` no cause.",
     ),
     (errors.COULD_NOT_RUN, "A target could not run: a tool is missing, a folder cannot be written."),
     (errors.BAD_INPUT, "Bad input, found before anything started: an unknown name, a wrong value, a broken profile."),
 )
 
+
+# Keys of a [hint.NAME] table.
+HINT_KEYS = {
+    "category": (
+        "What the cause is about: of several hints of one category only the best is shown. Default: the name.",
+        'category = "disk-full"',
+    ),
+    "rank": (
+        "1 fells everything else, 2 to 4 name one cause, 5 and 6 are broader, 7 to 9 a consequence. Default: 5.",
+        "rank = 2",
+    ),
+    "patterns": ("Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"),
+    "also": ("Each must match as well, within `near` lines.", "also = ['os error 2']"),
+    "unless": ("None may match within `near` lines.", "unless = ['timed out']"),
+    "near": ("How many lines before and after. Default: 40.", "near = 8"),
+    "hides": ("Hints that are a consequence of this one.", 'hides = ["cmake-failed"]'),
+    "warnings": ("Whether a line that is only a warning counts in any case.", "warnings = true"),
+    "cause": ("What happened, in one or two sentences.", 'cause = "There is no {program}."'),
+    "fix": (
+        "What mends it. `tool` = a name of the [tools](profiles.md), `library` = a group that names libraries, "
+        "a package manager = its packages, a system or `any` = words.",
+        'fix = { apt = "cmake", windows = "winget install Kitware.CMake" }',
+    ),
+    "evidence": ("Where it was seen.", 'evidence = ["rust-lang/cargo#5237"]'),
+}
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
@@ -325,12 +364,19 @@ def _list(value: str | list[str]) -> list[str]:
 def all_rows() -> list[Target]:
     """Return the written rows and, for each rule, the one that it would make of a package called `<package>`."""
     sample = Package("package", "", "", "", {}, (CargoTarget("x", ("bench",), ""),), ())
-    ruled = (_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample))
-    return [*catalogue.rows(), *ruled]
+    ruled = [_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample)]
+    tools = {row.rule: _of_tools(row) for row in catalogue.rows() if row.rule}
+    return [*(row for row in catalogue.rows() if not row.rule), *ruled, *tools.values()]
 
 
 def _of_sample(row: Target) -> Target:
     return replace(row, name=row.rule, doc=row.doc.replace("the package package", "one package"))
+
+
+def _of_tools(row: Target) -> Target:
+    """Return the one row that stands for all of a rule over the tools."""
+    names = ", ".join(f"`{one.name}`" for one in catalogue.rows() if one.rule == row.rule)
+    return replace(row, name=row.rule, doc=f"Install one tool, after asking: {names}.")
 
 
 def targets() -> str:
@@ -564,7 +610,31 @@ def _first_sentence(tree: ast.Module) -> str:
     return re.split(r"(?<=[.?]) (?=[A-Z`])", text)[0]
 
 
+def known_hints() -> str:
+    """Return the causes that are known, by category."""
+    by_category: dict[str, list[Any]] = {}
+    for hint in hint_knowledge.build(hint_knowledge.shipped()).hints:
+        by_category.setdefault(hint.category, []).append(hint)
+    count = sum(map(len, by_category.values()))
+    rows = ((code(name), " ".join(_cause(hint) for hint in of)) for name, of in sorted(by_category.items()))
+    return f"{count} causes in {len(by_category)} categories.\n\n{table(('Category', 'Cause'), rows)}"
+
+
+def _cause(hint: Any) -> str:
+    """Return a cause without what only a log can tell."""
+    text = re.sub(r" ?\{\w+\|\}", "", hint.cause)
+    return re.sub(r"\{(\w+)(?:\|([^{}]*))?\}", lambda place: place[2] or f"*{place[1]}*", text)
+
+
+def hint_keys() -> str:
+    """Return the keys of a hint."""
+    said = meaning(hint_check.HINT, HINT_KEYS, "the key")
+    return table(("Key", "Meaning", "Example"), ((code(key), text, code(example)) for key, (text, example) in said))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "hints": known_hints,
+    "hint keys": hint_keys,
     "profile keys": lambda: keys(profile_files.PROFILE, PROFILE_KEYS),
     "pack keys": lambda: keys(profile_files.PACK, PACK_KEYS),
     "settings keys": lambda: keys(profile_files.SETTINGS, SETTINGS_KEYS),

@@ -105,7 +105,8 @@ def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> d
     state = recorder.empty_state(environ, ("nvcc", "python3"))
     for directory in library.directories:
         recorder.add_folder(state, directory, now)
-    for path in (*catalogue.row_files(), own_rows.path_in(root)):
+    wanted = [os.path.join(root, name) for name in catalogue.root_files()]
+    for path in (*catalogue.row_files(), own_rows.path_in(root), *wanted):
         state["files"][path] = recorder.read_settled_or_hash(path, now)
     return state
 

@@ -6,6 +6,7 @@ The place where catalogue and engine meet. Both doors come through here; nothing
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
@@ -31,7 +32,7 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule, by."""
+"group"), after, action, watch, check, needs, services, takes, rule, by, lane, keep_going."""
 
 
 class Session:
@@ -47,9 +48,26 @@ class Session:
         self.found: dict[object, Any] = {}
         """What actions have found out in this call."""
         self.known_stale = ""
-        self.current = ""
-        """The name of the target whose action runs."""
+        self._own_thread = threading.local()
         self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
+        call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
+        return {**call, "environ": dict(self.environ)}
+
+    def __setstate__(self, call: dict[str, Any]) -> None:
+        self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
+        self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
+
+    @property
+    def current(self) -> str:
+        """The name of the target whose action runs."""
+        return str(getattr(self._own_thread, "current", ""))
+
+    @current.setter
+    def current(self, name: str) -> None:
+        self._own_thread.current = name
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], int]:
@@ -105,7 +123,7 @@ class Session:
         found = self._rows_by_name.get(wanted)
         if found is None:
             known = tuple(row["name"] for row in self.listing if row["available"])
-            raise UserError(unknown("target", name, known, shown=len(known)))
+            raise UserError(unknown("target", name, known))
         if not found["available"]:
             raise Absent(Problem(f"{wanted} {found['reason']}"))
         return found
@@ -128,7 +146,7 @@ class Session:
 
     def stored_plan(self, key: tuple[str, ...]) -> Plan | None:
         """Return the plan of the last success of `key` while it holds, or None."""
-        from doit_cargo.engine import model
+        from doit_cargo.engine import stored_plan
 
         receipt = receipts.load_receipt(self.state, key) or receipts.last_receipt(self.state, key)
         if (
@@ -138,12 +156,12 @@ class Session:
             or not receipts.plan_holds(receipt, self.environ)
         ):
             return None
-        return model.plan_from_data(receipt["stored_plan"], receipt["plan"])
+        return stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
     @property
-    def look(self) -> tuple[str, str]:
+    def look(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", "")
+        return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", ""), self.raw.get("REGISTRY", "")
 
     def target(self, name: str) -> Target:
         """Return the row of a target that the listing has."""
@@ -233,9 +251,17 @@ class Session:
         asked = {one: everywhere[one] for one in (name, *self._prepared) if one in everywhere}
         return variables.parse(raw, asked, everywhere)
 
+    def has_run(self) -> None:
+        """Forget what was known to be fresh: something has run, here or in a worker."""
+        self._verdicts.clear()
+
+    def is_one_of_several(self) -> None:
+        """Let cargo draw no progress bar, which must have the terminal's last line for itself."""
+        self.environ = {**self.environ, "CARGO_TERM_PROGRESS_WHEN": "never"}
+
     def run(self, name: str) -> bool:
         """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""
-        self._verdicts.clear()
+        self.has_run()
         row = self.row(name)
         values = self.values_for(row["name"])
         if row["kind"] == GROUP:
@@ -253,6 +279,7 @@ class Session:
         if not row["watch"]:
             return bool(_call(row["action"], self, values))
         from doit_cargo.engine import proof
+        from doit_cargo.engine.model import FREE
 
         request = proof.Request(
             state=self.state,
@@ -260,6 +287,7 @@ class Session:
             root=self.root,
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
+            lock=row["name"] if row["lane"] == FREE else "",
             watch=lambda: cast("Watched", _call(row["watch"], self, values)),
             act=lambda: bool(_call(row["action"], self, values)),
         )
@@ -329,6 +357,8 @@ def _row(entry: Entry) -> Row:
         "takes": target.takes,
         "rule": target.rule,
         "by": target.by,
+        "lane": target.lane,
+        "keep_going": target.keep_going,
     }
 
 

@@ -75,7 +75,7 @@ def test_samply_is_taken_before_perf_and_gets_the_program_with_its_arguments(wor
         (["profile", "SECONDS=1"], "profile must know what the program shall do\n  fix: MODEL=name (plain -m name), "),
         (["profile_memory"], "profile_memory must know what the program shall do\n  fix: MODEL=name "),
         (["profile", "ARGS=x", "PROFILER=pref"], "PROFILER: unknown profiler 'pref'\n  fix: did you mean 'perf'? "),
-        (["profile", "ARGS='x"], "ARGS='x cannot be split into arguments: no closing quotation\n"),
+        (["profile", "ARGS='x"], "ARGS='x has a quote that does not end\n"),
         (["profile", "ARGS=x", "SECONDS=0"], "SECONDS=0 is not a number of seconds above 0\n"),
         (["profile_memory", "ARGS=x", "BIN=ap"], "BIN: unknown program 'ap'\n  fix: did you mean 'app'? known: app\n"),
     ],

@@ -7,6 +7,10 @@ parser, the doit commands of the same names, and the tables of docs/commands.md.
 # What the words behind a command are: nothing, names (of targets, profiles), names and VAR=value, or free words.
 NOTHING, NAMES, TARGETS, FREE = "nothing", "names", "targets", "free"
 
+# Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`; `run` is
+# `doit run run` there.
+SHARED_WITH_DOIT = frozenset({"clean", "help", "info", "run"})
+
 
 class Command:
     """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes."""
@@ -53,6 +57,13 @@ COMMANDS = {
         "What this computer has, lacks and has wrong for a target, or for the default build and in general.",
         TARGETS,
         "[TARGET...] [VAR=value...]",
+        ("json",),
+    ),
+    "hint": Command(
+        "doit_cargo.cli.hint:hint",
+        "The cause that a failing log shows and what mends it; of the latest build if no log is named.",
+        FREE,
+        "[FILE|-]",
         ("json",),
     ),
     "init": Command(

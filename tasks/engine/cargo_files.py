@@ -190,7 +190,9 @@ def _dep_info_files(unit: Unit, links: HardLinks) -> list[str]:
         elif "custom-build" in unit.kinds:
             candidates = [entry.path for entry in _entries(directory) if entry.name.endswith(".d")]
         else:
-            candidates = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
+            twins = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
+            # An example that is only checked has no second name.
+            candidates = twins or [os.path.join(directory, _stem(name) + ".d")]
         found.update(dict.fromkeys(path for path in candidates if os.path.exists(path)))
     return list(found) or _by_name(unit)
 

@@ -18,9 +18,10 @@ from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Healing, Ledger, Root
-from doit_cargo.engine.model import Plan, Workspace, plan_to_data
+from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
@@ -54,7 +55,7 @@ class Request(NamedTuple):
     state: str
     environ: Mapping[str, str]
     variables: Values
-    look: tuple[str, str]
+    look: tuple[str, ...]
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
     machine: Callable[[], Machine]
@@ -149,6 +150,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         say.note(request.target, note)
     if previous:
         ledger.adopt(previous)
+    _let_settle(os.path.join(workspace.root, "Cargo.lock"))
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
     healing.clean.extend(_to_write_again(plan, previous))
     recorder.list_members(workspace, plan, before)
@@ -171,12 +173,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     else:
         recorder.learn(inputs, outcome.report, ledger, before)
     ledger.finish()
-    if outcome.ok and request.more:
-        say.compiled(request.target, outcome)
-    else:
-        say.finished(request.target, plan, outcome, request.root)
-    if outcome.ok and plan.invocation.argv[1] == "build":
-        _remember(request, plan, outcome)
+    _tell_end(request, plan, outcome, workspace)
     return outcome
 
 
@@ -204,6 +201,28 @@ def _call(request: Request, plan: Plan) -> Outcome:
     if request.more is None:
         return run.run(plan.invocation, request.environ, plan.log, title)
     return run.run(plan.invocation, request.environ, plan.log, title, request.more.hidden, request.more.appends)
+
+
+def _let_settle(path: str) -> None:
+    """Wait out the tick in which a file was written: pre-flight's own cargo may just have completed the lock."""
+    stamp = freshness.signature(path)
+    left = stamp[3] + freshness.TICK_NS - time.time_ns() if stamp else 0
+    if 0 < left <= freshness.TICK_NS:
+        time.sleep(left / 1e9 + 0.001)
+
+
+def _tell_end(request: Request, plan: Plan, outcome: Outcome, workspace: Workspace) -> None:
+    """Tell how the call ended, remember what a build took, and name the cause of a failure."""
+    if outcome.ok and request.more:
+        say.compiled(request.target, outcome)
+    else:
+        say.finished(request.target, plan, outcome, request.root)
+    if outcome.ok and plan.invocation.argv[1] == "build":
+        _remember(request, plan, outcome)
+    if outcome.status and not outcome.interrupted:
+        from doit_cargo.engine import hints
+
+        hints.after_failure(request.target, plan.log, workspace)
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:

@@ -209,6 +209,11 @@ class Program:
     outputs: tuple[str, ...] = ()
 
 
+# What may run beside a target (`doit -n`): CARGO shares cargo's target directory, so one at a time; FREE shares
+# nothing; ALONE changes sources or removes what others use.
+CARGO, FREE, ALONE = "cargo", "free", "alone"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One thing that a user asks for: a row of a family module.
@@ -231,6 +236,9 @@ class Target:
     `by` is for a cargo call that is only the first step of the work: a module with `check(session, name, values)`,
     which raises `UserError` before anything starts, `run(session, name, values) -> success`, which takes the place of
     the plain call, and `explain(session, name)`, which answers `why`.
+
+    `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
+    Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.
     """
 
     name: str
@@ -257,6 +265,10 @@ class Target:
     writes: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
     by: str = ""
+    lane: str = CARGO
+    root_files: tuple[str, ...] = ()
+    keep_going: bool = False
+    whole: bool = False
 
     @property
     def is_group(self) -> bool:
@@ -268,13 +280,22 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Which packages may be in a lock in several versions (``[duplicates]``): NAME or NAME@VERSION -> file:line."""
+
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    limit: Setting | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """A folder of profiles that fit one known project.
 
     `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
     of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
-    packages or roles whose unit tests are the smoke test; empty = all.
+    packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
+    configuration for them.
     """
 
     name: str
@@ -289,6 +310,8 @@ class Pack:
     targets: tuple[Target, ...] = ()
     services: Mapping[str, Service] = field(default_factory=dict)
     quick: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +320,8 @@ class Watched:
 
     `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
     it is listed (`freshness.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
-    the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message.
+    the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message. An action
+    that `mends` what it rests on has proven nothing before it finds nothing to mend.
     """
 
     files: tuple[str, ...] = ()
@@ -306,6 +330,7 @@ class Watched:
     tools: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,45 +369,3 @@ class Plan:
     folders: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     state: Mapping[str, Any] | None = None
-
-
-def plan_to_data(plan: Plan) -> dict[str, Any]:
-    """Return what of a plan is kept in a receipt: plain data that `marshal` can store."""
-    step = plan.invocation
-    return {
-        "target": plan.target,
-        "profile": plan.profile.name,
-        "inputs": (plan.profile.inputs.files, plan.profile.inputs.env, plan.profile.inputs.packages),
-        "packages": plan.packages,
-        "features": plan.features,
-        "cargo_profile": plan.cargo_profile,
-        "invocation": (step.argv, step.cwd, dict(step.env), step.unset, step.path_prepend),
-        "outputs": plan.outputs,
-        "writes": plan.writes,
-        "needs": dict(plan.needs),
-        "log": plan.log,
-        "files": plan.files,
-        "folders": plan.folders,
-        "notes": plan.notes,
-    }
-
-
-def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
-    """Return the plan that `plan_to_data` gave. `state` is the freshness state that it was found to rest on."""
-    argv, cwd, env, unset, path_prepend = data["invocation"]
-    return Plan(
-        target=data["target"],
-        profile=Profile(data["profile"], inputs=Inputs(*data["inputs"])),
-        packages=data["packages"],
-        features=data["features"],
-        cargo_profile=data["cargo_profile"],
-        invocation=Invocation(argv, cwd, env, unset, path_prepend),
-        outputs=data["outputs"],
-        writes=data["writes"],
-        needs=data["needs"],
-        log=data["log"],
-        files=data["files"],
-        folders=data["folders"],
-        notes=data["notes"],
-        state=state,
-    )

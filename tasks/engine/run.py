@@ -23,10 +23,11 @@ from types import FrameType
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Invocation
-from doit_cargo.engine.output import Log, Screen, StderrWarnings
 from doit_cargo.engine.processes import running
+from doit_cargo.engine.screen import Log, Screen, StderrWarnings
 
 GRACE_SECONDS = 30.0  # for a program that was interrupted: profilers write their data then
+SECONDS_BETWEEN_LOOKS = 0.2
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
 
@@ -209,10 +210,25 @@ class Child:
         if not watched:
             self._send(signal.SIGINT)
 
+    def _awaited(self, seconds: float) -> int:
+        """Wait in short steps: a signal that comes just before one long system call would be seen only at its end."""
+        ended = threading.Event()
+
+        def fetch() -> None:
+            self.process.wait()
+            ended.set()
+
+        threading.Thread(target=fetch, daemon=True).start()
+        deadline = time.monotonic() + seconds if seconds else None
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            if deadline and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.process.args, seconds)
+        return int(self.process.returncode)
+
     def wait(self, seconds: float = 0) -> int:
         """Wait for the end, asked for after `seconds` if any, then end what the process may have left in its group."""
         try:
-            status = self.process.wait(timeout=seconds or None)
+            status = self._awaited(seconds)
         except subprocess.TimeoutExpired:
             status = self._expire()
         if (self.signalled or self.expired) and os.name != "nt":

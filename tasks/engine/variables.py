@@ -23,6 +23,8 @@ COVERAGE_FORMATS = {
     "cobertura": ("--cobertura", "cobertura.xml"),
 }
 
+# Mirrors of crates.io whose sparse index is not at the usual place (their own pages, 2026).
+MIRROR_PATHS = {"rsproxy.cn": "index"}
 OFF = frozenset({"", "0", "false", "no"})
 ALL = "all"
 
@@ -149,9 +151,21 @@ def _packages(text: str) -> tuple[str, ...]:
     if ALL in words and len(words) > 1:
         raise _InvalidError("names packages beside 'all'")
     for word in words:
-        if not re.fullmatch(r"\w[\w-]*", word):
+        if not re.fullmatch(r"\w[\w-]*(@\d[\w.+-]*)?", word):
             raise _InvalidError(f"holds {word!r}, which is no name of a package")
     return words
+
+
+def _registry(text: str) -> str:
+    """Return the index of a mirror of crates.io, as cargo's `source.NAME.registry` takes it."""
+    wanted = text.strip()
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", wanted):
+        return f"sparse+https://{wanted}/{MIRROR_PATHS.get(wanted, 'crates.io-index')}/"
+    if not re.fullmatch(r"(sparse\+)?(https?|file)://[^\s\"'\\]+", wanted):
+        raise _InvalidError("is neither a host nor the address of an index")
+    address = wanted.removeprefix("sparse+")
+    is_git = wanted.startswith("file:") or address.endswith(".git")
+    return address if is_git else f"sparse+{address.rstrip('/')}/"
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -169,7 +183,7 @@ class Variable:
 
 TABLE = (
     Variable("JOBS", _positive, "how many jobs cargo runs at once", "4"),
-    Variable("VERBOSE", _flag, "cargo shows every command it runs (-vv)", "1"),
+    Variable("VERBOSE", _flag, "show more: cargo's commands (-vv), the differences that fmt_check finds", "1"),
     Variable("FEATURES", _features, "features to add to those of the profile; -NAME removes one", "cuda,-mkl"),
     Variable("PACKAGE", _packages, "packages to act on instead of the target's own; all = the whole workspace", "all"),
     Variable("PROFILE", _word, "a feature profile, or a cargo profile, instead of the target's own", "low_memory"),
@@ -192,9 +206,13 @@ TABLE = (
     Variable("MISTRALRS_DEBUG", _flag, "debug output of the program", "1"),
     Variable("FORCE", _flag, "run even if nothing changed", "1"),
     Variable("WITHOUT_PREFLIGHT", _flag, "start cargo without the checks before it", "1"),
-    Variable("YES", _flag, "do it without asking", "1"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
+    Variable("REGISTRY", _registry, "a mirror of crates.io to download from: its host, or its index", "rsproxy.cn"),
+    Variable("YES", _flag, "do it without asking: install, update, overwrite", "1"),
+    Variable("LOG", _word, "the log to show: the name of a target", "build_cuda_full"),
+    Variable("DUP_MAX", _count, "how many duplicate packages are allowed", "3"),
+    Variable("ADVISORY_DB", _text, "a copy of the RustSec advisory database to use", "advisory-db"),
     Variable("CARGO_CACHE", _flag, "clean cargo's own cache of downloads too", "1"),
     Variable(
         "COVERAGE", _formats, "reports of coverage to write: html, lcov, json, text, cobertura, open", "html,lcov"
@@ -212,7 +230,7 @@ TABLE = (
 BY_NAME = {variable.name: variable for variable in TABLE}
 
 # What every target that calls cargo takes.
-CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE", "WITHOUT_PREFLIGHT")
+CARGO = ("JOBS", "VERBOSE", "FEATURES", "PACKAGE", "PROFILE", "TARGET", "REGISTRY", "FORCE", "WITHOUT_PREFLIGHT")
 # The same of a target that stands for one package.
 MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
 # What targets that run tests take beside.

@@ -53,7 +53,8 @@ class Lines:
 def test_coverage(session: Session, values: Values) -> bool:
     """Run the tests with coverage, write the reports that COVERAGE names, and hold the floor of COVERAGE_MIN."""
     plan = planned.plan_of(session, values, "llvm-cov", ("--no-report", "--no-fail-fast"))
-    planned.require(session, values, plan)
+    call = replace(plan.invocation, env={**plan.invocation.env, "RUSTC_WRAPPER": ""})
+    planned.require(session, values, replace(plan, invocation=call))
     tools = _require_llvm(session)
     plan = _for_coverage(session, plan, tools)
     _say_setup(session, tools)

@@ -19,7 +19,7 @@ from doit_cargo.actions.serving.script import DEFAULT, KEYS, Step, parse
 from doit_cargo.actions.serving.signals import interruptible
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.output import plain
+from doit_cargo.engine.screen import plain
 
 if TYPE_CHECKING:
     import pexpect

@@ -165,17 +165,17 @@ def _receipt(work: Work, without: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _of_receipt(receipt: Mapping[str, Any], broken: tuple[str, ...]) -> Compiled:
-    from doit_cargo.engine import model
+    from doit_cargo.engine import stored_plan
 
-    plan = record.without_recorder(model.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
     return Compiled(receipt, plan, test_programs.from_data(receipt["programs"]), broken)
 
 
 def _same_outside(receipt: Mapping[str, Any], work: Work) -> bool:
     """Tell whether what cargo changes in its programs' environment has the value that it had outside."""
-    from doit_cargo.engine import model
+    from doit_cargo.engine import stored_plan
 
-    plan = record.without_recorder(model.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
     base = run.environment(plan.invocation, work.session.environ)
     rows = receipt["programs"]
     return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Reading, Result
-from doit_cargo.engine import output, run
+from doit_cargo.engine import run, screen
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 # Of a failing program's output this much is shown; the log has all of it.
@@ -96,7 +96,7 @@ class _Tail:
 def _read(stream: IO[bytes] | None, reading: Reading, tail: _Tail, log: IO[str], shows: bool) -> None:
     for raw in stream or ():
         line = raw.decode("utf-8", "replace").replace("\r\n", "\n")
-        plain = output.plain(line)
+        plain = screen.plain(line)
         reading.take(plain.rstrip("\n"))
         tail.take(plain)
         log.write(plain)

@@ -63,10 +63,10 @@ def _of_compilation(work: Work, changes: list[Change], last: Any) -> dict[str, A
 
 def _reasons(work: Work, receipt: Any) -> Reasons:
     from doit_cargo.actions.testing import record
-    from doit_cargo.engine import model
+    from doit_cargo.engine import stored_plan
 
     session = work.session
-    plan = record.without_recorder(model.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
     programs = test_programs.from_data(receipt["programs"])
     extra = asking.extra_variables(session, work.values)
     world = World(Built(receipt, plan, programs, extra), session.workspace, session.environ, session.state)

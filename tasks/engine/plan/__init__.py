@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
-from doit_cargo.engine.plan import features, render
+from doit_cargo.engine.plan import clippy, features, mirror, render
 from doit_cargo.engine.plan.decision import Case, Decision, decide, platform_of
 from doit_cargo.engine.plan.selection import NAMED, WHOLE
 from doit_cargo.engine.profiles import Library
@@ -45,7 +45,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         writes=tuple(os.path.join(workspace.root, *path.split("/")) for path in target.writes),
         needs=_needs(decision),
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
-        files=_files(decision, workspace, library),
+        files=(*_files(decision, workspace, library), *clippy.files(target, workspace)),
         folders=library.directories,
         notes=decision.notes,
     )
@@ -67,11 +67,11 @@ def _context(case: Case, decision: Decision) -> dict[str, Any]:
         "default_features": profile.default_features.value,
         "triple": decision.triple,
         "locked": profile.locked.value,
-        "config": [(key, setting.value) for key, setting in profile.config.items()],
+        "config": [(key, setting.value) for key, setting in profile.config.items()] + mirror.settings(case.values),
         "jobs": case.values.number("JOBS") or (profile.jobs.value if profile.jobs else None),
         "verbose": case.values.flag("VERBOSE"),
         "flags": case.target.flags,
-        "passed": case.target.passed,
+        "passed": (*case.target.passed, *clippy.mark(case.target, case.workspace)),
     }
 
 

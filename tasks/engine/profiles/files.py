@@ -32,6 +32,9 @@ class Kind:
         return self.finer(value, key, where) if self.finer else []
 
 
+# Languages beside Rust that `fmt` knows.
+FORMATTED = ("python", "c")
+
 # A section: its keys, each with the kind of its value or a section of its own. "*" stands for any other key.
 Section = Mapping[str, "Kind | Section"]
 ANY = "*"
@@ -74,6 +77,16 @@ def _platforms(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("platform", name, PLATFORMS, where) for name in value if name not in PLATFORMS]
 
 
+def _languages(value: list[str], _key: str, where: str) -> list[Problem]:
+    return [unknown("language", name, FORMATTED, where) for name in value if name not in FORMATTED]
+
+
+def _duplicates(value: list[str], key: str, where: str) -> list[Problem]:
+    bad = [name for name in value if not re.fullmatch(r"[\w-]+(@\d[\w.+-]*)?", name)]
+    fix = 'a package such as "syn", or one version of it: "windows-sys@0.52.0"'
+    return [Problem(f"{key} holds {name!r}, which is no package of a Cargo.lock", fix, where) for name in bad]
+
+
 def _detector(value: Any, _key: str, where: str) -> list[Problem]:
     if isinstance(value, str) or "unset" in value or value["detect"] in DETECTORS:
         return []
@@ -107,6 +120,9 @@ LIST = Kind("a list of strings", '["one", "two"]', _is_list)
 NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _is_text(value) or _is_list(value))
 FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
 ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
+LANGUAGES = Kind("a list of strings", '["python", "c"]', _is_list, _languages)
+DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list, _duplicates)
+COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
@@ -156,6 +172,8 @@ PACK: Section = {
     "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
     "serve": {ANY: {"binary": TEXT, "serve": LIST, "talk": LIST, "mcp": LIST, "plain": LIST, "gguf": LIST}},
     "models": {ANY: {"doc": TEXT, "repo": TEXT, "file": TEXT, "revision": TEXT, "size": POSITIVE, "sha256": SHA256}},
+    "format": {"languages": LANGUAGES},
+    "duplicates": {"allow": DUPLICATES, "max": COUNT},
     "target": {ANY: TARGET},
     "tests": {"quick": LIST},
 }
