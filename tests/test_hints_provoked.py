@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ CASES = {
     "no protoc": Case(
         "protoc-missing",
         script(
-            'let error = run("protoc", &["--version"]).unwrap_err();\n'
+            'let error = run("protoc-is-not-here", &["--version"]).unwrap_err();\n'
             'panic!("failed to invoke protoc (hint: https://docs.rs/prost-build/#sourcing-protoc): '
             '(path: protoc): {error}")'
         ),
@@ -354,7 +354,14 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def test_a_disk_that_takes_no_more_is_named(
     options: str, hint: str, small_disk: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    require_named(Case(hint, variables={"CARGO_TARGET_DIR": str(small_disk(options))}), tmp_path)
+    case = Case(hint, variables={"CARGO_TARGET_DIR": str(small_disk(options))})
+    try:
+        require_named(case, tmp_path)
+    except AssertionError:
+        # A linker that writes through a memory map dies of the full disk by SIGBUS: that hint names the disk as well.
+        if hint != "disk-full":
+            raise
+        require_named(replace(case, hint="linker-bus-error"), tmp_path / "again")
 
 
 # --- what is asked of each -------------------------------------------------------------------------------------------
