@@ -40,7 +40,7 @@ def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
         cargo_profile=data["cargo_profile"],
         invocation=Invocation(argv, cwd, env, unset, path_prepend),
         outputs=data["outputs"],
-        writes=data["writes"],
+        writes=data.get("writes", ()),
         needs=data["needs"],
         log=data["log"],
         files=data["files"],
