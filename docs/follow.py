@@ -2,7 +2,8 @@
 
 Clones this repository (what is committed), types every line that begins with `$` in the page's console blocks into one
 bash, and compares what is seen with what the page says. In the page `...` stands for anything, within a line or as a
-line of its own; numbers and hashes are not compared. Builds for real: takes minutes, needs bash, git and a network.
+line of its own; numbers, the spaces before them and hashes are not compared. Builds for real: takes minutes, needs
+bash, git and a network.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def pattern(said: str) -> re.Pattern[str]:
             lines.append(line + r"\n")  # the exit status
         else:
             text = re.sub(r"-[0-9a-f]{16}\b", "-0", line)
-            parts = [re.sub(r"\d+", r"\\d+", re.escape(part)) for part in text.split("...")]
+            parts = [re.sub(r"(?:\\ )*\d+", r"\\s*\\d+", re.escape(part)) for part in text.split("...")]
             lines.append(".*".join(parts) + r"\n")
     return re.compile("".join(lines))
 

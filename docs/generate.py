@@ -23,7 +23,10 @@ from doit_cargo.cli import doit_commands
 from doit_cargo.cli.line import parser
 from doit_cargo.cli.table import COMMANDS
 from doit_cargo.engine import errors, freshness, receipts, secrets, variables
-from doit_cargo.engine.model import DETECTORS, PLATFORMS, Package, Target
+from doit_cargo.engine.hints import check as hint_check
+from doit_cargo.engine.hints import knowledge as hint_knowledge
+from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
+from doit_cargo.engine.preflight import knowledge
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import ANY, Kind, Section
 from doit_cargo.engine.toolchain import tools
@@ -108,6 +111,21 @@ PACK_KEYS = {
         "The target triples of `build_all_platforms`, besides this computer's own (see [cross builds](cross.md)).",
         'platform-triples = ["aarch64-unknown-linux-gnu"]',
     ),
+    "tests.quick": (
+        "The packages or roles whose unit tests are the smoke test, `test_quick`. Left out, every member.",
+        'quick = ["core", "server"]',
+    ),
+    "format.languages": (
+        "Languages beside Rust that `fmt` formats even where no configuration of their formatter stands: `python` by "
+        "ruff, `c` (C, C++, CUDA, Metal) by clang-format.",
+        'languages = ["python", "c"]',
+    ),
+    "duplicates.allow": (
+        "Packages that may be in Cargo.lock in several versions, all or one version of them; `check_duplicates` "
+        "counts the others.",
+        'allow = ["syn", "windows-sys@0.52.0"]',
+    ),
+    "duplicates.max": ("How many other packages may be there in several versions. Default: none.", "max = 3"),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
@@ -141,6 +159,30 @@ PACK_KEYS |= {
     ),
     "target.*.takes": ("Further variables that it accepts.", 'takes = ["MODEL"]'),
     "target.*.needs": ("Tools that are checked before it starts.", 'needs = ["node>=20"]'),
+    "serve.*.binary": (
+        "The program of the package that `run`, `test_server_start` and their like start.",
+        'binary = "acme-server"',
+    ),
+    "serve.*.serve": (
+        "Arguments that make it an HTTP server on this machine; `{port}` is filled in.",
+        'serve = ["--host", "127.0.0.1", "--port", "{port}"]',
+    ),
+    "serve.*.talk": ("Arguments that make it talk on the terminal.", 'talk = ["-i"]'),
+    "serve.*.mcp": ("Arguments for an MCP configuration; `{config}`.", 'mcp = ["--mcp-config", "{config}"]'),
+    "serve.*.plain": ("Arguments for a model by name or folder; `{model}`.", 'plain = ["plain", "-m", "{model}"]'),
+    "serve.*.gguf": (
+        "Arguments for a model in a GGUF file; `{folder}` and `{file}`.",
+        'gguf = ["gguf", "-m", "{folder}", "-f", "{file}"]',
+    ),
+    "models.*.doc": ("What the model is.", 'doc = "Our own, Q4_K_M."'),
+    "models.*.repo": ("Where it is on the Hugging Face hub.", 'repo = "acme/own-GGUF"'),
+    "models.*.file": ("One file of the repository; left out, all that a program needs of it.", 'file = "own-q4.gguf"'),
+    "models.*.revision": ("A branch, tag or commit; left out, the newest.", 'revision = "v2"'),
+    "models.*.size": ("The size of the file in bytes.", "size = 1_117_320_736"),
+    "models.*.sha256": (
+        "The SHA-256 of the file. Left out, the hub's own is taken.",
+        f'sha256 = "{"0" * 8}..."',
+    ),
     "target.*.services": (
         "Services of the pack, or `gpu`, that must answer before it starts. A target with only `needs` and `services` "
         "checks them.",
@@ -175,11 +217,16 @@ SETTINGS_KEYS = {
         "come before it.",
         "sccache = true",
     ),
+    "size-growth": (
+        "By how many percent a program may grow from build to build until it is told. Default: 5.",
+        "size-growth = 10",
+    ),
 }
 
 DETECTED = {
     "cuda_root": "The root of the CUDA toolkit that `nvcc` belongs to, whatever wrapper PATH has: "
-    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, PATH, PyPI's `nvidia-cuda-nvcc`, `/usr/local/cuda`.",
+    "found through `NVCC`, `CUDA_PATH`, `CUDA_HOME`, `CUDA_ROOT`, `CONDA_PREFIX`, PATH, PyPI's `nvidia-cuda-nvcc`, "
+    "`/usr/local/cuda`.",
     "msvc_cl": "Microsoft's `cl.exe` of the newest Visual Studio with a C++ compiler. Nothing outside Windows.",
     "nvcc_directory": "The folder of that `nvcc`.",
     "pyo3_python": "The interpreter behind `python`: of all virtual environments of one installation it is the same.",
@@ -190,11 +237,40 @@ DETECTED = {
 
 EXIT_CODES = (
     (errors.DONE, "Done, or nothing was to be done."),
-    (errors.FAILED, "A target failed: cargo ended with an error, or `makefile --check` found a difference."),
+    (
+        errors.FAILED,
+        "A target failed: cargo ended with an error, a limit was not held; or `makefile --check` found a difference, "
+        "or `hint` no cause.",
+    ),
     (errors.COULD_NOT_RUN, "A target could not run: a tool is missing, a folder cannot be written."),
     (errors.BAD_INPUT, "Bad input, found before anything started: an unknown name, a wrong value, a broken profile."),
 )
 
+
+# Keys of a [hint.NAME] table.
+HINT_KEYS = {
+    "category": (
+        "What the cause is about: of several hints of one category only the best is shown. Default: the name.",
+        'category = "disk-full"',
+    ),
+    "rank": (
+        "1 fells everything else, 2 to 4 name one cause, 5 and 6 are broader, 7 to 9 a consequence. Default: 5.",
+        "rank = 2",
+    ),
+    "patterns": ("Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"),
+    "also": ("Each must match as well, within `near` lines.", "also = ['os error 2']"),
+    "unless": ("None may match within `near` lines.", "unless = ['timed out']"),
+    "near": ("How many lines before and after. Default: 40.", "near = 8"),
+    "hides": ("Hints that are a consequence of this one.", 'hides = ["cmake-failed"]'),
+    "warnings": ("Whether a line that is only a warning counts in any case.", "warnings = true"),
+    "cause": ("What happened, in one or two sentences.", 'cause = "There is no {program}."'),
+    "fix": (
+        "What mends it. `tool` = a name of the [tools](profiles.md), `library` = a group that names libraries, "
+        "a package manager = its packages, a system or `any` = words.",
+        'fix = { apt = "cmake", windows = "winget install Kitware.CMake" }',
+    ),
+    "evidence": ("Where it was seen.", 'evidence = ["rust-lang/cargo#5237"]'),
+}
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
@@ -298,13 +374,20 @@ def _list(value: str | list[str]) -> list[str]:
 
 def all_rows() -> list[Target]:
     """Return the written rows and, for each rule, the one that it would make of a package called `<package>`."""
-    sample = Package("package", "", "", "", {}, (), ())
-    ruled = (_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample))
-    return [*catalogue.rows(), *ruled]
+    sample = Package("package", "", "", "", {}, (CargoTarget("x", ("bench",), ""),), ())
+    ruled = [_of_sample(row) for family in catalogue.FAMILIES for row in catalogue.of_member(family, sample)]
+    tools = {row.rule: _of_tools(row) for row in catalogue.rows() if row.rule}
+    return [*(row for row in catalogue.rows() if not row.rule), *ruled, *tools.values()]
 
 
 def _of_sample(row: Target) -> Target:
     return replace(row, name=row.rule, doc=row.doc.replace("the package package", "one package"))
+
+
+def _of_tools(row: Target) -> Target:
+    """Return the one row that stands for all of a rule over the tools."""
+    names = ", ".join(f"`{one.name}`" for one in catalogue.rows() if one.rule == row.rule)
+    return replace(row, name=row.rule, doc=f"Install one tool, after asking: {names}.")
 
 
 def targets() -> str:
@@ -365,7 +448,7 @@ def _variables(row: Target) -> str:
 def _packages(row: Target) -> str:
     if row.member:
         return "the package"
-    if not row.command:
+    if not row.command and not row.package:
         return ""
     return {"": "cargo's own selection", variables.ALL: "the whole workspace"}.get(
         row.package, f"the role `{row.package}`"
@@ -441,6 +524,53 @@ def guarded_variables() -> str:
     )
 
 
+# --- what crates need -------------------------------------------------------------------------------------------------
+
+
+def crate_table() -> str:
+    """Return what sysdeps.toml knows of crates: what each needs, when, and what takes the need away."""
+    known = knowledge.load().crates
+    rows = [row for name in sorted(known, key=str.lower) for row in _crate_rows(known[name])]
+    return table(("Crate", "Needs", "When", "Variables", "Read in"), rows)
+
+
+def _crate_rows(entry: knowledge.Entry) -> Iterator[tuple[str, ...]]:
+    if not entry.rules:
+        yield code(entry.name), "nothing", entry.nothing, "", entry.evidence
+    for number, rule in enumerate(entry.rules):
+        first = number == 0
+        needs = f"{code(rule.thing)} {rule.version}".strip() + (" (else a warning)" if rule.only_warn else "")
+        yield (
+            code(entry.name) if first else "",
+            needs,
+            _when(rule),
+            _rule_variables(rule),
+            entry.evidence if first else "",
+        )
+
+
+def _when(rule: knowledge.Rule) -> str:
+    """Return the conditions of a rule in words."""
+    parts = [f"version {rule.crates}" if rule.crates else ""]
+    parts += [f"feature {' and '.join(map(code, rule.features))}" if rule.features else ""]
+    parts += [f"without {' and '.join(map(code, rule.unless_features))}" if rule.unless_features else ""]
+    parts += ["in build scripts" if rule.in_scripts else ""]
+    parts += [f"on {', '.join(rule.platforms)}" if rule.platforms else ""]
+    parts += [f"for {', '.join(map(code, rule.targets))}" if rule.targets else ""]
+    parts += ["for uncommon targets" if rule.unless_targets else ""]
+    parts += [f"not beside {codes(rule.unless_beside)}" if rule.unless_beside else ""]
+    parts += [f"if it depends on {codes(rule.with_any)}" if rule.with_any else ""]
+    return "; ".join(filter(None, [*parts, rule.when]))
+
+
+def _rule_variables(rule: knowledge.Rule) -> str:
+    parts = [f"not with {codes(rule.unless_env)}" if rule.unless_env else ""]
+    parts += [f"also with {codes(rule.if_env)}" if rule.if_env else ""]
+    parts += [f"only with {codes(rule.only_if_env)}" if rule.only_if_env else ""]
+    parts += [f"place: {codes(rule.place_env)}" if rule.place_env else ""]
+    return "; ".join(filter(None, parts))
+
+
 # --- the house -------------------------------------------------------------------------------------------------------
 
 
@@ -491,7 +621,31 @@ def _first_sentence(tree: ast.Module) -> str:
     return re.split(r"(?<=[.?]) (?=[A-Z`])", text)[0]
 
 
+def known_hints() -> str:
+    """Return the causes that are known, by category."""
+    by_category: dict[str, list[Any]] = {}
+    for hint in hint_knowledge.build(hint_knowledge.shipped()).hints:
+        by_category.setdefault(hint.category, []).append(hint)
+    count = sum(map(len, by_category.values()))
+    rows = ((code(name), " ".join(_cause(hint) for hint in of)) for name, of in sorted(by_category.items()))
+    return f"{count} causes in {len(by_category)} categories.\n\n{table(('Category', 'Cause'), rows)}"
+
+
+def _cause(hint: Any) -> str:
+    """Return a cause without what only a log can tell."""
+    text = re.sub(r" ?\{\w+\|\}", "", hint.cause)
+    return re.sub(r"\{(\w+)(?:\|([^{}]*))?\}", lambda place: place[2] or f"*{place[1]}*", text)
+
+
+def hint_keys() -> str:
+    """Return the keys of a hint."""
+    said = meaning(hint_check.HINT, HINT_KEYS, "the key")
+    return table(("Key", "Meaning", "Example"), ((code(key), text, code(example)) for key, (text, example) in said))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "hints": known_hints,
+    "hint keys": hint_keys,
     "profile keys": lambda: keys(profile_files.PROFILE, PROFILE_KEYS),
     "pack keys": lambda: keys(profile_files.PACK, PACK_KEYS),
     "settings keys": lambda: keys(profile_files.SETTINGS, SETTINGS_KEYS),
@@ -509,6 +663,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": command_table,
     "options": option_table,
     "modules": modules,
+    "crates": crate_table,
     "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
     "guarded variables": guarded_variables,
 }

@@ -16,23 +16,42 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from doit_cargo import check, own_rows
-from doit_cargo.cli.table import COMMANDS
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.model import PLATFORMS, Machine, Pack, Package, Program, Target, Workspace
 from doit_cargo.engine.plan.decision import Case, decide
-from doit_cargo.engine.plan.selection import ROLES_OF_CARGO
+from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
 from doit_cargo.engine.profiles import Library, packs
 
-FAMILIES = ("build", "check", "python", "cross", "cache", "settings", "maintenance")
+FAMILIES = (
+    "build",
+    "check",
+    "test",
+    "deps",
+    "ci",
+    "environment",
+    "settings",
+    "python",
+    "models",
+    "serve",
+    "mcp",
+    "coverage",
+    "bench",
+    "size",
+    "performance",
+    "cache",
+    "cross",
+    "deploy",
+    "setup",
+    "maintenance",
+)
 
 # Commands of doit: `doit NAME` runs the command, not a task of that name.
 DOIT_COMMANDS = frozenset(
     {"auto", "clean", "completion", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run", "strace"}
     | {"reset_dep", "tabcompletion"}
 )
-# Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`.
-SHARED_WITH_DOIT = frozenset({"clean", "help", "info"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +91,13 @@ def of_member(family: str, package: Package) -> Iterator[Target]:
 
 
 def row_files() -> tuple[str, ...]:
-    """Return the files that hold rows."""
-    return tuple(str(_module(family).__file__) for family in FAMILIES)
+    """Return the files that hold rows, and this one, which names them."""
+    return (__file__, *(str(_module(family).__file__) for family in FAMILIES))
+
+
+def root_files() -> tuple[str, ...]:
+    """Return the names of files in the root of a workspace whose absence makes a target absent."""
+    return tuple(dict.fromkeys(name for target in rows() for name in target.root_files))
 
 
 def _module(family: str) -> ModuleType:
@@ -86,7 +110,9 @@ def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entr
     found = targets(workspace, library)
     _require_known(found, library, workspace)
     entries = {target.name: _entry(target, workspace, library, machine) for target in found}
-    return tuple(_with_parts(entry, entries) for entry in entries.values())
+    for name in list(entries):
+        _settle(name, entries, set())
+    return tuple(entries.values())
 
 
 def _require_known(found: tuple[Target, ...], library: Library, workspace: Workspace) -> None:
@@ -106,27 +132,26 @@ def _require_known(found: tuple[Target, ...], library: Library, workspace: Works
         raise UserError(problems)
 
 
+def _settle(name: str, entries: dict[str, Entry], above: set[str]) -> None:
+    """Settle the parts of a target, then itself: a group whose parts are groups depends on what becomes of those."""
+    if name not in above:  # doit tells of a cycle
+        for part in entries[name].target.after:
+            if part in entries:
+                _settle(part, entries, above | {name})
+        entries[name] = _with_parts(entries[name], entries)
+
+
 def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     """Drop the parts that do not exist here, and a group that then has none; a group takes what its parts take."""
     target = entry.target
     after = tuple(name for name in target.after if name in entries and entries[name].available)
     if not target.is_group:
         return replace(entry, target=replace(target, after=after)) if after != target.after else entry
-    if entry.available and not after:
-        lacking = "; ".join(entries[name].reason for name in target.after if name in entries)
-        return Entry(target, available=False, reason=f"{target.name} has no part that exists here: {lacking}")
-    takes = dict.fromkeys([*target.takes, *(name for part in after for name in _takes(part, entries))])
+    if entry.available and (not after or (target.whole and len(after) < len(target.after))):
+        lacking = "; ".join(entries[name].reason for name in target.after if name in entries and name not in after)
+        return Entry(target, available=False, reason=f"{target.name} lacks its parts: {lacking}")
+    takes = dict.fromkeys([*target.takes, *(name for part in after for name in entries[part].target.takes)])
     return replace(entry, target=replace(target, after=after, takes=tuple(takes)))
-
-
-def _takes(name: str, entries: Mapping[str, Entry]) -> Iterator[str]:
-    """Yield what a target takes, and what its parts take if it is a group."""
-    target = entries[name].target
-    yield from target.takes
-    if target.is_group:
-        for part in target.after:
-            if part in entries and entries[part].available:
-                yield from _takes(part, entries)
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
@@ -139,13 +164,20 @@ def _absence(target: Target, workspace: Workspace, library: Library, machine: Ma
     if target.packs and library.pack.name not in target.packs:
         return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
     if target.platforms and machine.platform not in target.platforms:
-        return f"{target.name} builds only on {' and '.join(target.platforms)}; this is {machine.platform}"
+        verb = "builds only on" if target.command else "runs only on"
+        return f"{target.name} {verb} {' and '.join(target.platforms)}; this is {machine.platform}"
     if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
         return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
+    missing = [name for name in target.root_files if not os.path.exists(os.path.join(workspace.root, name))]
+    if missing:
+        return f"{target.name} needs {missing[0]} in the root of the workspace"
     try:
         _require_presence(target, workspace, library)
-        if target.command:
-            decide(Case(target, variables.NONE, workspace, library, machine))
+        call = _call_of(target)
+        if call:
+            decide(Case(call, variables.NONE, workspace, library, machine))
+        elif target.package or target.member:
+            select(target, variables.NONE, workspace, library.pack, machine)
     except Absent as absent:
         return "; ".join(problem.what for problem in absent.problems)
     except UserError:
@@ -166,6 +198,13 @@ def _require_presence(target: Target, workspace: Workspace, library: Library) ->
         reason = getattr(importlib.import_module(module), function)(workspace, library)
         if reason:
             raise Absent(Problem(f"{target.name} {reason}"))
+
+
+def _call_of(target: Target) -> Target | None:
+    """Return the target as a cargo call; an action that names profiles makes one of its own with them."""
+    if target.command:
+        return target
+    return replace(target, command="build", action="") if target.action and target.profile else None
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:
@@ -246,7 +285,7 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
             yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
         elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
             yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
-        elif target.name in COMMANDS:
+        elif target.name in COMMANDS.keys() - ALSO_TARGETS:
             yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
         if (target.command and target.action) or (target.is_group and not target.after):
             fix = "a cargo call has a command, an action an action, a group only `after`"

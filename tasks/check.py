@@ -1,13 +1,15 @@
-"""The check family: type checking without code generation. Rows only."""
+"""The check family: type checking, formatting and linting. Rows only."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from doit_cargo.engine.model import Service, Target
+from doit_cargo.engine.model import ALONE, FREE, Service, Target
 from doit_cargo.engine.variables import CARGO
 
 _check = partial(Target, family="check", command="check", profile=("check",), takes=CARGO)
+_clippy = partial(_check, command="clippy", flags=("--all-targets",), passed=("-D", "warnings"))
+_ACTIONS = "doit_cargo.actions"
 
 TARGETS: tuple[Target, ...] = (
     _check(
@@ -19,6 +21,73 @@ TARGETS: tuple[Target, ...] = (
         name="check_server",
         doc="Type-check the server and what it depends on.",
         package="server",
+    ),
+    Target(
+        name="fmt",
+        family="check",
+        doc="Format all code, satellites included: Rust by rustfmt, Python by ruff, C, CUDA and Metal by clang-format.",
+        action=f"{_ACTIONS}.formatting:fmt",
+        watch=f"{_ACTIONS}.formatting:watch",
+        like=("cargo", "fmt", "--all"),
+        takes=("FORCE",),
+        needs=("rustfmt",),
+        lane=ALONE,
+    ),
+    Target(
+        name="fmt_check",
+        family="check",
+        doc="Check that all code is formatted, and name the files that are not.",
+        action=f"{_ACTIONS}.formatting:fmt_check",
+        watch=f"{_ACTIONS}.formatting:watch",
+        like=("cargo", "fmt", "--all", "--", "--check"),
+        takes=("FORCE", "VERBOSE"),
+        needs=("rustfmt",),
+        lane=FREE,
+    ),
+    _clippy(
+        name="lint",
+        doc="Lint all cargo targets of the whole workspace with clippy, where warnings are errors.",
+        package="all",
+    ),
+    _clippy(
+        name="lint_server",
+        doc="Lint all cargo targets of the server with clippy, where warnings are errors.",
+        package="server",
+    ),
+    _check(
+        name="doc",
+        doc="Build the documentation of all members, without that of their dependencies.",
+        command="doc",
+        flags=("--no-deps",),
+        package="all",
+    ),
+    Target(
+        name="doc_open",
+        family="check",
+        doc="Build the documentation and open it in a browser.",
+        action=f"{_ACTIONS}.documentation:doc_open",
+        check=f"{_ACTIONS}.documentation:check_package",
+        after=("doc",),
+        takes=("PACKAGE",),
+        lane=FREE,
+    ),
+    Target(
+        name="lint_python",
+        family="check",
+        doc="Lint the Python code with ruff.",
+        action=f"{_ACTIONS}.linting:lint_python",
+        needs=("ruff",),
+        lane=FREE,
+    ),
+    Target(
+        name="lint_fix",
+        family="check",
+        doc="Let clippy and ruff correct what they can; on a git tree with uncommitted changes only with YES=1.",
+        action=f"{_ACTIONS}.linting:lint_fix",
+        like=("cargo", "clippy", "--fix", "--workspace", "--all-targets"),
+        takes=(*(name for name in CARGO if name not in ("FORCE", "WITHOUT_PREFLIGHT")), "YES"),
+        needs=("clippy", "git"),
+        lane=ALONE,
     ),
 )
 

@@ -70,7 +70,7 @@ class Targets:
 
 def _task(session: Session, row: Mapping[str, Any], basename: str = "") -> dict[str, Any]:
     has_proof = row["kind"] == CARGO or bool(row["watch"])
-    return bridge.task(session, row["name"], row["doc"], row["after"], has_proof, basename)
+    return bridge.task(session, row, has_proof, basename)
 
 
 def _command_line_variables() -> dict[str, str]:

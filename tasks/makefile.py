@@ -43,7 +43,7 @@ def render(listing: Iterable[Mapping[str, Any]]) -> str:
         mark=MARK,
         variables=sorted(BY_NAME),
         families=families.items(),
-        commands=COMMANDS,
+        commands={name: doc for name, doc in COMMANDS.items() if name not in {row["name"] for row in rows}},
         aliases={row["name"]: row["make_name"] for row in rows if row["name"] != row["make_name"]},
     )
 

@@ -1,7 +1,8 @@
 """What was found out about a workspace, kept on disk as long as nothing that it rests on has changed.
 
-Two findings: cargo's facts (instead of `cargo metadata`) and the listing of targets (instead of reading every
-profile). Both are states as `engine.freshness` knows them, with a value beside. Losing one costs only time.
+Three findings: cargo's facts (instead of `cargo metadata`), the listing of targets (instead of reading every
+profile) and what the crates of a plan need (instead of `cargo tree`). All are states as `engine.freshness` knows
+them, with a value beside. Losing one costs only time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from doit_cargo.engine import freshness, receipts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Plan, Workspace
+    from doit_cargo.engine.preflight.need import Inference
     from doit_cargo.engine.profiles import Library
+    from doit_cargo.engine.toolchain import Machine
 
 Finding = dict[str, Any]
 """{"basis": what must be equal, "state": what must still hold, "value": what was found}"""
@@ -112,6 +116,74 @@ def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> d
     state = recorder.empty_state(environ, ("nvcc", "python3"))
     for directory in library.directories:
         recorder.add_folder(state, directory, now)
-    for path in (*catalogue.row_files(), own_rows.path_in(root)):
+    wanted = [os.path.join(root, name) for name in catalogue.root_files()]
+    for path in (*catalogue.row_files(), own_rows.path_in(root), *wanted):
         state["files"][path] = recorder.read_settled_or_hash(path, now)
+    return state
+
+
+def needs(
+    state_directory: str,
+    plan: Plan,
+    workspace: Workspace,
+    machine: Machine,
+    overlays: tuple[str, ...],
+    fetch: Callable[[], None] | None = None,
+) -> Inference:
+    """Return what the crates of a plan need, from disk while lock, manifests and cargo's settings are the same.
+
+    `machine` sees the plan's environment; the user's own sysdeps.toml is the first of `overlays` that is there. See
+    `preflight.inference.infer` for `fetch`.
+    """
+    from doit_cargo.engine.preflight import calls, need
+
+    if not calls.compiles(plan):
+        return need.NOTHING
+    environ = machine.environ
+    triple = calls.triple_of(plan, environ, workspace, machine.platform)
+    chosen = calls.selection(plan)
+    tests = calls.with_tests(plan.invocation.argv)
+    insists = "--locked" in plan.invocation.argv
+    basis = (__version__, need.SHAPE, plan.invocation.cwd, chosen, tests, triple, insists, overlays)
+    name = f"needs-{zlib.crc32(repr(basis).encode('utf-8', 'surrogateescape')):08x}"
+    finding = _recall(os.path.join(state_directory, name), basis, environ)
+    kept = need.from_data(finding["value"]) if finding else None
+    if kept and (kept.basis == need.CARGO or fetch is None):
+        return kept
+    from doit_cargo.engine import recorder
+    from doit_cargo.engine.preflight import inference, knowledge
+
+    state = _needs_state(workspace, environ, (*overlays, knowledge.shipped_path()))
+    overlay = next(filter(os.path.isfile, overlays), "")
+    label = os.path.relpath(overlay, workspace.root).replace(os.sep, "/") if overlay else ""
+    known = knowledge.load(overlay, label)
+    found = inference.infer(plan, plan.invocation.cwd or workspace.root, environ, known, triple, fetch)
+    if not found.problem:
+        lock = os.path.join(workspace.root, "Cargo.lock")
+        state["files"][lock] = recorder.read_settled_or_hash(lock, time.time_ns())
+        _keep(state_directory, name, {"basis": basis, "state": state, "value": need.to_data(found)})
+    return found
+
+
+def _needs_state(workspace: Workspace, environ: Mapping[str, str], knowledge: tuple[str, ...]) -> dict[str, Any]:
+    """Return the state of all that cargo's resolution rests on, and of where sources are downloaded to."""
+    from doit_cargo.engine import cargo_places, recorder, toolchain
+
+    now = time.time_ns()
+    state = recorder.empty_state(environ, ("cargo",))
+    files = [
+        *knowledge,
+        os.path.join(workspace.root, "Cargo.toml"),
+        *cargo_places.manifests(workspace),
+        *cargo_places.config_files(workspace.root, environ),
+        *toolchain.pin_candidates(workspace.root, environ),
+    ]
+    state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in dict.fromkeys(files)}
+    state["env"] = {name: freshness.public_value(name, environ[name]) for name in state["guarded"]}
+    state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(workspace.root, environ))
+    for place in cargo_places.download_places(environ):
+        if os.path.isdir(place):
+            state["tools"] |= recorder.stamps_of([place])
+        else:
+            state["files"][place] = (None, None)
     return state

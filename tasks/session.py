@@ -6,7 +6,8 @@ The place where catalogue and engine meet. Both doors come through here; nothing
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,16 +19,20 @@ from doit_cargo.engine.freshness import Change
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.catalogue import Entry
+    from doit_cargo.engine import preflight
     from doit_cargo.engine.model import Plan, Target, Watched, Workspace
     from doit_cargo.engine.profiles import Library
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.engine.variables import Values
 
+FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
+# Knowledge about crates, in the folder of one's own profiles.
+SYSDEPS = "sysdeps.toml"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule."""
+"group"), after, action, watch, check, needs, services, takes, rule, by, lane, keep_going."""
 
 
 class Session:
@@ -40,10 +45,29 @@ class Session:
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
         self._prepared: list[str] = []
+        self.found: dict[object, Any] = {}
+        """What actions have found out in this call."""
         self.known_stale = ""
-        self.current = ""
-        """The name of the target whose action runs."""
+        self._own_thread = threading.local()
         self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
+        call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
+        return {**call, "environ": dict(self.environ)}
+
+    def __setstate__(self, call: dict[str, Any]) -> None:
+        self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
+        self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
+
+    @property
+    def current(self) -> str:
+        """The name of the target whose action runs."""
+        return str(getattr(self._own_thread, "current", ""))
+
+    @current.setter
+    def current(self, name: str) -> None:
+        self._own_thread.current = name
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], int]:
@@ -103,7 +127,7 @@ class Session:
             found = self._rows_by_name.get(wanted)
         if found is None:
             known = tuple(row["name"] for row in self.listing if row["available"])
-            raise UserError(unknown("target", name, known, shown=len(known)))
+            raise UserError(unknown("target", name, known))
         if not found["available"]:
             raise Absent(Problem(f"{wanted} {found['reason']}"))
         return found
@@ -122,22 +146,26 @@ class Session:
         return self._plans[name]
 
     def _stored_plan(self, name: str) -> Plan | None:
-        from doit_cargo.engine import model
+        return self.stored_plan(self.key(name))
 
-        receipt = receipts.load_receipt(self.state, self.key(name)) or self.last_receipt(name)
+    def stored_plan(self, key: tuple[str, ...]) -> Plan | None:
+        """Return the plan of the last success of `key` while it holds, or None."""
+        from doit_cargo.engine import stored_plan
+
+        receipt = receipts.load_receipt(self.state, key) or receipts.last_receipt(self.state, key)
         if (
             receipt is None
             or not receipt["stored_plan"]
-            or receipt["look"] != self._look
+            or receipt["look"] != self.look
             or not receipts.plan_holds(receipt, self.environ)
         ):
             return None
-        return model.plan_from_data(receipt["stored_plan"], receipt["plan"])
+        return stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
     @property
-    def _look(self) -> tuple[str, ...]:
+    def look(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return self.raw.get("JOBS", ""), self.raw.get("VERBOSE", ""), self.raw.get("SCCACHE", "")
+        return tuple(self.raw.get(name, "") for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
 
     def target(self, name: str) -> Target:
         """Return the row of a target that the listing has."""
@@ -170,9 +198,12 @@ class Session:
         self.variables(*(self.row(name)["name"] for name in names))
         for name in stale:
             row = self.row(name)
-            if row["kind"] == CARGO:
+            if row["by"]:
+                _module(row["by"]).check(self, name, self.values_for(name))
+            elif row["kind"] == CARGO:
                 self.plan(name)
             elif row["check"]:
+                self.current = name
                 _call(row["check"], self, self.values_for(name))
 
     def _with_parts(self, names: list[str]) -> list[str]:
@@ -224,9 +255,17 @@ class Session:
         asked = {one: everywhere[one] for one in (name, *self._prepared) if one in everywhere}
         return variables.parse(raw, asked, everywhere)
 
+    def has_run(self) -> None:
+        """Forget what was known to be fresh: something has run, here or in a worker."""
+        self._verdicts.clear()
+
+    def is_one_of_several(self) -> None:
+        """Let cargo draw no progress bar, which must have the terminal's last line for itself."""
+        self.environ = {**self.environ, "CARGO_TERM_PROGRESS_WHEN": "never"}
+
     def run(self, name: str) -> bool:
         """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""
-        self._verdicts.clear()
+        self.has_run()
         row = self.row(name)
         values = self.values_for(row["name"])
         if row["kind"] == GROUP:
@@ -235,6 +274,8 @@ class Session:
         self._require(row)
         if row["kind"] == ACTION:
             return self._act(row, values)
+        if row["by"]:
+            return bool(_module(row["by"]).run(self, row["name"], values))
         return self._call_cargo(row, values)
 
     def _act(self, row: Row, values: Values) -> bool:
@@ -242,6 +283,7 @@ class Session:
         if not row["watch"]:
             return _call(row["action"], self, values) is not False
         from doit_cargo.engine import proof
+        from doit_cargo.engine.model import FREE
 
         request = proof.Request(
             state=self.state,
@@ -249,10 +291,26 @@ class Session:
             root=self.root,
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
+            lock=row["name"] if row["lane"] == FREE else "",
             watch=lambda: cast("Watched", _call(row["watch"], self, values)),
             act=lambda: cast("bool | None", _call(row["action"], self, values)),
         )
         return proof.run(request)
+
+    def known(
+        self, plan: Plan, name: str, fetch: Callable[[], None] | None = None, workspace: Workspace | None = None
+    ) -> preflight.Known:
+        """Return what pre-flight should know of a target's plan; `fetch` is called if cargo has to download first.
+
+        `workspace` is that of the plan where it is not the session's own, such as a satellite's.
+        """
+        from doit_cargo.engine import footprint, preflight
+
+        workspace = workspace or self.workspace
+        machine = self.machine.at(workspace.root, preflight.effective_environment(plan, self.environ))
+        overlays = tuple(os.path.join(folder, SYSDEPS) for folder in plan.folders or self.library.directories)
+        inferred = remembered.needs(self.state, plan, workspace, machine, overlays, fetch)
+        return preflight.Known(workspace, inferred, footprint.past(self.state, self.key(name)))
 
     def _require(self, row: Row) -> None:
         """Raise for all tools and services that a target's row names and that are not here."""
@@ -279,10 +337,11 @@ class Session:
             state=self.state,
             environ=self.environ,
             variables=values,
-            look=self._look,
+            look=self.look,
             make_plan=lambda: self.plan(row["name"]),
             workspace=lambda: self.workspace,
             machine=lambda: self.machine,
+            known=lambda plan: self.known(plan, row["name"], lambda: say.note(row["name"], FETCHING)),
         )
         outcome = execute(request)
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
@@ -307,18 +366,25 @@ def _row(entry: Entry) -> Row:
         "services": target.services,
         "takes": target.takes,
         "rule": target.rule,
+        "by": target.by,
+        "lane": target.lane,
+        "keep_going": target.keep_going,
     }
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(name)
 
 
 def _call(action: str, session: Session, values: Values) -> object:
     """Call "module:function" with the session and return its result."""
-    import importlib
-
     from doit_cargo import own_rows
 
     module, _, function = action.partition(":")
     try:
-        home = own_rows.module(session.root) if module == own_rows.MODULE else importlib.import_module(module)
+        home = own_rows.module(session.root) if module == own_rows.MODULE else _module(module)
         result: object = getattr(home, function)(session, values)
         return result
     except OSError as error:

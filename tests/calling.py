@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,12 @@ def targets(workspace: Path) -> list[str]:
     """Return the names of the targets that exist here, sorted, as doit-cargo lists them."""
     rows = json.loads(call(workspace, "doit-cargo", "list", "--json").out)
     return sorted(row["name"] for row in rows if row["available"])
+
+
+def shown(names: Iterable[str]) -> str:
+    """Return how a message lists what is known: a dozen names, and how many more there are."""
+    known = sorted(names)
+    return "known: " + ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
 
 
 def small_workspace(root: Path, extra: str = "") -> Path:

@@ -17,6 +17,7 @@ from building import BASELINE, FRESH, Site
 from doit_cargo.engine.model import Workspace
 from doit_cargo.engine.workspace import from_metadata, read_metadata
 
+EXAMPLE = Path(__file__).parents[1] / "examples/mistralrs"
 SHARED = Path(__file__).parents[2] / "shared"
 
 Spec = Mapping[str, Mapping[str, Any]]
@@ -98,6 +99,24 @@ def materialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return laid_out[name]
 
     return lay_out
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the scale model, with its server, its terminal front-end and its MCP server built in debug mode."""
+    from calling import environment
+
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo is not on PATH")
+    root = tmp_path_factory.mktemp("model") / "ws"
+    leave_out = shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs", "mistralrs-pyo3")
+    shutil.copytree(EXAMPLE, root, ignore=leave_out)
+    tool = os.path.join(os.path.dirname(sys.executable), "doit-cargo")
+    for which in ((), ("PACKAGE=mistralrs-tui",), ("PACKAGE=mistralrs-agent-tools",)):
+        command = [tool, "build", "PROFILE=dev", *which]
+        done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return root
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from calling import SCRIPTS, Said, call, known_variables, linux, posix, small_workspace, targets
+from calling import SCRIPTS, Said, call, linux, posix, shown, small_workspace, targets
 from conftest import needs_cargo, write
+from doit_cargo.engine.variables import BY_NAME
 
 pytestmark = [needs_cargo, posix]
 
@@ -62,7 +63,7 @@ def one_message(said: Said) -> str:
     ],
 )
 def test_an_unknown_target_names_the_nearest(shared: Path, word: str, nearest: str) -> None:
-    known = f"known: {', '.join(targets(shared))}"
+    known = shown(targets(shared))
     guess = f"did you mean {nearest!r}? " if nearest else ""
     assert call(shared, "doit-cargo", word) == refused(f"unknown target {word!r}", guess + known)
     assert call(shared, "doit-cargo", "plan", word) == refused(f"unknown target {word!r}", guess + known)
@@ -79,10 +80,13 @@ def test_one_unknown_target_among_several_stops_all(shared: Path) -> None:
     assert (said.status, said.out, said.err.splitlines()[0]) == (3, "", "doit-cargo: unknown target 'buidl'")
 
 
-def test_doit_names_an_unknown_task_in_its_own_way(shared: Path) -> None:
-    said = call(shared, "doit", "buidl")
-    assert (said.status, said.out, "Traceback" in said.err) == (3, "", False)
-    assert said.err.startswith('ERROR: Invalid parameter: "buidl". Must be a command, task, or a target.\n')
+@pytest.mark.parametrize(
+    "words", [("doit", "buidl"), ("doit", "run", "buidl"), ("doit", "help", "buidl")], ids=" ".join
+)
+def test_doit_names_the_nearest_too(shared: Path, words: tuple[str, ...]) -> None:
+    expected = f"ERROR: unknown target 'buidl'\n  fix: did you mean 'build'? {shown(targets(shared))}\n"
+    said = call(shared, *words)  # doit run counts its own word as a target, so the last number may differ by one
+    assert (said.status, said.out, said.err.partition(" and ")[0]) == (3, "", expected.partition(" and ")[0])
 
 
 @linux
@@ -96,12 +100,12 @@ VARIABLES = [
     (
         "JOB=4",
         "unknown variable 'JOB'",
-        f"did you mean 'JOBS'? known: {known_variables()}",
+        f"did you mean 'JOBS'? {shown(BY_NAME)}",
     ),
     (
         "=x",
         "unknown variable ''",
-        f"known: {known_variables()}",
+        shown(BY_NAME),
     ),
     (
         "JOBS=four",
@@ -186,8 +190,8 @@ HELP = "doit-cargo --help shows what there is"
         (("list", "FOO=1"), "list does not take 'FOO=1'", HELP),
         (("profile", "release", "FOO=1"), "profile does not take 'FOO=1'", HELP),
         (("makefile", "other.mk"), "makefile does not take 'other.mk'", HELP),
-        (("dev", "--check"), "a target does not take '--check'", "--check is for: makefile"),
-        (("--force", "dev"), "a target does not take '--force'", "--force is for: makefile"),
+        (("dev", "--check"), "a target does not take '--check'", "--check is for: features, makefile"),
+        (("--force", "dev"), "a target does not take '--force'", "--force is for: init, makefile"),
     ],
 )
 def test_a_word_that_a_command_does_not_take_is_not_overlooked(
@@ -233,8 +237,8 @@ def test_an_unknown_profile_names_the_nearest(shared: Path) -> None:
     said = call(shared, "doit-cargo", "profile", "lto-thim")
     assert said == refused(
         "unknown profile 'lto-thim'",
-        "did you mean 'lto_thin'? known: check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, "
-        "profiled, release, release_fast",
+        "did you mean 'lto_thin'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, "
+        "optimised, profiled, release and 2 more",
     )
 
 
@@ -260,8 +264,8 @@ PROFILE_FILES = {
     ),
     "unknown base": (
         {"dev": '\nextends = "relase"\n'},
-        "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: check, cuda, dev, "
-        "dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release, release_fast",
+        "profiles/dev.toml:2: unknown profile 'relase'\n  fix: did you mean 'release'? known: bench, check, cuda, "
+        "dev, dev_fast, low_memory, lto_fat, lto_thin, metal, optimised, profiled, release and 2 more",
     ),
     "unknown cargo profile": (
         {"dev": '[cargo]\nprofile = "relase"\n'},
@@ -549,7 +553,8 @@ def test_a_full_disk_for_the_build_fails_and_leaves_the_last_success(workspace: 
     said = sound(call(workspace, "doit-cargo", "dev"))
     assert (said.status, said.out) == (1, ".. dev  first run here\n")
     assert "No space left on device" in said.err
-    assert said.err.splitlines()[-1].startswith("!! dev  failed: cargo ended with status 101; log: .logs/dev.log")
+    assert "\n!! dev  failed: cargo ended with status 101; log: .logs/dev.log\n" in said.err
+    assert "!! dev    fix: df -h . " in said.err
     subprocess.run(["rm", str(target / "filler")], check=True)
     subprocess.run(["mount", "-o", "remount,size=64m", str(target)], check=True)
     assert call(workspace, "doit-cargo", "dev").status == 0

@@ -25,6 +25,9 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 
 # Files that a page tells the reader to write.
 OF_THE_READER = {
+    "profiles/hints.toml",
+    "tests/NAME.rs",
+    "profiles/test.toml",
     "profiles/local.toml",
     "docs/features.md",
     "tasks/project.py",
@@ -35,7 +38,7 @@ OF_THE_READER = {
 }
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
 MISTAKES = {"biuld", "JOB", "MODE"}
-STAND_INS = {"header", "TARGET", "COMMAND", "X", "NAME"}
+STAND_INS = {"ci.log", "-", "<", "header", "TARGET", "COMMAND", "X", "NAME"}
 DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
 
 PACKAGES = {path.parent.name for path in ROOT.glob("examples/mistralrs/*/Cargo.toml")}
@@ -206,12 +209,13 @@ def fields(value: Any, path: str = "") -> set[str]:
 @needs_cargo
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("features", []), ("list", []), ("plan", ["build"]), ("why", ["build"])],
-    ids=["features", "list", "plan", "why"],
+    [("features", []), ("hint", ["failed.log"]), ("list", []), ("plan", ["build"]), ("why", ["build"])],
+    ids=["features", "hint", "list", "plan", "why"],
 )
 def test_json_has_the_documented_fields(command: str, words: list[str], tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", {"app": {"bins": {"app": []}, "features": {"fast": []}}})
+    (workspace / "failed.log").write_text("error: linker `cc` not found\n", encoding="utf-8")
     call = [sys.executable, "-m", "doit_cargo.cli.main", "-w", str(workspace), command, *words, "--json"]
-    printed = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+    printed = json.loads(subprocess.run(call, cwd=workspace, capture_output=True, text=True, check=True).stdout)
     shown = {name.removeprefix("[].") for name in fields(printed)}
     assert shown == documented_fields(command)

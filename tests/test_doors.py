@@ -101,17 +101,18 @@ def test_help_is_the_same_and_doit_adds_where_its_own_is(built: Path) -> None:
 def test_list_shows_the_same_targets_with_the_same_words(built: Path) -> None:
     expected = call(built, "doit-cargo", "list")
     assert call(built, MAKE, "list") == expected
-    lines = [line.split(maxsplit=1) for line in expected.out.splitlines() if line.startswith("  ")]
-    in_doit = [line.split(maxsplit=1) for line in call(built, "doit", "list").out.splitlines()]
-    of_rules = [
-        line
-        for line in in_doit
-        if line[1] in ("Build the package app in debug mode.", "Build the package low in debug mode.")
-    ]
-    assert [line[0] for line in of_rules] == ["build_app", "build_low"]
-    assert sorted(line for line in in_doit if line not in of_rules) == sorted(
-        line for line in lines if "<package>" not in line[0]
-    )
+    assert call(built, "doit", "list") == expected
+
+
+def test_list_of_doit_shows_other_tasks_too_and_keeps_its_options(tmp_path: Path) -> None:
+    root = small_workspace(tmp_path / "workspace")
+    own = 'def task_mine():\n    """Mine."""\n    return {\'actions\': []}\n'
+    write(root / "dodo.py", DODO + own)
+    plain, quiet = call(root, "doit", "list"), call(root, "doit", "list", "-q")
+    assert plain.out.endswith("other tasks:\n  mine  Mine.\n")
+    assert plain.out.startswith(call(root, "doit-cargo", "list").out)
+    assert {"mine", "build", "build_app"} <= set(quiet.out.split())
+    assert call(root, "doit", "list", "mine").out.split() == ["mine", "Mine."]
 
 
 @pytest.mark.slow

@@ -345,7 +345,7 @@ def as_directory(path: Path) -> None:
 
 def one_bit_off(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) * 2 // 3 : len(content) * 2 // 3 + 1] = b"\x00"
+    content[len(content) * 2 // 3] ^= 1
     path.write_bytes(content)
 
 

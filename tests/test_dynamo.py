@@ -100,7 +100,7 @@ def test_a_checkout_of_another_year_lacks_targets_and_says_why(tmp_path: Path) -
         "build_llm": "",
     }
     assert rows["build_console"].startswith("the package dynamo-runtime has no feature 'tokio-console'")
-    assert rows["check_satellites"].startswith("has no part that exists here: ")
+    assert rows["check_satellites"].startswith("lacks its parts: ")
 
 
 # --- the scale model -------------------------------------------------------------------------------------------------
@@ -190,8 +190,8 @@ def test_tests_that_need_etcd_talk_to_it(model: Model, etcd: str) -> None:
     assert (check.status, last(check)) == (0, f"ok check_etcd  etcd answers at {etcd}")
     said = model.tool("test_etcd", ETCD_ENDPOINTS=etcd)
     assert said.status == 0, said.err
-    log = (model.root / ".logs/test-etcd.log").read_text()
-    assert "test a_value_comes_back ... ok" in log
+    log = (model.root / ".testlogs/test-etcd.log").read_text()
+    assert "7 passed" in log or "2 passed" in log  # of nextest all, of cargo those of the file
 
 
 # --- the pin ---------------------------------------------------------------------------------------------------------

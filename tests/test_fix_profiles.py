@@ -160,7 +160,7 @@ def test_a_person_at_a_terminal_is_asked(tmp_path: Path, answer: str, written: b
             said += chunk
     except OSError:
         pass  # the other end is closed
-    assert (child.wait(timeout=60), b"write this? [y/N]" in said, texts(root) != before) == (0, True, written)
+    assert (child.wait(timeout=60), b"Write this? [y/N]" in said, texts(root) != before) == (0, True, written)
 
 
 def test_line_ends_of_windows_stay(tmp_path: Path) -> None:

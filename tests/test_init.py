@@ -61,7 +61,7 @@ def test_a_second_call_changes_nothing(root: Path) -> None:
 def test_dodo_py_has_three_lines(root: Path) -> None:
     call(root, "doit-cargo", "init")
     assert len((root / "dodo.py").read_text().splitlines()) == 3
-    assert "build_acme_engine" in call(root, "doit", "list").out
+    assert "build_<package>" in call(root, "doit", "list").out
 
 
 def test_the_profile_says_what_was_found_and_can_be_used(root: Path) -> None:

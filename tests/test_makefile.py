@@ -116,7 +116,7 @@ def test_each_target_that_list_shows_is_one_call_and_none_is_a_file(workspace: P
         (fake.workspace / name).touch()
     assert fake.make(*names) == Said(0, "", "")
     assert fake.calls == [[name.replace("-", "_")] for name in names]
-    assert sorted(word for (word,) in fake.calls) == sorted([*targets(workspace), "features", "list", "profile"])
+    assert sorted(word for (word,) in fake.calls) == sorted({*targets(workspace), "features", "list", "profile"})
 
 
 def test_an_underscore_is_as_good_as_a_dash_and_no_file_either(workspace: Path, shim: str, fake: FakeDoor) -> None:

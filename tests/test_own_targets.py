@@ -132,7 +132,7 @@ WRONG = {
     '[target.a]\ndoc = "A."\ncommand = "build"\nprofile = "relese"\n': "profiles/pack.toml:1: unknown profile 'relese'",
     '[target.a]\ndoc = "A."\nrun = "x"\n': "profiles/pack.toml:3: target.a.run must be a list of strings, not a string",
     '[target.a]\ndoc = "A."\nrun = ["x"]\ntakes = ["MODLE"]\n': "profiles/pack.toml:4: unknown variable 'MODLE'",
-    '[target.run]\ndoc = "A."\nrun = ["x"]\n': "profiles/pack.toml:1: 'run' is a command of doit",
+    '[target.list]\ndoc = "A."\nrun = ["x"]\n': "profiles/pack.toml:1: 'list' is a command of doit",
 }
 
 

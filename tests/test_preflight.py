@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,90 +12,18 @@ from doit_cargo.engine import preflight
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.model import Dependency, Invocation, Package, Plan, Profile, Setting, Workspace
 from doit_cargo.engine.preflight import cuda as cuda_checks
-from doit_cargo.engine.toolchain import Machine, nvcc, platform, version_cache
+from doit_cargo.engine.toolchain import Machine, version_cache
+from hosting import TRIPLE, Host, made, script
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 
-TRIPLE = platform.host_triple()
 OLD_ARCHITECTURES = "50, 52, 53, 60, 61, 62, 70, 72, 75, 80, 86, 87, 89, 90"
 RISK = "or NVCC_APPEND_FLAGS=-allow-unsupported-compiler at your own risk"
 
 
-def script(path: Path, body: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return path
-
-
-class Host:
-    """A computer made of scripts: rustup with one toolchain and a cc, and what a test adds."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.bin = root / "bin"
-        self.work = root / "work"
-        self.work.mkdir()
-        self.environ = {"PATH": str(self.bin), "HOME": str(root / "home"), "RUSTUP_HOME": str(root / "rustup")}
-        self.environ |= {"RUSTUP_AUTO_INSTALL": "0"}
-        self.manager = "apt"
-        self.platform = "linux"
-        self.tool("rustup", "exit 1")
-        for name in ("cargo", "rustc"):
-            (self.bin / name).symlink_to("rustup")
-            self.tool(name, f"echo '{name} 1.90.0 (0000000 2025-09-01)'", self.toolchain / "bin")
-        self.tool("cc", "echo 'cc (Debian 12.2.0-14) 12.2.0'; echo Free Software Foundation")
-        (root / "rustup" / "settings.toml").write_text(f'default_toolchain = "stable-{TRIPLE}"\n')
-
-    @property
-    def toolchain(self) -> Path:
-        return self.root / "rustup" / "toolchains" / f"stable-{TRIPLE}"
-
-    def tool(self, name: str, body: str, directory: Path | None = None) -> str:
-        return str(script((directory or self.bin) / name, body))
-
-    def compiler(self, name: str, version: str, family: str = "gcc") -> str:
-        text = f"{name} (Debian) {version}" if family == "gcc" else f"Debian clang version {version}"
-        return self.tool(name, f"echo '{text}'")
-
-    def nvcc(self, version: str = "12.4") -> str:
-        """A toolkit in /opt and a script on PATH that runs it."""
-        real = self.root / "opt" / "cuda" / "bin"
-        said = f"echo '#$ _HERE_={real}'; echo '#$ TOP={real}/..'"
-        told = f"echo 'Cuda compilation tools, release {version}, V{version}.99'"
-        self.tool("nvcc", f'if [ "$1" = --version ]; then {told}; else {said}; fi', real)
-        return self.tool("nvcc", f'exec "{real}/nvcc" "$@"')
-
-    def machine(self) -> Machine:
-        cache = str(self.root / "state" / "tools.json")
-        return Machine(self.environ, self.platform, directory=str(self.work), cache=cache, manager=self.manager)
-
-    def plan(
-        self,
-        *argv: str,
-        needs: Mapping[str, str] | None = None,
-        profile: Profile | None = None,
-        packages: tuple[str, ...] = (),
-        env: Mapping[str, str] | None = None,
-    ) -> Plan:
-        needed = dict(needs or {})
-        settings = {name: Setting(value, "profiles/base/cuda.toml:7") for name, value in needed.items()}
-        invocation = Invocation(argv or ("cargo", "build"), str(self.work), env or {})
-        chosen = profile or Profile("cuda", needs=settings)
-        return Plan("build_cuda", chosen, packages, (), "release", invocation, needs=needed)
-
-    def said(self, plan: Plan, workspace: Workspace | None = None) -> str:
-        """All problems as the user reads them, with the test's own directory left out."""
-        problems = preflight.check(plan, self.machine(), str(self.work), workspace)
-        return "\n".join(map(str, problems)).replace(str(self.root), "")
-
-
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(nvcc, "python_libraries", lambda: [str(tmp_path / "site-packages")])
-    monkeypatch.setattr(nvcc, "CUDA_DIRECTORY", "/no/usr/local/cuda")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    return Host(tmp_path)
+    return made(tmp_path, monkeypatch)
 
 
 def test_a_computer_that_has_all_is_not_complained_about(host: Host) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from calling import known_variables
+from calling import shown
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.variables import Values, parse
@@ -102,7 +102,13 @@ def test_a_port_has_a_range() -> None:
 
 def test_an_unknown_variable_names_the_nearest() -> None:
     assert message("build", JOB="4") == (
-        f"unknown variable 'JOB'\n  fix: did you mean 'JOBS'? known: {known_variables()}"
+        f"unknown variable 'JOB'\n  fix: did you mean 'JOBS'? {shown(variables.BY_NAME)}"
+    )
+
+
+def test_a_secret_is_not_taken_from_the_command_line() -> None:
+    assert message("build", HF_TOKEN="sesame") == (
+        "HF_TOKEN is a secret: it is taken from the environment only\n  fix: export HF_TOKEN=... first"
     )
 
 

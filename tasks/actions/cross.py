@@ -200,6 +200,7 @@ def _request(session: Session, target: Target, values: Values, triple: str, plan
         make_plan=lambda: plan,
         workspace=lambda: session.workspace,
         machine=lambda: session.machine,
+        known=lambda made: session.known(made, target.name),
     )
 
 

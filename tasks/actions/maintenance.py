@@ -96,8 +96,11 @@ def clean_logs(session: Session, _: Any) -> bool:
 
 
 def clean_tests(session: Session, _: Any) -> bool:
-    """Remove test logs and every test program with its fingerprint, so that tests are compiled anew."""
+    """Remove test logs and every test program with its fingerprint, so that tests are compiled and run anew."""
+    from doit_cargo.actions.testing import results
+
     with receipts.RunLock(session.state):
+        results.forget(session.state)
         removed = [path for fingerprint in _test_fingerprints(session) for path in _remove_unit(fingerprint)]
     say.note("clean_tests", f"removed {len(removed)} files of test programs")
     _remove(session, "clean_tests", (TEST_LOGS,))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from doit_cargo.actions import confirmed
 from doit_cargo.engine import say
 from doit_cargo.engine.cargo_config import habits, report
 from doit_cargo.engine.cargo_config.effective import UNWIND, CargoProfile, Value, normal
@@ -192,20 +192,10 @@ def fix_profiles(session: Session, values: Values) -> bool:
     print(found.difference(session.root), end="")
     for line in summary(found):
         say.note("fix_profiles", line)
-    if not (values.flag("YES") or _agrees()):
+    if not confirmed(values, "Write this?"):
         say.note("fix_profiles", "nothing was written; YES=1 writes it")
         return True
     write(found)
     files = ", ".join(say.relative(path, session.root) for path in found.new)
     say.done("fix_profiles", f"wrote {files}; doit-cargo check_profiles shows what is left")
     return True
-
-
-def _agrees() -> bool:
-    """Ask at a terminal; anywhere else the answer is no."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    try:
-        return input("write this? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False

@@ -50,10 +50,13 @@ def _rules(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rule_text(rule: str, made: list[dict[str, Any]]) -> str:
-    prefix = rule.partition("<")[0]
-    names = [row["name"].removeprefix(prefix) for row in made]
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return f"The same for one package: {', '.join(names[:6])}{more}."
+    prefix, _, what = rule.rstrip(">").partition("<")
+    if what != "package":
+        names = ", ".join(row["name"].removeprefix(prefix) for row in made)
+        return f"{made[0]['doc'].partition(' ')[0]} one {what}: {names}."
+    packages = [row["name"].removeprefix(prefix) for row in made]
+    more = f" and {len(packages) - 6} more" if len(packages) > 6 else ""
+    return f"The same for one package: {', '.join(packages[:6])}{more}."
 
 
 def plan_target(session: Session, options: argparse.Namespace) -> int:

@@ -13,11 +13,14 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmd_clean import Clean
 from doit.cmd_help import Help
 from doit.cmd_info import Info
+from doit.cmd_list import List
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo
-from doit_cargo.cli.line import function_of
-from doit_cargo.cli.table import COMMANDS, OPTIONS
+from doit_cargo.cli.commands import print_listing
+from doit_cargo.cli.line import function_of, run_targets
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
 from doit_cargo.engine.errors import UserError
+from doit_cargo.session import Session
 
 
 class _Command(DoitCmdBase):  # type: ignore[misc]
@@ -29,6 +32,8 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
     def _execute(self, pos_args: list[str]) -> int:
         if dodo.current is None:
             raise InvalidCommand(f"`{self.command}` needs a dodo.py with doit_cargo.dodo.targets_of")
+        if self.command in ALSO_TARGETS and dodo.current.raw and not pos_args:
+            return run_targets(dodo.current, [self.command])
         given = {name.replace("-", "_"): False for name in OPTIONS}
         given |= {name.replace("-", "_"): self.params[name] for name in COMMANDS[self.command].options}
         try:
@@ -62,8 +67,10 @@ def _command(name: str) -> type[_Command]:
     return type(name.title().replace("-", ""), (_Command,), fields)
 
 
+Doctor = _command("doctor")
 Features = _command("features")
 Init = _command("init")
+Hint = _command("hint")
 Makefile = _command("makefile")
 Plan = _command("plan")
 Profile = _command("profile")
@@ -71,7 +78,7 @@ Why = _command("why")
 
 
 class TargetHelp(Help):  # type: ignore[misc]
-    """`doit help`: the targets by family; with an argument, doit's own help."""
+    """`doit help`: the targets by family; `doit help TARGET`: all about one; else doit's own help."""
 
     name = "help"
 
@@ -79,7 +86,48 @@ class TargetHelp(Help):  # type: ignore[misc]
         if not args and _run_if_ours(self, params, "help"):
             print("\ndoit's own commands: doit --help")
             return 0
+        is_command = bool(args) and args[0] in (*self.cmds, "task")
+        is_both = is_command and args[0] in SHARED_WITH_DOIT
+        if args and (not is_command or is_both) and self._explained(params, args) and not is_command:
+            return 0
         return int(super().execute(params, args) or 0)
+
+    def _explained(self, params: Any, args: list[str]) -> bool:
+        """Tell all about targets of ours; a word that no task has is told with the nearest."""
+        from doit_cargo.cli import explain
+
+        session = _loaded(self, params)
+        others = {task.name for task in self.task_list}
+        if session is None or (args[0] in others and not explain.exists(session, args[0])):
+            return False
+        try:
+            explain.explain(session, args)
+        except UserError as error:
+            raise InvalidDodoFile(str(error)) from None
+        return True
+
+
+class TargetList(List):  # type: ignore[misc]
+    """`doit list`: the targets by family, then other tasks; with options or tasks, doit's own list."""
+
+    name = "list"
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        options = ("quiet", "subtasks", "status", "private", "list_deps", "template")
+        plain = not args and not any(params[name] for name in options) and params["sort"] == "name"
+        session = _loaded(self, params) if plain else None
+        if session is None:
+            return int(super().execute(params, args) or 0)
+        print_listing([row for row in session.listing if row["available"]])
+        others = [task for task in self.task_list if not (task.meta and "doit_cargo" in task.meta)]
+        shown = sorted(
+            (task.name, task.doc) for task in others if not task.subtask_of and not task.name.startswith("_")
+        )
+        if shown:
+            width = max(len(name) for name, _ in shown)
+            print("other tasks:")
+            print("\n".join(f"  {name:{width}}  {doc}".rstrip() for name, doc in shown))
+        return 0
 
 
 class TargetInfo(Info):  # type: ignore[misc]
@@ -110,12 +158,18 @@ class TargetClean(Clean):  # type: ignore[misc]
 
 def _run_if_ours(command: Any, params: Any, name: str) -> bool:
     """Run one of our targets if the dodo.py at hand is ours; tell whether it was."""
+    session = _loaded(command, params)
+    return session is not None and session.run(name)
+
+
+def _loaded(command: Any, params: Any) -> Session | None:
+    """Load the dodo.py at hand; return its session if it is ours. The command then has the tasks as `task_list`."""
     try:
         command.loader.setup(params)
         command.loader.load_doit_config()
-        command.loader.load_tasks(cmd=command, pos_args=[])
+        command.task_list = command.loader.load_tasks(cmd=command, pos_args=[])
     except InvalidDodoFile:
         if dodo.current is None:
-            return False
+            return None
         raise
-    return dodo.current is not None and dodo.current.run(name)
+    return dodo.current

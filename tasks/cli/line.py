@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from doit_cargo import __version__
-from doit_cargo.cli.table import COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
 from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError
 from doit_cargo.session import Session
 
@@ -25,7 +25,7 @@ def main(words: list[str], known_stale: str = "") -> int:
     if options.version:
         print(f"doit-cargo {__version__}")
         return DONE
-    command = options.words[0] if options.words and options.words[0] in COMMANDS else ""
+    command = _command_in(options.words)
     targets, raw = _sort_words(options.words, command)
     try:
         session = Session(_start(options.workspace), os.environ, raw)
@@ -34,11 +34,27 @@ def main(words: list[str], known_stale: str = "") -> int:
         if command:
             options.targets = targets[1:]
             return function_of(command)(session, options)
-        return run_targets(session, targets or ["help"])
+        if targets[:1] == ["help"] and targets[1:]:
+            return _help(session, targets[1:])
+        return run_targets(session, targets or ["help"], _options_of_doit(options))
     except UserError as error:
         for problem in error.problems:
             print(f"doit-cargo: {problem}", file=sys.stderr)
         return error.code
+
+
+def _command_in(words: list[str]) -> str:
+    """Return the command that a line begins with, "" for targets."""
+    first = words[0] if words and words[0] in COMMANDS else ""
+    means_target = first in ALSO_TARGETS and words[1:] and all("=" in word for word in words[1:])
+    return "" if means_target else first
+
+
+def _help(session: Session, targets: list[str]) -> int:
+    from doit_cargo.cli.explain import explain
+
+    explain(session, targets)
+    return DONE
 
 
 def function_of(command: str) -> Callable[[Session, argparse.Namespace], int]:
@@ -67,8 +83,22 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument(f"--{name}", metavar=option.metavar, help=text)
         else:
             made.add_argument(f"--{name}", action="store_true", help=text)
+    made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
+    text = "go on with the other targets after a failure"
+    made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
     made.add_argument("--version", action="store_true", help="print the version")
     return made
+
+
+def _number(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 999:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
+
+
+def _options_of_doit(options: argparse.Namespace) -> list[str]:
+    parallel = ["-n", str(options.process)] if options.process and options.process > 1 else []
+    return [*parallel, *(["--continue"] if options.keep_going else [])]
 
 
 def _takers(option: str) -> list[str]:
@@ -88,6 +118,8 @@ def _require_options(command: str, options: argparse.Namespace, targets: list[st
     row = COMMANDS.get(command)
     given = [name for name in OPTIONS if getattr(options, _attribute(name))]
     problems = [_useless(f"--{name}", command) for name in given if row is None or name not in row.options]
+    if row and (options.process or options.keep_going):
+        problems.append(Problem(f"{command} runs no targets", "leave -n and --keep-going out"))
     if row and row.words == NOTHING:
         problems += [_useless(word, command) for word in targets[1:]]
     if row and row.words != TARGETS:
@@ -119,8 +151,8 @@ def _start(folder: str | None) -> str:
     return folder or os.getcwd()
 
 
-def run_targets(session: Session, names: list[str]) -> int:
-    """Run targets as doit tasks, in this process."""
+def run_targets(session: Session, names: list[str], options: Sequence[str] = ()) -> int:
+    """Run targets as doit tasks, in this process; `options` are those of `doit run`."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
     from doit_cargo.dodo import DOIT_CONFIG, Targets
@@ -131,7 +163,10 @@ def run_targets(session: Session, names: list[str]) -> int:
         "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},
         "targets": Targets(lambda: session, found),
     }
-    plugins = {"BACKEND": {"doit-cargo": "doit_cargo.engine.bridge:SafeJsonDB"}}
+    plugins = {
+        "BACKEND": {"doit-cargo": "doit_cargo.engine.bridge:SafeJsonDB"},
+        "COMMAND": {"run": "doit_cargo.cli.doit_run:TargetRun"},
+    }
     doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
-    status = int(doit.run(["run", *found]))
+    status = int(doit.run(["run", *options, *found]))
     return INTERRUPTED if session.interrupted else status

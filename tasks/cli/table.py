@@ -7,6 +7,10 @@ parser, the doit commands of the same names, and the tables of docs/commands.md.
 # What the words behind a command are: nothing, names (of targets, profiles), names and VAR=value, or free words.
 NOTHING, NAMES, TARGETS, FREE = "nothing", "names", "targets", "free"
 
+# Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`; `run` is
+# `doit run run` there.
+SHARED_WITH_DOIT = frozenset({"clean", "help", "info", "run"})
+
 
 class Command:
     """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes."""
@@ -44,7 +48,24 @@ OPTIONS = {
     "force": Option("write over a Makefile that is not ours"),
 }
 
+# Targets of the same name as a command: with nothing but variables (`profile MODEL=x`) a call means the target.
+ALSO_TARGETS = frozenset({"profile"})
+
 COMMANDS = {
+    "doctor": Command(
+        "doit_cargo.cli.doctor:doctor",
+        "What this computer has, lacks and has wrong for a target, or for the default build and in general.",
+        TARGETS,
+        "[TARGET...] [VAR=value...]",
+        ("json",),
+    ),
+    "hint": Command(
+        "doit_cargo.cli.hint:hint",
+        "The cause that a failing log shows and what mends it; of the latest build if no log is named.",
+        FREE,
+        "[FILE|-]",
+        ("json",),
+    ),
     "init": Command(
         "doit_cargo.cli.init:init",
         "Write dodo.py, a first profile, rules, the Makefile shim and ignore lines, whatever of it is not there yet.",
@@ -74,7 +95,7 @@ COMMANDS = {
     ),
     "profile": Command(
         "doit_cargo.cli.commands:show_profile",
-        "A composed profile as TOML, each value with the file and line that set it.",
+        "A composed profile as TOML, each value with the file and line that set it; with variables, the target.",
         NAMES,
         "[NAME...]",
     ),

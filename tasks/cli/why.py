@@ -15,17 +15,26 @@ from doit_cargo.session import CARGO, Session
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
     found = [_why(session, name) for name in wanted(options, "why")]
+    texts = [one.pop("says", None) for one in found]
     if options.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
         return DONE
-    for one in found:
-        _print_why(one)
+    for one, text in zip(found, texts, strict=True):
+        if text:
+            print("\n".join(text))
+        else:
+            _print_why(one)
     return DONE
 
 
 def _why(session: Session, name: str) -> dict[str, Any]:
     row = session.row(name)
     session.variables(row["name"])
+    if row["by"]:
+        import importlib
+
+        explained: dict[str, Any] = importlib.import_module(row["by"]).explain(session, row["name"])
+        return explained
     if row["kind"] != CARGO and not row["watch"]:
         return {
             "target": row["name"],

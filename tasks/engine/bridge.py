@@ -6,11 +6,11 @@ Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our task
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from doit.dependency import DatabaseException, JsonDB
-from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed
+from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
@@ -20,6 +20,8 @@ from doit_cargo.engine.freshness import Change
 class Runner(Protocol):
     """What a task needs of the session that it belongs to."""
 
+    interrupted: bool
+
     @property
     def forced(self) -> bool: ...
 
@@ -28,6 +30,10 @@ class Runner(Protocol):
     def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]: ...
 
     def run(self, name: str) -> bool: ...
+
+    def has_run(self) -> None: ...
+
+    def is_one_of_several(self) -> None: ...
 
 
 class Fresh:
@@ -49,22 +55,22 @@ class Fresh:
         return "; ".join(str(change) for change in changes) or "up to date"
 
 
-def task(
-    runner: Runner, name: str, doc: str, after: tuple[str, ...] = (), has_proof: bool = True, basename: str = ""
-) -> dict[str, Any]:
+def task(runner: Runner, row: Mapping[str, Any], has_proof: bool = True, basename: str = "") -> dict[str, Any]:
     """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
 
-    `has_proof`: whether receipts can tell that it is up to date; else it runs each time.
+    `row` is the target as `Session.listing` has it. `has_proof`: whether receipts can tell that it is up to date; else
+    it runs each time.
     """
+    name = row["name"]
     return {
         "basename": basename or name,
-        "doc": doc,
+        "doc": row["doc"],
         "actions": [(_act, (runner, name))],
         "uptodate": [Fresh(runner, name)] if has_proof else [],
-        "task_dep": list(after),
+        "task_dep": list(row["after"]),
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"doit_cargo": runner, "target": name},
+        "meta": {"doit_cargo": runner, "target": name, "lane": row["lane"], "keep_going": row["keep_going"]},
         "clean": [(_clean, (runner,))],
     }
 
@@ -90,6 +96,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
         """Find bad input before anything starts: raised here, doit prints it without traceback and ends with 3."""
         super().initialize(tasks, selected_tasks)
+        self.ends: dict[str, str] = {}
         ours = [name for name in selected_tasks if _is_ours(tasks[name])]
         try:
             if ours:
@@ -101,7 +108,28 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if not _is_ours(task):
             super().execute_task(task)
 
+    def add_success(self, task: Any) -> None:
+        self.ends[task.name] = "passed"
+        super().add_success(task)
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """Sum up a group that lacks a part: which parts did what."""
+        if _is_ours(task) and isinstance(fail, UnmetDependency):
+            say.failed(task.name, self._summary(task.task_dep))
+            self.ends[task.name] = "failed"
+            return
+        self.ends[task.name] = "could not run" if isinstance(fail, TaskError) else "failed"
+        super().add_failure(task, fail)
+
+    def _summary(self, parts: Iterable[str]) -> str:
+        """Return the parts of a group by their ends, the bad ones first."""
+        by_end: dict[str, list[str]] = {"failed": [], "could not run": [], "passed": [], "not run": []}
+        for part in parts:
+            by_end[self.ends.get(part, "not run")].append(part)
+        return "; ".join(f"{end}: {', '.join(names)}" for end, names in by_end.items() if names)
+
     def skip_uptodate(self, task: Any) -> None:
+        self.ends[task.name] = "passed"
         if not _is_ours(task):
             super().skip_uptodate(task)
             return

@@ -28,6 +28,7 @@ class Unit(NamedTuple):
     files: tuple[str, ...]
     executable: str
     fresh: bool
+    is_test: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -54,12 +55,13 @@ class Script(NamedTuple):
 
 @dataclass(slots=True)
 class BuildReport:
-    """All messages of one cargo call."""
+    """All messages of one cargo call. `failed` maps a package with errors to the kinds of what did not compile."""
 
     units: list[Unit] = field(default_factory=list)
     scripts: list[Script] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     first_unit_ns: int = 0
 
     def feed(self, line: str) -> str:
@@ -72,7 +74,7 @@ class BuildReport:
             return line
         return self._take(message) if isinstance(message, dict) else line
 
-    def _take(self, message: dict[str, object]) -> str:
+    def _take(self, message: dict[str, Any]) -> str:
         reason = message.get("reason")
         self.first_unit_ns = self.first_unit_ns or time.time_ns()
         if reason == "compiler-artifact":
@@ -81,8 +83,15 @@ class BuildReport:
             identity = str(message["package_id"])
             self.scripts.append(Script(package_name(identity), identity, str(message["out_dir"])))
         elif reason == "compiler-message":
+            self._note_failure(message)
             return self._diagnostic(message["message"])
         return ""
+
+    def _note_failure(self, message: dict[str, Any]) -> None:
+        if str(message["message"].get("level", "")).startswith("error"):
+            name = package_name(str(message["package_id"]))
+            kinds = (*self.failed.get(name, ()), *message["target"]["kind"])
+            self.failed[name] = tuple(dict.fromkeys(kinds))
 
     def _diagnostic(self, message: object) -> str:
         if not isinstance(message, dict):
@@ -132,6 +141,7 @@ def _unit(message: dict[str, Any]) -> Unit:
         files=tuple(message.get("filenames") or ()),
         executable=str(message.get("executable") or ""),
         fresh=bool(message.get("fresh")),
+        is_test=bool(message.get("profile", {}).get("test")),
     )
 
 
@@ -180,7 +190,9 @@ def _dep_info_files(unit: Unit, links: HardLinks) -> list[str]:
         elif "custom-build" in unit.kinds:
             candidates = [entry.path for entry in _entries(directory) if entry.name.endswith(".d")]
         else:
-            candidates = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
+            twins = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
+            # An example that is only checked has no second name.
+            candidates = twins or [os.path.join(directory, _stem(name) + ".d")]
         found.update(dict.fromkeys(path for path in candidates if os.path.exists(path)))
     return list(found) or _by_name(unit)
 

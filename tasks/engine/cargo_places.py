@@ -99,3 +99,14 @@ def _included(path: str, depth: int) -> Iterator[str]:
         yield name
         if depth < 8:
             yield from _included(name, depth + 1)
+
+
+def download_places(environ: Mapping[str, str]) -> list[str]:
+    """Return the folders of CARGO_HOME whose stamps change when sources are downloaded (Cargo book, "Cargo home")."""
+    home = environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
+    found = []
+    for name in (("registry", "src"), ("registry", "cache"), ("git", "db"), ("git", "checkouts")):
+        place = os.path.join(home, *name)
+        below = sorted(os.listdir(place)) if os.path.isdir(place) else []
+        found += [place, *(os.path.join(place, entry) for entry in below)]
+    return found

@@ -13,19 +13,24 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import before_run, freshness, pyo3, receipts, recorder, run, say, sccache
+from doit_cargo.engine import before_run, footprint, freshness, history, pyo3, receipts, recorder, run, say, sccache
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Healing, Ledger, Root
-from doit_cargo.engine.model import Plan, Workspace, plan_to_data
+from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.toolchain.triples import plain
 from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
+
+    from doit_cargo.engine.freshness import Change
+    from doit_cargo.engine.preflight import Known
     from doit_cargo.engine.toolchain import Machine
 
 PROGRAMS = ("cargo", "rustc")
@@ -33,7 +38,16 @@ CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
 # What chooses the Python that a plan pins for PyO3.
 PYTHONS = ("python", "python3")
 PYTHON_VARIABLES = (pyo3.PYTHON, "VIRTUAL_ENV", "CONDA_PREFIX")
-CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT", "NVCC", "NVCC_CCBIN", "CUDA_COMPUTE_CAP", "CUDA_NVCC_FLAGS")
+CUDA_VARIABLES = (
+    "CUDA_PATH",
+    "CUDA_HOME",
+    "CUDA_ROOT",
+    "CONDA_PREFIX",
+    "NVCC",
+    "NVCC_CCBIN",
+    "CUDA_COMPUTE_CAP",
+    "CUDA_NVCC_FLAGS",
+)
 
 
 class Request(NamedTuple):
@@ -49,6 +63,20 @@ class Request(NamedTuple):
     make_plan: Callable[[], Plan]
     workspace: Callable[[], Workspace]
     machine: Callable[[], Machine]
+    known: Callable[[Plan], Known]
+    more: More | None = None
+
+
+class More(NamedTuple):
+    """What a target that goes on after its cargo call wants of it.
+
+    `hidden` are lines of cargo's that nobody shall see, `keeps` gives what the receipt keeps beside the usual, and
+    `appends` goes on in the log of an earlier call of the same run.
+    """
+
+    hidden: re.Pattern[str]
+    keeps: Callable[[Outcome], Mapping[str, Any]]
+    appends: bool = False
 
 
 def execute(request: Request) -> Outcome | None:
@@ -61,10 +89,15 @@ def execute(request: Request) -> Outcome | None:
         if receipt and not changes and not request.variables.flag("FORCE"):
             say.skipped(request.target, receipt)  # another run has just done it
             return None
-        previous = receipt or receipts.last_receipt(request.state, request.key)
-        plan, plan_state = _planned(request)
-        say.reasons(request.target, changes, previous)
-        return _build(request, plan, plan_state, previous)
+        return execute_locked(request, receipt, changes)
+
+
+def execute_locked(request: Request, receipt: Mapping[str, Any] | None, changes: list[Change]) -> Outcome:
+    """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
+    previous = receipt or receipts.last_receipt(request.state, request.key)
+    plan, plan_state = _planned(request)
+    say.reasons(request.target, changes, previous)
+    return _build(request, plan, plan_state, previous)
 
 
 def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
@@ -72,15 +105,21 @@ def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     plan = request.make_plan()
     for note in plan.notes:
         say.note(request.target, note)
-    if plan.state is not None:
-        return plan, plan.state
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         say.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
-        from doit_cargo.engine import preflight
+        _check(request, plan)
+    return plan, plan.state if plan.state is not None else _plan_state(request, plan)
 
-        preflight.require(plan, request.machine(), request.root, request.workspace())
-    return plan, _plan_state(request, plan)
+
+def _check(request: Request, plan: Plan) -> None:
+    """Raise what would stop the plan, tell what may; of a plan that has held, only what can have changed meanwhile."""
+    from doit_cargo.engine import preflight
+
+    known = request.known(plan)
+    again = plan.state is not None
+    for warning in preflight.require(plan, request.machine(), request.root, known, again=again):
+        say.note(request.target, f"warning: {warning}")
 
 
 def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
@@ -120,17 +159,20 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         say.note(request.target, note)
     if previous:
         ledger.adopt(previous)
+    _let_settle(os.path.join(workspace.root, "Cargo.lock"))
     before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
     healing.clean.extend(_to_write_again(plan, previous))
     recorder.list_members(workspace, plan, before)
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
+    meter = footprint.Meter(workspace.target_directory)
     outcome = _run(request, plan)
     inputs = gather(plan, workspace, outcome.report, request.environ)
     before_run.learn(plan, request.environ, workspace, ledger, outcome)
     if outcome.ok:
         _require_outputs(plan)
+        footprint.keep(request.state, request.key, meter.read())
         state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
         _learn_blind(request, plan, ledger, inputs)
         now = time.time_ns()
@@ -140,7 +182,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     else:
         recorder.learn(inputs, outcome.report, ledger, before)
     ledger.finish()
-    say.finished(request.target, plan, outcome, request.root)
+    _tell_end(request, plan, outcome, workspace)
     return outcome
 
 
@@ -156,12 +198,53 @@ def _run(request: Request, plan: Plan) -> Outcome:
     count = sccache.Count(plan.invocation, request.environ)
     if count.problem:
         say.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
-    outcome = run.run(count.invocation, request.environ, plan.log, f"doit-cargo {request.target}")
+    outcome = _call(request, replace(plan, invocation=count.invocation))
     counts = count.taken()
     if counts:
         say.note(request.target, str(counts))
         sccache.remember(counts, request.target, os.path.join(request.state, sccache.LAST_RUN))
     return outcome
+
+
+def _remember(request: Request, plan: Plan, outcome: Outcome) -> None:
+    """Keep what the build took and how large its programs are; tell of one that grew."""
+    workspace = request.workspace()
+    build = history.record(request.state, plan, outcome, workspace.target_directory, request.environ)
+    if build is None:
+        return
+    allowed = history.allowed_growth(workspace.settings)
+    for growth in history.growths(history.read(request.state), build):
+        if history.too_large(growth, allowed):
+            say.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
+
+
+def _call(request: Request, plan: Plan) -> Outcome:
+    title = f"doit-cargo {request.target}"
+    if request.more is None:
+        return run.run(plan.invocation, request.environ, plan.log, title)
+    return run.run(plan.invocation, request.environ, plan.log, title, request.more.hidden, request.more.appends)
+
+
+def _let_settle(path: str) -> None:
+    """Wait out the tick in which a file was written: pre-flight's own cargo may just have completed the lock."""
+    stamp = freshness.signature(path)
+    left = stamp[3] + freshness.TICK_NS - time.time_ns() if stamp else 0
+    if 0 < left <= freshness.TICK_NS:
+        time.sleep(left / 1e9 + 0.001)
+
+
+def _tell_end(request: Request, plan: Plan, outcome: Outcome, workspace: Workspace) -> None:
+    """Tell how the call ended, remember what a build took, and name the cause of a failure."""
+    if outcome.ok and request.more:
+        say.compiled(request.target, outcome)
+    else:
+        say.finished(request.target, plan, outcome, request.root)
+    if outcome.ok and plan.invocation.argv[1] == "build":
+        _remember(request, plan, outcome)
+    if outcome.status and not outcome.interrupted:
+        from doit_cargo.engine import hints
+
+        hints.after_failure(request.target, plan.log, workspace)
 
 
 def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -284,6 +367,7 @@ def _receipt(
         "log": plan.log,
         "features": plan.features,
         "outputs": tuple(state["outputs"]),
+        **(request.more.keeps(outcome) if request.more else {}),
     }
 
 

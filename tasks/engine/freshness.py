@@ -61,6 +61,7 @@ UNGUARDED = frozenset(
 )
 MATCHING = "matching"
 SOURCES = "sources"
+MODULE = "module"
 # What Python's tools leave beside sources; a folder with a pyvenv.cfg is one more of them.
 LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", "node_modules"})
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
@@ -165,7 +166,9 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
     whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
     ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
-    directory; ("sources", TARGET_DIRECTORY) those of "package" but for what Python's tools leave.
+    directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so, but for directories that
+    hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY) those of "package" but for what Python
+    leaves.
     """
     kind = rule[0]
     if kind == "only":
@@ -178,12 +181,36 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
         found = [_list_glob(directory, pattern) for pattern in rule[1:]]
         stamps = {path: stamp for one, _ in found for path, stamp in one.items()}
         return stamps, tuple(sorted({name for _, names in found for name in names}))
+    if kind == SOURCES:
+        return _list_sources(directory, rule[1], rule[2:])
     if kind == MATCHING:
         stamps, names = _list_files(directory, rule[1], skip_packages=False)
         return stamps, tuple(name for name in names if fits(name, rule[2:]))
-    skipped = LEFTOVERS if kind == SOURCES else frozenset()
-    of_package = kind in ("package", SOURCES)
+    skipped = LEFTOVERS if kind == MODULE else frozenset()
+    of_package = kind in ("package", MODULE)
     return _list_files(directory, rule[1] if of_package else "", of_package, skipped)
+
+
+def holds_sources(directory: str, name: str) -> bool:
+    """Tell whether a folder may hold what people write: no hidden one, no cache, no virtual environment."""
+    if name.startswith(".") or name in ("node_modules", "__pycache__"):
+        return False
+    path = os.path.join(directory, name)
+    # Cargo marks target directories with the first (bford.info/cachedir), Python environments with the second.
+    return not any(os.path.lexists(os.path.join(path, mark)) for mark in ("CACHEDIR.TAG", "pyvenv.cfg"))
+
+
+def _list_sources(top: str, excluded: str, endings: tuple[str, ...]) -> tuple[Stamps, tuple[str, ...]]:
+    stamps, names = {}, []
+    for directory, below, files in os.walk(top):
+        stamps[directory] = signature(directory)
+        below[:] = sorted(
+            name for name in below if os.path.join(directory, name) != excluded and holds_sources(directory, name)
+        )
+        names += [
+            os.path.relpath(os.path.join(directory, name), top) for name in sorted(files) if name.endswith(endings)
+        ]
+    return stamps, tuple(names)
 
 
 def fits(name: str, patterns: tuple[str, ...]) -> bool:
@@ -306,15 +333,15 @@ class Check:
 
     def _programs(self) -> Iterator[Change]:
         path = self.environ.get("PATH", "")
-        if path == self.state["path"]:
-            return
         same = True
         for program, old in self.state["which"].items():
+            if path == self.state["path"] and old is not None:
+                continue  # one that was missing may have come since
             new = which(program, path)
             if new != old:
                 same = False
                 yield Change("tool", program, old or "", new or "")
-        if same:
+        if same and path != self.state["path"]:
             self.state["path"] = path
             self.refreshed = True
 

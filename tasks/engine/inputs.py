@@ -62,6 +62,9 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     _add_artefacts(inputs, unit)
     if "cuda" in unit.features and "custom-build" in unit.kinds:
         inputs.cuda_packages[unit.package] = None
+    if unit.is_local and is_documentation(unit, workspace):
+        _add_documented(inputs, unit, workspace)
+        return
     found = inputs.links.dep_info_files(unit)
     if unit.is_local and not found:
         inputs.always = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
@@ -71,6 +74,23 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
         if unit.is_local:
             for name in info.files:
                 _add_source(inputs, _absolute(name, workspace.root), unit.package, workspace)
+
+
+def is_documentation(unit: Unit, workspace: Workspace) -> bool:
+    """rustdoc leaves pages, and no dep-info."""
+    pages = [path for path in unit.files if _below(path, workspace.target_directory) and path.endswith(".html")]
+    return bool(pages) and len(pages) == len(unit.files)
+
+
+def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
+    """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
+    rule = ("package", workspace.target_directory)
+    inputs.trees[unit.directory] = rule
+    inputs.own(unit.directory, unit.package)
+    for name in freshness.list_tree(unit.directory, rule)[1]:
+        path = os.path.join(unit.directory, name)
+        inputs.seen_by_cargo[path] = None
+        inputs.own(path, unit.package)
 
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
@@ -93,7 +113,7 @@ def fingerprints(unit: Unit, links: HardLinks) -> Iterator[str]:
     for info in links.dep_info_files(unit)[:1]:
         directory, name = os.path.split(info)
         profile = os.path.dirname(directory)
-        if os.path.basename(directory) != "deps":
+        if os.path.basename(directory) not in ("deps", "examples"):
             profile = os.path.dirname(profile)
         mark = os.path.splitext(name)[0].rpartition("-")[2]
         place = os.path.join(profile, ".fingerprint", f"{unit.package}-{mark}")

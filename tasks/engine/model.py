@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from doit_cargo.engine.launch import Launch, ModelSource
+
 
 @dataclass(frozen=True, slots=True)
 class CargoTarget:
@@ -207,6 +209,11 @@ class Program:
     outputs: tuple[str, ...] = ()
 
 
+# What may run beside a target (`doit -n`): CARGO shares cargo's target directory, so one at a time; FREE shares
+# nothing; ALONE changes sources or removes what others use.
+CARGO, FREE, ALONE = "cargo", "free", "alone"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One thing that a user asks for: a row of a family module.
@@ -214,8 +221,8 @@ class Target:
     A target is one of three kinds. A cargo call: `command` is cargo's subcommand (or two), `flags` are fixed arguments
     of it and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values);
     `watch` ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that
-    holds; without it the action runs each time; `check` (the same) raises for bad input before anything starts. A
-    group: neither, it only has `after`.
+    holds; without it the action runs each time; `check` (same form) raises `UserError` for bad input before anything
+    starts; one with a role (`package`) exists only where a package plays it. A group: neither, it only has `after`.
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
@@ -227,6 +234,12 @@ class Target:
     `services` must answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to
     the workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
     `like` is the cargo call for which an action stands, to compare with what an old Makefile calls.
+    `by` is for a cargo call that is only the first step of the work: a module with `check(session, name, values)`,
+    which raises `UserError` before anything starts, `run(session, name, values) -> success`, which takes the place of
+    the plain call, and `explain(session, name)`, which answers `why`.
+
+    `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
+    Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.
     """
 
     name: str
@@ -253,6 +266,11 @@ class Target:
     services: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
+    by: str = ""
+    lane: str = CARGO
+    root_files: tuple[str, ...] = ()
+    keep_going: bool = False
+    whole: bool = False
 
     @property
     def is_group(self) -> bool:
@@ -264,12 +282,22 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Which packages may be in a lock in several versions (``[duplicates]``): NAME or NAME@VERSION -> file:line."""
+
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    limit: Setting | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """A folder of profiles that fit one known project.
 
     `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
-    of its own, and of the user's folder over it; `services` are what they may need to be running.
+    of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
+    packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
+    configuration for them.
     """
 
     name: str
@@ -280,8 +308,13 @@ class Pack:
     satellites: tuple[str, ...] = ()
     platform_triples: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    launches: Mapping[str, Launch] = field(default_factory=dict)
+    models: Mapping[str, ModelSource] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     services: Mapping[str, Service] = field(default_factory=dict)
+    quick: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +324,8 @@ class Watched:
     `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
     it is listed (`freshness.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
     the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message; `always`
-    says why it must run each time, if it must. The list is asked for again after the run: what only then is known
-    counts too.
+    says why it must run each time, if it must. An action that `mends` what it rests on has proven nothing before it
+    finds nothing to mend. The list is asked for again after the run: what only then is known counts too.
     """
 
     files: tuple[str, ...] = ()
@@ -302,6 +335,7 @@ class Watched:
     outputs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     always: str = ""
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,45 +375,3 @@ class Plan:
     notes: tuple[str, ...] = ()
     is_remade: bool = False
     state: Mapping[str, Any] | None = None
-
-
-def plan_to_data(plan: Plan) -> dict[str, Any]:
-    """Return what of a plan is kept in a receipt: plain data that `marshal` can store."""
-    step = plan.invocation
-    return {
-        "target": plan.target,
-        "profile": plan.profile.name,
-        "inputs": (plan.profile.inputs.files, plan.profile.inputs.env, plan.profile.inputs.packages),
-        "packages": plan.packages,
-        "features": plan.features,
-        "cargo_profile": plan.cargo_profile,
-        "invocation": (step.argv, step.cwd, dict(step.env), step.unset, step.path_prepend),
-        "outputs": plan.outputs,
-        "writes": plan.writes,
-        "needs": dict(plan.needs),
-        "log": plan.log,
-        "files": plan.files,
-        "folders": plan.folders,
-        "notes": plan.notes,
-    }
-
-
-def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
-    """Return the plan that `plan_to_data` gave. `state` is the freshness state that it was found to rest on."""
-    argv, cwd, env, unset, path_prepend = data["invocation"]
-    return Plan(
-        target=data["target"],
-        profile=Profile(data["profile"], inputs=Inputs(*data["inputs"])),
-        packages=data["packages"],
-        features=data["features"],
-        cargo_profile=data["cargo_profile"],
-        invocation=Invocation(argv, cwd, env, unset, path_prepend),
-        outputs=data["outputs"],
-        writes=data["writes"],
-        needs=data["needs"],
-        log=data["log"],
-        files=data["files"],
-        folders=data["folders"],
-        notes=data["notes"],
-        state=state,
-    )

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 
 class Request(NamedTuple):
-    """What a run is about: where its receipt is kept, the workspace's manifests, what it rests on, what it does."""
+    """What a run is about: where its receipt is kept, the workspace's manifests, what it rests on, what it does.
+
+    `lock` names a lock of its own ("" = the workspace's): what shares nothing waits for nobody.
+    """
 
     state: str
     key: tuple[str, ...]
     root: str
     manifests: tuple[str, ...]
     machine: Machine
+    lock: str
     watch: Callable[[], Watched]
     act: Callable[[], bool | None]
 
@@ -38,7 +42,7 @@ def run(request: Request) -> bool:
     afterwards: some inputs are known only then, such as those of a compiler's dep-info, and so are the outputs.
     """
     state, key = request.state, request.key
-    with receipts.RunLock(state):
+    with receipts.RunLock(state, request.lock):
         receipt, changes = receipts.verdict(state, key, request.machine.environ, explain=True)
         say.reasons(key[0], changes, receipt or receipts.last_receipt(state, key))
         receipts.withdraw(state, key)
@@ -51,6 +55,8 @@ def run(request: Request) -> bool:
         watched = request.watch()
         _add_late(before, watched, request.machine, started_ns)
         now = time.time_ns()
+        if watched.mends and next(freshness.Check(before, request.machine.environ, now).changes(), None):
+            return True
         before["left"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
         _keep(request, _receipt(request, before, watched, time.monotonic() - started))
         return True

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 12, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 13, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
-RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT"})
+RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"})
 
 
 def state_directory(root: str, environ: Mapping[str, str]) -> str:
@@ -213,7 +213,7 @@ def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tup
     refreshed = False
     if receipt["version"] != __version__:
         changes.append(Change("argument", "doit-cargo version", receipt["version"], __version__))
-    for part in ("plan", "build"):
+    for part in receipt.get("parts", ("plan", "build")):
         if changes and not explain:
             break
         check = Check(receipt[part], environ, time.time_ns())
@@ -248,8 +248,9 @@ class RunLock:
     `msvcrt`: the filelock library costs 40 ms of imports, a quarter of what we may add to a build.
     """
 
-    def __init__(self, state: str) -> None:
-        self.path = os.path.join(state, "lock")
+    def __init__(self, state: str, own: str = "") -> None:
+        """`own` is the name of a target that shares nothing with others: only its own runs wait for each other."""
+        self.path = os.path.join(state, f"lock-{own}" if own else "lock")
         self.stream: FileIO
 
     def __enter__(self) -> RunLock:

@@ -160,7 +160,9 @@ def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
         return
     for path in unit.files:
         if os.path.basename(os.path.dirname(path)) == "deps":
-            ledger.learn_artefact(path, None, witness)
+            # Of a test program the content counts, of a library only that nobody has written it since.
+            content = (ledger.known_content(path) or freshness.digest(path)) if path == unit.executable else None
+            ledger.learn_artefact(path, content, witness)
         elif "custom-build" not in unit.kinds:
             final = path == unit.executable or is_final(unit, path)
             content = (ledger.known_content(path) or freshness.digest(path)) if final else None

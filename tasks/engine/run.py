@@ -19,31 +19,31 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import IO
 
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Invocation
-from doit_cargo.engine.receipts import unwritable
-from doit_cargo.engine.secrets import masked
+from doit_cargo.engine.processes import running
+from doit_cargo.engine.screen import Log, Screen, StderrWarnings
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+GRACE_SECONDS = 30.0  # for a program that was interrupted: profilers write their data then
+SECONDS_BETWEEN_LOOKS = 0.2
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
-PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
-MILESTONE = re.compile(
-    r"^\s*(?:Finished|Compiling|Checking|Fresh|Dirty|Running|Locking|Adding|Blocking|Updating|Downloaded|Downloading|Removed|Documenting|error|warning)\b"
-)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time."""
+    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time.
+
+    `expired` tells that it was asked to end since its time was over.
+    """
 
     status: int
     seconds: float
     report: BuildReport
     cargo_warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    expired: bool = False
 
     @property
     def ok(self) -> bool:
@@ -63,29 +63,56 @@ def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str,
     return result
 
 
-def run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
-    """Run a cargo build to its end. Raises `UserError` if it cannot be started or the log cannot be written."""
-    return _run(invocation, environ, log_path, title, JSON_MESSAGES)
+def run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    hidden: re.Pattern[str] | None = None,
+    appends: bool = False,
+) -> Outcome:
+    """Run a cargo build to its end. `hidden` are lines of its standard error that nobody shall see.
+
+    Raises `UserError` if it cannot be started or the log cannot be written.
+    """
+    return _run(invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden)
 
 
-def run_tool(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str) -> Outcome:
+def run_tool(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    seconds: float = 0,
+    watched: str = "",
+    appends: bool = False,
+) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
-    Raises `UserError` as `run` does.
+    With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
+    profiler runs gets it, so that the profiler can write its data. Raises `UserError` as `run` does.
     """
-    return _run(invocation, environ, log_path, title, "")
+    log = Log(log_path, title, invocation, appends)
+    return _run(invocation, environ, log, "", None, seconds, watched)
 
 
-def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, title: str, messages: str) -> Outcome:
+def _run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log: Log,
+    messages: str,
+    hidden: re.Pattern[str] | None,
+    seconds: float = 0,
+    watched: str = "",
+) -> Outcome:
     child_environ = _with_terminal(environment(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
-    log = Log(log_path, title, invocation)
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
     try:
-        with Child(argv, invocation.cwd, child_environ) as child:
-            screen = Screen(log, warnings)
+        with Child(argv, invocation.cwd, child_environ, watched) as child:
+            screen = Screen(log, warnings, hidden)
             show = screen.show_messages if messages else screen.show_output
             readers = [
                 threading.Thread(target=show, args=(child.process.stdout, report)),
@@ -93,11 +120,11 @@ def _run(invocation: Invocation, environ: Mapping[str, str], log_path: str, titl
             ]
             for reader in readers:
                 reader.start()
-            status = child.wait()
+            status = child.wait(seconds)
             for reader in readers:
                 reader.join()
             screen.finish()
-        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled)
+        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
     except OSError as error:
         problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
         raise UserError(problem, COULD_NOT_RUN) from None
@@ -125,10 +152,17 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
 
 
 class Child:
-    """A process in a group of its own; what ends us reaches all of it."""
+    """A process in a group of its own; what ends us reaches all of it.
 
-    def __init__(self, argv: list[str], cwd: str, environ: Mapping[str, str]) -> None:
+    `watched` is a program that it runs, if any; `merged`: one stream for both of its own.
+    """
+
+    def __init__(
+        self, argv: list[str], cwd: str, environ: Mapping[str, str], watched: str = "", merged: bool = False
+    ) -> None:
+        self.watched = watched
         self.signalled = False
+        self.expired = False
         self._previous: dict[int, object] = {}
         group = {"creationflags": 0x200} if os.name == "nt" else {"process_group": 0}
         self.process = subprocess.Popen(
@@ -137,7 +171,7 @@ class Child:
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             **group,  # type: ignore[call-overload]
         )
 
@@ -167,165 +201,46 @@ class Child:
             else:
                 os.killpg(self.process.pid, number)
 
-    def wait(self) -> int:
-        """Wait for the end, then end what the process may have left in its group."""
-        status = self.process.wait()
-        if self.signalled and os.name != "nt":
+    def _interrupt(self) -> None:
+        """Interrupt the watched program alone where it can be found, so that its watcher goes on to its own end."""
+        watched = running(self.watched, self.process.pid) if self.watched and os.name != "nt" else []
+        for number in watched:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGINT)
+        if not watched:
+            self._send(signal.SIGINT)
+
+    def _awaited(self, seconds: float) -> int:
+        """Wait in short steps: a signal that comes just before one long system call would be seen only at its end."""
+        ended = threading.Event()
+
+        def fetch() -> None:
+            self.process.wait()
+            ended.set()
+
+        threading.Thread(target=fetch, daemon=True).start()
+        deadline = time.monotonic() + seconds if seconds else None
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            if deadline and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.process.args, seconds)
+        return int(self.process.returncode)
+
+    def wait(self, seconds: float = 0) -> int:
+        """Wait for the end, asked for after `seconds` if any, then end what the process may have left in its group."""
+        try:
+            status = self._awaited(seconds)
+        except subprocess.TimeoutExpired:
+            status = self._expire()
+        if (self.signalled or self.expired) and os.name != "nt":
             self._send(signal.SIGKILL)
         return int(status)
 
-
-class Log:
-    """The plain text of a run. `.logs/build.log` is a second name of the latest build's log."""
-
-    def __init__(self, path: str, title: str, invocation: Invocation) -> None:
-        self.path = path
-        self._lock = threading.Lock()
+    def _expire(self) -> int:
+        """Interrupt the group, and kill it where it does not end within its time."""
+        self.expired = True
+        self._interrupt()
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            _ignore_in_git(os.path.dirname(path))
-            self._stream = _fresh_file(path)
-            self._name_as_latest()
-            self.write(_header(title, invocation))
-        except OSError as error:
-            raise UserError(unwritable(path, error, ""), COULD_NOT_RUN) from None
-
-    def _name_as_latest(self) -> None:
-        latest = os.path.join(os.path.dirname(self.path), "build.log")
-        if latest == self.path or not os.path.basename(self.path).startswith(("build", "release", "dev")):
-            return
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(latest)
-        with contextlib.suppress(OSError):
-            os.link(self.path, latest)
-
-    def write(self, text: str) -> None:
-        with self._lock:
-            self._stream.write(text)
-            self._stream.flush()
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-def _fresh_file(path: str) -> IO[str]:
-    """Open a new file: an older log may have a second name, which must keep its text."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    return open(path, "w", encoding="utf-8", errors="replace")
-
-
-def _ignore_in_git(directory: str) -> None:
-    ignore = os.path.join(directory, ".gitignore")
-    if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="utf-8") as stream:
-            stream.write("*\n")
-
-
-def _header(title: str, invocation: Invocation) -> str:
-    lines = [f"# {title}", f"# {time.strftime('%Y-%m-%d %H:%M:%S%z')}  in {invocation.cwd}"]
-    lines += [f"# {name}={masked(name, value)}" for name, value in invocation.env.items()]
-    lines += [f"# {name} removed from the environment" for name in invocation.unset]
-    lines.append("# " + " ".join(invocation.argv))
-    return "\n".join(lines) + "\n"
-
-
-def plain(text: str) -> str:
-    """Return `text` without terminal control sequences and without what a carriage return has painted over."""
-    without_colours = ANSI.sub("", text)
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in without_colours.split("\n"))
-
-
-class Screen:
-    """The terminal and the log, written by both readers. A diagnostic waits until cargo has ended its line."""
-
-    def __init__(self, log: Log, warnings: StderrWarnings) -> None:
-        self._log = log
-        self._warnings = warnings
-        self._lock = threading.Lock()
-        self._colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        self._waiting: list[str] = []
-        self._line_is_open = False
-
-    def show_messages(self, stream: IO[bytes], report: BuildReport) -> None:
-        """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
-        for line in stream:
-            text = report.feed(line.decode("utf-8", "replace").rstrip("\r\n"))
-            if text:
-                self._diagnostic(text if text.endswith("\n") else text + "\n")
-
-    def show_output(self, stream: IO[bytes], _: BuildReport) -> None:
-        """Pass a program's standard output on as it comes."""
-        pending = ""
-        while chunk := os.read(stream.fileno(), 65536):
-            text = chunk.decode("utf-8", "replace")
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            *lines, pending = (pending + text).split("\n")
-            self._log.write("".join(f"{plain(line)}\n" for line in lines))
-        if pending:
-            self._log.write(f"{plain(pending)}\n")
-
-    def _diagnostic(self, text: str) -> None:
-        self._log.write(plain(text))
-        # The progress bar stands on this line: wipe it first, cargo draws it again.
-        with self._lock:
-            self._waiting.append("\r\x1b[K" + text if self._colours else plain(text))
-            self._release()
-
-    def _release(self, at_the_end: bool = False) -> None:
-        if not self._line_is_open or at_the_end:
-            self._terminal("".join(self._waiting))
-            self._waiting.clear()
-
-    def show_errors(self, stream: IO[bytes]) -> None:
-        """Read cargo's standard error: status lines and the progress bar, passed on as they come."""
-        pending = ""
-        while chunk := os.read(stream.fileno(), 65536):
-            text = chunk.decode("utf-8", "replace")
-            with self._lock:
-                self._terminal(text)
-                self._line_is_open = not text.endswith(("\n", "\r"))
-                self._release()
-            *lines, pending = (pending + text).split("\n")
-            for line in lines:
-                self._log_line(line)
-        if pending:
-            self._log_line(pending)
-
-    def finish(self) -> None:
-        """Show what still waits."""
-        self._release(at_the_end=True)
-
-    def _log_line(self, line: str) -> None:
-        text = plain(line)
-        if text.strip() and not PROGRESS_STATUS.match(text):
-            self._log.write(text + "\n")
-            self._warnings.take(text)
-
-    def _terminal(self, text: str) -> None:
-        # The terminal may go away (SIGHUP, a closed pipe): the log goes on.
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
-
-
-class StderrWarnings:
-    """Collect the warnings that cargo itself prints on every call, which a skip must repeat."""
-
-    def __init__(self) -> None:
-        self._kept: list[list[str]] = []
-        self._inside = False
-
-    def take(self, line: str) -> None:
-        if line.startswith("warning: "):
-            self._kept.append([line])
-            self._inside = True
-        elif self._inside and line.strip() and not MILESTONE.match(line):
-            self._kept[-1].append(line)
-        else:
-            self._inside = False
-
-    def taken(self) -> list[str]:
-        return ["\n".join(lines) + "\n" for lines in self._kept]
+            return int(self.process.wait(timeout=GRACE_SECONDS))
+        except subprocess.TimeoutExpired:
+            self._send(signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            return int(self.process.wait())

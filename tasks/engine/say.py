@@ -36,6 +36,9 @@ def skipped(target: str, receipt: Receipt) -> None:
     for warning in receipt["warnings"]:
         sys.stderr.write(_for_terminal(warning, sys.stderr))
     sys.stderr.flush()
+    if receipt.get("passed"):
+        _line("--", target, receipt["passed"])
+        return
     inputs = _count(len(receipt["plan"]["files"]) + len(receipt["build"]["files"]), "input")
     packages = f"{_count(len(receipt['packages']), 'package')}, " if receipt["packages"] else ""
     _line("--", target, f"up to date: {packages}{inputs} unchanged")
@@ -84,6 +87,12 @@ def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
         _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
 
 
+def compiled(target: str, outcome: Outcome) -> None:
+    """Tell what a cargo call has compiled after which the target goes on."""
+    if outcome.report.compiled:
+        _line("..", target, f"{outcome.seconds:.1f} s: {_work(outcome)}")
+
+
 def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
     """Tell how a program that is no cargo build ended; `what` is the work that a success has done."""
     seconds = f"{outcome.seconds:.1f} s"
@@ -113,8 +122,19 @@ def _outputs(plan: Plan, root: str) -> str:
     return "".join(f"; {text}" for text in shown) + (f" and {more} more" if more > 0 else "")
 
 
+def grown(target: str, program: str, before: int, after: int, commit: str) -> None:
+    """Tell that a program is larger than the last build of its kind left it, by more than is allowed."""
+    since = f" since {commit}" if commit else ""
+    percent = f"{100 * (after - before) / before:.1f} %"
+    _line("..", target, f"{program} grew by {percent}{since}: {size_text(before)} -> {size_text(after)}")
+
+
 def _size(path: str) -> str:
-    size = os.path.getsize(path)
+    return size_text(os.path.getsize(path))
+
+
+def size_text(size: int) -> str:
+    """Return a size in bytes as a person reads it."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
 
 

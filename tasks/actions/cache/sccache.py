@@ -13,8 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import finished, run_tool
-from doit_cargo.actions.consent import require_consent
+from doit_cargo.actions import finished, require_consent, run_tool
 from doit_cargo.engine import say, sccache, settings
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
@@ -177,13 +176,13 @@ def cache_stats_ci(session: Session, values: Values) -> bool:
     for name, value in rows:
         print(f"{name:{width}}  {value}")
     _write_summary(session.environ.get("GITHUB_STEP_SUMMARY", ""), rows)
-    floor = values.number("HIT_RATE_MIN")
-    if floor is None:
+    asked = values.text("HIT_RATE_MIN")
+    if not asked:
         return True
-    if told.counts.cacheable and told.counts.rate >= floor:
-        say.done("cache_stats_ci", f"{told.counts.rate:.0f} % of the cacheable compilations were hits, {floor} % asked")
+    if told.counts.cacheable and told.counts.rate >= float(asked):
+        say.done("cache_stats_ci", f"{told.counts.rate:.0f} % of the cacheable compilations were hits, {asked} % asked")
         return True
-    say.failed("cache_stats_ci", f"{told.counts.rate:.0f} % of {told.counts.cacheable} were hits, {floor} % asked")
+    say.failed("cache_stats_ci", f"{told.counts.rate:.0f} % of {told.counts.cacheable} were hits, {asked} % asked")
     return False
 
 

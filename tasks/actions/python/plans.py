@@ -17,6 +17,7 @@ from doit_cargo.engine.model import Plan, Target
 from doit_cargo.engine.variables import CARGO
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.preflight import Known
     from doit_cargo.engine.toolchain.python import Python
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
@@ -95,11 +96,16 @@ def plan_of(session: Session, values: Values, crate: Crate) -> Plan:
         except Absent as absent:
             passed_over.append(f"{profile}: {absent.problems[0].what}")
             continue
-        problems = preflight.check(made, session.machine, session.root, crate.workspace)
+        problems = preflight.check(made, session.machine, session.root, known(session, made, crate))
         if not problems:
             return replace(made, notes=(f"profile {profile}: this computer has what it needs", *made.notes))
         passed_over.append(f"{profile}: {problems[0].what}")
     return _plan(session, values, crate, PROFILES[-1])
+
+
+def known(session: Session, plan: Plan, crate: Crate) -> Known:
+    """Return what pre-flight should know of a crate's plan."""
+    return session.known(plan, NAME, workspace=crate.workspace)
 
 
 def _plan(session: Session, values: Values, crate: Crate, profile: str) -> Plan:

@@ -9,15 +9,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import TEST_LOGS, finished, log_path, run_tool
-from doit_cargo.actions.consent import require_consent
+from doit_cargo.actions import TEST_LOGS, finished, log_path, require_consent, run_tool
 from doit_cargo.actions.python import crates, plans
 from doit_cargo.actions.python.crates import Crate
 from doit_cargo.actions.python.plans import interpreter, tell_no_python
 from doit_cargo.actions.python.wheel import wheel_of
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import SOURCES
+from doit_cargo.engine.freshness import MODULE
 from doit_cargo.engine.model import Watched
 from doit_cargo.engine.toolchain import python as pythons
 
@@ -223,7 +222,7 @@ def watch_test_python(session: Session, values: Values) -> Watched:
     found = crates.chosen(session, values)
     return Watched(
         files=(*(wheel_of(session, crate) for crate in found), python.base),
-        folders={crate.directory: (SOURCES, crate.workspace.target_directory) for crate in found},
+        folders={crate.directory: (MODULE, crate.workspace.target_directory) for crate in found},
         variables=VARIABLES,
         tools=("python",),
         packages=tuple(crate.name for crate in found),

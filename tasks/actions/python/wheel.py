@@ -17,10 +17,10 @@ from doit_cargo.actions import finished, log_path, run_tool
 from doit_cargo.actions.python import crates
 from doit_cargo.actions.python.crates import Crate
 from doit_cargo.actions.python.inputs import late_inputs
-from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, require_version, tell_no_python
+from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, known, require_version, tell_no_python
 from doit_cargo.engine import pyo3, say, sccache
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import SOURCES
+from doit_cargo.engine.freshness import MODULE
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _require(session: Session, builds: Iterable[Build]) -> None:
 
     for build in builds:
         require_version(build.crate, build.python)
-        preflight.require(build.plan, session.machine, session.root, build.crate.workspace)
+        preflight.require(build.plan, session.machine, session.root, known(session, build.plan, build.crate))
 
 
 def _build(session: Session, build: Build) -> bool:
@@ -188,8 +188,8 @@ def _watched(session: Session, build: Build) -> Watched:
     plan, facts = build.plan, build.crate.workspace
     packages = crates.local_packages(session, build.crate)
     late = late_inputs(session, build)
-    folders: dict[str, tuple[str, ...]] = dict.fromkeys(packages, (SOURCES, facts.target_directory))
-    folders.setdefault(build.crate.directory, (SOURCES, facts.target_directory))
+    folders: dict[str, tuple[str, ...]] = dict.fromkeys(packages, (MODULE, facts.target_directory))
+    folders.setdefault(build.crate.directory, (MODULE, facts.target_directory))
     folders.update(dict.fromkeys(plan.folders, ("watched",)))
     files = [*plan.files, os.path.join(facts.root, "Cargo.lock"), facts.manifest, build.python.base]
     return Watched(

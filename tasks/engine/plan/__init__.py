@@ -13,7 +13,7 @@ from typing import Any
 from doit_cargo.engine import pyo3, settings
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
-from doit_cargo.engine.plan import compiler_cache, features, render
+from doit_cargo.engine.plan import clippy, compiler_cache, features, mirror, render
 from doit_cargo.engine.plan.decision import Case, Decision, decide, platform_of
 from doit_cargo.engine.plan.portable import Portable, portable
 from doit_cargo.engine.plan.selection import NAMED, WHOLE
@@ -58,7 +58,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         writes=tuple(os.path.join(workspace.root, *path.split("/")) for path in target.writes),
         needs=_needs(decision),
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
-        files=_files(decision, workspace, library, machine.environ),
+        files=(*_files(decision, workspace, library, machine.environ), *clippy.files(target, workspace)),
         folders=library.directories,
         notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace)),
         is_remade=bindings.are_in_it,
@@ -107,11 +107,15 @@ def _context(case: Case, decision: Decision, cross: Portable) -> dict[str, Any]:
         "default_features": profile.default_features.value,
         "triple": decision.triple,
         "locked": profile.locked.value,
-        "config": [*((key, setting.value) for key, setting in profile.config.items()), *cross.config],
+        "config": [
+            *((key, setting.value) for key, setting in profile.config.items()),
+            *cross.config,
+            *mirror.settings(case.values),
+        ],
         "jobs": case.values.number("JOBS") or (profile.jobs.value if profile.jobs else None),
         "verbose": case.values.flag("VERBOSE"),
         "flags": case.target.flags,
-        "passed": case.target.passed,
+        "passed": (*case.target.passed, *clippy.mark(case.target, case.workspace)),
     }
 
 

@@ -98,9 +98,9 @@ NAMED_KINDS = {"--bin": "bin", "--example": "example", "--test": "test", "--benc
 
 
 def _require_cargo_targets(case: Case, selection: Selection) -> None:
-    """Raise `Absent` for a bin, test, bench or example that a row names and this checkout lacks."""
+    """Raise `Absent` for a bin, test, bench or example that a row names, not by a pattern, and this checkout lacks."""
     for option, name in zip(case.target.flags, case.target.flags[1:], strict=False):
-        kind = NAMED_KINDS.get(option)
+        kind = NAMED_KINDS.get(option) if "*" not in name else None
         packages = [case.workspace.packages[each] for each in selection.packages]
         if kind and not any(t.name == name and kind in t.kinds for each in packages for t in each.cargo_targets):
             names = ", ".join(selection.packages[:3])

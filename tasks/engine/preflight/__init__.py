@@ -1,39 +1,64 @@
 """What one plan needs from this computer, checked before cargo starts, so that a long build does not fail late.
 
-Knows which looks there are, not what each sees (look.py, rust_checks.py, cuda_checks.py), nor how plans are made;
-runs nothing but tools that tell their version, and changes nothing. No GPU is never an error: code for one is
-built without it. Every step yields rows; `check` keeps the bad ones. A new check is one function in `STEPS`.
+Knows which looks there are, not what each sees, nor how plans are made; runs nothing but tools that tell of
+themselves, and changes nothing. No GPU is never an error: code for one is built without it. Every step yields rows;
+`require` keeps the bad ones. A new check is one function in `steps`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.footprint import UNKNOWN, Footprint
 from doit_cargo.engine.model import Invocation, Plan, Profile, Workspace
-from doit_cargo.engine.preflight.cuda import look_at_capability, look_at_host_compiler, nvcc_row
-from doit_cargo.engine.preflight.look import MISSING, OK, WRONG, Look, Row, tool_row
-from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust
+from doit_cargo.engine.preflight.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
+from doit_cargo.engine.preflight.need import NOTHING, Inference
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.tools import ROWS
+
+Step = Callable[[Look], Iterable[Row]]
 
 # Subcommands that rustup's components bring; any other tool of a subcommand is a row called cargo-NAME.
 COMPONENTS = {"fmt": "rustfmt", "clippy": "clippy"}
 
 
-def check(plan: Plan, machine: Machine, workspace_root: str, workspace: Workspace | None = None) -> list[Problem]:
-    """Return all that would stop this plan. With `workspace`, the members' `rust-version` is checked too."""
-    rows = report(plan, machine, workspace_root, workspace)
+class Known(NamedTuple):
+    """What is known of a plan beside itself: the members, what its crates need, what such a build took before."""
+
+    workspace: Workspace | None = None
+    inferred: Inference = NOTHING
+    past: Footprint = UNKNOWN
+
+
+NOTHING_KNOWN = Known()
+
+
+def check(plan: Plan, machine: Machine, workspace_root: str, known: Known = NOTHING_KNOWN) -> list[Problem]:
+    """Return all that would stop this plan."""
+    return problems_in(report(plan, machine, workspace_root, known))
+
+
+def problems_in(rows: Iterable[Row]) -> list[Problem]:
+    """Return the rows that stop a plan as problems."""
     return [Problem(row.what, row.fix, row.where) for row in rows if row.status in (MISSING, WRONG)]
 
 
-def require(plan: Plan, machine: Machine, workspace_root: str, workspace: Workspace | None = None) -> None:
-    """Raise all problems of this plan at once, if it has any."""
-    problems = check(plan, machine, workspace_root, workspace)
+def require(
+    plan: Plan, machine: Machine, workspace_root: str, known: Known = NOTHING_KNOWN, *, again: bool = False
+) -> list[str]:
+    """Raise all problems of this plan at once, if it has any; return the warnings for the user.
+
+    `again` is for a plan that has held since its last success, when all was checked.
+    """
+    rows = list(rows_of(steps_again() if again else steps(), plan, machine, workspace_root, known))
+    problems = problems_in(rows)
     if problems:
         raise UserError(problems, code=COULD_NOT_RUN)
+    return [f"{row.what}; {row.fix}" if row.fix else row.what for row in rows if row.status == WARN]
 
 
 def missing_tools(target: str, needs: Iterable[str], machine: Machine) -> list[Problem]:
@@ -58,11 +83,27 @@ def split_need(need: str) -> tuple[str, str]:
     return name.strip(), need[len(name) :].strip()
 
 
-def report(plan: Plan, machine: Machine, workspace_root: str, workspace: Workspace | None = None) -> list[Row]:
+def report(plan: Plan, machine: Machine, workspace_root: str, known: Known = NOTHING_KNOWN) -> list[Row]:
     """Return one row for each thing that the plan needs."""
+    return list(rows_of(steps(), plan, machine, workspace_root, known))
+
+
+def rows_of(chosen: Iterable[Step], plan: Plan, machine: Machine, workspace_root: str, known: Known) -> Iterator[Row]:
+    """Yield the rows of some steps."""
     seen = machine.at(plan.invocation.cwd or workspace_root, effective_environment(plan, machine.environ))
-    look = Look(plan, seen, workspace)
-    return [row for step in STEPS for row in step(look)]
+    look = Look(plan, seen, known.workspace, known.inferred, _for_scripts(seen, known), known.past)
+    for step in chosen:
+        yield from step(look)
+
+
+def _for_scripts(machine: Machine, known: Known) -> Machine:
+    """Return the machine as build scripts see it: cargo's config may set PROTOC or LIBCLANG_PATH for them."""
+    if not known.inferred.needs:
+        return machine
+    from doit_cargo.engine import config_files
+
+    tables = config_files.read_tables(machine.directory, machine.environ)
+    return machine.at(machine.directory, config_files.environment(tables, machine.environ))
 
 
 def effective_environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +125,13 @@ def _needs(look: Look) -> Iterator[Row]:
             continue  # `look_at_rust` has said it
         setting = look.plan.profile.needs.get(name)
         needed_by = setting.where if setting and name in look.plan.needs else look.plan.target
-        yield nvcc_row(look, specifier, needed_by) if name == "nvcc" else tool_row(look, name, specifier, needed_by)
+        yield _nvcc_row(look, specifier, needed_by) if name == "nvcc" else tool_row(look, name, specifier, needed_by)
+
+
+def _nvcc_row(look: Look, specifier: str, needed_by: str) -> Row:
+    from doit_cargo.engine.preflight.cuda import nvcc_row
+
+    return nvcc_row(look, specifier, needed_by)
 
 
 def _implied(look: Look) -> dict[str, str]:
@@ -96,4 +143,22 @@ def _implied(look: Look) -> dict[str, str]:
     return {f"cargo-{look.command}": ""} if f"cargo-{look.command}" in ROWS else {}
 
 
-STEPS = (look_at_rust, look_at_linker, _needs, look_at_host_compiler, look_at_capability)
+def steps() -> tuple[Step, ...]:
+    """Return all looks, in their order."""
+    from doit_cargo.engine.preflight.cuda import look_at_capability, look_at_host_compiler
+    from doit_cargo.engine.preflight.gpu_look import look_at_gpu
+    from doit_cargo.engine.preflight.needs import look_at_needs
+    from doit_cargo.engine.preflight.resources import look_at_disk, look_at_memory
+    from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust
+    from doit_cargo.engine.preflight.settings import look_at_wrappers
+
+    looks = (look_at_rust, look_at_wrappers, look_at_linker, _needs, look_at_needs)
+    return (*looks, look_at_host_compiler, look_at_capability, look_at_gpu, look_at_disk, look_at_memory)
+
+
+def steps_again() -> tuple[Step, ...]:
+    """Return what a plan that held since its last success still has to be asked: the rest is part of what held."""
+    from doit_cargo.engine.preflight.needs import look_at_needs
+    from doit_cargo.engine.preflight.resources import look_at_disk, look_at_memory
+
+    return (look_at_needs, look_at_disk, look_at_memory)

@@ -13,6 +13,7 @@ from functools import lru_cache
 import doit_cargo
 from doit_cargo.engine.preflight.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
 from doit_cargo.engine.toolchain import Machine
+from doit_cargo.engine.toolchain.gpu import find_gpus
 from doit_cargo.engine.toolchain.nvcc import host_compiler_request, nvcc_candidates
 from doit_cargo.engine.toolchain.platform import install_command
 from doit_cargo.engine.toolchain.tools import Tool, how_to_get
@@ -26,13 +27,18 @@ def nvcc_row(look: Look, specifier: str, needed_by: str) -> Row:
         return row
     what = row.what
     if row.status == MISSING:
-        places = ", ".join(dict.fromkeys(place for place, _path in nvcc_candidates(look.machine)))
+        places = place_of_nvcc(look.scripts)
         what = f"{look.plan.target} needs {f'nvcc {specifier}'.strip()}, which is nowhere (looked at {places})"
-    fix = row.fix if row.status == WRONG and not row.version else _get_nvcc(look.machine, specifier)
+    fix = row.fix if row.status == WRONG and not row.version else get_nvcc(look.scripts, specifier)
     return Row("nvcc", row.status, row.version, row.path, needed_by, what, fix, row.where)
 
 
-def _get_nvcc(machine: Machine, specifier: str) -> str:
+def place_of_nvcc(machine: Machine) -> str:
+    """Return the places where nvcc is looked for, in the words of a message."""
+    return ", ".join(dict.fromkeys(place for place, _path in nvcc_candidates(machine)))
+
+
+def get_nvcc(machine: Machine, specifier: str) -> str:
     """Return how to get nvcc. PyPI has it for CUDA 13 only (facts/cargo.md, G3)."""
     if machine.platform == "macos":
         return "build this on Linux or Windows: CUDA does not exist for macOS"
@@ -48,10 +54,10 @@ def _get_nvcc(machine: Machine, specifier: str) -> str:
 
 def look_at_host_compiler(look: Look) -> Iterator[Row]:
     """Look whether nvcc has a host compiler that it accepts."""
-    nvcc = look.machine.tool("nvcc") if "nvcc" in look.plan.needs else None
+    nvcc = look.scripts.tool("nvcc") if look.needs_cuda else None
     if nvcc is None:
         return
-    host = look.machine.tool("nvcc-host")
+    host = look.scripts.tool("nvcc-host")
     if host is None:
         yield _no_host_compiler(look, nvcc)
         return
@@ -62,20 +68,20 @@ def look_at_host_compiler(look: Look) -> Iterator[Row]:
         yield Row("host compiler", OK, host.version, host.path, "nvcc")
         return
     accepts = _accepts(host.family, limit)
-    status = WARN if _allows_any(look.machine.environ) else WRONG
+    status = WARN if _allows_any(look.scripts.environ) else WRONG
     what = f"nvcc {_major_minor(nvcc.version)} accepts {accepts}, found {found} at {host.path}"
-    where = look.place(host_compiler_request(look.machine, nvcc).where)
-    fix = _fitting_compiler(look.machine, host, limit[1])
+    where = look.place(host_compiler_request(look.scripts, nvcc).where)
+    fix = _fitting_compiler(look.scripts, host, limit[1])
     yield Row("host compiler", status, host.version, host.path, "nvcc", what, fix, where)
 
 
 def _no_host_compiler(look: Look, nvcc: Tool) -> Row:
-    request = host_compiler_request(look.machine, nvcc)
+    request = host_compiler_request(look.scripts, nvcc)
     what = f"nvcc at {nvcc.path} needs the host compiler {request.asked}, which is not on PATH"
     if request.where:
         what = f"nvcc is told to use the host compiler {request.asked or '(nothing)'}, which is no program"
-    wanted = "cl.exe" if look.machine.platform == "windows" else "c++"
-    fix = how_to_get(wanted, look.machine.package_manager)
+    wanted = "cl.exe" if look.scripts.platform == "windows" else "c++"
+    fix = how_to_get(wanted, look.scripts.package_manager)
     fix = f"unset {request.where}, or name a compiler there that exists" if request.where else fix
     return Row("host compiler", MISSING, needed_by="nvcc", what=what, fix=fix, where=look.place(request.where))
 
@@ -125,41 +131,42 @@ def _fitting_compiler(machine: Machine, host: Tool, ceiling: int) -> str:
 
 
 def look_at_capability(look: Look) -> Iterator[Row]:
-    """Look whether this CUDA makes code for the asked architectures."""
-    nvcc = look.machine.tool("nvcc") if "nvcc" in look.plan.needs else None
-    asked = look.machine.environ.get("CUDA_COMPUTE_CAP", "")
+    """Look whether this CUDA makes code for the architectures that are asked for, or for the GPU that is here."""
+    nvcc = look.scripts.tool("nvcc") if look.needs_cuda else None
     if nvcc is None:
         return
-    if not asked:
+    who, asked = "CUDA_COMPUTE_CAP", architectures(look.scripts.environ.get("CUDA_COMPUTE_CAP", ""))
+    if not asked and any(need.thing == "capability" for need in look.inferred.needs):
+        who, asked = "the GPU here", [gpu.capability for gpu in find_gpus(look.scripts)]
+    elif not asked and not look.inferred.crates:
         yield from _unknown_capability(look)
-        return
     known = cuda_release(nvcc.version).get("sm")
-    for architecture in _architectures(asked):
+    for architecture in asked:
         if isinstance(known, list) and architecture not in known:
-            yield _impossible_capability(look, nvcc, architecture, known)
+            yield _impossible_capability(look, nvcc, architecture, known, who)
 
 
 def _unknown_capability(look: Look) -> Iterator[Row]:
-    """Warn where the build scripts of candle and mistral.rs cannot guess: they ask nvidia-smi, and stop without it."""
-    if not look.machine.which("nvidia-smi"):
+    """Warn where no crate is known: the build scripts of candle and mistral.rs ask nvidia-smi, and stop without it."""
+    if not look.scripts.which("nvidia-smi"):
         what = "CUDA_COMPUTE_CAP is not set and nvidia-smi is not on PATH: build scripts that ask for the GPU will stop"
         fix = "set CUDA_COMPUTE_CAP to the compute capability of the GPU that will run this, 80 or 89 say"
         yield Row("CUDA_COMPUTE_CAP", WARN, needed_by="build scripts", what=what, fix=fix)
 
 
-def _impossible_capability(look: Look, nvcc: Tool, architecture: int, known: list[object]) -> Row:
+def _impossible_capability(look: Look, nvcc: Tool, architecture: int, known: list[object], who: str) -> Row:
     listed = ", ".join(map(str, known))
-    what = f"CUDA_COMPUTE_CAP asks for {architecture}, nvcc {_major_minor(nvcc.version)} makes code for {listed}"
+    what = f"{who} asks for {architecture}, nvcc {_major_minor(nvcc.version)} makes code for {listed}"
     makers = sorted(
         (name for name, row in cuda_releases().items() if architecture in _list(row, "sm")), key=_release_key
     )
     fix = "set CUDA_COMPUTE_CAP to one of these"
     fix += f", or use a CUDA from {makers[0]} to {makers[-1]}" if makers else ""
-    where = look.place("CUDA_COMPUTE_CAP")
+    where = look.place("CUDA_COMPUTE_CAP") if who == "CUDA_COMPUTE_CAP" else ""
     return Row("CUDA_COMPUTE_CAP", WRONG, nvcc.version, nvcc.path, "build scripts", what, fix, where)
 
 
-def _architectures(text: str) -> list[int]:
+def architectures(text: str) -> list[int]:
     """Return the architectures of ``80``, ``8.9``, ``sm_90a`` or several of them."""
     words = re.split(r"[,;\s]+", text.strip())
     found = [re.fullmatch(r"(?:sm_|compute_)?(\d+)\.?(\d?)[af]?", word) for word in words]

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from doit_cargo.engine.footprint import UNKNOWN, Footprint
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.preflight.calls import subcommand
+from doit_cargo.engine.preflight.need import NOTHING, Inference
 from doit_cargo.engine.toolchain import Machine, version_cache
-from doit_cargo.engine.toolchain.tools import Tool, how_to_get, row_of
+from doit_cargo.engine.toolchain.tools import Tool, how_to_get, packages_for, row_of
 from doit_cargo.engine.toolchain.versions import satisfies
 
 OK, MISSING, WRONG, WARN = "ok", "missing", "wrong", "warn"
 
-# Cargo's options whose value is the next word, before the subcommand (cargo --help).
-WITH_VALUE = frozenset({"--config", "--color", "--manifest-path", "-Z", "-C"})
 
+class Row(NamedTuple):
+    """One thing that was looked at. `what` and `fix` are empty where nothing is wrong; `where` is its file:line.
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing that was looked at. `what` and `fix` are empty where nothing is wrong; `where` is its file:line."""
+    `packages` are those of this system's package manager that bring what is missing.
+    """
 
     name: str
     status: str
@@ -33,19 +34,30 @@ class Row:
     what: str = ""
     fix: str = ""
     where: str = ""
+    packages: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A plan before a machine that already sees the plan's own directory and environment."""
+class Look(NamedTuple):
+    """A plan before a machine that already sees the plan's own directory and environment.
+
+    `inferred` is what the crates need; `scripts` is the machine as build scripts see it: cargo adds its ``[env]``.
+    `past` is what such a build took before.
+    """
 
     plan: Plan
     machine: Machine
     workspace: Workspace | None
+    inferred: Inference = NOTHING
+    scripts_machine: Machine | None = None
+    past: Footprint = UNKNOWN
+
+    @property
+    def scripts(self) -> Machine:
+        return self.scripts_machine or self.machine
 
     @property
     def command(self) -> str:
-        return _subcommand(self.plan.invocation.argv)
+        return subcommand(self.plan.invocation.argv)
 
     @property
     def runs_cargo(self) -> bool:
@@ -55,35 +67,35 @@ class Look:
     def program(self) -> str:
         return next(iter(self.plan.invocation.argv), "")
 
+    @property
+    def needs_cuda(self) -> bool:
+        """Whether the profile or a crate of this build asks for nvcc."""
+        return "nvcc" in self.plan.needs or any(need.thing == "nvcc" for need in self.inferred.needs)
+
     def place(self, variable: str) -> str:
         """Return who set a variable: the profile's line, or the user's environment."""
         setting = self.plan.profile.env.get(variable)
         return setting.where if setting else variable
 
 
-def _subcommand(argv: Sequence[str]) -> str:
-    """Return cargo's subcommand: the first word that is no option, no option's value and no +toolchain."""
-    words = iter(argv[1:])
-    for word in words:
-        if word in WITH_VALUE:
-            next(words, None)
-        elif not word.startswith(("-", "+")):
-            return word
-    return ""
-
-
 def tool_row(look: Look, name: str, specifier: str, needed_by: str) -> Row:
-    """Return the row of one tool against its specifier."""
-    tool = look.machine.tool(name)
-    fix = how_to_get(name, look.machine.package_manager)
+    """Return the row of one tool that the plan itself names, against its specifier."""
     where = needed_by if re.search(r":\d+$", needed_by) else ""
+    return row_for(look.machine, name, specifier, look.plan.target, needed_by, where)
+
+
+def row_for(machine: Machine, name: str, specifier: str, subject: str, needed_by: str, where: str = "") -> Row:
+    """Return the row of one tool against its specifier; `subject` is who needs it, in the words of a message."""
+    tool = machine.tool(name)
+    fix = how_to_get(name, machine.package_manager)
     if tool is None:
-        what = _absence(look.machine, name, specifier, look.plan.target)
-        return Row(name, MISSING, needed_by=needed_by, what=what, fix=fix, where=where)
+        what = _absence(machine, name, specifier, subject)
+        packages = packages_for(row_of(name).get, machine.package_manager)
+        return Row(name, MISSING, needed_by=needed_by, what=what, fix=fix, where=where, packages=packages)
     if satisfies(tool.version, specifier):
         return Row(name, OK, tool.version, tool.path, needed_by)
     fix = f"get {name} {specifier}: {fix}" if tool.version else f"run `{_version_command(tool)}` to see why"
-    what = _misfit(tool, specifier, look.plan.target)
+    what = _misfit(tool, specifier, subject)
     return Row(name, WRONG, tool.version, tool.path, needed_by, what, fix, where)
 
 

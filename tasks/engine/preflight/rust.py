@@ -9,15 +9,13 @@ import os
 from collections.abc import Iterator
 
 from doit_cargo.engine.model import Package, Plan, Workspace
+from doit_cargo.engine.preflight.calls import WITHOUT_COMPILING
 from doit_cargo.engine.preflight.look import MISSING, OK, WARN, WRONG, Look, Row, tool_row
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.linkers import linker_request
 from doit_cargo.engine.toolchain.rustup import Toolchain, auto_install, is_proxy
 from doit_cargo.engine.toolchain.tools import ROWS, Request, how_to_get
 from doit_cargo.engine.toolchain.versions import satisfies
-
-# Subcommands of cargo that neither compile nor link.
-WITHOUT_LINKER = frozenset({"fmt", "metadata", "tree", "update", "fetch", "vendor", "clean", "deny", "audit", "cache"})
 
 
 def look_at_rust(look: Look) -> Iterator[Row]:
@@ -123,7 +121,7 @@ def _line_naming(path: str, key: str) -> str:
 
 def look_at_linker(look: Look) -> Iterator[Row]:
     """Look at the program that rustc links with: even `cargo check` links build scripts and proc macros."""
-    if not look.runs_cargo or look.command in WITHOUT_LINKER or not look.command:
+    if not look.runs_cargo or look.command in WITHOUT_COMPILING or not look.command:
         return
     request = _linker_request(look)
     if request.path:

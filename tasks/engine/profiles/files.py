@@ -32,6 +32,9 @@ class Kind:
         return self.finer(value, key, where) if self.finer else []
 
 
+# Languages beside Rust that `fmt` knows.
+FORMATTED = ("python", "c")
+
 # A section: its keys, each with the kind of its value or a section of its own. "*" stands for any other key.
 Section = Mapping[str, "Kind | Section"]
 ANY = "*"
@@ -80,6 +83,16 @@ def _platforms(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("platform", name, PLATFORMS, where) for name in value if name not in PLATFORMS]
 
 
+def _languages(value: list[str], _key: str, where: str) -> list[Problem]:
+    return [unknown("language", name, FORMATTED, where) for name in value if name not in FORMATTED]
+
+
+def _duplicates(value: list[str], key: str, where: str) -> list[Problem]:
+    bad = [name for name in value if not re.fullmatch(r"[\w-]+(@\d[\w.+-]*)?", name)]
+    fix = 'a package such as "syn", or one version of it: "windows-sys@0.52.0"'
+    return [Problem(f"{key} holds {name!r}, which is no package of a Cargo.lock", fix, where) for name in bad]
+
+
 def _detector(value: Any, _key: str, where: str) -> list[Problem]:
     if isinstance(value, str) or "unset" in value or value["detect"] in DETECTORS:
         return []
@@ -99,7 +112,14 @@ def _specifier(value: str, key: str, where: str) -> list[Problem]:
     return []
 
 
+def _sha256(value: str, key: str, where: str) -> list[Problem]:
+    if re.fullmatch(r"[0-9a-f]{64}", value):
+        return []
+    return [Problem(f"{key} is no SHA-256", "64 hexadecimal digits in small letters, as sha256sum prints them", where)]
+
+
 TEXT = Kind("a string", '"text"', _is_text)
+SHA256 = Kind("a string", '"64 hexadecimal digits"', _is_text, _sha256)
 FLAG = Kind("true or false", "true", lambda value: isinstance(value, bool))
 POSITIVE = Kind("a whole number above 0", "4", _is_positive)
 LIST = Kind("a list of strings", '["one", "two"]', _is_list)
@@ -107,6 +127,9 @@ NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _i
 FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
 ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
 TRIPLES = Kind("a list of strings", '["aarch64-unknown-linux-gnu"]', _is_list, _triples)
+LANGUAGES = Kind("a list of strings", '["python", "c"]', _is_list, _languages)
+DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list, _duplicates)
+COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
@@ -155,11 +178,16 @@ PACK: Section = {
     "satellites": LIST,
     "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
     "platform-triples": TRIPLES,
+    "serve": {ANY: {"binary": TEXT, "serve": LIST, "talk": LIST, "mcp": LIST, "plain": LIST, "gguf": LIST}},
+    "models": {ANY: {"doc": TEXT, "repo": TEXT, "file": TEXT, "revision": TEXT, "size": POSITIVE, "sha256": SHA256}},
+    "format": {"languages": LANGUAGES},
+    "duplicates": {"allow": DUPLICATES, "max": COUNT},
     "target": {ANY: TARGET},
+    "tests": {"quick": LIST},
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.
-SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG}
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG, "size-growth": POSITIVE}
 
 
 def is_known(file: TomlFile, section: Section) -> bool:

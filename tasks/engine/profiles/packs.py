@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from doit_cargo.engine.errors import Problem, UserError, unknown
-from doit_cargo.engine.model import Pack, Rule, Service, Workspace
+from doit_cargo.engine.launch import Launch, ModelSource
+from doit_cargo.engine.model import Duplicates, Pack, Rule, Service, Setting, Workspace
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import problems_of
 from doit_cargo.engine.profiles.places import TomlFile
@@ -20,6 +22,7 @@ from doit_cargo.engine.profiles.rows import targets_of
 
 BASE = "base"
 PACK_FILE = "pack.toml"
+HINTS_FILE = "hints.toml"
 OVERLAY = "profiles"
 GPU = "gpu"
 T = TypeVar("T")
@@ -70,7 +73,7 @@ class Layer:
     def names(self) -> tuple[str, ...]:
         """Return the names of the profiles here; a broken file counts, so that its error is seen."""
         if self._names is None:
-            names = [name.removesuffix(".toml") for name in self._listing() if name != PACK_FILE]
+            names = [name.removesuffix(".toml") for name in self._listing() if name not in (PACK_FILE, HINTS_FILE)]
             self._names = tuple(name for name in names if self._is_ours(name, profile_files.PROFILE))
         return self._names
 
@@ -111,7 +114,14 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         optional_packages=_merged(files, "packages", lambda _file, _package, table: str(table.get("needs", ""))),
         satellites=_united(files, "satellites"),
         platform_triples=_united(files, "platform-triples"),
+        quick=tuple(_merged(files, "tests", lambda _file, _key, names: tuple(names)).get("quick", ())),
         files=tuple(file.path for file in files),
+        launches=_merged(files, "serve", _launch),
+        models=_merged(files, "models", _model),
+        languages=tuple(
+            dict.fromkeys(name for file in files for name in file.values.get("format", {}).get("languages", []))
+        ),
+        duplicates=_duplicates(files),
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
     )
@@ -123,6 +133,18 @@ def _united(files: list[TomlFile], key: str) -> tuple[str, ...]:
 
 def _merged(files: list[TomlFile], key: str, make: Callable[[TomlFile, str, Any], T]) -> dict[str, T]:
     return {name: make(file, name, value) for file in files for name, value in file.values.get(key, {}).items()}
+
+
+def _duplicates(files: list[TomlFile]) -> Duplicates:
+    """Return what several files allow together; of several limits the nearest counts."""
+    tables = [(file, file.values.get("duplicates", {})) for file in files]
+    allowed = {
+        name: file.where("duplicates", "allow", index)
+        for file, table in tables
+        for index, name in enumerate(table.get("allow", []))
+    }
+    limits = [Setting(table["max"], file.where("duplicates", "max")) for file, table in tables if "max" in table]
+    return Duplicates(allowed, limits[-1] if limits else None)
 
 
 def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:
@@ -137,6 +159,21 @@ def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:
 
 def _service(file: TomlFile, name: str, table: Mapping[str, Any]) -> Service:
     return Service(name=name, where=file.where("services", name), **table)
+
+
+def _launch(file: TomlFile, package: str, table: Mapping[str, Any]) -> Launch:
+    if not table.get("binary"):
+        what, fix = f"[serve.{package}] has no binary", 'say which program it is: binary = "NAME"'
+        raise UserError(Problem(what, fix, file.where("serve", package)))
+    arguments = {key: tuple(value) for key, value in table.items() if key != "binary"}
+    return Launch(binary=table["binary"], **arguments)
+
+
+def _model(file: TomlFile, name: str, table: Mapping[str, Any]) -> ModelSource:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", table.get("repo", "")):
+        what, fix = f"[models.{name}] has no repository", 'where it is on the hub: repo = "OWNER/NAME"'
+        raise UserError(Problem(what, fix, file.where("models", name)))
+    return ModelSource(name=name, **table)
 
 
 def _detect(workspace: Workspace, shipped: str) -> str:

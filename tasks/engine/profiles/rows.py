@@ -20,6 +20,8 @@ KINDS = ("command", "run", "after")
 OF_CARGO = ("flags", "passed", "profile", "package")
 OF_PROGRAMS = ("cwd", "env", "inputs")
 RUN, WATCH = "doit_cargo.actions.program:run", "doit_cargo.actions.program:watch"
+# A cargo call that runs tests gets what the family test has: results by package, kept for each program.
+TESTING = "doit_cargo.actions.testing"
 # A row with nothing but `needs` and `services` checks those.
 CHECK = "doit_cargo.actions.program:check"
 
@@ -66,6 +68,7 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
     inputs = table.get("inputs", {})
     is_program, is_cargo = bool(table.get("run")), bool(table.get("command"))
     is_watched = is_program and bool(inputs.get("files") or inputs.get("env"))
+    runs_tests = table.get("command") == "test" and "--no-run" not in table.get("flags", ())
     takes = variables.CARGO if is_cargo else ("FORCE",) if is_watched else ()
     return Target(
         name=name,
@@ -79,10 +82,11 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
         action=RUN if is_program else CHECK if not is_cargo and not table.get("after") else "",
         watch=WATCH if is_watched else "",
         after=tuple(part.replace("-", "_") for part in table.get("after", ())),
-        takes=tuple(dict.fromkeys([*takes, *table.get("takes", ())])),
+        takes=tuple(dict.fromkeys([*takes, *(variables.TESTS if runs_tests else ()), *table.get("takes", ())])),
         needs=tuple(table.get("needs", ())),
         platforms=tuple(table.get("platforms", ())),
         services=tuple(table.get("services", ())),
+        by=TESTING if runs_tests else "",
         writes=tuple(table.get("outputs", ())) if is_cargo else (),
         program=_program(table, inputs) if is_program else None,
         where=file.where("target", name) if name in file.values["target"] else file.where("target"),

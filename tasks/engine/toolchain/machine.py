@@ -103,8 +103,10 @@ class BareMachine:
     def locate(self, row: Row) -> str:
         """Return where a row's program is: by its variables, else on PATH; a variable that names nothing wins too."""
         for variable in row.environment:
-            if self.environ.get(variable):
-                return self.which(self.environ[variable])
+            asked = self.environ.get(variable)
+            if asked:
+                # "ccache gcc" is a launcher with its compiler; a path may hold a space.
+                return self.which(asked) or self.which(asked.split()[0])
         found = next(filter(None, map(self.which, row.executables)), "")
         if not found and row.name.startswith("cargo-"):
             # Cargo looks for its subcommands there too, on PATH or not.

@@ -26,6 +26,9 @@ def nvcc_candidates(machine: BareMachine) -> list[tuple[str, str]]:
     places = [("NVCC", machine.which(machine.environ["NVCC"]))] if machine.environ.get("NVCC") else []
     roots = {variable: machine.environ.get(variable) for variable in ("CUDA_PATH", "CUDA_HOME", "CUDA_ROOT")}
     places += [(variable, os.path.join(root, "bin", name)) for variable, root in roots.items() if root]
+    if machine.environ.get("CONDA_PREFIX"):
+        below = ("Library", "bin") if machine.platform == "windows" else ("bin",)
+        places.append(("CONDA_PREFIX", os.path.join(machine.environ["CONDA_PREFIX"], *below, name)))
     places.append(("PATH", machine.which("nvcc")))
     places += [("the Python packages", path) for path in _nvcc_wheels(name)]
     return [*places, (CUDA_DIRECTORY, os.path.join(CUDA_DIRECTORY, "bin", name))]

@@ -35,6 +35,16 @@ INSTALL = {
     "brew": "brew install {}",
     "winget": "winget install {}",
 }
+# How to install without a question.
+WITHOUT_QUESTIONS = {
+    "apt": ("apt-get", "install", "-y"),
+    "dnf": ("dnf", "install", "-y"),
+    "pacman": ("pacman", "-S", "--noconfirm", "--needed"),
+    "zypper": ("zypper", "--non-interactive", "install"),
+    "apk": ("apk", "add"),
+    "brew": ("brew", "install"),
+    "winget": ("winget", "install", "--accept-package-agreements", "--accept-source-agreements"),
+}
 FOR_ADMINISTRATORS = frozenset({"apt", "dnf", "pacman", "zypper", "apk"})
 
 
@@ -94,6 +104,18 @@ def usable_memory() -> int:
     total = _windows_memory() if sys.platform == "win32" else _unix_memory()
     limit = _first_line("/sys/fs/cgroup/memory.max")
     return min(total, int(limit)) if limit.isdigit() and total else total
+
+
+def available_memory() -> int:
+    """Return the bytes that a new process could have, cut by the container's limit; 0 where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            line = next((line for line in file if line.startswith("MemAvailable:")), "")
+    except OSError:
+        return 0
+    free = int(line.split()[1]) * 1024 if line else 0
+    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
+    return min(free, max(0, int(limit) - int(used))) if free and limit.isdigit() and used.isdigit() else free
 
 
 def _unix_memory() -> int:
@@ -182,3 +204,9 @@ def install_command(manager: str, packages: str) -> str:
     administrator = not hasattr(os, "geteuid") or os.geteuid() == 0
     prefix = "" if administrator or manager not in FOR_ADMINISTRATORS else "sudo "
     return prefix + INSTALL[manager].format(packages)
+
+
+def install_arguments(manager: str, packages: "tuple[str, ...]") -> list[str]:
+    """Return the argument list that installs packages without a question."""
+    command = install_command(manager, "").split()
+    return [*command[: command.index("sudo") + 1 if "sudo" in command else 0], *WITHOUT_QUESTIONS[manager], *packages]

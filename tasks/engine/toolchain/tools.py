@@ -112,6 +112,8 @@ ROWS: dict[str, Row] = {
         Row("cc", pattern=COMPILER, environment=("CC",), get=C_COMPILER),
         Row("c++", pattern=COMPILER, environment=("CXX",), get=C_COMPILER),
         Row("gcc", pattern=COMPILER, get="* gcc"),
+        Row("g++", pattern=COMPILER, get="apt g++; dnf gcc-c++; zypper gcc-c++; * gcc"),
+        Row("gfortran", pattern=COMPILER, get="apt gfortran; dnf gcc-gfortran; zypper gcc-fortran; * gcc"),
         Row("clang", pattern=COMPILER, get="brew llvm; * clang; winget LLVM.LLVM"),
         Row("linker", pattern=LINKER, get=C_COMPILER),  # rustc's: linkers.py finds it
         Row("lld", "ld.lld", "lld", get="* lld; winget LLVM.LLVM"),
@@ -135,6 +137,8 @@ ROWS: dict[str, Row] = {
         Row("protoc", environment=("PROTOC",), get=f"{PROTOC}; * protobuf; winget Google.Protobuf"),
         Row("nasm", argv=("-v",), get="* nasm; winget NASM.NASM"),
         Row("perl", get="* perl; winget StrawberryPerl.StrawberryPerl"),
+        Row("capnp", get="apt capnproto; dnf capnproto; * capnproto"),
+        Row("glslc", get="apt glslc; dnf glslc; * shaderc; winget KhronosGroup.VulkanSDK"),
         Row("clang-format", get="apt clang-format; brew clang-format; pip clang-format"),
         Row("node", get="brew node; * nodejs; winget OpenJS.NodeJS"),
         Row("etcdctl", argv=("version",), get="apt etcd-client; dnf etcd; brew etcd"),
@@ -142,13 +146,18 @@ ROWS: dict[str, Row] = {
         Row("cargo-nextest", get="cargo cargo-nextest"),
         Row("cargo-deny", get="cargo cargo-deny"),
         Row("cargo-audit", get="cargo cargo-audit"),
-        Row("cargo-bloat", get="cargo cargo-bloat"),
+        Row("cargo-bloat", argv=("bloat", "--version"), get="cargo cargo-bloat; pip doit-cargo[size]"),
         Row("cargo-cache", get="cargo cargo-cache"),
-        Row("cargo-llvm-cov", get="cargo cargo-llvm-cov"),
+        Row("cargo-llvm-cov", argv=("llvm-cov", "--version"), get="cargo cargo-llvm-cov; pip doit-cargo[coverage]"),
         Row("cargo-tarpaulin", get="cargo cargo-tarpaulin"),
         Row("cargo-zigbuild", get="pip doit-cargo[cross]", extra=True),
         Row("cargo-xwin", get="pip cargo-xwin", extra=True),
-        Row("cargo-flamegraph", get="cargo flamegraph"),
+        Row("samply", get="cargo samply"),
+        Row("perf", get="apt linux-perf; * perf"),
+        Row("flamegraph", get="cargo flamegraph"),
+        Row("heaptrack", get="* heaptrack"),
+        Row("valgrind", get="* valgrind"),
+        Row("gnu-time", "time", get="apt time; dnf time; pacman time; zypper time; apk time"),
     )
 }
 
@@ -173,11 +182,21 @@ def how_to_get(name: str, manager: str) -> str:
 
 def choose_way(get: str, manager: str) -> str:
     """Return the command for a system with this package manager from ways written as in `Row.get`, "" if none fits."""
-    ways = {way: what for way, _, what in (entry.strip().partition(" ") for entry in get.split(";"))}
-    packages = ways.get(manager) or (ways.get("*") if manager not in ("", "winget") else "")
+    packages = packages_for(get, manager)
     if packages:
         return install_command(manager, packages)
+    ways = _ways(get)
     for way, command in OTHER_WAYS.items():
         if way in ways:
             return command.format(ways[way])
     return ""
+
+
+def packages_for(get: str, manager: str) -> str:
+    """Return the packages of this package manager, "" where it has none."""
+    ways = _ways(get)
+    return ways.get(manager) or (ways.get("*", "") if manager not in ("", "winget") else "")
+
+
+def _ways(get: str) -> dict[str, str]:
+    return {way: what for way, _, what in (entry.strip().partition(" ") for entry in get.split(";"))}

@@ -29,17 +29,18 @@ struct Row {
     unit: &'static str,
     /// Units of work in one run.
     work: f64,
-    median: Duration,
+    /// Quartiles of the samples.
+    times: [Duration; 3],
 }
 
 impl Row {
     fn rate(&self) -> f64 {
-        self.work / self.median.as_secs_f64().max(1e-9)
+        self.work / self.times[1].as_secs_f64().max(1e-9)
     }
 }
 
-/// Median of the samples; a run before them warms up.
-fn median(samples: usize, mut run: impl FnMut()) -> Duration {
+/// Quartiles of the samples; a run before them warms up.
+fn quartiles(samples: usize, mut run: impl FnMut()) -> [Duration; 3] {
     run();
     let mut times: Vec<Duration> = (0..samples)
         .map(|_| {
@@ -49,7 +50,7 @@ fn median(samples: usize, mut run: impl FnMut()) -> Duration {
         })
         .collect();
     times.sort();
-    times[samples / 2]
+    [samples / 4, samples / 2, samples * 3 / 4].map(|i| times[i])
 }
 
 fn numbers(len: usize) -> Vec<f32> {
@@ -82,7 +83,7 @@ fn measure(quick: bool) -> Result<Vec<Row>, mistralrs_core::ModelError> {
             name: "generate",
             unit: "tokens/s",
             work: produced as f64,
-            median: median(samples, || {
+            times: quartiles(samples, || {
                 drop(black_box(model.generate(&prompt, &params)))
             }),
         },
@@ -90,13 +91,13 @@ fn measure(quick: bool) -> Result<Vec<Row>, mistralrs_core::ModelError> {
             name: "matvec 256x256",
             unit: "flop/s",
             work: (2 * SIDE * SIDE) as f64,
-            median: median(samples, || drop(black_box(ops::matvec(&matrix, &vector)))),
+            times: quartiles(samples, || drop(black_box(ops::matvec(&matrix, &vector)))),
         },
         Row {
             name: "attention 512x32",
             unit: "rows/s",
             work: 512.0,
-            median: median(samples, || {
+            times: quartiles(samples, || {
                 drop(black_box(attention::attend(&query, &rows, &rows)));
             }),
         },
@@ -104,13 +105,13 @@ fn measure(quick: bool) -> Result<Vec<Row>, mistralrs_core::ModelError> {
             name: "dequantize q8",
             unit: "weights/s",
             work: weights.len() as f64,
-            median: median(samples, || drop(black_box(weights.dequantize()))),
+            times: quartiles(samples, || drop(black_box(weights.dequantize()))),
         },
         Row {
             name: "rotary 512x32",
             unit: "rows/s",
             work: 512.0,
-            median: median(samples, || {
+            times: quartiles(samples, || {
                 let mut rows = rows.clone();
                 rotary::rotate(&mut rows, DIM, 10_000.0);
                 black_box(&rows);
@@ -125,7 +126,9 @@ fn to_json(rows: &[Row]) -> Value {
         .map(|row| {
             Value::object([
                 ("name", Value::from(row.name)),
-                ("median_us", (row.median.as_secs_f64() * 1e6).into()),
+                ("median_us", (row.times[1].as_secs_f64() * 1e6).into()),
+                ("low_us", (row.times[0].as_secs_f64() * 1e6).into()),
+                ("high_us", (row.times[2].as_secs_f64() * 1e6).into()),
                 ("rate", row.rate().into()),
                 ("unit", row.unit.into()),
             ])
@@ -145,7 +148,7 @@ fn print_table(rows: &[Row]) {
         println!(
             "{:<18} {:>9.1} us {:>12.3e} {}",
             row.name,
-            row.median.as_secs_f64() * 1e6,
+            row.times[1].as_secs_f64() * 1e6,
             row.rate(),
             row.unit
         );
@@ -193,7 +196,7 @@ mod tests {
             name: "n",
             unit: "u/s",
             work: 10.0,
-            median: Duration::from_millis(5),
+            times: [4, 5, 6].map(Duration::from_millis),
         }];
         let value = Value::parse(&to_json(&rows).to_string()).unwrap();
         let first = &value.get("results").unwrap().as_array().unwrap()[0];
@@ -202,6 +205,7 @@ mod tests {
 
     #[test]
     fn middle_of_the_samples() {
-        assert!(median(3, || std::thread::sleep(Duration::from_millis(1))).as_millis() >= 1);
+        let times = quartiles(3, || std::thread::sleep(Duration::from_millis(1)));
+        assert!(times.is_sorted() && times[0].as_millis() >= 1);
     }
 }

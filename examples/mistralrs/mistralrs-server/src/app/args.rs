@@ -46,7 +46,7 @@ Commands:
 
 Options:
   -p, --port N            Serve on this port; 0 takes a free one (default 8080)
-      --host ADDRESS      Address to serve on (default 127.0.0.1)
+      --serve-ip ADDRESS  Address to serve on (default 127.0.0.1)
   -i, --interactive-mode  Talk on the terminal
       --mcp-config FILE   Configuration of MCP servers
       --info              Print facts about this build
@@ -98,7 +98,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
                 let number = port.parse();
                 options.port = Some(number.map_err(|_| format!("'{port}' is not a port"))?);
             }
-            "--host" => options.host = value(name, joined, &mut args)?,
+            "--serve-ip" => options.host = value(name, joined, &mut args)?,
             "--mcp-config" => options.mcp_config = Some(value(name, joined, &mut args)?),
             "-m" | "--model-id" | "--quantized-model-id" if command.is_some() => {
                 model = Some(value(name, joined, &mut args)?);
@@ -154,6 +154,8 @@ mod tests {
             model: "Qwen/Qwen2.5".into(),
         };
         assert_eq!(options.model, model);
+        let options = parse("--serve-ip 127.0.0.2 --port 0").unwrap();
+        assert_eq!(options.host, "127.0.0.2");
         let options = parse("--port 80 --mcp-config a.json gguf -m dir -f b.gguf").unwrap();
         assert_eq!(options.port, Some(80));
         assert_eq!(options.mcp_config.as_deref(), Some("a.json"));

@@ -1,0 +1,66 @@
+"""setup_*: install one tool by the command that the table of tools has for this system, after asking."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from doit_cargo import setup as rows
+from doit_cargo.actions import confirmed, finished, run_tool
+from doit_cargo.engine import say
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.plan import mirror
+from doit_cargo.engine.toolchain.tools import how_to_get
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.variables import Values
+    from doit_cargo.session import Session
+
+# How each installer is told that the question has been asked.
+ASSUME_YES = {"apt": "-y", "apt-get": "-y", "dnf": "-y", "zypper": "-y", "pacman": "--noconfirm"}
+INSTALLERS = ("pip", "cargo", "rustup", "apt", "apt-get", "dnf", "zypper", "pacman", "apk", "brew", "winget")
+
+
+def setup(session: Session, values: Values) -> bool:
+    """Install the tool of the target at hand, unless it is here."""
+    target = session.current
+    tool = rows.TOOLS[target]
+    found = session.machine.tool(tool)
+    if found:
+        say.done(target, f"{tool} {found.version} is here: {found.path}")
+        return True
+    command = how_to_get(tool, session.machine.package_manager)
+    call = _call(command, values)
+    if not call:
+        raise UserError(Problem(f"{tool} cannot be installed from here", command), COULD_NOT_RUN)
+    if not confirmed(values, f"Run `{command}`?"):
+        raise UserError(Problem(f"{tool} is not installed", f"{command}   (YES=1 runs it)"), COULD_NOT_RUN)
+    # Not in the workspace: its pinned toolchain and its config.toml are not meant for tools.
+    outcome = run_tool(session, target, call, cwd=os.path.expanduser("~"))
+    if not outcome.ok:
+        return finished(session, target, outcome, "")
+    return _is_found(session, target, tool)
+
+
+def _call(command: str, values: Values) -> list[str]:
+    """Return the argument list of an install command, nothing for a sentence or a pipeline."""
+    words = shlex.split(command)
+    program = next((word for word in words if word != "sudo"), "")
+    if program not in INSTALLERS or "|" in words:
+        return []
+    if program == "pip":
+        return [sys.executable, "-m", *words]
+    if program == "cargo":
+        return [*words, *mirror.arguments(values)]
+    return [*words, *([ASSUME_YES[program]] if program in ASSUME_YES else [])]
+
+
+def _is_found(session: Session, target: str, tool: str) -> bool:
+    found = session.machine.find(tool)
+    if found is None:
+        what = f"the installer ended well, but {tool} is not on PATH"
+        raise UserError(Problem(what, "put the folder that it named on PATH"), code=1)
+    say.done(target, f"{tool} {found.version}: {found.path}")
+    return True

@@ -1,0 +1,130 @@
+"""How much memory a program needs: heaptrack, valgrind's massif or GNU time, whichever is there.
+
+Knows the three command lines and how each tells its peak.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from doit_cargo.actions import log_path, run_tool
+from doit_cargo.actions.measure import planned, programs
+from doit_cargo.actions.measure.profiler import build_program, no_tool
+from doit_cargo.engine import receipts, say
+from doit_cargo.engine.errors import COULD_NOT_RUN, UserError, unknown
+from doit_cargo.engine.toolchain import version_cache
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.variables import Values
+    from doit_cargo.session import Session
+
+SECONDS = 120.0  # valgrind makes a program some twenty times slower
+FOLDER = "profile"
+UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTool:
+    """A tool that runs a program: its name for PROFILER, its program, its arguments, and how its peak is read."""
+
+    name: str
+    tool: str
+    argv: Callable[[str], tuple[str, ...]]
+    peak: Callable[[Session, str, str], str]
+    look: str
+
+
+def _heaptrack_peak(session: Session, file: str, _: str) -> str:
+    """Return what heaptrack_print calls the peak. Heaptrack adds the ending of its compression."""
+    found = sorted(glob.glob(glob.escape(file) + ".*"))
+    said = version_cache.ask(["heaptrack_print", found[-1]], session.environ) if found else ""
+    match = re.search(r"peak heap memory consumption: ([\d.]+)([KMG]?)", said)
+    return f"peak of the heap {say.size_text(int(float(match[1]) * UNITS[match[2]]))}" if match else ""
+
+
+def massif_peak(text: str) -> int:
+    """Return the largest heap of a massif file, in bytes, what the allocator adds counted in; 0 for none."""
+    heaps = map(int, re.findall(r"^mem_heap_B=(\d+)", text, re.MULTILINE))
+    extras = map(int, re.findall(r"^mem_heap_extra_B=(\d+)", text, re.MULTILINE))
+    return max((heap + extra for heap, extra in zip(heaps, extras, strict=False)), default=0)
+
+
+def _massif(_: Session, file: str, __: str) -> str:
+    if not os.path.isfile(file):
+        return ""
+    with open(file, encoding="utf-8", errors="replace") as stream:
+        peak = massif_peak(stream.read())
+    return f"peak of the heap {say.size_text(peak)}" if peak else ""
+
+
+def _resident(_: Session, __: str, log: str) -> str:
+    match = re.search(r"Maximum resident set size \(kbytes\): (\d+)", log)
+    return f"peak of the resident memory {say.size_text(int(match[1]) * 1024)}" if match else ""
+
+
+TOOLS = (
+    MemoryTool(
+        "heaptrack",
+        "heaptrack",
+        lambda file: ("heaptrack", "-o", file),
+        _heaptrack_peak,
+        "heaptrack --analyze {file}.*",
+    ),
+    MemoryTool(
+        "massif",
+        "valgrind",
+        lambda file: ("valgrind", "--tool=massif", f"--massif-out-file={file}"),
+        _massif,
+        "ms_print {file}",
+    ),
+    MemoryTool("time", "gnu-time", lambda _: ("time", "-v"), _resident, "the log"),
+)
+
+
+def check(session: Session, values: Values) -> None:
+    """Raise `UserError` for variables that do not fit, and where nothing says what the program shall do."""
+    known = tuple(tool.name for tool in TOOLS)
+    if values.text("PROFILER") and values.text("PROFILER") not in known:
+        raise UserError(unknown("profiler", values.text("PROFILER"), known, "PROFILER"))
+    plan = planned.plan_of(session, values, "build")
+    planned.require_program(plan, values.text("BIN"))
+    programs.arguments(session, values)
+
+
+def profile_memory(session: Session, values: Values) -> bool:
+    """Run the program under a memory profiler and tell its peak."""
+    tool = _choose(session, values)
+    program = build_program(session, values)
+    folder = os.path.join(os.path.dirname(log_path(session, session.current)), FOLDER)
+    os.makedirs(folder, exist_ok=True)
+    file = os.path.join(folder, f"{tool.name}.out")
+    for old in glob.glob(glob.escape(file) + "*"):
+        receipts.remove(old)
+    seconds = float(values.text("SECONDS") or SECONDS)
+    say.note(session.current, f"{tool.name} watches {os.path.basename(program)} for at most {seconds:g} s")
+    argv = (*tool.argv(file), program, *programs.arguments(session, values))
+    outcome = run_tool(session, session.current, argv, seconds=seconds, watched=program)
+    log = log_path(session, session.current)
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        peak = tool.peak(session, file, stream.read())
+    place = say.relative(log, session.root)
+    if not peak or (outcome.status and not outcome.expired):
+        say.failed(session.current, f"{tool.name} ended with status {outcome.status}; log: {place}")
+        return False
+    look = tool.look.format(file=say.relative(file, session.root))
+    say.done(session.current, f"{outcome.seconds:.1f} s: {peak}; look: {look}; log: {place}")
+    return True
+
+
+def _choose(session: Session, values: Values) -> MemoryTool:
+    wanted = values.text("PROFILER")
+    candidates = [tool for tool in TOOLS if not wanted or tool.name == wanted]
+    found = next((tool for tool in candidates if session.machine.tool(tool.tool)), None)
+    if found is None:
+        raise UserError(no_tool(session, "a memory profiler", [tool.tool for tool in candidates]), COULD_NOT_RUN)
+    return found

@@ -1,0 +1,34 @@
+"""What the test targets do: compile, run what has not passed before with the same inputs, report all of it.
+
+`check`, `run` and `explain` are what the rows of the family name by `by`. A package that fails never hides the others'
+results; what has passed is kept for each program (results.py), so that targets share it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.variables import Values
+    from doit_cargo.session import Session
+
+
+def check(session: Session, name: str, values: Values) -> None:
+    """Raise `UserError` for what is wrong with the variables, before anything starts."""
+    from doit_cargo.actions.testing import asking
+
+    asking.check(session, name, values)
+
+
+def run(session: Session, name: str, values: Values) -> bool:
+    """Run the tests of a target; return whether all passed."""
+    from doit_cargo.actions.testing import running
+
+    return running.run(session, name, values)
+
+
+def explain(session: Session, name: str) -> dict[str, Any]:
+    """Return what `why` says: which packages' tests would run, and the causes."""
+    from doit_cargo.actions.testing import explaining
+
+    return explaining.explain(session, name)

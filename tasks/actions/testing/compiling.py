@@ -1,0 +1,348 @@
+"""Compile the tests of a target: one cargo call in one form of selection, skipped with proof like any build.
+
+`cargo test -p X` may unify features in another way than `--workspace` and then compiles dependencies once more
+(docs/testing.md). So a part of the workspace is compiled by the selection of the whole, unless both are known to give
+the same units; which programs run is decided afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from doit_cargo.actions import TEST_LOGS, log_path
+from doit_cargo.actions.testing import programs as test_programs
+from doit_cargo.actions.testing import record
+from doit_cargo.actions.testing.programs import Program
+from doit_cargo.engine import receipts, recorder, run
+from doit_cargo.engine.model import Plan, Target
+from doit_cargo.engine.variables import ALL, Values
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.freshness import Change
+    from doit_cargo.engine.run import Outcome
+    from doit_cargo.session import Session
+
+KEY = "test_programs"
+# What cargo says when it starts a program, or its recorder.
+STARTS = re.compile(r"^\s*(?:Running|Doc-tests|Executable) ")
+DECISIONS = "test-selections"
+
+
+class Work(NamedTuple):
+    """A target that tests, as one call asked for it. `packages` are those whose programs run."""
+
+    session: Session
+    name: str
+    values: Values
+    target: Target
+    packages: tuple[str, ...]
+    whole: bool
+
+
+class Compiled(NamedTuple):
+    """Programs that can run. `broken` are packages that do not compile."""
+
+    receipt: Mapping[str, Any]
+    plan: Plan
+    programs: tuple[Program, ...]
+    broken: tuple[str, ...] = ()
+
+
+def key_of(work: Work, without: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the words that name this compilation: the same for all targets that call cargo alike."""
+    chosen = ALL if work.whole else ",".join(sorted(work.packages))
+    raw = {name: work.session.raw.get(name, "") for name in ("FEATURES", "PROFILE", "TARGET")}
+    words = [*work.target.flags, f"packages={chosen}", *(f"without={name}" for name in without)]
+    return (KEY, *words, *(f"{name}={value}" for name, value in raw.items() if value))
+
+
+def plan_of(work: Work) -> Plan:
+    """Return the plan as a user would type it, made once. Raises `UserError` for what is wrong with the variables."""
+    found: Plan = work.session.found.get(("plan", key_of(work))) or _make_plan(work)
+    work.session.found["plan", key_of(work)] = found
+    return replace(found, log=log_path(work.session, work.name, TEST_LOGS))
+
+
+def _make_plan(work: Work) -> Plan:
+    from doit_cargo.engine import plan
+
+    session = work.session
+    values = {name: value for name, value in work.values.by_name.items() if name != "PACKAGE"}
+    values["PACKAGE"] = (ALL,) if work.whole else work.packages
+    return plan.make(work.target, Values(values), session.workspace, session.library, session.machine)
+
+
+def verdict(work: Work, explain: bool = False) -> tuple[Mapping[str, Any] | None, list[Change]]:
+    """Return (receipt, changes) of the compilation."""
+    return receipts.verdict(work.session.state, key_of(work), work.session.environ, explain)
+
+
+def compile_tests(work: Work) -> Compiled | None:
+    """Return the programs of a target, compiled where that is needed; None if nothing of it compiles.
+
+    To be called under the lock. Raises `UserError` if cargo could not be started.
+    """
+    receipt, changes = verdict(work, explain=True)
+    if receipt and not changes and not work.session.forced and _same_outside(receipt, work):
+        return _of_receipt(receipt, ())
+    outcome = None
+    if receipt and _same_outside(receipt, work) and _only_sources_changed(receipt, changes, work):
+        outcome = _call(work, receipt, changes, (), receipt["programs"])
+        if outcome.ok and not _gave(outcome, receipt["programs"]):
+            outcome = None
+    if outcome is None:
+        outcome = _call(work, receipt, changes, ())
+    if outcome.ok:
+        return _of_receipt(_receipt(work, ()), ())
+    broken = tuple(name for name in outcome.report.failed if name in work.session.workspace.packages)
+    if outcome.interrupted or not work.whole or not broken or len(broken) == len(work.packages):
+        return None
+    return _compile_rest(work, broken)
+
+
+def _only_sources_changed(receipt: Mapping[str, Any], changes: list[Change], work: Work) -> bool:
+    """Tell whether cargo would start the same programs in the same way as before: then it need not tell again.
+
+    A build script may give them other variables, a manifest everything else.
+    """
+    from doit_cargo.engine import say
+
+    if "--doc" in work.target.flags or work.session.forced or not changes:
+        return False
+    if not all(change.kind == "file" and change.subject.endswith(".rs") for change in changes):
+        return False
+    changed = say.changed_packages(changes, dict(receipt))
+    packages = work.session.workspace.packages
+    rebuilt = say.rebuilds(changed, dict(receipt))
+    return bool(changed) and all(name in packages and not packages[name].has_build_script for name in rebuilt)
+
+
+def _gave(outcome: Outcome, rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether a call has made these programs and no other."""
+    made = {unit.executable for unit in outcome.report.units if unit.is_test and unit.executable}
+    return made == {row["path"] for row in rows if row["kind"] != test_programs.DOC}
+
+
+def _compile_rest(work: Work, broken: tuple[str, ...]) -> Compiled | None:
+    """Compile what does not belong to broken packages, and if that fails what does not rest on them either."""
+    from doit_cargo.engine import say
+
+    for without in dict.fromkeys((broken, _with_dependents(broken, work))):
+        if len(without) == len(work.session.workspace.packages):
+            break
+        say.note(work.name, f"{', '.join(without)}: not compiled; the other packages go on without")
+        outcome = _call(
+            work, *receipts.verdict(work.session.state, key_of(work, without), work.session.environ), without
+        )
+        if outcome.ok:
+            return _of_receipt(_receipt(work, without), without)
+        if outcome.interrupted:
+            break
+    return None
+
+
+def _with_dependents(names: Iterable[str], work: Work) -> tuple[str, ...]:
+    found = dict.fromkeys(names)
+    packages = work.session.workspace.packages.values()
+    grown = True
+    while grown:
+        more = [
+            one.name for one in packages if one.name not in found and any(d.name in found for d in one.dependencies)
+        ]
+        found.update(dict.fromkeys(more))
+        grown = bool(more)
+    return tuple(found)
+
+
+def _receipt(work: Work, without: tuple[str, ...]) -> Mapping[str, Any]:
+    return receipts.load_receipt(work.session.state, key_of(work, without)) or {}
+
+
+def _of_receipt(receipt: Mapping[str, Any], broken: tuple[str, ...]) -> Compiled:
+    from doit_cargo.engine import stored_plan
+
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    return Compiled(receipt, plan, test_programs.from_data(receipt["programs"]), broken)
+
+
+def _same_outside(receipt: Mapping[str, Any], work: Work) -> bool:
+    """Tell whether what cargo changes in its programs' environment has the value that it had outside."""
+    from doit_cargo.engine import stored_plan
+
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    base = run.environment(plan.invocation, work.session.environ)
+    rows = receipt["programs"]
+    return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())
+
+
+# --- the call --------------------------------------------------------------------------------------------------------
+
+
+def _call(
+    work: Work,
+    receipt: Mapping[str, Any] | None,
+    changes: list[Change],
+    without: tuple[str, ...],
+    known: tuple[Mapping[str, Any], ...] = (),
+) -> Outcome:
+    """Call cargo; with `known` programs it need not tell how it starts them."""
+    from doit_cargo.engine.execute import More, Request, execute_locked
+
+    session = work.session
+    plan = session.stored_plan(key_of(work, without))
+    base = record.without_recorder(plan) if plan else _without(plan_of(work), without)
+    base = replace(base, log=log_path(session, work.name, TEST_LOGS))
+    writer, recorded = record.prepare(base, session.state, session.workspace, session.environ)
+    recorded = record.only_compiling(base) if known else recorded
+    outside = run.environment(base.invocation, session.environ)
+
+    def keeps(outcome: Outcome) -> dict[str, Any]:
+        if known:
+            return {"programs": known}
+        found = record.read(writer, outside, outcome.report, session.workspace)
+        return {"programs": test_programs.to_data(found)}
+
+    request = Request(
+        target=work.name,
+        key=key_of(work, without),
+        root=session.root,
+        state=session.state,
+        environ=session.environ,
+        variables=work.values,
+        look=session.look,
+        make_plan=lambda: recorded,
+        workspace=lambda: session.workspace,
+        machine=lambda: session.machine,
+        known=lambda plan: session.known(plan, work.name),
+        more=More(STARTS, keeps, appends=bool(without)),
+    )
+    outcome = execute_locked(request, receipt, changes)
+    session.interrupted = session.interrupted or outcome.interrupted
+    receipts.remove(writer.record)
+    return outcome
+
+
+def _without(plan: Plan, packages: tuple[str, ...]) -> Plan:
+    argv = plan.invocation.argv
+    position = argv.index("--workspace") + 1 if packages else len(argv)
+    words = tuple(word for name in packages for word in ("--exclude", name))
+    kept = tuple(name for name in plan.packages if name not in packages)
+    invocation = replace(plan.invocation, argv=(*argv[:position], *words, *argv[position:]))
+    return replace(plan, packages=kept, invocation=invocation)
+
+
+# --- one form of selection -------------------------------------------------------------------------------------------
+
+
+def is_whole(work: Work) -> bool:
+    """Tell whether a part of the workspace must be compiled by the selection of the whole, to compile nothing twice."""
+    if set(work.packages) == set(_every_package(work)):
+        return True
+    known = _known_decisions(work)
+    key = key_of(work._replace(whole=False))
+    if key not in known:
+        part, whole = plan_of(work._replace(whole=False)), _plan_or_none(work._replace(whole=True))
+        if whole is None or not set(work.packages) <= set(whole.packages):
+            return False
+        known[key] = not _gives_same_units(work, part, whole)
+        _keep_decisions(work, known, whole)
+    return bool(known[key])
+
+
+def _every_package(work: Work) -> tuple[str, ...]:
+    """Return the members that the whole workspace stands for here: without those whose tools are missing."""
+    from doit_cargo.engine.plan.selection import select
+
+    session = work.session
+    target = replace(work.target, package=ALL, member="")
+    values = Values({name: value for name, value in work.values.by_name.items() if name != "PACKAGE"})
+    return select(target, values, session.workspace, session.library.pack, session.machine).packages
+
+
+def _plan_or_none(work: Work) -> Plan | None:
+    from doit_cargo.engine.errors import UserError
+
+    try:
+        return plan_of(work)
+    except UserError:
+        return None
+
+
+def _gives_same_units(work: Work, part: Plan, whole: Plan) -> bool:
+    """A member that runs inside the compiler is another unit under each selection (facts of the differential test)."""
+    below = _below(work)
+    for name in below:
+        package = work.session.workspace.packages[name]
+        if any("proc-macro" in one.kinds for one in package.cargo_targets):
+            return False
+        if any(edge.kind == "build" and edge.name in work.session.workspace.packages for edge in package.dependencies):
+            return False
+    some, every = _tree(work, part), _tree(work, whole)
+    return bool(some) and some <= every
+
+
+def _below(work: Work) -> set[str]:
+    packages = work.session.workspace.packages
+    found, waiting = set(work.packages), list(work.packages)
+    while waiting:
+        for edge in packages[waiting.pop()].dependencies:
+            if edge.name in packages and edge.name not in found:
+                found.add(edge.name)
+                waiting.append(edge.name)
+    return found
+
+
+def _tree(work: Work, plan: Plan) -> set[str]:
+    """Return a line for each package with its features, as `cargo tree` resolves this selection."""
+    argv = plan.invocation.argv
+    chosen: list[str] = []
+    for position, word in enumerate(argv):
+        if word in ("--package", "--exclude", "--features", "--target"):
+            chosen += argv[position : position + 2]
+        elif word in ("--workspace", "--no-default-features"):
+            chosen.append(word)
+    command = ["cargo", "tree", *chosen, "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p} {f}"]
+    environ = run.environment(plan.invocation, work.session.environ)
+    done = subprocess.run(
+        command,
+        cwd=work.session.root,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {line.removesuffix(" (*)").rstrip() for line in done.stdout.splitlines() if line.strip()}
+
+
+def _known_decisions(work: Work) -> dict[Any, bool]:
+    from doit_cargo.engine import freshness
+
+    found = receipts.load(os.path.join(work.session.state, DECISIONS))
+    if not isinstance(found, dict):
+        return {}
+    check = freshness.Check(found["state"], work.session.environ, time.time_ns())
+    return dict(found["value"]) if next(check.changes(), None) is None else {}
+
+
+def _keep_decisions(work: Work, known: Mapping[Any, bool], whole: Plan) -> None:
+    from doit_cargo.engine.cargo_places import config_files, manifests
+
+    workspace, now = work.session.workspace, time.time_ns()
+    state = recorder.empty_state(work.session.environ, ("cargo",))
+    files = [os.path.join(workspace.root, "Cargo.lock"), *manifests(workspace), *whole.files]
+    files += config_files(workspace.root, work.session.environ)
+    state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in dict.fromkeys(files)}
+    for folder in whole.folders:
+        recorder.add_folder(state, folder, now)
+    try:
+        receipts.prepare(work.session.state)
+        receipts.store(os.path.join(work.session.state, DECISIONS), {"state": state, "value": dict(known)})
+    except OSError:
+        return  # only time is lost

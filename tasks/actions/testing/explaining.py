@@ -1,0 +1,128 @@
+"""`why` for test targets: which packages' tests would run, and the causes, without running anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions.testing import asking, runners
+from doit_cargo.actions.testing import programs as test_programs
+from doit_cargo.actions.testing.compiling import Work, verdict
+from doit_cargo.actions.testing.rests import Built, World, nearest_differences
+from doit_cargo.engine import say
+from doit_cargo.engine.freshness import Change
+
+if TYPE_CHECKING:
+    from doit_cargo.session import Session
+
+Reasons = dict[str, list[Change]]
+"""Package -> why its tests would run."""
+
+
+def explain(session: Session, name: str) -> dict[str, Any]:
+    """Return the answer of `why` (docs/commands.md), with its text under "says"."""
+    work = asking.work_of(session, name, session.values_for(name))
+    receipt, changes = verdict(work, explain=True)
+    last = receipt or _last(work)
+    if receipt is None or changes:
+        return _of_compilation(work, changes, last)
+    return _of_programs(work, _reasons(work, receipt))
+
+
+def _last(work: Work) -> Any:
+    from doit_cargo.actions.testing.compiling import key_of
+    from doit_cargo.engine import receipts
+
+    return receipts.last_receipt(work.session.state, key_of(work))
+
+
+def _answer(
+    work: Work, rows: list[dict[str, str]], changed: list[str], runs: list[str], says: list[str]
+) -> dict[str, Any]:
+    return {
+        "target": work.name,
+        "fresh": not rows,
+        "changes": rows,
+        "changed": changed,
+        "rebuilds": runs,
+        "skipped": len(work.packages) - len(runs) if rows else len(work.packages),
+        "always": False,
+        "says": says,
+    }
+
+
+def _of_compilation(work: Work, changes: list[Change], last: Any) -> dict[str, Any]:
+    """Return why something must be compiled; what that changes in the programs is known only afterwards."""
+    causes = say.split_consequences(changes)[0] if last else changes
+    changed = say.changed_packages(causes, last) if last else []
+    runs = [name for name in say.rebuilds(changed, last) if name in work.packages] if last else list(work.packages)
+    rows = [_row(change, ", ".join(say.owners(change, last)) if last else "", work) for change in causes]
+    says = [f"{work.name} is stale:", *(_line(row) for row in rows)]
+    says.append(f"  tests     {_names(runs)} {'run' if runs else 'run again if a program comes out different'}")
+    return _answer(work, rows, changed, runs, says)
+
+
+def _reasons(work: Work, receipt: Any) -> Reasons:
+    from doit_cargo.actions.testing import record
+    from doit_cargo.engine import stored_plan
+
+    session = work.session
+    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    programs = test_programs.from_data(receipt["programs"])
+    extra = asking.extra_variables(session, work.values)
+    world = World(Built(receipt, plan, programs, extra), session.workspace, session.environ, session.state)
+    runner = runners.runner_of(work)
+    found: Reasons = {}
+    for program in asking.wanted(work, programs):
+        found.setdefault(program.package, []).extend(_changes(program, runner, world, session.state))
+    world.contents.store()
+    return {package: changes for package, changes in found.items() if changes}
+
+
+def _changes(program: test_programs.Program, runner: str, world: World, state: str) -> list[Change]:
+    """Return what differs from the latest success of a program; nothing if any success had today's inputs."""
+    kept = runners.kept(state, program, runner)
+    if not kept:
+        return [Change("run", program.package, "", f"{program.title}: no success on record")]
+    identity = world.identity(program)
+    if any(one.identity == identity for one in kept):
+        return []
+    return nearest_differences(kept, identity)
+
+
+def _of_programs(work: Work, reasons: Reasons) -> dict[str, Any]:
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for package, changes in reasons.items():
+        for change in changes:
+            row = rows.setdefault((change.kind, change.subject + change.new), _row(change, "", work))
+            names = [*row["package"].split(", "), package] if row["package"] else [package]
+            row["package"] = ", ".join(dict.fromkeys(names))
+    found = list(rows.values())
+    runs = list(reasons)
+    if not found:
+        return _answer(work, [], [], [], [f"{work.name} is up to date: all its tests have passed with what is here"])
+    says = [f"{work.name} is stale:", *(_line(row) for row in found)]
+    says.append(f"  tests     {_names(runs)} run; {len(work.packages) - len(runs)} packages passed before")
+    return _answer(work, found, runs, runs, says)
+
+
+def _row(change: Change, package: str, work: Work) -> dict[str, str]:
+    return {
+        "kind": change.kind,
+        "subject": say.relative(change.subject, work.session.root),
+        "old": change.old,
+        "new": change.new,
+        "package": package,
+    }
+
+
+def _line(row: dict[str, str]) -> str:
+    pair = row["kind"] in ("env", "tool", "argument")
+    text = f"{row['old'] or 'unset'} -> {row['new'] or 'unset'}" if pair else row["new"]
+    same = row["kind"] == "run" or row["package"] == row["subject"]
+    return f"  {row['kind']:9} {row['subject']}: {text}" + (
+        f"  ({row['package']})" if row["package"] and not same else ""
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,75 @@
+"""The deps family: what the workspace depends on, why, in how many versions, and whether it may. Rows only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from doit_cargo.engine.model import ALONE, FREE, Target
+
+_ACTIONS = "doit_cargo.actions.dependencies"
+_TREE = ("PACKAGE", "FEATURES", "PROFILE", "TARGET", "REGISTRY")
+_action = partial(Target, family="deps", lane=FREE)
+
+TARGETS: tuple[Target, ...] = (
+    _action(
+        name="deps_tree",
+        doc="Show the dependency tree of the server, or of PACKAGE.",
+        action=f"{_ACTIONS}:deps_tree",
+        takes=_TREE,
+    ),
+    _action(
+        name="deps_duplicates",
+        doc="Show the part of the dependency tree that leads to packages in several versions.",
+        action=f"{_ACTIONS}:deps_duplicates",
+        like=("cargo", "tree", "--duplicates"),
+        takes=_TREE,
+    ),
+    _action(
+        name="deps_why",
+        doc="Show who depends on PACKAGE, up to the members of the workspace.",
+        action=f"{_ACTIONS}:deps_why",
+        check=f"{_ACTIONS}:check_why",
+        takes=("PACKAGE", "TARGET", "REGISTRY"),
+    ),
+    _action(
+        name="deps_update",
+        doc="Update Cargo.lock, or PACKAGE in it, after showing what would change and asking.",
+        action=f"{_ACTIONS}:deps_update",
+        like=("cargo", "update"),
+        takes=("PACKAGE", "REGISTRY", "YES"),
+        lane=ALONE,
+    ),
+    _action(
+        name="check_duplicates",
+        doc="Fail if Cargo.lock has packages in several versions, beyond DUP_MAX or those that the pack allows.",
+        action=f"{_ACTIONS}:check_duplicates",
+        watch=f"{_ACTIONS}:watch_duplicates",
+        takes=("DUP_MAX", "FORCE"),
+    ),
+    _action(
+        name="audit",
+        doc="Check Cargo.lock against the RustSec advisory database, with cargo-audit.",
+        action="doit_cargo.actions.advisories:audit",
+        like=("cargo", "audit"),
+        check="doit_cargo.actions.advisories:check_database",
+        takes=("ADVISORY_DB",),
+        needs=("cargo-audit",),
+    ),
+    _action(
+        name="deny",
+        doc="Check bans, licences and sources as deny.toml has them, with cargo-deny.",
+        action="doit_cargo.actions.advisories:deny",
+        like=("cargo", "deny", "check", "bans", "licenses", "sources"),
+        watch="doit_cargo.actions.advisories:watch_deny",
+        takes=("FORCE",),
+        needs=("cargo-deny",),
+        root_files=("deny.toml",),
+    ),
+    _action(
+        name="deny_advisories",
+        doc="Check advisories as deny.toml has them, with cargo-deny and the network.",
+        action="doit_cargo.actions.advisories:deny_advisories",
+        needs=("cargo-deny",),
+        root_files=("deny.toml",),
+    ),
+)

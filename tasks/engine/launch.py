@@ -1,0 +1,38 @@
+"""How the programs of a pack's packages are started, and which models it recommends for them: data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the program of a package is started (``[serve.PACKAGE]`` of a pack).
+
+    `binary` is its name; the others are arguments, in which ``{port}``, ``{config}``, ``{model}``, ``{folder}`` and
+    ``{file}`` are filled in: `serve` makes it an HTTP server, `talk` an interactive program, `mcp` names an MCP
+    configuration, `plain` a model by name or folder, `gguf` a model as a GGUF file.
+    """
+
+    binary: str
+    serve: tuple[str, ...] = ()
+    talk: tuple[str, ...] = ()
+    mcp: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+    gguf: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that a pack recommends (``[models.NAME]``), on the Hugging Face hub.
+
+    `file` is "" for a whole repository; `size` is in bytes and `sha256` in hexadecimal, of that file, where known.
+    """
+
+    name: str
+    repo: str
+    doc: str = ""
+    file: str = ""
+    revision: str = ""
+    size: int = 0
+    sha256: str = ""

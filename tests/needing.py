@@ -1,0 +1,93 @@
+"""Workspaces whose crates bear the names of real ones, with versions, features and edges that a test gives.
+
+Path crates stand in for the real -sys crates: cargo resolves them alike, and pre-flight knows them by name and version.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conftest import write
+from doit_cargo.engine.model import Invocation, Plan, Profile
+from doit_cargo.engine.preflight import inference, knowledge
+from doit_cargo.engine.preflight.need import Inference
+
+LINUX = "x86_64-unknown-linux-gnu"
+
+Crates = Mapping[str, Mapping[str, Any]]
+"""Crate -> version, features (a table), needs, build, dev (crate -> text after its path), target (a table of needs),
+script (build.rs), lib, main (source texts), metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needing:
+    """A workspace on disk: its members are those without `outside`, which become path dependencies beside it."""
+
+    root: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "CARGO_NET_OFFLINE": "true"}
+
+    def lock(self) -> None:
+        """Write Cargo.lock as cargo makes it."""
+        command = ["cargo", "generate-lockfile", "--offline", "--quiet"]
+        subprocess.run(command, cwd=self.root, check=True, env=self.environ)
+
+    def infer(self, *argv: str, overlay: str = "", triple: str = LINUX, **environ: str) -> Inference:
+        """Return what pre-flight infers for a cargo call here."""
+        plan = plan_of(self.root, argv)
+        known = knowledge.load(overlay, "profiles/sysdeps.toml")
+        return inference.infer(plan, str(self.root), {**self.environ, **environ}, known, triple)
+
+    def needs(self, *argv: str, triple: str = LINUX, **environ: str) -> dict[str, list[str]]:
+        """Return thing -> crates that need it, for a cargo call in an environment."""
+        found: dict[str, list[str]] = {}
+        for need in self.infer(*argv, triple=triple).needs:
+            if need.is_wanted(environ, triple):
+                found.setdefault(need.thing, []).append(need.crate)
+        return {thing: sorted(set(crates)) for thing, crates in sorted(found.items())}
+
+
+def plan_of(root: Path, argv: Sequence[str]) -> Plan:
+    return Plan("build", Profile("dev"), (), (), "dev", Invocation(("cargo", *argv), str(root)))
+
+
+def lay_out(root: Path, crates: Crates, extra: str = "") -> Needing:
+    """Write a workspace of crates, all of them members."""
+    members = ", ".join(f'"crates/{name}"' for name in crates)
+    write(root / "Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = [{members}]\n{extra}')
+    for name, crate in crates.items():
+        folder = root / "crates" / name
+        write(folder / "Cargo.toml", _manifest(name, crate))
+        write(folder / "src/lib.rs", crate.get("lib", ""))
+        if "main" in crate:
+            write(folder / "src/main.rs", crate["main"])
+        if "script" in crate:
+            write(folder / "build.rs", crate["script"])
+    return Needing(root)
+
+
+def _manifest(name: str, crate: Mapping[str, Any]) -> str:
+    lines = ["[package]", f'name = "{name}"', f'version = "{crate.get("version", "0.1.0")}"', 'edition = "2021"']
+    lines += ["[features]", *(f"{key} = {values!r}".replace("'", '"') for key, values in _features(crate).items())]
+    tables = {"dependencies": "needs", "build-dependencies": "build", "dev-dependencies": "dev"}
+    for table, key in tables.items():
+        lines += [f"[{table}]", *_edges(crate.get(key, {}))]
+    for target, edges in crate.get("target", {}).items():
+        lines += [f"[target.'{target}'.dependencies]", *_edges(edges)]
+    return "\n".join([*lines, crate.get("metadata", "")]) + "\n"
+
+
+def _features(crate: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    features: Mapping[str, list[str]] = crate.get("features", {})
+    return features
+
+
+def _edges(edges: Mapping[str, str]) -> list[str]:
+    return [f'{name} = {{ path = "../{name}"{", " if more else ""}{more} }}' for name, more in edges.items()]

@@ -1,0 +1,188 @@
+"""doit -n: what shares nothing runs at once, cargo jobs in one lane, output whole, signals for all."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from calling import call, counting_cargo, environment, posix, program, small_workspace
+from conftest import needs_cargo, write
+
+pytestmark = [needs_cargo, posix]
+
+# Four targets of a project's own: two in cargo's lane (the default), two that share nothing, one that must be alone.
+# Each notes when it begins and ends; `free` ones wait for each other, so that they only end if both run at once.
+PROJECT = """\
+import time
+from pathlib import Path
+from doit_cargo.engine import say
+from doit_cargo.engine.model import ALONE, CARGO, FREE, Target
+
+def note(session, text):
+    with open(Path(session.root) / "notes", "a") as stream:
+        stream.write(text + "\\n")
+
+def act(session, _):
+    name = session.current
+    note(session, f"{name} begins")
+    if name.startswith("free"):
+        (Path(session.root) / name).touch()
+        other = Path(session.root) / ("free_b" if name == "free_a" else "free_a")
+        for _ in range(600):
+            if other.exists():
+                break
+            time.sleep(0.05)
+        else:
+            say.failed(name, "was left alone")
+            return False
+        for number in range(50):
+            print(f"{name} says {number}", flush=True)
+    time.sleep(0.2)
+    note(session, f"{name} ends")
+    say.done(name, "done")
+    return True
+
+def row(name, lane):
+    return Target(name=name, family="project", doc=f"Do {name}.", action="project:act", lane=lane)
+
+TARGETS = (
+    row("one", CARGO), row("two", CARGO), row("free_a", FREE), row("free_b", FREE), row("alone", ALONE),
+    Target(name="all_of_them", family="project", doc="All.", after=("one", "two", "free_a", "free_b", "alone")),
+)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = small_workspace(tmp_path / "workspace")
+    write(root / "tasks/project.py", PROJECT)
+    return root
+
+
+def notes(root: Path) -> list[str]:
+    return (root / "notes").read_text().splitlines()
+
+
+def overlap(root: Path, one: str, other: str) -> bool:
+    """Tell whether one began before the other ended, and the other way round."""
+    found = notes(root)
+    return found.index(f"{one} begins") < found.index(f"{other} ends") and found.index(f"{other} begins") < found.index(
+        f"{one} ends"
+    )
+
+
+@pytest.mark.parametrize("words", [("doit-cargo", "-n", "3"), ("doit", "-n", "3")], ids=" ".join)
+def test_lanes_decide_what_runs_beside_what(root: Path, words: tuple[str, ...]) -> None:
+    said = call(root, *words, "one", "two", "free_a", "free_b", "alone")
+    assert said.status == 0, said.out + said.err
+    assert (overlap(root, "free_a", "free_b"), overlap(root, "one", "two")) == (True, False)
+    assert [other for other in ("one", "two", "free_a", "free_b") if overlap(root, "alone", other)] == []
+
+
+def test_a_free_target_does_not_wait_behind_a_cargo_job_that_waits(root: Path) -> None:
+    said = call(root, "doit-cargo", "-n", "2", "one", "two", "free_a", "free_b")
+    # With two workers, one and two in them would leave free_a waiting for a place; here it takes the second at once.
+    first_two = [line for line in notes(root) if line.endswith("begins")][:2]
+    assert sorted(first_two) == ["free_a begins", "one begins"], said.out + said.err
+
+
+def test_one_worker_is_enough_for_all(root: Path) -> None:
+    said = call(root, "doit-cargo", "-n", "1", "one", "two", "alone")
+    assert (said.status, len(notes(root))) == (0, 6)
+
+
+def test_threads_keep_to_the_lanes_too(root: Path) -> None:
+    said = call(root, "doit", "-n", "3", "-P", "thread", "one", "two", "free_a", "free_b", "alone")
+    assert (said.status, overlap(root, "one", "two"), overlap(root, "free_a", "free_b")) == (0, False, True)
+
+
+def test_a_group_and_its_parts_are_done_once(root: Path) -> None:
+    said = call(root, "doit-cargo", "-n", "3", "all_of_them", "one", "alone")
+    assert (said.status, len(notes(root)), "all_of_them  " in said.out) == (0, 10, True)
+
+
+def test_the_output_of_a_free_target_comes_in_one_block(root: Path) -> None:
+    said = call(root, "doit-cargo", "-n", "2", "free_a", "free_b")
+    speakers = [line.split()[0] for line in said.out.splitlines() if " says " in line]
+    assert speakers in (["free_a"] * 50 + ["free_b"] * 50, ["free_b"] * 50 + ["free_a"] * 50)
+    assert all(re.fullmatch(r"free_[ab] says \d+|ok free_[ab]  done", line) for line in said.out.splitlines())
+
+
+@pytest.mark.slow
+def test_cargo_targets_do_not_wait_for_each_others_locks(root: Path, tmp_path: Path) -> None:
+    path = counting_cargo(tmp_path / "cargo")
+    said = call(root, "doit-cargo", "-k", "-n", "3", "check", "dev", "fmt_check", "check_duplicates", PATH=path)
+    assert said.status == 1  # the empty sources are not as rustfmt has them
+    assert "waiting for another doit-cargo run" not in said.err
+    assert "Blocking waiting for file lock" not in said.err
+    assert {"ok check", "ok dev", "ok check_duplicates"} <= {line.split("  ")[0] for line in said.out.splitlines()}
+
+
+def test_an_unknown_target_stops_before_any_worker_starts(root: Path) -> None:
+    said = call(root, "doit-cargo", "-n", "3", "one", "tow")
+    assert (said.status, (root / "notes").exists(), "did you mean 'two'?" in said.err) == (3, False, True)
+
+
+def test_after_a_failure_nothing_new_begins(root: Path) -> None:
+    text = PROJECT.replace(
+        "    time.sleep(0.2)\n", "    time.sleep(0.2)\n    if name == 'one':\n        return False\n"
+    )
+    write(root / "tasks/project.py", text)
+    said = call(root, "doit-cargo", "-n", "2", "one", "two", "alone")
+    assert (said.status, notes(root)) == (1, ["one begins"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("door", ["doit-cargo", "doit"])
+def test_a_signal_ends_all_that_runs(root: Path, tmp_path: Path, door: str, number: int) -> None:
+    """A cargo that hangs, in a worker: its process is gone afterwards, nothing is left behind, and soon."""
+    folder = tmp_path / "bin"
+    hanging = f'case "$1" in check) echo $$ > "{tmp_path}/pid"; exec sleep 300;; esac\nexec "{_real_cargo()}" "$@"'
+    program(folder / "cargo", hanging)
+    path = f"{folder}{os.pathsep}{environment()['PATH']}"
+    assert call(root, "doit-cargo", "list").status == 0
+    process = subprocess.Popen(
+        [door, "-n", "2", "check", "version"],
+        cwd=root,
+        env=environment(PATH=path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    _wait_for(tmp_path / "pid")
+    # Ctrl-C reaches the whole group, SIGTERM the one process that CI knows.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert _has_ended((tmp_path / "pid").read_text().strip())
+
+
+def _real_cargo() -> str:
+    import shutil
+
+    return str(shutil.which("cargo"))
+
+
+def _has_ended(pid: str) -> bool:
+    """Tell whether a process is gone within a moment, or waits only to be fetched by who took it over."""
+    for _ in range(100):
+        done = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
+        if not done.stdout.strip() or done.stdout.startswith("Z"):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists() and path.read_text().strip():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not come")

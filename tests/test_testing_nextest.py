@@ -1,0 +1,132 @@
+"""With cargo-nextest and without: the same packages pass and fail, the same exit status, the same report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from calling import call
+from conftest import needs_cargo
+from trying import ALL, Trial, has_nextest, suites, without_nextest
+
+needs_nextest = pytest.mark.skipif(not has_nextest(), reason="cargo-nextest is not installed")
+pytestmark = [pytest.mark.slow, needs_cargo]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    folder = tmp_path_factory.mktemp("nextest")
+    trial = Trial(folder / "ws", folder / "trace").lay_out()
+    assert trial.test().status == 0
+    return trial
+
+
+@pytest.fixture
+def trial(built: Trial) -> Iterator[Trial]:
+    yield built
+    built.reset()
+
+
+@needs_nextest
+@pytest.mark.parametrize("how", ["pass", "fail"])
+def test_the_outcome_is_the_same(trial: Trial, how: str) -> None:
+    for package in ("kit", "plain"):
+        trial.switch(package, how)
+    found = {}
+    for runner in ("cargo", "nextest"):
+        run = trial.test("FORCE=1", f"JUNIT={runner}.xml", runner=runner)
+        report = {name: sorted(cases) for name, cases in suites(trial.root / f"{runner}.xml").items()}
+        found[runner] = (run.status, run.table, run.ran, run.compiled, report)
+    assert found["nextest"] == found["cargo"]
+    assert found["cargo"][2:4] == (ALL, set())
+
+
+@needs_nextest
+@pytest.mark.parametrize("how", ["abort", "exit"])
+def test_a_crash_fails_the_same_package(trial: Trial, how: str) -> None:
+    # How many tests a dying program leaves undone is another matter: nextest gives each a process of its own.
+    trial.switch("kit", how)
+    runs = [trial.test("FORCE=1", runner=runner) for runner in ("cargo", "nextest")]
+    assert [(run.status, run.failed) for run in runs] == [(1, {"kit"}), (1, {"kit"})]
+
+
+@needs_nextest
+def test_nextest_runs_only_what_is_stale(trial: Trial) -> None:
+    trial.test(runner="nextest")
+    trial.edit("crates/user/src/lib.rs", "None }", "Some(()) }")
+    run = trial.test(runner="nextest")
+    assert (run.status, run.ran) == (0, {"user"})
+    assert "Starting 1 test across 1 binary" in run.said.err
+    assert trial.test(runner="nextest").ran == set()
+
+
+@needs_nextest
+def test_without_a_runner_named_results_of_both_count(trial: Trial) -> None:
+    trial.test(runner="cargo")
+    assert trial.test(runner="").ran == set()
+    trial.write("crates/app/data/expected.txt", "10")
+    assert trial.test(runner="nextest").ran >= {"app"}
+    assert trial.test(runner="").ran == set()
+    assert trial.test(runner="cargo").ran == {"app"}
+
+
+@needs_nextest
+def test_without_nextest_cargo_s_way_is_taken(trial: Trial, tmp_path: Path) -> None:
+    trial.variables["PATH"] = without_nextest(tmp_path / "bin")
+    trial.variables["CARGO_HOME"] = str(tmp_path / "cargo-home")
+    run = trial.test("FORCE=1", runner="")
+    assert (run.status, run.ran, "Nextest" in run.text) == (0, ALL, False), run.text
+
+
+def test_test_nextest_needs_nextest(trial: Trial, tmp_path: Path) -> None:
+    trial.variables["PATH"] = without_nextest(tmp_path / "bin")
+    trial.variables["CARGO_HOME"] = str(tmp_path / "cargo-home")
+    run = trial.test(target="test_nextest", runner="")
+    assert (run.status, run.ran) == (2, set())
+    assert "test_nextest needs cargo-nextest, which is not on PATH" in run.said.err
+    assert "cargo install --locked cargo-nextest" in run.said.err
+
+
+FLAKY = """\
+#[test]
+fn now_and_then() {
+    let mark = std::path::Path::new(&std::env::var("TRACE").unwrap()).join("flaky");
+    if !mark.exists() { std::fs::write(mark, "").unwrap(); panic!("the first time") }
+}
+"""
+
+
+@needs_nextest
+def test_retries_let_a_flaky_test_pass_but_prove_nothing(trial: Trial) -> None:
+    trial.write("crates/user/tests/flaky.rs", FLAKY)
+    run = trial.test("RETRIES=2", target="test_nextest", runner="")
+    assert (run.status, run.table["user"]) == (0, (2, 0, 0, "flaky: now_and_then")), run.text
+    again = trial.test("RETRIES=2", target="test_nextest", runner="")
+    assert again.ran == {"flaky"}, "only the flaky program runs again"
+    assert trial.test("RETRIES=0", target="test_nextest", runner="").table["user"][:3] == (1, 1, 0)
+
+
+@needs_nextest
+def test_nextest_s_configuration_is_for_test_nextest_alone(trial: Trial) -> None:
+    trial.write(".config/nextest.toml", '[profile.default]\ndefault-filter = "not package(user)"\n')
+    assert "user" not in trial.test("FORCE=1", target="test_nextest", runner="").ran
+    assert trial.test("FORCE=1", runner="nextest").ran == ALL
+
+
+@needs_nextest
+def test_a_broken_configuration_is_no_failed_test(trial: Trial) -> None:
+    trial.write(".config/nextest.toml", "[profile.default]\nretries = true\n")
+    run = trial.test("FORCE=1", runner="nextest")
+    assert run.status == 2
+    assert "it did not run the tests" in run.said.err
+
+
+def test_the_other_doors_lead_to_the_same_receipts(trial: Trial) -> None:
+    trial.write("dodo.py", 'from doit_cargo.dodo import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n')
+    trial.test()
+    trial.clear_trace()
+    said = call(trial.root, "doit", "test", "RUNNER=cargo", TRACE=str(trial.trace), RUST_BACKTRACE="0")
+    (trial.root / "dodo.py").unlink()
+    assert (said.status, trial.ran()) == (0, set()), said
+    assert said.out.startswith("-- test  passed before: ")
