@@ -328,7 +328,8 @@ class Session:
             raise UserError(problems, COULD_NOT_RUN)
 
     def _call_cargo(self, row: Row, values: Values) -> bool:
-        from doit_cargo.engine.execute import Request, execute
+        from doit_cargo.engine.execute import execute
+        from doit_cargo.engine.request import Request
 
         request = Request(
             target=row["name"],

@@ -16,7 +16,7 @@ import pytest
 from calling import Said, call, environment, posix, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.engine import pyo3
-from doit_cargo.engine.freshness import list_tree
+from doit_cargo.engine.listings import list_tree
 from doit_cargo.engine.pyo3 import bindings, difference, told
 
 needs_maturin = pytest.mark.skipif(
@@ -429,4 +429,4 @@ def test_sources_are_listed_without_what_pythons_tools_leave(tmp_path: Path) -> 
         "target/a",
     ):
         write(tmp_path / name, "")
-    assert list_tree(str(tmp_path), ("sources", str(tmp_path / "target")))[1] == ("src/lib.rs", "tests/test.py")
+    assert list_tree(str(tmp_path), ("module", str(tmp_path / "target")))[1] == ("src/lib.rs", "tests/test.py")

@@ -19,7 +19,7 @@ from doit_cargo.engine.toolchain.tools import how_to_get
 from doit_cargo.engine.variables import ALL, CARGO, Values
 
 if TYPE_CHECKING:
-    from doit_cargo.engine.execute import Request
+    from doit_cargo.engine.request import Request
     from doit_cargo.session import Session
 
 DONE, FRESH, SKIPPED, FAILED = "done", "up to date", "skipped", "failed"
@@ -186,7 +186,7 @@ def _run(session: Session, target: Target, values: Values, row: Row, plan: Plan)
 
 
 def _request(session: Session, target: Target, values: Values, triple: str, plan: Plan) -> Request:
-    from doit_cargo.engine.execute import Request
+    from doit_cargo.engine.request import Request
 
     raw = {name: value for name, value in session.raw.items() if name in target.takes}
     return Request(

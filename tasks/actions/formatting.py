@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import Answer, ask, log_path, write_whole
-from doit_cargo.engine import freshness, say
+from doit_cargo.engine import listings, say, stamps
 from doit_cargo.engine.model import Watched
 from doit_cargo.engine.paths import ancestors
 from doit_cargo.engine.toolchain.tools import how_to_get
@@ -59,7 +59,7 @@ def watch(session: Session, _: Values) -> Watched:
     return Watched(
         files=(*above, *(os.path.join(session.root, name) for name in GIT_FILES), *_manifests(session)),
         folders={
-            session.root: (freshness.SOURCES, session.workspace.target_directory, *ENDINGS, ".gitignore"),
+            session.root: (listings.SOURCES, session.workspace.target_directory, *ENDINGS, ".gitignore"),
         },
         tools=tuple(language.tool for language in LANGUAGES),
         variables=("CLANG_FORMAT_STYLE", "XDG_CONFIG_HOME"),
@@ -86,8 +86,8 @@ def satellites(session: Session) -> list[str]:
 
 def files_of(session: Session) -> dict[str, list[str]]:
     """Return language -> its files, relative to the root, without those that git ignores."""
-    rule = (freshness.SOURCES, session.workspace.target_directory, *ENDINGS)
-    names = freshness.list_tree(session.root, rule)[1]
+    rule = (listings.SOURCES, session.workspace.target_directory, *ENDINGS)
+    names = listings.list_tree(session.root, rule)[1]
     kept = _not_ignored(session)
     wanted = [name for name in names if kept is None or name.replace(os.sep, "/") in kept]
     return {one.name: [name for name in wanted if name.endswith(one.endings)] for one in LANGUAGES}
@@ -103,8 +103,8 @@ def _is_chosen(session: Session, language: Language) -> bool:
     """Tell whether the project has chosen a formatter: Rust has one; the others show by their configuration."""
     if language is RUST or language.name in session.library.pack.languages:
         return True
-    rule = (freshness.SOURCES, session.workspace.target_directory, *language.configuration)
-    below = [os.path.join(session.root, name) for name in freshness.list_tree(session.root, rule)[1]]
+    rule = (listings.SOURCES, session.workspace.target_directory, *language.configuration)
+    below = [os.path.join(session.root, name) for name in listings.list_tree(session.root, rule)[1]]
     above = [os.path.join(folder, name) for folder in ancestors(session.root) for name in language.configuration]
     return any(_configures(path, language.tool) for path in (*below, *above))
 
@@ -180,7 +180,7 @@ def _total(works: Iterable[_Work]) -> int:
 
 
 def _stamp(session: Session, name: str) -> object:
-    return freshness.signature(os.path.join(session.root, name))
+    return stamps.signature(os.path.join(session.root, name))
 
 
 def _to_format(session: Session, target: str) -> Iterator[tuple[Language, list[str]]]:

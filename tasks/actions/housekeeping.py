@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
-from doit_cargo.engine import freshness, receipts, say
+from doit_cargo.engine import listings, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
@@ -169,11 +169,11 @@ MARKS = {
 
 def quality_metrics(session: Session, _: Any) -> bool:
     """Print for each member: files, lines, and how often what reviewers look for stands there."""
-    rule = (freshness.SOURCES, session.workspace.target_directory, ".rs")
+    rule = (listings.SOURCES, session.workspace.target_directory, ".rs")
     head = ("package", "files", "lines", *MARKS)
     rows = []
     for name, package in sorted(session.workspace.packages.items()):
-        paths = [os.path.join(package.directory, file) for file in freshness.list_tree(package.directory, rule)[1]]
+        paths = [os.path.join(package.directory, file) for file in listings.list_tree(package.directory, rule)[1]]
         rows.append((name, *_measures([path for path in paths if _owner(session, path) == name])))
     total = ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))  # type: ignore[misc]
     width = max(len(str(row[0])) for row in [*rows, head])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, finished, run_tool
 from doit_cargo.actions.formatting import files_of
-from doit_cargo.engine import freshness, receipts, say
+from doit_cargo.engine import receipts, say, stamps
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.toolchain.tools import how_to_get
 
@@ -99,7 +99,7 @@ def _keep(session: Session, names: Iterable[str]) -> str:
 
 
 def _stamp(session: Session, name: str) -> object:
-    return freshness.signature(os.path.join(session.root, name))
+    return stamps.signature(os.path.join(session.root, name))
 
 
 def _fix_rust(session: Session, values: Values) -> bool:

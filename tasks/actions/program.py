@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.actions import finished, run_tool
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import MATCHING
+from doit_cargo.engine.listings import MATCHING
 from doit_cargo.engine.model import Program, Watched
 
 if TYPE_CHECKING:

@@ -8,30 +8,38 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from doit_cargo import __version__
-from doit_cargo.engine import before_run, footprint, freshness, history, pyo3, receipts, recorder, run, say, sccache
+from doit_cargo.engine import (
+    before_run,
+    blind,
+    footprint,
+    history,
+    pyo3,
+    receipts,
+    recorder,
+    run,
+    say,
+    sccache,
+    stamps,
+)
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
 from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.toolchain.triples import plain
-from doit_cargo.engine.variables import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
-
     from doit_cargo.engine.freshness import Change
-    from doit_cargo.engine.preflight import Known
-    from doit_cargo.engine.toolchain import Machine
 
 PROGRAMS = ("cargo", "rustc")
 CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
@@ -48,35 +56,6 @@ CUDA_VARIABLES = (
     "CUDA_COMPUTE_CAP",
     "CUDA_NVCC_FLAGS",
 )
-
-
-class Request(NamedTuple):
-    """What a run is about. `make_plan` is called only if the stored plan no longer holds."""
-
-    target: str
-    key: tuple[str, ...]
-    root: str
-    state: str
-    environ: Mapping[str, str]
-    variables: Values
-    look: tuple[str, ...]
-    make_plan: Callable[[], Plan]
-    workspace: Callable[[], Workspace]
-    machine: Callable[[], Machine]
-    known: Callable[[Plan], Known]
-    more: More | None = None
-
-
-class More(NamedTuple):
-    """What a target that goes on after its cargo call wants of it.
-
-    `hidden` are lines of cargo's that nobody shall see, `keeps` gives what the receipt keeps beside the usual, and
-    `appends` goes on in the log of an earlier call of the same run.
-    """
-
-    hidden: re.Pattern[str]
-    keeps: Callable[[Outcome], Mapping[str, Any]]
-    appends: bool = False
 
 
 def execute(request: Request) -> Outcome | None:
@@ -126,7 +105,7 @@ def _plan_state(request: Request, plan: Plan) -> dict[str, Any]:
     from doit_cargo.engine import toolchain
 
     cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
-    machine = _machine_of(request, plan)
+    machine = machine_of(request, plan)
     tools = [machine.tool(name) for name in plan.needs]
     identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
     return recorder.plan_state(
@@ -145,13 +124,6 @@ def _wrapper(plan: Plan) -> tuple[str, ...]:
     return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()
 
 
-def _machine_of(request: Request, plan: Plan) -> Machine:
-    """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
-    from doit_cargo.engine import preflight
-
-    return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
-
-
 def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
     workspace = request.workspace()
     ledger = Ledger(workspace.target_directory)
@@ -160,7 +132,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     if previous:
         ledger.adopt(previous)
     _let_settle(os.path.join(workspace.root, "Cargo.lock"))
-    before, healing = ledger.begin(_blind(request, plan, ledger), _roots(workspace))
+    before, healing = ledger.begin(blind.values(request, plan, ledger), _roots(workspace))
     healing.clean.extend(_to_write_again(plan, previous))
     recorder.list_members(workspace, plan, before)
     receipts.withdraw(request.state, request.key)
@@ -174,7 +146,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
         _require_outputs(plan)
         footprint.keep(request.state, request.key, meter.read())
         state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
-        _learn_blind(request, plan, ledger, inputs)
+        blind.learn(request, plan, ledger, inputs)
         now = time.time_ns()
         state["left"] = {path: recorder.read_settled_or_hash(path, now) for path in plan.writes}
         _drop_known(state["files"], plan_state["files"])
@@ -189,7 +161,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
 def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return the packages to build anew since a file that they write is gone or edited: cargo does not look at it."""
     left = previous["build"]["left"] if previous else {}
-    changed = [path for path in plan.writes if path in left and freshness.digest(path) != left[path][1]]
+    changed = [path for path in plan.writes if path in left and stamps.digest(path) != left[path][1]]
     return plan.packages if changed else ()
 
 
@@ -227,9 +199,9 @@ def _call(request: Request, plan: Plan) -> Outcome:
 
 def _let_settle(path: str) -> None:
     """Wait out the tick in which a file was written: pre-flight's own cargo may just have completed the lock."""
-    stamp = freshness.signature(path)
-    left = stamp[3] + freshness.TICK_NS - time.time_ns() if stamp else 0
-    if 0 < left <= freshness.TICK_NS:
+    stamp = stamps.signature(path)
+    left = stamp[3] + stamps.TICK_NS - time.time_ns() if stamp else 0
+    if 0 < left <= stamps.TICK_NS:
         time.sleep(left / 1e9 + 0.001)
 
 
@@ -266,46 +238,6 @@ def _roots(workspace: Workspace) -> dict[str, Root]:
         name: Root(package.directory, tuple(t.path for t in package.cargo_targets if wanted & set(t.kinds)))
         for name, package in workspace.packages.items()
     }
-
-
-def _blind(request: Request, plan: Plan, ledger: Ledger) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return today's value of every input that cargo never looks at, of this target and of all before it."""
-    found = {
-        key: (value if (now := _blind_value(key, request, plan)) is None else now, packages)
-        for key, (value, packages) in ledger.known_blind().items()
-    }
-    packages = plan.profile.inputs.packages or tuple(request.workspace().packages)
-    keys = [f"env:{name}" for name in plan.profile.inputs.env]
-    keys += [f"file:{os.path.join(request.root, name)}" for name in plan.profile.inputs.files]
-    for key in keys:
-        found[key] = (_blind_value(key, request, plan) or "", tuple(packages))
-    return found
-
-
-def _blind_value(key: str, request: Request, plan: Plan) -> str | None:
-    """Return the value of one such input, or None if this plan does not care."""
-    kind, _, name = key.partition(":")
-    if kind == "env":
-        return str(freshness.public_value(name, request.environ.get(name, "")))
-    if kind == "file":
-        return (freshness.digest(name) or b"").hex()
-    return _tool_value(request, plan, name) if name in plan.needs else None
-
-
-def _tool_value(request: Request, plan: Plan, name: str) -> str:
-    from doit_cargo.engine import toolchain
-
-    tool = _machine_of(request, plan).tool(name)
-    stamps = [(path, (freshness.signature(path) or ())[:2]) for path in (toolchain.identity_of(tool) if tool else ())]
-    return repr(stamps)
-
-
-def _learn_blind(request: Request, plan: Plan, ledger: Ledger, inputs: Inputs) -> None:
-    for library, package in inputs.libraries.items():
-        key = f"file:{library}"
-        ledger.data["blind"][key] = (_blind_value(key, request, plan) or "", (package,))
-    if "nvcc" in plan.needs and inputs.cuda_packages:
-        ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, plan, "nvcc"), tuple(inputs.cuda_packages))
 
 
 def _heal(request: Request, plan: Plan, healing: Healing) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from doit_cargo.engine import cargo_files, freshness
+from doit_cargo.engine import cargo_files, freshness, listings, stamps
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo_places import config_files, discovery_rules
 from doit_cargo.engine.model import Plan, Workspace
@@ -87,7 +87,7 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     rule = ("package", workspace.target_directory)
     inputs.trees[unit.directory] = rule
     inputs.own(unit.directory, unit.package)
-    for name in freshness.list_tree(unit.directory, rule)[1]:
+    for name in listings.list_tree(unit.directory, rule)[1]:
         path = os.path.join(unit.directory, name)
         inputs.seen_by_cargo[path] = None
         inputs.own(path, unit.package)
@@ -139,7 +139,7 @@ def _absolute(name: str, root: str) -> str:
     if ".." not in path:
         return path
     plain = os.path.normpath(path)
-    one, two = freshness.signature(path), freshness.signature(plain)
+    one, two = stamps.signature(path), stamps.signature(plain)
     return plain if one and two and one[2] == two[2] else path
 
 
@@ -191,7 +191,7 @@ def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: st
     inputs.trees[directory] = rule
     inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
     inputs.own(directory, package)
-    _, names = freshness.list_tree(directory, rule)
+    _, names = listings.list_tree(directory, rule)
     for name in names:
         path = os.path.join(directory, name)
         inputs.seen_by_cargo[path] = None

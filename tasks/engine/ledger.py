@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from doit_cargo.engine import receipts
-from doit_cargo.engine.freshness import UNKNOWN, changed_before, digest, is_runnable, list_tree, settled, signature
+from doit_cargo.engine.listings import list_tree
+from doit_cargo.engine.stamps import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
 Stamp = tuple[int, int, int, int]
 Blind = Mapping[str, tuple[str, tuple[str, ...]]]

@@ -322,7 +322,7 @@ class Watched:
     """What an action rests on, listed before it runs: nothing here changed = it need not run again.
 
     `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
-    it is listed (`freshness.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
+    it is listed (`listings.list_tree`), and every file so found counts; `variables` are names; `tools` are names of
     the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message; `always`
     says why it must run each time, if it must. An action that `mends` what it rests on has proven nothing before it
     finds nothing to mend. The list is asked for again after the run: what only then is known counts too.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, ledger, receipts, recorder, say, toolchain
+from doit_cargo.engine import freshness, ledger, listings, receipts, recorder, say, stamps, toolchain
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def _add_late(state: dict[str, Any], watched: Watched, machine: Machine, started
     names = [path for path in watched.files if path not in state["files"]]
     for directory in [path for path in watched.folders if path not in state["trees"] and os.path.isdir(path)]:
         rule = watched.folders[directory]
-        stamps, found = freshness.list_tree(directory, rule)
-        held = all(stamp and freshness.changed_before(stamp, started) for stamp in stamps.values())
-        state["trees"][directory] = (rule, freshness.settle_all(stamps, started), found if held else None)
+        found_stamps, found = listings.list_tree(directory, rule)
+        held = all(stamp and stamps.changed_before(stamp, started) for stamp in found_stamps.values())
+        state["trees"][directory] = (rule, stamps.settle_all(found_stamps, started), found if held else None)
         names += [os.path.join(directory, name) for name in found]
     state["files"].update({path: ledger.read_settled(path, started) for path in names if path not in state["files"]})
     state["always"] = watched.always
@@ -98,8 +98,8 @@ def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], n
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
         return
-    stamps, names = freshness.list_tree(directory, rule)
-    state["trees"][directory] = (rule, freshness.settle_all(stamps, now), names)
+    found_stamps, names = listings.list_tree(directory, rule)
+    state["trees"][directory] = (rule, stamps.settle_all(found_stamps, now), names)
     for name in names:
         path = os.path.join(directory, name)
         state["files"][path] = recorder.read_settled_or_hash(path, now)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine import freshness
+from doit_cargo.engine import freshness, listings, stamps
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Unit
 from doit_cargo.engine.cargo_places import all_discovery_rules, discovery_rules, manifests, member_globs
 from doit_cargo.engine.inputs import Inputs, fingerprints, is_final
@@ -43,8 +43,8 @@ def plan_state(
         name: freshness.public_value(name, environ.get(name)) for name in (*state["guarded"], *names, *variables)
     }
     for directory, rule in member_globs(workspace.root).items():
-        stamps, found = freshness.list_tree(directory, rule)
-        state["trees"][directory] = (rule, freshness.settle_all(stamps, started), found)
+        found_stamps, found = listings.list_tree(directory, rule)
+        state["trees"][directory] = (rule, stamps.settle_all(found_stamps, started), found)
     for directory in plan.folders:
         add_folder(state, directory, started)
     return state
@@ -55,8 +55,8 @@ def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
         return
-    stamps, names = freshness.list_tree(directory, ("watched",))
-    state["trees"][directory] = (("watched",), freshness.settle_all(stamps, now), names)
+    found_stamps, names = listings.list_tree(directory, ("watched",))
+    state["trees"][directory] = (("watched",), stamps.settle_all(found_stamps, now), names)
     for name in names:
         path = os.path.join(directory, name)
         state["files"][path] = read_settled_or_hash(path, now)
@@ -64,13 +64,13 @@ def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
 
 def read_settled_or_hash(path: str, now: int) -> tuple[Any, bytes | None]:
     """Return (signature or None, digest) as of now."""
-    stamp = freshness.signature(path)
-    return (None, None) if stamp is None else (freshness.settled(stamp, now), freshness.digest(path))
+    stamp = stamps.signature(path)
+    return (None, None) if stamp is None else (stamps.settled(stamp, now), stamps.digest(path))
 
 
 def stamps_of(paths: Iterable[str]) -> dict[str, tuple[int, int, int]]:
     """Return (mtime_ns, size, inode) of files that are there."""
-    return {path: stamp[:3] for path in paths if (stamp := freshness.signature(path))}
+    return {path: stamp[:3] for path in paths if (stamp := stamps.signature(path))}
 
 
 def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def discovery_state(workspace: Workspace) -> dict[str, Any]:
         places.update(all_discovery_rules(package.directory, everything=True))
     found = {}
     for directory, rule in places.items():
-        stamps, names = freshness.list_tree(directory, rule)
-        found[directory] = (rule, freshness.settle_all(stamps, now), names)
+        found_stamps, names = listings.list_tree(directory, rule)
+        found[directory] = (rule, stamps.settle_all(found_stamps, now), names)
     return found
 
 
@@ -137,9 +137,9 @@ def build_state(
 
 def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes | None]:
     """Return the state of Cargo.lock. Cargo itself may write it, always before the first unit."""
-    stamp = freshness.signature(path)
+    stamp = stamps.signature(path)
     if stamp and before.started < stamp[3] < report.first_unit_ns:
-        return freshness.settled(stamp, time.time_ns()), freshness.digest(path)
+        return stamps.settled(stamp, time.time_ns()), stamps.digest(path)
     return read_settled(path, before.started)
 
 
@@ -161,23 +161,23 @@ def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
     for path in unit.files:
         if os.path.basename(os.path.dirname(path)) == "deps":
             # Of a test program the content counts, of a library only that nobody has written it since.
-            content = (ledger.known_content(path) or freshness.digest(path)) if path == unit.executable else None
+            content = (ledger.known_content(path) or stamps.digest(path)) if path == unit.executable else None
             ledger.learn_artefact(path, content, witness)
         elif "custom-build" not in unit.kinds:
             final = path == unit.executable or is_final(unit, path)
-            content = (ledger.known_content(path) or freshness.digest(path)) if final else None
+            content = (ledger.known_content(path) or stamps.digest(path)) if final else None
             for twin in links.of(path):
                 ledger.learn_artefact(twin, content, witness)
 
 
 def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> tuple[Any, Any, Any]:
     """Return the state of a tree; its names are None if it moved while cargo ran."""
-    names, stamps = before.tree_as_cargo_saw(path, rule)
-    return rule, freshness.settle_all(stamps, time.time_ns()), names
+    names, found_stamps = before.tree_as_cargo_saw(path, rule)
+    return rule, stamps.settle_all(found_stamps, time.time_ns()), names
 
 
 def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:
-    stamp = freshness.signature(path)
+    stamp = stamps.signature(path)
     if stamp is None:
         return None, None
-    return freshness.settled(stamp, now), ledger.known_content(path) or freshness.digest(path)
+    return stamps.settled(stamp, now), ledger.known_content(path) or stamps.digest(path)

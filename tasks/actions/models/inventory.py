@@ -20,7 +20,7 @@ from doit_cargo.actions.models.heads import of_file
 from doit_cargo.actions.models.places import ENDINGS, folder_of, model_files
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import MATCHING
+from doit_cargo.engine.listings import MATCHING
 from doit_cargo.engine.model import Watched
 from doit_cargo.engine.tables import aligned, counted, size_of
 

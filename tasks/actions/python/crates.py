@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from doit_cargo.engine import pyo3
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError, unknown
-from doit_cargo.engine.freshness import LEFTOVERS, SKIPPED_DIRECTORIES
+from doit_cargo.engine.listings import LEFTOVERS, SKIPPED_DIRECTORIES
 from doit_cargo.engine.model import Package, Workspace
 from doit_cargo.engine.toolchain.files import read_text
 from doit_cargo.engine.variables import ALL

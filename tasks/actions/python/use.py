@@ -16,7 +16,7 @@ from doit_cargo.actions.python.plans import interpreter, tell_no_python
 from doit_cargo.actions.python.wheel import wheel_of
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import MODULE
+from doit_cargo.engine.listings import MODULE
 from doit_cargo.engine.model import Watched
 from doit_cargo.engine.toolchain import python as pythons
 

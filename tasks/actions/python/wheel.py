@@ -20,7 +20,7 @@ from doit_cargo.actions.python.inputs import late_inputs
 from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, known, require_version, tell_no_python
 from doit_cargo.engine import pyo3, say, sccache
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.freshness import MODULE
+from doit_cargo.engine.listings import MODULE
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:

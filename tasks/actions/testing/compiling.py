@@ -192,7 +192,8 @@ def _call(
     known: tuple[Mapping[str, Any], ...] = (),
 ) -> Outcome:
     """Call cargo; with `known` programs it need not tell how it starts them."""
-    from doit_cargo.engine.execute import More, Request, execute_locked
+    from doit_cargo.engine.execute import execute_locked
+    from doit_cargo.engine.request import More, Request
 
     session = work.session
     plan = session.stored_plan(key_of(work, without))

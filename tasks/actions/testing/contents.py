@@ -12,8 +12,8 @@ import time
 from typing import Any, NamedTuple
 
 from doit_cargo.engine import receipts
-from doit_cargo.engine.freshness import digest, settled, signature
 from doit_cargo.engine.ledger import Stamp
+from doit_cargo.engine.stamps import digest, settled, signature
 
 FILE = "test-contents"
 _LITERAL = re.compile(rb'"((?:[^"\\\n]|\\.){2,200})"')

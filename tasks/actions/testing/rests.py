@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from doit_cargo.actions.testing.contents import Contents
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Identity, Kept, Label
-from doit_cargo.engine import freshness
+from doit_cargo.engine import freshness, listings, stamps
 from doit_cargo.engine.freshness import Change
 from doit_cargo.engine.model import Plan, Workspace
 
@@ -40,7 +40,7 @@ class _Folder:
     """A listed directory: the rule, the stamps of its folders, the names of its files."""
 
     rule: tuple[str, ...]
-    stamps: freshness.Stamps
+    stamps: stamps.Stamps
     names: tuple[str, ...]
 
 
@@ -174,7 +174,7 @@ class World:
     def folder(self, directory: str, rule: tuple[str, ...]) -> _Folder:
         """Return a directory, listed once."""
         if directory not in self.folders:
-            stamps, names = freshness.list_tree(directory, rule)
+            stamps, names = listings.list_tree(directory, rule)
             self.folders[directory] = _Folder(rule, stamps, names)
         return self.folders[directory]
 
@@ -256,7 +256,7 @@ class World:
     def _relisted(self, package: _Package) -> str:
         for directory in package.folders:
             listing = self.folders[directory]
-            if freshness.list_tree(directory, listing.rule)[1] != listing.names:
+            if listings.list_tree(directory, listing.rule)[1] != listing.names:
                 return directory
         return ""
 
@@ -276,7 +276,7 @@ class World:
             state["files"].update((path, (None, None)) for path in package.absent)
             for directory in package.folders:
                 folder = self.folders[directory]
-                state["trees"][directory] = (folder.rule, freshness.settle_all(folder.stamps, now), folder.names)
+                state["trees"][directory] = (folder.rule, stamps.settle_all(folder.stamps, now), folder.names)
         return state
 
 

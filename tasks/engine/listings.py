@@ -1,0 +1,161 @@
+"""Which files a folder holds, by a rule: what a state records of a folder, and what is listed again when it changed.
+
+Knows nothing of contents, nor of who asks.
+"""
+
+from __future__ import annotations
+
+import os
+
+from doit_cargo.engine.stamps import signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.stamps import Stamps
+
+    Rule = tuple[str, ...]
+
+MATCHING = "matching"
+SOURCES = "sources"
+MODULE = "module"
+# What Python's tools leave beside sources; a folder with a pyvenv.cfg is one more of them.
+LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", "node_modules"})
+SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
+
+
+def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
+    """Return ({directory: signature}, names) of what `rule` sees below `directory`.
+
+    Rules: ("watched",) every file; ("package", TARGET_DIRECTORY) every file but those of nested packages and
+    of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
+    whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
+    ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
+    directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so, but for directories that
+    hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY) those of "package" but for what Python
+    leaves.
+    """
+    kind = rule[0]
+    if kind == "only":
+        return {directory: signature(directory)}, tuple(
+            name for name in rule[1:] if os.path.lexists(os.path.join(directory, name))
+        )
+    if kind == "targets":
+        return _list_targets(directory)
+    if kind == "globs":
+        found = [_list_glob(directory, pattern) for pattern in rule[1:]]
+        stamps = {path: stamp for one, _ in found for path, stamp in one.items()}
+        return stamps, tuple(sorted({name for _, names in found for name in names}))
+    if kind == SOURCES:
+        return _list_sources(directory, rule[1], rule[2:])
+    if kind == MATCHING:
+        stamps, names = _list_files(directory, rule[1], skip_packages=False)
+        return stamps, tuple(name for name in names if fits(name, rule[2:]))
+    skipped = LEFTOVERS if kind == MODULE else frozenset()
+    of_package = kind in ("package", MODULE)
+    return _list_files(directory, rule[1] if of_package else "", of_package, skipped)
+
+
+def holds_sources(directory: str, name: str) -> bool:
+    """Tell whether a folder may hold what people write: no hidden one, no cache, no virtual environment."""
+    if name.startswith(".") or name in ("node_modules", "__pycache__"):
+        return False
+    path = os.path.join(directory, name)
+    # Cargo marks target directories with the first (bford.info/cachedir), Python environments with the second.
+    return not any(os.path.lexists(os.path.join(path, mark)) for mark in ("CACHEDIR.TAG", "pyvenv.cfg"))
+
+
+def _list_sources(top: str, excluded: str, endings: tuple[str, ...]) -> tuple[Stamps, tuple[str, ...]]:
+    stamps, names = {}, []
+    for directory, below, files in os.walk(top):
+        stamps[directory] = signature(directory)
+        below[:] = sorted(
+            name for name in below if os.path.join(directory, name) != excluded and holds_sources(directory, name)
+        )
+        names += [
+            os.path.relpath(os.path.join(directory, name), top) for name in sorted(files) if name.endswith(endings)
+        ]
+    return stamps, tuple(names)
+
+
+def fits(name: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a relative path fits a pattern: ``*`` and ``?`` stop at a slash, ``**/`` stands for any folders.
+
+    >>> fits("a/b/c.rs", ("**/*.rs",)), fits("c.rs", ("**/*.rs",)), fits("a/c.rs", ("*.rs",))
+    (True, True, False)
+    """
+    import re
+
+    path = name.replace(os.sep, "/")
+    return any(re.fullmatch(_expression(pattern), path) for pattern in patterns)
+
+
+def _expression(pattern: str) -> str:
+    import re
+
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    words = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return "".join(parts.get(word) or re.escape(word) for word in words)
+
+
+def _list_targets(directory: str) -> tuple[Stamps, tuple[str, ...]]:
+    stamps: Stamps = {directory: signature(directory)}
+    names: list[str] = []
+    for name in _names(directory):
+        path = os.path.join(directory, name)
+        if name.endswith(".rs"):
+            names.append(name)
+        elif os.path.isdir(path):
+            stamps[path] = signature(path)
+            if os.path.exists(os.path.join(path, "main.rs")):
+                names.append(name + "/main.rs")
+    return stamps, tuple(names)
+
+
+def _list_glob(directory: str, pattern: str) -> tuple[Stamps, tuple[str, ...]]:
+    import fnmatch
+
+    stamps: Stamps = {}
+    level = [directory]
+    for part in pattern.replace("\\", "/").strip("/").split("/"):
+        following: list[str] = []
+        for parent in level:
+            if any(mark in part for mark in "*?["):
+                stamps[parent] = signature(parent)
+                found = (name for name in _names(parent) if fnmatch.fnmatchcase(name, part))
+                following += [os.path.join(parent, name) for name in found]
+            else:
+                following.append(os.path.join(parent, part))
+        level = [path for path in following if os.path.isdir(path)]
+    stamps.update((path, signature(path)) for path in level)
+    return stamps, tuple(path for path in level if os.path.exists(os.path.join(path, "Cargo.toml")))
+
+
+def _list_files(
+    top: str, excluded: str, skip_packages: bool, skipped: frozenset[str] = frozenset()
+) -> tuple[Stamps, tuple[str, ...]]:
+    stamps: Stamps = {}
+    names: list[str] = []
+    seen: set[int] = set()
+    for directory, below, files in os.walk(top, followlinks=True):
+        stamps[directory] = stamp = signature(directory)
+        if stamp is None or stamp[2] in seen:
+            below.clear()
+            continue
+        seen.add(stamp[2])
+        below[:] = sorted(
+            name
+            for name in below
+            if name not in SKIPPED_DIRECTORIES
+            and os.path.join(directory, name) != excluded
+            and not (skip_packages and os.path.exists(os.path.join(directory, name, "Cargo.toml")))
+            and not (skipped and (name in skipped or os.path.exists(os.path.join(directory, name, "pyvenv.cfg"))))
+        )
+        names += [os.path.relpath(os.path.join(directory, name), top) for name in sorted(files)]
+    return stamps, tuple(names)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
