@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +28,9 @@ pytestmark = [pytest.mark.slow, needs_cargo, linux]
 def ws(model: Path) -> Iterator[Path]:
     """The built model; a server that a test leaves running is stopped."""
     yield model
-    for name in ("profiles/pack.toml", "MCP_CONFIG.json"):
-        (model / name).unlink(missing_ok=True)
+    # The folder too: one that comes to be where profiles are looked for makes a build stale, and others share the model.
+    shutil.rmtree(model / "profiles", ignore_errors=True)
+    (model / "MCP_CONFIG.json").unlink(missing_ok=True)
     call(model, "doit-cargo", "test_server_stop")
 
 
