@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, needs_cargo, linux]
 def ws(model: Path) -> Iterator[Path]:
     """The built model; a server that a test leaves running is stopped."""
     yield model
-    # The folder too: one that comes to be where profiles are looked for makes a build stale, and others share the model.
+    # The folder too: one that appears where profiles are looked for makes a build stale, and others share the model.
     shutil.rmtree(model / "profiles", ignore_errors=True)
     (model / "MCP_CONFIG.json").unlink(missing_ok=True)
     call(model, "doit-cargo", "test_server_stop")
