@@ -285,15 +285,16 @@ def test_a_linker_that_is_not_there(site: Site) -> None:
 
 
 def test_a_compiler_wrapper_that_is_not_there(site: Site) -> None:
-    site.fails_late("plain", "could not execute process `/none/sccache", RUSTC_WRAPPER="/none/sccache")
-    site.is_told("plain", "cargo is told to run rustc through /none/sccache", RUSTC_WRAPPER="/none/sccache")
+    site.fails_late("plain", "could not execute process `/none/wrapper", RUSTC_WRAPPER="/none/wrapper")
+    site.is_told("plain", "cargo is told to run rustc through /none/wrapper", RUSTC_WRAPPER="/none/wrapper")
 
 
 def test_a_compiler_cache_beside_incremental_compilation(site: Site) -> None:
     sccache = shutil.which("sccache", path=environment()["PATH"])
     if sccache is None:
         pytest.skip("sccache is not here: the extra cache has one")
-    variables = {"RUSTC_WRAPPER": sccache, "CARGO_INCREMENTAL": "1"}
+    # As RUSTC_WRAPPER it is taken out of the call (test_cache.py).
+    variables = {"RUSTC_WORKSPACE_WRAPPER": sccache, "CARGO_INCREMENTAL": "1"}
     site.fails_late("plain", "prohibited", **variables)
     site.is_told("plain", "sccache stops every call while CARGO_INCREMENTAL=1 is set", **variables)
 

@@ -214,7 +214,7 @@ def test_features_as_json(root: Path) -> None:
         "requires": ["cuda"],
         "conflicts": [],
         "platforms": [],
-        "rule": "profiles/mistralrs/pack.toml:64",
+        "rule": "profiles/mistralrs/pack.toml:73",
         "half": ["cuda is on in engine but off in mistralrs-core"],
         "likely": "",
         "profiles": ["cuda", "cuda_full"],
@@ -299,7 +299,7 @@ def test_the_page_is_written_and_compared(root: Path) -> None:
     assert tool(root, "features", "--output", "docs/features.md", "--check").status == 0
     text = page.read_text()
     assert "| `cuda_full` | `cuda`, `flash-attn`, `cudnn`, `mkl` |" in text
-    assert "| `cudnn` without `cuda` | profiles/mistralrs/pack.toml:64 |\n" in text
+    assert "| `cudnn` without `cuda` | profiles/mistralrs/pack.toml:73 |\n" in text
     assert "## mistralrs-quant\n\n| Feature | Turns on here |" in text
     assert "this is " not in text  # nothing of this machine
     tool(root, "feature_docs", "OUTPUT=other.md")

@@ -100,7 +100,7 @@ def test_each_old_target_gets_a_verdict(root: Path) -> None:
         "build-cuda": "differs",
         "check-env": "echoes",
         "setup": "other",
-        "wheel": "missing",
+        "wheel": "absent",
         "tricky": "missing",
     }
 

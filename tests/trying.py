@@ -261,14 +261,14 @@ class Trial:
 
 
 def suites(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return suite -> (test, outcome) of a JUnit report."""
+    """Return suite -> (test, outcome) of a JUnit report, by name: libtest reports in the order in which tests end."""
     found: dict[str, list[tuple[str, str]]] = {}
     for suite in ElementTree.parse(path).getroot():
         cases = found.setdefault(suite.get("name", ""), [])
         for case in suite.iter("testcase"):
             outcome = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
             cases.append((case.get("name", ""), outcome))
-    return found
+    return {name: sorted(cases) for name, cases in found.items()}
 
 
 def has_nextest() -> bool:
