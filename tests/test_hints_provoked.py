@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from calling import call, program
+from calling import call, environment, program
 from conftest import needs_cargo, write
+from hint_logs import first
 
 pytestmark = [needs_cargo, pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Linux's tools")]
 
@@ -365,7 +366,8 @@ def test_a_disk_that_takes_no_more_is_named(
 
 
 def lacks(case: Case) -> str:
-    return next((name for name in case.needs if shutil.which(name) is None), "")
+    path = environment(**case.variables)["PATH"]
+    return next((name for name in case.needs if shutil.which(name, path=path) is None), "")
 
 
 def named(root: Path) -> list[str]:
@@ -397,3 +399,44 @@ def require_named(case: Case, tmp_path: Path) -> None:
 def test_the_cause_is_named_after_the_failure(title: str, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     require_named(CASES[title], tmp_path)
+
+
+# --- what stops before there is a log --------------------------------------------------------------------------------
+
+# Calls that our own checks refuse; cargo's and rustup's words are what a CI's log has of them.
+CALLS = {
+    "a pinned toolchain that is not installed": (
+        "toolchain-missing",
+        ("cargo", "build"),
+        {"RUSTUP_TOOLCHAIN": "1.11.0"},
+    ),
+    "a target that rustup does not know": ("rust-target-unknown", ("rustup", "target", "add", "x86_64-of-nowhere"), {}),
+    "an unknown feature": ("feature-not-found", ("cargo", "build", "--features", "cudda"), {}),
+    "an unknown feature of a workspace": (
+        "feature-not-found",
+        ("cargo", "build", "--workspace", "--features", "cudda"),
+        {},
+    ),
+    "an unknown package": ("package-not-found", ("cargo", "build", "-p", "mistralrs-sever"), {}),
+    "an unknown cargo profile": ("cargo-profile-unknown", ("cargo", "build", "--profile", "relase"), {}),
+    "an unknown binary": ("cargo-target-not-found", ("cargo", "build", "--bin", "server"), {}),
+    "a command that cargo lacks": ("cargo-subcommand-missing", ("cargo", "no-such-command"), {}),
+    "no manifest": ("cargo-toml-not-found", ("cargo", "build", "--manifest-path", "../Cargo.toml"), {}),
+    "a linker flag for RUSTFLAGS in two words": ("rustc-option-unknown", ("cargo", "build"), {"RUSTFLAGS": "-C -C x"}),
+    "a registry behind a dead proxy": (
+        "proxy-failed",
+        ("cargo", "install", "itoa-of-nowhere"),
+        {"CARGO_HTTP_PROXY": "http://proxy.invalid:1", "CARGO_NET_RETRY": "0"},
+    ),
+}
+
+
+@pytest.mark.parametrize("title", CALLS)
+def test_what_cargo_and_rustup_refuse_is_named(title: str, tmp_path: Path) -> None:
+    hint, words, variables = CALLS[title]
+    if shutil.which("rustup") is None and "rustup" in (words[0], *map(str.lower, variables)):
+        pytest.skip("rustup is not on PATH")
+    Case(hint).lay_out(tmp_path)
+    said = call(tmp_path, *words, RUSTUP_AUTO_INSTALL="0", **variables)
+    assert said.status != 0
+    assert (first(said.err), hint) == (hint, hint), said.err
