@@ -191,7 +191,7 @@ def _plan_of_tools(target: str, root: str, *tools: str) -> Plan:
 def print_diagnosis(found: Diagnosis) -> None:
     """Print one line a check: its state, name, version and place, and who needs it; what is wrong and the fix below."""
     if found.why:
-        print(f"from Cargo.lock alone: {found.why}")
+        print(f"from Cargo.lock and the manifests, without cargo: {found.why}")
     name_width = max((len(row.name) for row in found.rows), default=0)
     version_width = max((len(row.version) for row in found.rows), default=0)
     for row in found.rows:

@@ -6,6 +6,7 @@ as well, then the lines of the log.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -81,6 +82,12 @@ def _other_bytes(text: str) -> bytes:
     return strange + text.encode().replace(b"\n", b"\r\n" + strange)
 
 
+def _wrapped_clock(text: str) -> bytes:
+    """Minutes and seconds before each line, as mach puts them, and Azure's marks of errors."""
+    lines = (f" {number}:22.87 ##[error]{line}\n" for number, line in enumerate(text.splitlines()))
+    return "".join(lines).encode()
+
+
 def _elsewhere(text: str) -> bytes:
     """Other folders, registries, hashes and versions."""
     text = re.sub(r"/(?:home/\w+|root)/", "/data/agents/17/", text)
@@ -111,5 +118,8 @@ SHAPES: dict[str, Callable[[str], bytes]] = {
     "other encodings": _other_bytes,
     "interleaved": _interleaved,
     "other places": _elsewhere,
+    "minutes": _wrapped_clock,
+    "web page": lambda text: html.escape(text).encode(),
+    "quotation marks lost": lambda text: text.replace("`", "").encode(),
     "a long log": _within,
 }

@@ -1,7 +1,7 @@
 """Builds that must fail, provoked for real: pre-flight says so before cargo starts, and without it cargo says it late.
 
 The crates bear the names of the real ones and their build scripts call what the real ones call (protoc, pkg-config,
-nvcc, libclang, Python) in the same way; compilers, nvcc, protoc, libclang and sccache are the real programs.
+nvcc, libclang, Python) in the same way; compilers, nvcc, protoc and libclang are the real programs.
 """
 
 from __future__ import annotations

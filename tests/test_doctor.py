@@ -162,7 +162,7 @@ def test_without_sources_doctor_says_what_it_knows_and_downloads_nothing(site: S
     home = tmp_path / "home"
     rustup = os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup")
     said = site.call("doit-cargo", "doctor", "build", "PACKAGE=app", CARGO_HOME=str(home), RUSTUP_HOME=rustup)
-    assert said.out.splitlines()[0].startswith("from Cargo.lock alone: ")
+    assert said.out.splitlines()[0].startswith("from Cargo.lock and the manifests, without cargo: ")
     assert "prost-build (for app) needs protoc, which is not on PATH (by Cargo.lock alone)" in said.out
     assert (site.root / "Cargo.lock").read_text() == lock
     assert list(home.rglob("*.crate")) == []
@@ -177,7 +177,10 @@ def test_cargo_is_asked_once_and_again_when_the_lock_has_changed(site: Site) -> 
     assert [line.split()[0] for line in calls.read_text().splitlines()].count("tree") == 1
     (site.root / "Cargo.lock").unlink()
     said = site.call("doit-cargo", "doctor", "build")
-    assert said.out.splitlines()[0] == "from Cargo.lock alone: Cargo.lock is absent or out of date"
+    assert said.out.splitlines()[0] == (
+        "from Cargo.lock and the manifests, without cargo: Cargo.lock is absent or out of date "
+        "(cargo generate-lockfile writes it anew)"
+    )
 
 
 # --- installing ------------------------------------------------------------------------------------------------------

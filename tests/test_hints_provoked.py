@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from calling import call, program
+from calling import call, environment, program
 from conftest import needs_cargo, write
+from hint_logs import first
 
 pytestmark = [needs_cargo, pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Linux's tools")]
 
@@ -234,18 +235,6 @@ CASES = {
     "sccache that is not installed": Case(
         "sccache-missing", {".cargo/config.toml": "[build]\nrustc-wrapper = 'sccache-99'\n"}
     ),
-    "sccache whose server does not start": Case(
-        "sccache-server-failed",
-        variables={"RUSTC_WRAPPER": "sccache", "SCCACHE_ENDPOINT": "http://127.0.0.1:9", "SCCACHE_BUCKET": "none"}
-        | {"SCCACHE_SERVER_PORT": "48711", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-        | {"SCCACHE_REGION": "none", "CARGO_INCREMENTAL": "0"},
-        needs=("sccache",),
-    ),
-    "sccache with incremental compilation": Case(
-        "sccache-incremental",
-        variables={"RUSTC_WRAPPER": "sccache", "CARGO_INCREMENTAL": "1", "SCCACHE_SERVER_PORT": "48712"},
-        needs=("sccache",),
-    ),
     "too little memory": Case(
         "out-of-memory",
         {
@@ -365,7 +354,8 @@ def test_a_disk_that_takes_no_more_is_named(
 
 
 def lacks(case: Case) -> str:
-    return next((name for name in case.needs if shutil.which(name) is None), "")
+    path = environment(**case.variables)["PATH"]
+    return next((name for name in case.needs if shutil.which(name, path=path) is None), "")
 
 
 def named(root: Path) -> list[str]:
@@ -397,3 +387,59 @@ def require_named(case: Case, tmp_path: Path) -> None:
 def test_the_cause_is_named_after_the_failure(title: str, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     require_named(CASES[title], tmp_path)
+
+
+# --- what stops before there is a log --------------------------------------------------------------------------------
+
+# Calls that our own checks refuse; cargo's and rustup's words are what a CI's log has of them.
+CALLS = {
+    "a pinned toolchain that is not installed": (
+        "toolchain-missing",
+        ("cargo", "build"),
+        {"RUSTUP_TOOLCHAIN": "1.11.0"},
+    ),
+    "a target that rustup does not know": ("rust-target-unknown", ("rustup", "target", "add", "x86_64-of-nowhere"), {}),
+    "an unknown feature": ("feature-not-found", ("cargo", "build", "--features", "cudda"), {}),
+    "an unknown feature of a workspace": (
+        "feature-not-found",
+        ("cargo", "build", "--workspace", "--features", "cudda"),
+        {},
+    ),
+    "an unknown package": ("package-not-found", ("cargo", "build", "-p", "mistralrs-sever"), {}),
+    "an unknown cargo profile": ("cargo-profile-unknown", ("cargo", "build", "--profile", "relase"), {}),
+    "an unknown binary": ("cargo-target-not-found", ("cargo", "build", "--bin", "server"), {}),
+    "a command that cargo lacks": ("cargo-subcommand-missing", ("cargo", "no-such-command"), {}),
+    "no manifest": ("cargo-toml-not-found", ("cargo", "build", "--manifest-path", "../Cargo.toml"), {}),
+    "a linker flag for RUSTFLAGS in two words": ("rustc-option-unknown", ("cargo", "build"), {"RUSTFLAGS": "-C -C x"}),
+    # doit-cargo takes sccache out of such a call; a plain cargo fails.
+    "sccache whose storage does not answer": (
+        "sccache-server-failed",
+        ("cargo", "build"),
+        {"RUSTC_WRAPPER": "sccache", "SCCACHE_ENDPOINT": "http://127.0.0.1:9", "SCCACHE_BUCKET": "none"}
+        | {"SCCACHE_SERVER_PORT": "48711", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        | {"SCCACHE_REGION": "none", "CARGO_INCREMENTAL": "0"},
+    ),
+    "sccache with incremental compilation": (
+        "sccache-incremental",
+        ("cargo", "build"),
+        {"RUSTC_WRAPPER": "sccache", "CARGO_INCREMENTAL": "1", "SCCACHE_SERVER_PORT": "48712"},
+    ),
+    "a registry behind a dead proxy": (
+        "proxy-failed",
+        ("cargo", "install", "itoa-of-nowhere"),
+        {"CARGO_HTTP_PROXY": "http://proxy.invalid:1", "CARGO_NET_RETRY": "0"},
+    ),
+}
+
+
+@pytest.mark.parametrize("title", CALLS)
+def test_what_cargo_and_rustup_refuse_is_named(title: str, tmp_path: Path) -> None:
+    hint, words, variables = CALLS[title]
+    if shutil.which("rustup") is None and "rustup" in (words[0], *map(str.lower, variables)):
+        pytest.skip("rustup is not on PATH")
+    if variables.get("RUSTC_WRAPPER") and shutil.which("sccache", path=environment()["PATH"]) is None:
+        pytest.skip("sccache is not on PATH")
+    Case(hint).lay_out(tmp_path)
+    said = call(tmp_path, *words, RUSTUP_AUTO_INSTALL="0", **variables)
+    assert said.status != 0
+    assert (first(said.err), hint) == (hint, hint), said.err

@@ -514,7 +514,7 @@ def test_memory_is_held_against_the_largest_process_of_the_last_build(
     from doit_cargo.engine.model import Workspace
     from doit_cargo.engine.preflight import resources
 
-    monkeypatch.setattr(resources, "available_memory", lambda: 2_000_000_000)
+    monkeypatch.setattr(resources.memory, "available", lambda: 2_000_000_000)
     workspace = Workspace(str(host.work), str(host.root / "target"), {}, ())
 
     def said(took: int) -> list[str]:

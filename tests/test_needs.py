@@ -243,13 +243,17 @@ def test_without_sources_the_lock_and_the_manifests_tell_and_it_is_said(
         "nvcc": ["bindgen_cuda", "candle-kernels", "cudarc"],
     }
     found = undownloaded.infer("build")
-    assert (found.basis, found.why, found.problem) == ("lock", "sources are not downloaded", "")
+    assert (found.basis, found.why, found.problem) == ("lock", "sources are not downloaded (cargo fetch gets them)", "")
 
 
 def test_a_lock_that_does_not_fit_is_a_problem_only_where_the_build_insists_on_it(tmp_path: Path) -> None:
     made = lay_out(tmp_path, {"app": {"build": {"prost-build": ""}}, "prost-build": {"version": "0.13.5"}})
     found = made.infer("build")
-    assert (found.basis, found.why, found.problem) == ("lock", "Cargo.lock is absent or out of date", "")
+    assert (found.basis, found.why, found.problem) == (
+        "lock",
+        "Cargo.lock is absent or out of date (cargo generate-lockfile writes it anew)",
+        "",
+    )
     assert made.needs("build") == {"protoc": ["prost-build"]}
     assert "--locked was passed" in made.infer("build", "--locked").problem
     assert not (tmp_path / "Cargo.lock").exists()

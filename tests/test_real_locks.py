@@ -74,7 +74,7 @@ def test_dynamo_needs_compilers_and_protoc_and_nothing_else_of_its_guides_list(d
     """
     assert dynamo.needs("build") == {**COMPILERS, **PROTOC}
     found = dynamo.infer("build")
-    assert (found.basis, found.why) == ("lock", "sources are not downloaded")
+    assert (found.basis, found.why) == ("lock", "sources are not downloaded (cargo fetch gets them)")
 
 
 @pytest.mark.parametrize(

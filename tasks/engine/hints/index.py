@@ -28,10 +28,12 @@ class Index:
 
         Cheaper than a look at each line where a common word such as "cannot" stands on most of them.
         """
-        return any(
-            entry[0].literal in lower and not any(map(words.isdisjoint, entry[0].needs))
+        literals = {
+            entry[0].literal
             for entry in self._by_word.get(word, ())
-        )
+            if not any(map(words.isdisjoint, entry[0].needs))  # a look-up, where the literal is a search of the text
+        }
+        return any(literal in lower for literal in literals)
 
     def drop(self, owner: Owner) -> None:
         """Look no longer for what is known well enough."""

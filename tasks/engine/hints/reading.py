@@ -19,6 +19,8 @@ SLICE = 1 << 16  # words are looked up a slice at a time: its words fit in the p
 MARGIN = 1 << 16  # how far the lines around a line reach, in bytes
 LONGEST_LINE = 1 << 13
 ANSI = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>])")
+ENTITY = re.compile(rb"&(?:quot|apos|lt|gt|amp|#0?39|#x27|#34);")
+ENTITIES = {b"&quot;": b'"', b"&#34;": b'"', b"&lt;": b"<", b"&gt;": b">", b"&amp;": b"&"}  # any other: an apostrophe
 MARKS = {codecs.BOM_UTF8: "", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 # Letters in lower case, digits, "_" and "-" stay; line ends too; every other byte separates words.
 FOLD = bytes(
@@ -105,7 +107,9 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _plain(text: bytes) -> bytes:
-    return ANSI.sub(b"", text) if b"\x1b" in text else text
+    """Take colours away, and what a web page made of quotation marks."""
+    text = ANSI.sub(b"", text) if b"\x1b" in text else text
+    return ENTITY.sub(lambda found: ENTITIES.get(found[0], b"'"), text) if b"&" in text else text
 
 
 def candidates(window: Window, index: Index) -> Iterator[Line]:

@@ -35,7 +35,7 @@ SYSTEMS = {
 # a quotation mark; cargo -vv and others a label in brackets.
 PREFIX = re.compile(
     r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
-    r"|[A-Za-z][\w.-]*\s+\|\s|(?:>|&gt;)\s?))*\s*"
+    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
 )
 LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,

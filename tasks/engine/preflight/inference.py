@@ -62,8 +62,12 @@ def _graph(
 
 def _why(answer: Answer) -> str:
     if answer.lock_stale:
-        return "Cargo.lock is absent or out of date"
-    return "sources are not downloaded" if answer.sources_missing else f"cargo tree says: {answer.first_line}"
+        return "Cargo.lock is absent or out of date (cargo generate-lockfile writes it anew)"
+    return (
+        "sources are not downloaded (cargo fetch gets them)"
+        if answer.sources_missing
+        else f"cargo tree says: {answer.first_line}"
+    )
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

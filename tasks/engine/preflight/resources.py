@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from doit_cargo.engine.footprint import free_space
 from doit_cargo.engine.preflight.calls import WITHOUT_COMPILING
 from doit_cargo.engine.preflight.look import OK, WARN, Look, Row
-from doit_cargo.engine.toolchain.platform import available_memory
+from doit_cargo.engine.toolchain import memory
 
 # The smallest debug build of a program fills some 20 MB; a crate of real size some hundred.
 FLOOR = 300_000_000
@@ -35,7 +35,7 @@ def look_at_memory(look: Look) -> Iterator[Row]:
     """Look whether the largest process of a past build would fit into the memory that is free now."""
     if not _compiles(look) or look.workspace is None:
         return
-    free, took = available_memory(), look.past.memory
+    free, took = memory.available(), look.past.memory
     if not free:
         return
     if not took or free >= took:

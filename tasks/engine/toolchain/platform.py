@@ -106,18 +106,6 @@ def usable_memory() -> int:
     return min(total, int(limit)) if limit.isdigit() and total else total
 
 
-def available_memory() -> int:
-    """Return the bytes that a new process could have, cut by the container's limit; 0 where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            line = next((line for line in file if line.startswith("MemAvailable:")), "")
-    except OSError:
-        return 0
-    free = int(line.split()[1]) * 1024 if line else 0
-    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
-    return min(free, max(0, int(limit) - int(used))) if free and limit.isdigit() and used.isdigit() else free
-
-
 def _unix_memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
