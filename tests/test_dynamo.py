@@ -78,7 +78,14 @@ def test_what_the_pack_names_is_all_there_on_the_real_manifests(materialise: Cal
     said = call(materialise("dynamo-2026-02"), "doit-cargo", "list", "--json", RUSTUP_TOOLCHAIN="stable")
     rows = {row["name"]: row["reason"] for row in json.loads(said.out) if not row["available"]}
     # Only manifests are laid out: no pyproject.toml makes a crate one of maturin's.
-    others = ("needs a crate that maturin builds", "mistralrs", "is for the pack", "only on", "needs a package in the role", "needs the profile")
+    others = (
+        "needs a crate that maturin builds",
+        "mistralrs",
+        "is for the pack",
+        "only on",
+        "needs a package in the role",
+        "needs the profile",
+    )
     assert {name: reason for name, reason in rows.items() if not any(word in reason for word in others)} == {}
 
 
