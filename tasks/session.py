@@ -184,6 +184,11 @@ class Session:
         target = self.target(name)
         return plan.make(target, self.values_for(name), self.workspace, self.library, self.machine)
 
+    def parts(self, name: str) -> list[str]:
+        """Return a target alone, or in their order the targets that a group is made of."""
+        row = self.row(name)
+        return [one for part in row["after"] for one in self.parts(part)] if row["kind"] == GROUP else [row["name"]]
+
     def prepare(self, names: list[str]) -> None:
         """Find all bad input of the asked targets before the first of them starts. Raises `UserError`."""
         if names == self._prepared:

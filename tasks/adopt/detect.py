@@ -73,11 +73,16 @@ def find(workspace: Workspace) -> Findings:
         macros=tuple(p.name for p in packages if any("proc-macro" in t.kinds for t in p.cargo_targets)),
         benches=tuple(_targets(packages, "bench")),
         examples=tuple(_targets(packages, "example")),
-        features=tuple((p.name, tuple(n for n in p.features if n != "default")) for p in packages if p.features),
+        features=tuple((p.name, names) for p in packages if (names := written_features(p))),
         exclusive=tuple(_exclusive(packages)),
         satellites=tuple(_satellites(workspace)),
         build_scripts=tuple(p.name for p in packages if p.has_build_script),
     )
+
+
+def written_features(package: Package) -> tuple[str, ...]:
+    """Return the features to choose from: without those that cargo makes of optional dependencies."""
+    return tuple(name for name, on in package.features.items() if name != "default" and on != (f"dep:{name}",))
 
 
 def _targets(packages: Iterable[Package], kind: str) -> Iterator[tuple[str, str]]:

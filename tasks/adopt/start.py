@@ -20,6 +20,7 @@ from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import name_of_member
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Package, Workspace
     from doit_cargo.session import Session
 
 DODO = '''\
@@ -219,9 +220,17 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(names[:12]) + more
 
 
+def _example(workspace: Workspace) -> Package:
+    """Return the member that people most likely build: of the default members, one with a program comes first."""
+    return min(
+        workspace.packages.values(),
+        key=lambda package: (package.name not in workspace.default_members, not package.binaries),
+    )
+
+
 def next_words(session: Session) -> Iterator[str]:
     """Yield what to type next."""
-    member = next(iter(session.workspace.packages.values()))
+    member = _example(session.workspace)
     yield "next:"
     yield "  doit-cargo list                what there is"
     yield "  doit-cargo build               in release mode; a second call is skipped, with proof"

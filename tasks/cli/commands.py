@@ -65,13 +65,12 @@ def plan_target(session: Session, options: argparse.Namespace) -> int:
 
     found = []
     for name in wanted(options, "plan"):
-        row = session.row(name)
-        if row["kind"] != CARGO:
-            raise UserError(
-                Problem(f"{row['name']} calls no cargo, so it has no plan", "doit-cargo list shows what it does")
-            )
-        session.variables(row["name"])
-        found.append(plan.to_json(session.new_plan(row["name"])))
+        calls = [part for part in session.parts(name) if session.row(part)["kind"] == CARGO]
+        if not calls:
+            what = f"{normalise(name)} is not made of cargo calls that could be shown beforehand"
+            raise UserError(Problem(what, f"doit-cargo help {normalise(name)} tells what it does"))
+        session.variables(normalise(name))
+        found += [plan.to_json(session.new_plan(part)) for part in calls]
     if options.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
     else:

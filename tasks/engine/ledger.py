@@ -105,11 +105,15 @@ def _stood_still(rule: tuple[str, ...], now: Mapping[str, Stamp | None], before:
 
 @dataclass(slots=True)
 class Healing:
-    """What was done before cargo started, and packages that only `cargo clean -p` can make it build again."""
+    """What was done before cargo started, and packages that only `cargo clean -p` can make it build again.
+
+    `shared` are packages of which another workspace has built its own in the same target directory.
+    """
 
     touched: list[str] = field(default_factory=list)
     set_back: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
     clean: list[str] = field(default_factory=list)
 
 
@@ -122,6 +126,7 @@ def _empty(path: str) -> dict[str, Any]:
         "trees": {},
         "blind": {},
         "artefacts": {},
+        "places": {},
         "when": 0,
         "open": False,
     }
@@ -156,8 +161,9 @@ class Ledger:
         self._compare_files(snapshot, healing, roots)
         self._compare_trees(snapshot, healing, roots)
         self._compare_blind(blind, roots, healing)
+        shown = self._compare_places(roots, healing)
         self._remove_damaged(healing)
-        for path in healing.touched:  # young, but known: nobody else has written them
+        for path in (*healing.touched, *shown):  # young, but known: nobody else has written them
             snapshot.files.setdefault(path, (None, digest(path)))
             stamp = signature(path)
             if stamp:
@@ -222,6 +228,23 @@ class Ledger:
                     if not all([_touch(path, healing) for path in files] or [False]):
                         healing.clean.append(package)
             self.data["blind"][key] = (value, packages)
+
+    def _compare_places(self, roots: Roots, healing: Healing) -> list[str]:
+        """Show packages of which another workspace built its own here, and return their files.
+
+        Cargo (1.95) names what it makes by name, version and place below the workspace's root. So two clones or
+        worktrees overwrite each other's, and cargo takes the one for the other where its sources are older.
+        """
+        places, touched = self.data.setdefault("places", {}), Healing()
+        common = os.path.commonpath([root.directory for root in roots.values()]) if roots else ""
+        for name, (directory, files) in roots.items():
+            key = f"{name} {os.path.relpath(directory, common)}"
+            if places.get(key, directory) != directory:
+                healing.shared.append(name)
+                if not all([_touch(path, touched) for path in files] or [False]):
+                    healing.clean.append(name)
+            places[key] = directory
+        return touched.touched
 
     def _has_builds(self) -> bool:
         """Tell whether somebody has built here before; if not, cargo will look at everything anyway."""

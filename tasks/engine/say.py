@@ -69,6 +69,10 @@ def healed(target: str, healing: Healing, root: str) -> None:
     """Tell what was done so that cargo cannot overlook a change."""
     for path in healing.touched:
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
+    if healing.shared:
+        rest = f" and {len(healing.shared) - 6} more" if len(healing.shared) > 6 else ""
+        names = ", ".join(healing.shared[:6]) + rest
+        note(target, f"another workspace builds in the same target directory: cargo is made to look at {names}")
     if healing.set_back:
         count = _count(len(healing.set_back), "file")
         _line("..", target, f"{count} only touched: the content is what cargo has built, so the old time is set back")
