@@ -9,6 +9,7 @@ from typing import Any
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import DONE
+from doit_cargo.engine.tables import counted
 from doit_cargo.session import CARGO, Session
 
 
@@ -102,4 +103,4 @@ def _print_why(why: dict[str, Any]) -> None:
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
-        print(f"  rebuilds  {say.listed(why['changed'] + others)}; {why['skipped']} packages skipped")
+        print(f"  rebuilds  {say.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")
