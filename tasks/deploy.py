@@ -8,7 +8,13 @@ from doit_cargo.engine.model import Target
 from doit_cargo.engine.variables import CARGO
 
 _ACTIONS = "doit_cargo.actions.deployment"
-_of_build = partial(Target, family="deploy", after=("build",), takes=CARGO)
+_of_build = partial(
+    Target,
+    family="deploy",
+    after=("build",),
+    takes=CARGO,
+    absence="doit_cargo.engine.plan.selection:without_programs",
+)
 
 TARGETS: tuple[Target, ...] = (
     _of_build(

@@ -41,7 +41,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     _action(
         name="check_duplicates",
-        doc="Fail if Cargo.lock has packages in several versions, beyond DUP_MAX or those that the pack allows.",
+        doc="Show packages that Cargo.lock has in several versions, and fail beyond DUP_MAX or what the pack allows.",
         action=f"{_ACTIONS}:check_duplicates",
         watch=f"{_ACTIONS}:watch_duplicates",
         takes=("DUP_MAX", "FORCE"),

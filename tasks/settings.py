@@ -7,10 +7,24 @@ from doit_cargo.engine.variables import CARGO
 
 
 def _action(
-    name: str, module: str, doc: str, takes: tuple[str, ...], after: tuple[str, ...] = (), packs: tuple[str, ...] = ()
+    name: str,
+    module: str,
+    doc: str,
+    takes: tuple[str, ...],
+    after: tuple[str, ...] = (),
+    packs: tuple[str, ...] = (),
+    absence: str = "",
 ) -> Target:
-    action = f"doit_cargo.actions.{module}:{name}"
-    return Target(name=name, family="settings", doc=doc, action=action, takes=takes, after=after, packs=packs)
+    return Target(
+        name=name,
+        family="settings",
+        doc=doc,
+        action=f"doit_cargo.actions.{module}:{name}",
+        takes=takes,
+        after=after,
+        packs=packs,
+        absence=absence,
+    )
 
 
 TARGETS: tuple[Target, ...] = (
@@ -57,6 +71,7 @@ TARGETS: tuple[Target, ...] = (
         "Read the symbol tables of the built programs and compare them with the strip setting of the cargo profile.",
         CARGO,
         after=("build",),
+        absence="doit_cargo.engine.plan.selection:without_programs",
     ),
     _action(
         "validate_features",

@@ -9,7 +9,11 @@ from doit_cargo.engine.model import Target
 ACTIONS = "doit_cargo.actions.measure.sizes"
 BUILD = ("FEATURES", "PACKAGE", "PROFILE", "TARGET")
 
-_of_a_build = partial(Target, family="size", package="server", profile=("release",), check=f"{ACTIONS}:check")
+PROGRAMS = "doit_cargo.engine.plan.selection:without_programs"
+
+_of_a_build = partial(
+    Target, family="size", package="server", profile=("release",), check=f"{ACTIONS}:check", absence=PROGRAMS
+)
 
 TARGETS: tuple[Target, ...] = (
     _of_a_build(
@@ -31,6 +35,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="binary_size_track",
         family="size",
+        absence=PROGRAMS,
         doc="Show how the sizes of programs changed from build to build.",
         action=f"{ACTIONS}:binary_size_track",
         takes=("N",),
@@ -38,6 +43,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="verify_binary_size",
         family="size",
+        absence=PROGRAMS,
         doc="Check that no program of the release build grew by more than SIZE_THRESHOLD percent since its last other "
         "size.",
         action=f"{ACTIONS}:verify_binary_size",

@@ -16,7 +16,10 @@ from doit_cargo.engine.profiles import Library
 CUDA = FakeMachine(tools=("nvcc", "python"))
 SERVER: Spec = {
     "mistralrs-core": {},
-    "mistralrs-server": {"features": {"cuda": [], "flash-attn": [], "cudnn": [], "mkl": [], "metal": []}},
+    "mistralrs-server": {
+        "bins": {"serve": []},
+        "features": {"cuda": [], "flash-attn": [], "cudnn": [], "mkl": [], "metal": []},
+    },
 }
 
 
@@ -129,7 +132,9 @@ def test_in_a_full_checkout_only_other_platforms_targets_are_absent(tmp_path: Pa
 
 @needs_cargo
 def test_a_checkout_without_the_features_lacks_their_targets(tmp_path: Path) -> None:
-    found = absent(entries(tmp_path, {"mistralrs-core": {}, "mistralrs-server": {"features": {"cuda": []}}}))
+    found = absent(
+        entries(tmp_path, {"mistralrs-core": {}, "mistralrs-server": {"features": {"cuda": []}, "bins": {"serve": []}}})
+    )
     builds = {"build_cuda", "build_cuda_full", "build_metal", "build_windows", "full_build"}
     assert set(found) - WITHOUT_DENY == builds | {"check_tokio_cfg", "check_msvc"}
     assert found["build_cuda"] == (

@@ -42,11 +42,29 @@ def check(root: Path, *words: str) -> Said:
     return call(root, "doit-cargo", "check_duplicates", *words)
 
 
-def test_a_package_in_two_versions_fails_with_who_pulls_each(root: Path) -> None:
+def test_without_a_limit_they_are_only_shown(root: Path) -> None:
     said = check(root)
+    end = (
+        "ok check_duplicates  1 of 3 packages in several versions; nobody has set a limit: DUP_MAX=N, or in "
+        "profiles/pack.toml [duplicates] max or allow\n"
+    )
+    assert (said.status, said.out) == (0, ".. check_duplicates  first run here\n" + TWICE + end)
+
+
+def test_a_list_that_does_not_name_one_fails(root: Path) -> None:
+    write(root / "profiles/pack.toml", '[duplicates]\nallow = ["other"]\n')
+    said = check(root)
+    assert (said.status, said.err.splitlines()[0]) == (
+        1,
+        "!! check_duplicates  1 of 3 packages in several versions, at most 0 (no other than allowed): part",
+    )
+
+
+def test_a_package_in_two_versions_fails_with_who_pulls_each(root: Path) -> None:
+    said = check(root, "DUP_MAX=0")
     assert (said.status, said.out) == (1, ".. check_duplicates  first run here\n" + TWICE)
     first, second = said.err.splitlines()
-    assert first == ("!! check_duplicates  1 of 3 packages in several versions, at most 0 (no DUP_MAX is given): part")
+    assert first == ("!! check_duplicates  1 of 3 packages in several versions, at most 0 (DUP_MAX): part")
     assert second.endswith('DUP_MAX=1, or in profiles/pack.toml [duplicates] allow = ["part"]')
 
 

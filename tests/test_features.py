@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import registry
 from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.feature_graph import Graph, State
@@ -238,6 +240,26 @@ def test_without_sources_of_dependencies_it_says_what_it_does_not_know(tmp_path:
     assert (said.status, "Features of dependencies are not known here: " in said.out) == (0, True)
     assert "    outside   serde/std\n" in said.out
     assert not (tmp_path / "Cargo.lock").exists()
+
+
+@pytest.mark.slow
+def test_what_only_another_system_needs_does_not_hide_the_dependencies_of_this_one(tmp_path: Path) -> None:
+    with registry.running() as served:
+        served.publish("here", "1.0.0")
+        served.publish("there", "1.0.0")
+        root, home = tmp_path / "ws", tmp_path / "home"
+        make_workspace(root, {"app": {"features": {"more": []}}})
+        elsewhere = '[target.\'cfg(target_os = "none")\'.dependencies.there]\nversion = "1"\n'
+        manifest = root / "app/Cargo.toml"
+        write(manifest, manifest.read_text() + f'[dependencies.here]\nversion = "1"\n{elsewhere}')
+        source = f'[source.crates-io]\nreplace-with = "own"\n[source.own]\nregistry = "{served.index}"\n'
+        write(home / "config.toml", source)
+        rustup = os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup")
+        variables = {"CARGO_HOME": str(home), "RUSTUP_HOME": rustup}
+        assert call(root, "cargo", "build", **variables).status == 0
+        assert not list(home.glob("registry/cache/*/there-*"))
+        said = call(root, "doit-cargo", "features", **variables)
+    assert (said.status, "not known here" in said.out) == (0, False), said
 
 
 # --- validate_features -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ def test_a_part_that_could_not_run_is_told_apart(sound: Path) -> None:
 def test_a_group_that_needs_all_its_parts_is_absent_without_one(sound: Path) -> None:
     said = call(sound, "doit-cargo", "full-build")
     assert (said.status, "full_build is for the pack mistralrs" in said.err) == (3, True)
+
+
+def test_what_works_on_programs_is_absent_where_no_member_makes_one(tmp_path: Path) -> None:
+    write(tmp_path / "Cargo.toml", '[package]\nname = "only"\nversion = "0.1.0"\nedition = "2021"\n')
+    write(tmp_path / "src/lib.rs", "")
+    rows = json.loads(call(tmp_path, "doit-cargo", "list", "--json").out)
+    absent = {row["name"]: row["reason"] for row in rows if not row["available"]}
+    for name in ("verify_binary", "deploy_package", "bloat_check", "binary_size_track", "verify_strip"):
+        assert absent[name] == "works on programs, and no member makes one"
+    assert {"smoke_test", "pre_deploy", "deploy_check"} <= set(absent)
+    assert "ci" not in absent
 
 
 def test_rebuild_cleans_and_then_builds(sound: Path) -> None:

@@ -116,6 +116,9 @@ def check_duplicates(session: Session, values: Values) -> bool:
     limit, where = _limit(session, values)
     allowed = f", {len(found) - len(counted)} more are allowed" if len(found) > len(counted) else ""
     what = f"{len(counted)} of {len({one.name for one in lock.packages})} packages in several versions{allowed}"
+    if limit is None:
+        say.done("check_duplicates", f"{what}; {where}")
+        return True
     if len(counted) <= limit:
         say.done("check_duplicates", f"{what}; at most {limit} ({where})" if counted else what)
         return True
@@ -133,12 +136,17 @@ def _counts(versions: list[Locked], allowed: Mapping[str, str]) -> bool:
     return len([one for one in versions if f"{one.name}@{one.version}" not in allowed]) > 1
 
 
-def _limit(session: Session, values: Values) -> tuple[int, str]:
+def _limit(session: Session, values: Values) -> tuple[int | None, str]:
+    """Return how many duplicates may be there and who says so; None where nobody has set a limit."""
     given = values.number("DUP_MAX")
     if given is not None:
         return given, "DUP_MAX"
     limit = session.library.pack.duplicates.limit
-    return (int(str(limit.value)), limit.where) if limit else (0, "no DUP_MAX is given")
+    if limit:
+        return int(str(limit.value)), limit.where
+    if session.library.pack.duplicates.allowed:
+        return 0, "no other than allowed"
+    return None, "nobody has set a limit: DUP_MAX=N, or in profiles/pack.toml [duplicates] max or allow"
 
 
 def _lines(lock: Lock, name: str, versions: list[Locked]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from doit_cargo.engine.feature_graph.page import page, valid
 from doit_cargo.engine.feature_graph.report import Feature, features, to_json
 from doit_cargo.engine.model import Package, Profile, Rule
 from doit_cargo.engine.plan import features as of_plan
+from doit_cargo.engine.toolchain.triples import host_of
 
 if TYPE_CHECKING:
     from doit_cargo.engine.variables import Values
@@ -211,8 +212,17 @@ def graph_of(session: Session) -> tuple[Graph, str]:
 
 
 def _dependencies(session: Session) -> tuple[list[Package], str]:
-    """Ask cargo for the manifests of all dependencies. It downloads nothing and leaves Cargo.lock alone."""
-    command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1"]
+    """Ask cargo for the manifests of all dependencies. It downloads nothing and leaves Cargo.lock alone.
+
+    What only other systems need is often not here: a build downloads what it compiles. Then those go without.
+    """
+    host = host_of(session.machine)
+    found, failure = _ask_cargo(session)
+    return _ask_cargo(session, "--filter-platform", host) if failure and host else (found, failure)
+
+
+def _ask_cargo(session: Session, *more: str) -> tuple[list[Package], str]:
+    command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1", *more]
     try:
         done = subprocess.run(
             command,

@@ -196,6 +196,8 @@ def _call(
     from doit_cargo.engine.request import More, Request
 
     session = work.session
+    if receipt is None and not without:
+        _tell_whole(work)
     plan = session.stored_plan(key_of(work, without))
     base = record.without_recorder(plan) if plan else _without(plan_of(work), without)
     base = replace(base, log=log_path(session, work.name, TEST_LOGS))
@@ -227,6 +229,19 @@ def _call(
     session.interrupted = session.interrupted or outcome.interrupted
     receipts.remove(writer.record)
     return outcome
+
+
+def _tell_whole(work: Work) -> None:
+    """Say why the first call for a part compiles so much."""
+    from doit_cargo.engine import say
+
+    every = _every_package(work)
+    if work.whole and set(work.packages) != set(every):
+        say.note(
+            work.name,
+            f"compiles the tests of all {len(every)} packages, once: compiled alone, {', '.join(work.packages)} would "
+            "get crates with other features, and every later run of another part would compile those again",
+        )
 
 
 def _without(plan: Plan, packages: tuple[str, ...]) -> Plan:

@@ -31,6 +31,12 @@ class Selection:
     notes: tuple[str, ...] = ()
 
 
+def without_programs(workspace: Workspace, library: object) -> str:  # noqa: ARG001
+    """Return why a target that works on programs does not exist here, "" if it does: a row's `absence`."""
+    makes = any(package.binaries for package in workspace.packages.values())
+    return "" if makes else "works on programs, and no member makes one"
+
+
 def select(target: Target, values: Values, workspace: Workspace, pack: Pack, machine: Machine) -> Selection:
     """Return the packages of a target; an unknown PACKAGE is a `UserError`, a role without package is `Absent`."""
     wanted = values.words("PACKAGE") or _of_target(target, workspace, pack)
