@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from calling import call
-from conftest import needs_cargo
+from conftest import make_workspace, needs_cargo, write
 from trying import ALL, PACKAGES, Trial, suites
 
 pytestmark = [pytest.mark.slow, needs_cargo]
@@ -355,6 +355,23 @@ def test_the_model_is_handed_to_the_integration_tests(trial: Trial) -> None:
     assert (run.status, run.table["user"][:3]) == (0, (1, 0, 0)), run.text
     trial.write("common/tiny.gguf", "other")
     assert trial.test("MODEL=common/tiny.gguf", target="test_integration").table["user"] == (1, 0, 0, "")
+
+
+def test_the_first_call_for_a_part_says_why_it_compiles_the_whole_workspace(tmp_path: Path) -> None:
+    spec = {
+        "low": {"features": {"more": []}},
+        "app": {"dependencies": {"low": 'features = ["more"]'}},
+        "alone": {"dependencies": {"low": ""}},
+    }
+    root = make_workspace(tmp_path / "ws", spec)
+    note = (
+        ".. test_alone  compiles the tests of all 3 packages, once: compiled alone, alone would get crates with other "
+        "features, and every later run of another part would compile those again"
+    )
+    first = call(root, "doit-cargo", "test_alone", "RUNNER=cargo")
+    assert (first.status, first.out.splitlines().count(note)) == (0, 1), first
+    write(root / "alone/src/lib.rs", "// an edit\n")
+    assert note not in call(root, "doit-cargo", "test_alone", "RUNNER=cargo").out
 
 
 # --- reports ---------------------------------------------------------------------------------------------------------
