@@ -374,6 +374,14 @@ def test_the_first_call_for_a_part_says_why_it_compiles_the_whole_workspace(tmp_
     assert note not in call(root, "doit-cargo", "test_alone", "RUNNER=cargo").out
 
 
+def test_a_text_with_dots_is_no_file_outside(trial: Trial) -> None:
+    body = 'assert_ne!("...no", "../no/such.txt");'
+    trial.write("crates/plain/tests/dots.rs", f"#[test]\nfn dots() {{\n    {body}\n}}\n")
+    assert trial.test(target="test_plain").status == 0
+    kept = b"".join(path.read_bytes() for path in (trial.root / ".doit-cargo/receipts").glob("tested-plain*"))
+    assert (b"/...no" in kept, b"/crates/no/such.txt" in kept) == (False, True)
+
+
 # --- reports ---------------------------------------------------------------------------------------------------------
 
 

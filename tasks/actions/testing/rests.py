@@ -190,10 +190,11 @@ class World:
 
     def _add_path(self, found: _Package, text: str, directory: str) -> None:
         """Take what a literal leads to outside of all packages: from the package's folder, or from one above it."""
-        bases = [directory] if ".." in text else self._above(directory)
+        climbs = ".." in text.split("/")  # "...false" is no path
+        bases = [directory] if climbs else self._above(directory)
         first = text.lstrip("/").partition("/")[0]
         for base in bases:
-            if ".." not in text and first not in self._names_in(base):
+            if not climbs and first not in self._names_in(base):
                 continue
             path = os.path.normpath(os.path.join(base, text.lstrip("/")))
             if os.path.isfile(path):
@@ -201,7 +202,7 @@ class World:
                     found.files[path] = None
             elif os.path.isdir(path):
                 self._add_folder(found, path)
-            elif ".." in text and "/" in text.strip("./") + "/" and not self._is_covered(path):
+            elif climbs and "/" in text and not self._is_covered(path):
                 found.absent[path] = None
 
     def _names_in(self, directory: str) -> frozenset[str]:
@@ -292,6 +293,12 @@ def nearest_differences(kept: Iterable[Kept], now: Identity) -> list[Change]:
     return min((differences(one.identity, now) for one in kept), key=len, default=[])
 
 
+def _what_became(old: object, new: object, named: bool) -> str:
+    if old is None and new is None:
+        return "named now, and not there" if named else "named no more, and not there"
+    return "new" if old is None else "deleted" if new is None else "changed"
+
+
 def differences(known: Identity, now: Identity) -> list[Change]:
     """Return what differs between what a kept result rested on and the world: of files, programs, variables."""
     changes = []
@@ -303,6 +310,6 @@ def differences(known: Identity, now: Identity) -> list[Change]:
         if kind in ("env", "tool"):
             changes.append(Change(kind, subject, str(old or ""), str(new or "")))
         else:
-            what = "new" if old is None else "deleted" if new is None else "changed"
+            what = _what_became(old, new, named=label in now)
             changes.append(Change("file" if kind == "file" else "output", subject, "", what))
     return changes
