@@ -374,12 +374,13 @@ def test_the_first_call_for_a_part_says_why_it_compiles_the_whole_workspace(tmp_
     assert note not in call(root, "doit-cargo", "test_alone", "RUNNER=cargo").out
 
 
-def test_a_text_with_dots_is_no_file_outside(trial: Trial) -> None:
-    body = 'assert_ne!("...no", "../no/such.txt");'
-    trial.write("crates/plain/tests/dots.rs", f"#[test]\nfn dots() {{\n    {body}\n}}\n")
-    assert trial.test(target="test_plain").status == 0
-    kept = b"".join(path.read_bytes() for path in (trial.root / ".doit-cargo/receipts").glob("tested-plain*"))
-    assert (b"/...no" in kept, b"/crates/no/such.txt" in kept) == (False, True)
+def test_a_text_that_begins_with_dots_is_no_file_outside(tmp_path: Path) -> None:
+    write(tmp_path / "Cargo.toml", '[package]\nname = "top"\nversion = "0.1.0"\nedition = "2021"\n[workspace]\n')
+    write(tmp_path / "src/lib.rs", "")
+    write(tmp_path / "tests/dots.rs", '#[test]\nfn dots() {\n    assert_ne!("...no", "../no/such.txt");\n}\n')
+    assert call(tmp_path, "doit-cargo", "test", "RUNNER=cargo").status == 0
+    kept = b"".join(path.read_bytes() for path in (tmp_path / ".doit-cargo/receipts").glob("tested-*"))
+    assert (b"/...no" in kept, b"/no/such.txt" in kept) == (False, True)
 
 
 # --- reports ---------------------------------------------------------------------------------------------------------
