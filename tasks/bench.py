@@ -8,6 +8,7 @@ from doit_cargo.engine.model import Package, Target, name_of_member
 from doit_cargo.engine.variables import CARGO, MEMBER
 
 ACTIONS = "doit_cargo.actions.measure.bench_targets"
+LIKE = ("cargo", "bench")
 # A benchmark is run each time that it is asked for: there is nothing to force.
 OF_CARGO = tuple(name for name in CARGO if name != "FORCE")
 
@@ -19,6 +20,7 @@ def _bench(name: str, check: str, doc: str, *takes: str) -> Target:
         doc=doc,
         action=f"{ACTIONS}:{name}",
         check=f"{ACTIONS}:{check}",
+        like=LIKE,
         package="all",
         profile=("bench",),
         takes=(*OF_CARGO, "BASELINE", *takes),
@@ -66,6 +68,7 @@ def of_member(package: Package) -> Iterator[Target]:
             doc=f"Run the benchmarks of the package {package.name}.",
             action=f"{ACTIONS}:bench",
             check=f"{ACTIONS}:check_bench",
+            like=LIKE,
             profile=("bench",),
             member=package.name,
             takes=(*(name for name in MEMBER if name != "FORCE"), "BASELINE"),

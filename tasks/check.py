@@ -67,6 +67,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Build the documentation and open it in a browser.",
         action=f"{_ACTIONS}.documentation:doc_open",
         check=f"{_ACTIONS}.documentation:check_package",
+        like=("cargo", "doc", "--workspace", "--no-deps", "--open"),
         after=("doc",),
         takes=("PACKAGE",),
         lane=FREE,

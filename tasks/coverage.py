@@ -12,6 +12,7 @@ TARGETS: tuple[Target, ...] = (
         "floor with COVERAGE_MIN.",
         action="doit_cargo.actions.measure.coverage:test_coverage",
         check="doit_cargo.actions.measure.coverage:check",
+        like=("cargo", "llvm-cov", "--html"),
         package="all",
         profile=("dev",),
         takes=("COVERAGE", "COVERAGE_MIN", "JOBS", "VERBOSE", "FEATURES", "PACKAGE", "TARGET", "WITHOUT_PREFLIGHT"),

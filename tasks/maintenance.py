@@ -12,16 +12,18 @@ def _action(name: str, doc: str, module: str = "maintenance", **more: object) ->
     return Target(name=name, family="maintenance", doc=doc, **fields)  # type: ignore[arg-type]
 
 
+CLEAN = ("cargo", "clean")
 _anew = partial(Target, family="maintenance", whole=True)
 _keeping = partial(_action, module="housekeeping")
 
 TARGETS: tuple[Target, ...] = (
     _action("setup_dirs", "Create the folders for logs and test logs."),
-    _action("clean", "Remove what cargo built; the next build starts from nothing.", lane=ALONE),
+    _action("clean", "Remove what cargo built; the next build starts from nothing.", like=CLEAN, lane=ALONE),
     _action(
         "clean_all",
         "Remove what cargo built, test logs and coverage, but not the log of the last build; CARGO_CACHE=1 empties "
         "cargo's cache of downloads too.",
+        like=CLEAN,
         takes=("CARGO_CACHE",),
         lane=ALONE,
     ),

@@ -17,6 +17,7 @@ TARGETS: tuple[Target, ...] = (
         name="build_timings",
         doc="Build the server from nothing, beside what is there, and keep cargo's page of timings.",
         action=f"{ACTIONS}.timings:build_timings",
+        like=("cargo", "build", "--timings"),
         check=f"{ACTIONS}.timings:check",
         profile=("release",),
         takes=(*OF_CARGO, "N"),
@@ -42,6 +43,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Build the server from nothing, beside what is there, with full CUDA where nvcc is found, and start each "
         "program.",
         action=f"{ACTIONS}.build_times:verify_build",
+        like=("cargo", "build"),
         check=f"{ACTIONS}.build_times:check_build",
         profile=("cuda_full", "release"),
         takes=OF_CARGO,

@@ -21,6 +21,8 @@ _built = partial(
     package="server",
     after=("build",),
     check=f"{_ACTIONS}.program:require",
+    profile=("release",),
+    like=("cargo", "run"),
     packs=("mistralrs",),
 )
 _alone = partial(Target, family="serve", packs=("mistralrs",))

@@ -179,10 +179,13 @@ class Session:
 
     def new_plan(self, name: str) -> Plan:
         """Return a plan made from scratch."""
+        return self.plan_of(self.target(name))
+
+    def plan_of(self, target: Target) -> Plan:
+        """Return the plan of a row, which need not be the listing's own: an action may stand for a cargo call."""
         from doit_cargo.engine import plan
 
-        target = self.target(name)
-        return plan.make(target, self.values_for(name), self.workspace, self.library, self.machine)
+        return plan.make(target, self.values_for(target.name), self.workspace, self.library, self.machine)
 
     def parts(self, name: str) -> list[str]:
         """Return a target alone, or in their order the targets that a group is made of."""

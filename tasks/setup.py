@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from doit_cargo.engine.model import FREE, Target
-from doit_cargo.engine.toolchain.tools import ROWS, Row
+from doit_cargo.engine.toolchain.tools import ROWS, Row, choose_way
 
 RULE = "setup_<tool>"
 # sccache needs more than being installed: its own family sets it up.
@@ -25,6 +25,12 @@ def _can_be_installed(row: Row) -> bool:
     return row.name not in ELSEWHERE and any(way.split()[0] in WAYS for way in row.get.split(";") if way.strip())
 
 
+def _by_cargo(tool: str) -> tuple[str, ...]:
+    """Return the cargo call that installs a tool where the system has no package of it, nothing for other ways."""
+    words = tuple(choose_way(ROWS[tool].get, "").split())
+    return words if words[:1] == ("cargo",) else ()
+
+
 TOOLS = {name_of(row.name): row.name for row in ROWS.values() if _can_be_installed(row)}
 
 TARGETS: tuple[Target, ...] = tuple(
@@ -34,6 +40,7 @@ TARGETS: tuple[Target, ...] = tuple(
         doc=f"Install {tool}, after asking.",
         action="doit_cargo.actions.installing:setup",
         takes=("YES", "REGISTRY"),
+        like=_by_cargo(tool),
         lane=FREE,
         rule=RULE,
     )

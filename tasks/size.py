@@ -20,6 +20,7 @@ TARGETS: tuple[Target, ...] = (
         name="bloat_check",
         doc="Show which crates and functions the size of the server comes from, without relinking what was built.",
         action=f"{ACTIONS}:bloat_check",
+        like=("cargo", "bloat", "--crates"),
         needs=("cargo-bloat>=0.12.1",),
         takes=(*BUILD, "BIN", "JOBS", "N", "WITHOUT_PREFLIGHT"),
     ),
@@ -28,6 +29,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Write .logs/bloat-analysis.txt: size and history of the server's programs, and their largest crates and "
         "functions.",
         action=f"{ACTIONS}:binary_analysis",
+        like=("cargo", "bloat", "-n", "50"),
         after=("build",),
         needs=("cargo-bloat>=0.12.1",),
         takes=("FEATURES", "PACKAGE", "TARGET", "BIN", "JOBS", "N", "WITHOUT_PREFLIGHT"),

@@ -48,6 +48,7 @@ TARGETS: tuple[Target, ...] = (
         name="test_nextest",
         doc="Run all tests with cargo-nextest and its configuration, RETRIES times again where one fails, and doc "
         "tests with cargo.",
+        like=("cargo", "nextest", "run", "--workspace"),
         takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES"),
     ),
     _test(

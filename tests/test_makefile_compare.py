@@ -136,6 +136,68 @@ def test_nothing_lost_is_success(root: Path) -> None:
     )
 
 
+# What an action of ours stands for is compared too: the same, and with something lost.
+ACTIONS = {
+    "fmt": ("cargo fmt --all", "cargo fmt --all -- --emit=files"),
+    "fmt-check": ("cargo fmt --all -- --check", "cargo fmt"),
+    "lint-fix": ("cargo clippy --fix --workspace --all-targets", "cargo clippy --fix --allow-dirty"),
+    "doc-open": ("cargo doc --workspace --no-deps --open", "cargo doc --open --document-private-items"),
+    "test-coverage": ("cargo llvm-cov --workspace --html", "cargo llvm-cov --workspace --features cuda --html"),
+    "test-nextest": ("cargo nextest run --workspace", "cargo nextest run --workspace --no-fail-fast"),
+    "bench": ("cargo bench --workspace", "cargo bench --workspace -- --save-baseline main"),
+    "bench-engine": ("cargo bench -p engine --profile bench", "cargo bench -p server"),
+    "deps-tree": ("cargo tree", "cargo tree -e normal"),
+    "deps-duplicates": ("cargo tree --workspace -d", "cargo tree -d --depth 3"),
+    "deps-update": ("cargo update", "cargo update --package serde"),
+    "deps-why": ("cargo tree --workspace --invert", "cargo tree --workspace -i serde"),
+    "audit": ("cargo audit", "cargo audit --deny warnings"),
+    "deny": ("cargo deny check licenses bans sources", "cargo deny check all"),
+    "deny-advisories": ("cargo deny check advisories", "cargo deny check advisories --hide-inclusion-graph"),
+    "bloat-check": ("cargo bloat --release --crates", "cargo bloat --crates"),
+    "binary-analysis": ("cargo bloat -n 50 -r | tee bloat.txt", "cargo bloat --release -n 50 --filter std"),
+    "build-timings": ("cargo build --release --timings", "cargo build --release --timings --features cuda"),
+    "clean": ("cargo clean; rm -rf .logs", "cargo clean --doc"),
+    "rebuild": ("cargo clean && cargo build --release", "cargo clean && cargo build --release --features cuda"),
+    "setup-nextest": ("cargo install cargo-nextest --locked", "cargo install cargo-nextest"),
+}
+
+
+def test_what_actions_stand_for_is_compared(root: Path) -> None:
+    write(root / "deny.toml", "")
+    write(root / "engine/benches/speed.rs", "fn main() {}")
+    found = []
+    for recipes in (
+        {name: same for name, (same, _) in ACTIONS.items()},
+        {name: other for name, (_, other) in ACTIONS.items()},
+    ):
+        write(root / "Makefile.old", "".join(f"{name}:\n\t{recipe}\n\n" for name, recipe in recipes.items()))
+        found.append(verdicts(root))
+    assert found == [dict.fromkeys(ACTIONS, "same"), dict.fromkeys(ACTIONS, "differs")]
+
+
+def test_what_starts_the_server_is_compared(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    make_workspace(root, {"mistralrs-server": {"bins": {"mistralrs-server": []}, "features": {"cuda": []}}})
+    calls = {
+        "run": "cargo run --release -p mistralrs-server",
+        "run-server": "cargo run --release -p mistralrs-server --features cuda",
+    }
+    write(root / "Makefile.old", "".join(f"{name}:\n\t{recipe}\n\n" for name, recipe in calls.items()))
+    rows = json.loads(compare(root, "--json").out)
+    assert [(row["name"], row["verdict"], row["lines"]) for row in rows] == [
+        ("run", "same", []),
+        (
+            "run-server",
+            "differs",
+            [
+                "features lost: cuda",
+                "  old: cargo run --release --package mistralrs-server --features cuda",
+                "  new: cargo run --release --package mistralrs-server",
+            ],
+        ),
+    ]
+
+
 def test_reading_starts_no_recipe(root: Path) -> None:
     write(root / "Makefile.old", "a:\n\ttouch ran\n\tcargo build\n\nb:\n\t+touch ran\n\nc: a\n\t$(MAKE) a\n")
     found = verdicts(root)

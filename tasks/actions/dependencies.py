@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, confirmed, finished, run_tool, write_whole
+from doit_cargo.actions.measure import planned
 from doit_cargo.engine import say
 from doit_cargo.engine.cargo_lock import Lock, Locked, read
 from doit_cargo.engine.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
-from doit_cargo.engine.model import Target, Watched
+from doit_cargo.engine.model import Watched
 from doit_cargo.engine.plan import mirror
 
 if TYPE_CHECKING:
@@ -31,20 +32,17 @@ def lock_path(session: Session) -> str:
 
 def deps_tree(session: Session, values: Values) -> bool:
     """`cargo tree` of the server, or of PACKAGE."""
-    return _tree(session, values, "server")
+    return _tree(session, values)
 
 
 def deps_duplicates(session: Session, values: Values) -> bool:
     """`cargo tree --duplicates` of the whole workspace, or of PACKAGE."""
-    return _tree(session, values, "all", "--duplicates")
+    return _tree(session, values, "--duplicates")
 
 
-def _tree(session: Session, values: Values, package: str, *flags: str) -> bool:
-    from doit_cargo.engine import plan
-
+def _tree(session: Session, values: Values, *flags: str) -> bool:
     name = session.current
-    target = Target(name, "deps", "", command="tree", flags=flags, profile=("check",), package=package)
-    made = plan.make(target, values, session.workspace, session.library, session.machine)
+    made = planned.plan_of(session, values, "tree", flags)
     for note in made.notes:
         say.note(name, note)
     outcome = run_tool(session, name, made.invocation.argv, env=made.invocation.env, unset=made.invocation.unset)

@@ -74,9 +74,9 @@ def parse(argv: tuple[str, ...], folder: str = "", env: Mapping[str, str] | None
         excluded=frozenset(_values(options, "--exclude")),
         features=frozenset(name for text in _values(options, "--features") for name in re.findall(r"[^,\s]+", text)),
         default_features=("--no-default-features", "") not in options,
-        profile=_profile(options),
+        profile=_profile(options, command),
         triple=next(iter(_values(options, "--target")), ""),
-        rest=_rest(options) if command in COMPILING else tuple(word for word in own if word not in OF_ALL),
+        rest=_rest(options) if command in COMPILING | LIKE_COMPILING else tuple(_as_written(command, own)),
         passed=passed,
         folder=folder if folder != "." else "",
         env=dict(env or {}),
@@ -99,7 +99,16 @@ KNOWN = frozenset(
 )
 # Subcommands that share the options above; those of others are compared as they are written.
 COMPILING = frozenset({"build", "check", "test", "clippy", "doc", "bench", "run", "rustc", "rustdoc", "fix"})
+# Programs of others that take them too.
+LIKE_COMPILING = frozenset({"llvm-cov", "bloat", "nextest"})
 OF_ALL = frozenset({"--workspace", "--all"})
+# What the other subcommands call their options in short (cargo tree --help).
+SHORT_OF = {"tree": {"-d": "--duplicates", "-i": "--invert"}}
+
+
+def _as_written(command: str, words: list[str]) -> Iterator[str]:
+    short = SHORT_OF.get(command, {})
+    yield from (short.get(word, word) for word in words if word not in OF_ALL)
 
 
 def _rest(options: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -138,10 +147,14 @@ def _values(options: list[tuple[str, str]], name: str) -> list[str]:
     return [value for option, value in options if option == name and value]
 
 
-def _profile(options: list[tuple[str, str]]) -> str:
+# The cargo profiles that a subcommand takes without being told; "dev" those that are not named here.
+OWN_PROFILES = {"bench": ("bench",), "test": ("dev", "test")}
+
+
+def _profile(options: list[tuple[str, str]], command: str) -> str:
     named = next(iter(_values(options, "--profile")), "")
     release = "release" if ("--release", "") in options else ""
-    return "" if named == "dev" else named or release
+    return "" if named in OWN_PROFILES.get(command, ("dev",)) else named or release
 
 
 def differences(old: Call, new: Call) -> list[str]:
@@ -161,8 +174,8 @@ def differences(old: Call, new: Call) -> list[str]:
         found.append("default features are on now" if new.default_features else "default features are off now")
     unset = {name: value for name, value in old.env.items() if new.env.get(name) != value}
     found += [f"environment lost: {name}={value}" for name, value in unset.items()]
-    for name in ("rest", "passed"):
-        if getattr(old, name) != getattr(new, name):
+    for name, is_same in (("rest", sorted(old.rest) == sorted(new.rest)), ("passed", old.passed == new.passed)):
+        if not is_same:
             found.append(f"{_shown(getattr(old, name))} -> {_shown(getattr(new, name))}")
     return found
 

@@ -7,7 +7,7 @@ plans and the reader of Makefiles; writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from doit_cargo.adopt.cargo_call import Call, differences, parse
@@ -129,16 +129,21 @@ def calls_here(session: Session, name: str) -> Iterator[Call]:
     row = session.row(name)
     for part in row["after"]:
         yield from calls_here(session, part)
-    call = _planned(session, name) if row["kind"] == "cargo" else _said(session.target(name))
-    if call:
-        yield call
+    target = session.target(name)
+    yield from filter(None, (_planned(session, target) if row["kind"] == "cargo" else None, _said(session, target)))
 
 
-def _said(target: Target) -> Call | None:
-    """Return the cargo call that an action stands for, or that a row of a TOML file makes."""
+def _said(session: Session, target: Target) -> Call | None:
+    """Return the cargo call that a target stands for, or that a row of a TOML file makes.
+
+    An action that names profiles makes a call of its own with them: its packages and features are those of a plan.
+    """
     program = target.program
     if program and program.argv[0] == "cargo":
         return parse(program.argv, program.cwd, program.env)
+    if target.like and target.action and target.profile:
+        _, command, *flags = target.like
+        return _planned(session, replace(target, command=command, flags=tuple(flags), action=""))
     return parse(target.like)
 
 
@@ -151,9 +156,9 @@ def _programs_here(session: Session, name: str) -> Iterator[tuple[tuple[str, ...
         yield program.argv, program.cwd
 
 
-def _planned(session: Session, name: str) -> Call | None:
+def _planned(session: Session, target: Target) -> Call | None:
     try:
-        step = session.new_plan(name).invocation
+        step = session.plan_of(target).invocation
     except UserError:
         return None
     return parse(step.argv, env=step.env)

@@ -233,7 +233,8 @@ class Target:
     made of a member. `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row.
     `services` must answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to
     the workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
-    `like` is the cargo call for which an action stands, to compare with what an old Makefile calls.
+    `like` is the cargo call for which an action stands, to compare with what an old Makefile calls; if the action names
+    profiles, its packages and features are added.
     `by` is for a cargo call that is only the first step of the work: a module with `check(session, name, values)`,
     which raises `UserError` before anything starts, `run(session, name, values) -> success`, which takes the place of
     the plain call, and `explain(session, name)`, which answers `why`.
