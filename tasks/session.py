@@ -206,13 +206,11 @@ class Session:
         self.variables(*(self.row(name)["name"] for name in names))
         for name in stale:
             row = self.row(name)
-            if row["by"]:
-                _module(row["by"]).check(self, name, self.values_for(name))
-            elif row["kind"] == CARGO:
-                self.plan(name)
-            elif row["check"]:
+            if row["check"]:
                 self.current = name
                 _call(row["check"], self, self.values_for(name))
+            elif row["kind"] == CARGO:
+                self.plan(name)
 
     def _with_parts(self, names: list[str]) -> list[str]:
         """Return the targets and everything that runs before them, each once, parts first."""

@@ -18,6 +18,7 @@ _test = partial(
     package="all",
     takes=(*CARGO, *TESTS, "TEST_FILE"),
     by=BY,
+    check=f"{BY}:check",
 )
 _role = partial(_test, takes=(*MEMBER, *TESTS, "TEST_FILE"))
 

@@ -205,3 +205,6 @@ def test_what_rows_call_is_there() -> None:
         for name in filter(None, (target.action, target.watch, target.check)):
             module, _, function = name.partition(":")
             assert callable(getattr(importlib.import_module(module), function, None)), f"{target.name}: {name}"
+        if target.by:
+            way = importlib.import_module(target.by)
+            assert {"run", "explain"} <= vars(way).keys(), f"{target.name}: {target.by}"

@@ -221,8 +221,11 @@ class Target:
     A target is one of three kinds. A cargo call: `command` is cargo's subcommand (or two), `flags` are fixed arguments
     of it and `passed` those after ``--``. An action: `action` is "module:function", called with (session, values);
     `watch` ("module:function", same arguments) returns the `Watched` that it rests on, so that it is skipped while that
-    holds; without it the action runs each time; `check` (same form) raises `UserError` for bad input before anything
-    starts; one with a role (`package`) exists only where a package plays it. A group: neither, it only has `after`.
+    holds; without it the action runs each time; one with a role (`package`) exists only where a package plays it. A
+    group: neither, it only has `after`.
+
+    `check` (same form) raises `UserError` for bad input before anything starts; `session.current` is the target's name.
+    A cargo call without one is checked by being planned.
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
@@ -235,9 +238,8 @@ class Target:
     the workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
     `like` is the cargo call for which an action stands, to compare with what an old Makefile calls; if the action names
     profiles, its packages and features are added.
-    `by` is for a cargo call that is only the first step of the work: a module with `check(session, name, values)`,
-    which raises `UserError` before anything starts, `run(session, name, values) -> success`, which takes the place of
-    the plain call, and `explain(session, name)`, which answers `why`.
+    `by` is for a cargo call that is only the first step of the work: a module with `run(session, name, values) ->
+    success`, which takes the place of the plain call, and `explain(session, name)`, which answers `why`.
 
     `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
     Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.

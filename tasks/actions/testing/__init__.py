@@ -1,7 +1,7 @@
 """What the test targets do: compile, run what has not passed before with the same inputs, report all of it.
 
-`check`, `run` and `explain` are what the rows of the family name by `by`. A package that fails never hides the others'
-results; what has passed is kept for each program (results.py), so that targets share it.
+`run` and `explain` are what the rows of the family name by `by`; `check` is theirs too. A package that fails never
+hides the others' results; what has passed is kept for each program (results.py), so that targets share it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 
-def check(session: Session, name: str, values: Values) -> None:
-    """Raise `UserError` for what is wrong with the variables, before anything starts."""
+def check(session: Session, values: Values) -> None:
+    """Raise `UserError` for what is wrong with the variables of the target at hand, before anything starts."""
     from doit_cargo.actions.testing import asking
 
-    asking.check(session, name, values)
+    asking.check(session, session.current, values)
 
 
 def run(session: Session, name: str, values: Values) -> bool:

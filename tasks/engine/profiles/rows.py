@@ -87,6 +87,7 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
         platforms=tuple(table.get("platforms", ())),
         services=tuple(table.get("services", ())),
         by=TESTING if runs_tests else "",
+        check=f"{TESTING}:check" if runs_tests else "",
         writes=tuple(table.get("outputs", ())) if is_cargo else (),
         program=_program(table, inputs) if is_program else None,
         where=file.where("target", name) if name in file.values["target"] else file.where("target"),
