@@ -85,6 +85,25 @@ def test_a_limit_or_a_list_lets_it_pass(root: Path, pack: str, words: tuple[str,
     assert check(root, *words).out.startswith("-- check_duplicates  up to date: ")
 
 
+def test_a_package_from_git_is_told_from_one_of_the_registry(root: Path) -> None:
+    git, registry = "git+https://example.org/part.git?rev=17", "registry+https://github.com/rust-lang/crates.io-index"
+    lock = "version = 4\n" + "".join(
+        f'[[package]]\nname = "{name}"\nversion = "{version}"\n{more}\n'
+        for name, version, more in (
+            ("app", "0.1.0", f'dependencies = ["low", "part 1.0.0 ({registry})"]'),
+            ("low", "0.1.0", f'dependencies = ["part 1.0.0 ({git})"]'),
+            ("part", "1.0.0", f'source = "{git}#175926c9"'),
+            ("part", "1.0.0", f'source = "{registry}"'),
+        )
+    )
+    write(root / "Cargo.lock", lock)
+    assert check(root, "DUP_MAX=0").out.splitlines()[1:] == [
+        "part",
+        "  1.0.0        low 0.1.0",
+        "  1.0.0        app 0.1.0",
+    ]
+
+
 def test_a_limit_of_the_call_goes_before_that_of_the_pack(root: Path) -> None:
     write(root / "profiles/pack.toml", "[duplicates]\nmax = 5\n")
     assert [check(root).status, check(root, "DUP_MAX=0").status] == [0, 1]

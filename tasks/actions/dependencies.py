@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, confirmed, finished, run_tool, write_whole
@@ -127,7 +127,7 @@ def check_duplicates(session: Session, values: Values) -> bool:
     return False
 
 
-def _counts(versions: list[Locked], allowed: Mapping[str, str]) -> bool:
+def _counts(versions: Sequence[Locked], allowed: Mapping[str, str]) -> bool:
     """Tell whether more than one version is left without those that are allowed."""
     if versions[0].name in allowed:
         return False
@@ -147,7 +147,7 @@ def _limit(session: Session, values: Values) -> tuple[int | None, str]:
     return None, "nobody has set a limit: DUP_MAX=N, or in profiles/pack.toml [duplicates] max or allow"
 
 
-def _lines(lock: Lock, name: str, versions: list[Locked]) -> Iterator[str]:
+def _lines(lock: Lock, name: str, versions: Sequence[Locked]) -> Iterator[str]:
     """Yield how one duplicate is shown: each version, with the shortest way to it and who else pulls it."""
     yield name
     for one in versions:
@@ -166,7 +166,7 @@ def _note_old_lock(session: Session, lock: Lock) -> None:
         say.note(session.current, f"Cargo.lock is older than the manifests: it lacks {', '.join(missing)}")
 
 
-def _note_useless(session: Session, found: Mapping[str, list[Locked]], allowed: Mapping[str, str]) -> None:
+def _note_useless(session: Session, found: Mapping[str, Sequence[Locked]], allowed: Mapping[str, str]) -> None:
     """Tell of what is allowed and no longer there. A shipped pack is for many checkouts: only the user's is told."""
     own = tuple(f"{layer.label}/" for layer in session.library.layers if layer.is_overlay)
     for entry, where in allowed.items():

@@ -29,25 +29,27 @@ class Locked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The packages of a lock and what each depends on."""
+    """The packages of a lock, what each depends on, who depends on it, and the versions of each name, in order."""
 
-    dependencies: Mapping[Locked, tuple[Locked, ...]]
+    dependencies: Mapping[Locked, tuple[Locked, ...]] = field(default_factory=dict)
     dependents: Mapping[Locked, tuple[Locked, ...]] = field(default_factory=dict)
+    by_name: Mapping[str, tuple[Locked, ...]] = field(default_factory=dict)
 
     @property
     def packages(self) -> Iterable[Locked]:
         return self.dependencies
 
-    def named(self, name: str) -> list[Locked]:
+    def named(self, name: str) -> tuple[Locked, ...]:
         """Return every version of a package."""
-        return sorted((one for one in self.packages if one.name == name), key=_order)
+        return self.by_name.get(name, ())
 
-    def duplicates(self) -> dict[str, list[Locked]]:
+    def member(self, name: str) -> Locked | None:
+        """Return the package of that name that lies in a folder, if there is one."""
+        return next((one for one in self.named(name) if not one.source), None)
+
+    def duplicates(self) -> dict[str, tuple[Locked, ...]]:
         """Return name -> its versions, for each name that is there more than once."""
-        by_name: dict[str, list[Locked]] = {}
-        for one in sorted(self.packages, key=_order):
-            by_name.setdefault(one.name, []).append(one)
-        return {name: found for name, found in by_name.items() if len(found) > 1}
+        return {name: found for name, found in self.by_name.items() if len(found) > 1}
 
     def path_to(self, wanted: Locked) -> list[Locked]:
         """Return the shortest way from a package that lies in a folder to `wanted`, both included."""
@@ -97,23 +99,27 @@ def read(path: str) -> Lock:
 
 def _lock(tables: Iterable[Mapping[str, object]]) -> Lock:
     rows = {Locked(str(row["name"]), str(row["version"]), str(row.get("source", ""))): row for row in tables}
-    by_name: dict[str, list[Locked]] = {}
-    for one in rows:
-        by_name.setdefault(one.name, []).append(one)
+    by_name: dict[str, tuple[Locked, ...]] = {}
+    for one in sorted(rows, key=_order):
+        by_name[one.name] = (*by_name.get(one.name, ()), one)
     dependencies = {one: tuple(_resolved(row, by_name)) for one, row in rows.items()}
     dependents: dict[Locked, list[Locked]] = {}
     for one, others in dependencies.items():
         for other in others:
             dependents.setdefault(other, []).append(one)
-    return Lock(dependencies, {one: tuple(sorted(above, key=_order)) for one, above in dependents.items()})
+    above = {one: tuple(sorted(others, key=_order)) for one, others in dependents.items()}
+    return Lock(dependencies, above, by_name)
 
 
-def _resolved(row: Mapping[str, object], by_name: Mapping[str, list[Locked]]) -> Iterable[Locked]:
-    """Yield what a row depends on: NAME, NAME VERSION or NAME VERSION (SOURCE), as far as it is unique."""
+def _resolved(row: Mapping[str, object], by_name: Mapping[str, tuple[Locked, ...]]) -> Iterable[Locked]:
+    """Yield what a row depends on: NAME, NAME VERSION or NAME VERSION (SOURCE), as far as it is unique.
+
+    A git source is written there without the commit that the package's own row has behind a #.
+    """
     listed = row.get("dependencies", [])
     for text in listed if isinstance(listed, list) else []:
         name, _, rest = str(text).partition(" ")
         version, _, source = rest.partition(" ")
         for one in by_name.get(name, ()):
-            if version in ("", one.version) and source.strip("()") in ("", one.source):
+            if version in ("", one.version) and source.strip("()") in ("", one.source.partition("#")[0]):
                 yield one

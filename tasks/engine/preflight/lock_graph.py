@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from doit_cargo.engine import cargo_lock
+from doit_cargo.engine.cargo_lock import Lock, Locked
+from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.model import Plan
 from doit_cargo.engine.preflight.calls import selection, with_tests
 from doit_cargo.engine.preflight.crates import Crate, Graph, closure
@@ -33,7 +36,7 @@ def from_lock(
         return Graph((), basis=LOCK, why=why)
     choice = _Choice(plan, members, triple)
     choice.resolve()
-    return _Walk(choice, _packages(directory), optional).graph(why)
+    return _Walk(choice, _lock(directory), optional).graph(why)
 
 
 def _members(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -51,17 +54,12 @@ def _members(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
     return {**packages, "": names} if packages else {}
 
 
-def _packages(directory: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the packages of Cargo.lock by name; none where it cannot be read."""
+def _lock(directory: str) -> Lock:
+    """Return the lock; an empty one where it cannot be read: cargo will tell of it."""
     try:
-        with open(os.path.join(directory, "Cargo.lock"), "rb") as stream:
-            found = tomllib.load(stream).get("package", [])
-    except (OSError, ValueError):
-        return {}
-    packages: dict[str, list[dict[str, Any]]] = {}
-    for package in found:
-        packages.setdefault(package["name"], []).append(package)
-    return packages
+        return cargo_lock.read(os.path.join(directory, "Cargo.lock"))
+    except UserError:
+        return Lock()
 
 
 @dataclass
@@ -175,9 +173,10 @@ class _Walk:
     """From the chosen members down the lock."""
 
     choice: _Choice
-    packages: Mapping[str, list[dict[str, Any]]]
+    lock: Lock
     optional: Optional
     crates: dict[tuple[str, str], Crate] = field(default_factory=dict)
+    seen: set[Locked] = field(default_factory=set)
     below: dict[str, set[str]] = field(default_factory=dict)
     from_registry: set[str] = field(default_factory=set)
 
@@ -207,34 +206,26 @@ class _Walk:
         self.crates[name, package["version"]] = Crate(name, package["version"], features, chain, directory)
         self.below.setdefault(name, set()).update(edge["name"] for edge in self.choice.active[name].values())
 
-    def _locked(self, member: str, name: str) -> list[dict[str, Any]]:
+    def _locked(self, member: str, name: str) -> Sequence[Locked]:
         """Return the packages of that name that the lock gives a member; all of that name if it does not know it."""
-        entry = next(iter(self.packages.get(member, [])), {})
-        return self._named(entry, {name}) or self.packages.get(name, [{"name": name, "version": ""}])
+        entry = self.lock.member(member)
+        named = [one for one in self.lock.dependencies[entry] if one.name == name] if entry else []
+        return named or self.lock.named(name) or [Locked(name, "")]
 
-    def _named(self, entry: Mapping[str, Any], names: Iterable[str] | None) -> list[dict[str, Any]]:
-        """Return what a lock entry depends on: its lines are NAME, NAME VERSION or NAME VERSION (SOURCE)."""
-        found = []
-        for line in entry.get("dependencies", []):
-            name, _, version = line.partition(" ")
-            if names is None or name in names:
-                version = version.partition(" ")[0]
-                found += [one for one in self.packages.get(name, []) if not version or one["version"] == version]
-        return found
-
-    def _add(self, name: str, above: tuple[str, ...], entries: list[dict[str, Any]]) -> None:
-        waiting = [(entry, (*above, name)) for entry in entries]
+    def _add(self, name: str, above: tuple[str, ...], entries: Sequence[Locked]) -> None:
+        waiting = deque((entry, (*above, name)) for entry in entries)
         while waiting:  # breadth first: the shortest chain is kept
-            entry, chain = waiting.pop(0)
-            key = (entry["name"], entry["version"])
-            if key in self.crates:
+            entry, chain = waiting.popleft()
+            if entry in self.seen:
                 continue
-            self.crates[key] = Crate(*key, chain=chain, certain=False)
-            for other in self._named(entry, None):
-                if self._is_on(entry["name"], other["name"]):
-                    self.below.setdefault(entry["name"], set()).add(other["name"])
-                    self.from_registry.add(other["name"])
-                    waiting.append((other, (*chain, other["name"])))
+            self.seen.add(entry)
+            key = (entry.name, entry.version)
+            self.crates.setdefault(key, Crate(*key, chain=chain, certain=False))
+            for other in self.lock.dependencies.get(entry, ()):
+                if self._is_on(entry.name, other.name):
+                    self.below.setdefault(entry.name, set()).add(other.name)
+                    self.from_registry.add(other.name)
+                    waiting.append((other, (*chain, other.name)))
 
     def _is_on(self, crate: str, dependency: str) -> bool:
         """Return whether a dependency of a registry crate is on, as far as sysdeps.toml and the members tell."""
