@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from building import BASELINE, FRESH, OLD, Site
-from conftest import needs_cargo
+from calling import call, small_workspace
+from conftest import needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]
 
@@ -426,3 +427,11 @@ def test_a_file_in_place_of_the_state_folder_is_told(site: Site) -> None:
     site.path(".doit-cargo").unlink()
 
     assert (run.status != 0, "Traceback" in run.text, str(site.path(".doit-cargo")) in run.err) == (True, False, True)
+
+
+@pytest.mark.parametrize("words", [("dev",), ("test", "RUNNER=cargo"), ("deps_tree",)], ids=" ".join)
+def test_nothing_stays_open_after_a_program_has_ended(tmp_path: Path, words: tuple[str, ...]) -> None:
+    root = small_workspace(tmp_path / "ws")
+    write(root / "low/src/lib.rs", "#[test]\nfn holds() {}\n")
+    said = call(root, "doit-cargo", *words, PYTHONDEVMODE="1", PYTHONWARNINGS="error::ResourceWarning")
+    assert (said.status, "ResourceWarning" in said.out + said.err) == (0, False), said.out + said.err

@@ -16,9 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import IO
 
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
@@ -115,8 +116,8 @@ def _run(
             screen = Screen(log, warnings, hidden)
             show = screen.show_messages if messages else screen.show_output
             readers = [
-                threading.Thread(target=show, args=(child.process.stdout, report)),
-                threading.Thread(target=screen.show_errors, args=(child.process.stderr,)),
+                threading.Thread(target=_to_the_end, args=(show, child.process.stdout, report)),
+                threading.Thread(target=_to_the_end, args=(screen.show_errors, child.process.stderr)),
             ]
             for reader in readers:
                 reader.start()
@@ -130,6 +131,12 @@ def _run(
         raise UserError(problem, COULD_NOT_RUN) from None
     finally:
         log.close()
+
+
+def _to_the_end(show: Callable[..., None], stream: IO[bytes], *more: object) -> None:
+    """Let `show` read a stream, then close it: only its reader knows that it is through."""
+    with stream:
+        show(stream, *more)
 
 
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
@@ -154,7 +161,7 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
 class Child:
     """A process in a group of its own; what ends us reaches all of it.
 
-    `watched` is a program that it runs, if any; `merged`: one stream for both of its own.
+    `watched` is a program that it runs, if any; `merged`: one stream for both of its own. Who reads a stream closes it.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Reading, Result
@@ -57,7 +57,8 @@ def run_program(
     reading, tail = Reading(), _Tail()
     try:
         with run.Child(_found(argv, environ), program.cwd, environ, merged=True) as child:
-            _read(child.process.stdout, reading, tail, log, manner.shows or manner.prints)
+            with cast("IO[bytes]", child.process.stdout) as stream:
+                _read(stream, reading, tail, log, manner.shows or manner.prints)
             status = child.wait()
     except OSError as error:
         problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "FORCE=1 builds it again", program.cwd)
@@ -93,8 +94,8 @@ class _Tail:
         return ("[...]\n" if self._cut else "") + "".join(self._lines)
 
 
-def _read(stream: IO[bytes] | None, reading: Reading, tail: _Tail, log: IO[str], shows: bool) -> None:
-    for raw in stream or ():
+def _read(stream: IO[bytes], reading: Reading, tail: _Tail, log: IO[str], shows: bool) -> None:
+    for raw in stream:
         line = raw.decode("utf-8", "replace").replace("\r\n", "\n")
         plain = screen.plain(line)
         reading.take(plain.rstrip("\n"))
