@@ -200,6 +200,15 @@ PACK_KEYS |= {
         "write beside `target/`: where one is gone or edited, the package is built anew.",
         'outputs = ["web/app.js"]',
     ),
+    "target.*.lane": (
+        "What may run beside it with `-n`: `cargo` (the default) shares the target directory, `free` shares nothing, "
+        "`alone` changes what others use. A cargo call cannot be `free`.",
+        'lane = "free"',
+    ),
+    "target.*.keep-going": (
+        "Of a group: `true` runs every part whatever becomes of the others, and sums up.",
+        "keep-going = true",
+    ),
     "services.*.doc": ("What the service is; `check_NAME` is made of it.", 'doc = "etcd, the key-value store"'),
     "services.*.variable": ("The environment variable that says where it runs.", 'variable = "ETCD_ENDPOINTS"'),
     "services.*.default": ("Where it is looked for otherwise.", 'default = "http://127.0.0.1:2379"'),

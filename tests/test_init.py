@@ -174,6 +174,10 @@ def test_shipped_files_fit_their_schema(path: Path) -> None:
         ("profile", 'platforms = ["beos"]'),
         ("pack", '[target.a]\ncomand = "build"'),
         ("pack", '[rules.cuda]\nconflicts = "metal"'),
+        ("pack", '[target.a]\nlane = "fre"'),
+        ("pack", '[target.a]\nkeep-going = "yes"'),
+        ("pack", "[duplicates]\nmax = -1"),
+        ("pack", '[format]\nlanguages = ["cobol"]'),
     ],
 )
 def test_what_we_refuse_the_schema_refuses(kind: str, text: str) -> None:

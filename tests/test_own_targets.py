@@ -122,7 +122,56 @@ def test_rows_in_python_run_with_their_variables(root: Path) -> None:
     assert call(root, "doit", "answer", "MODEL=m").out == "42 m ws\n"
 
 
+TOGETHER = """\
+[target.hello]
+doc = "Say hello to the other one, and wait for its answer."
+run = ["sh", "wait.sh", "hello", "answer"]
+lane = "free"
+
+[target.answer]
+doc = "Answer."
+run = ["sh", "wait.sh", "answer", "hello"]
+
+[target.fails]
+doc = "Fail."
+run = ["false"]
+
+[target.all]
+doc = "Run all of it."
+after = ["fails", "hello"]
+"""
+WAIT = 'touch "$1"; for i in $(seq 600); do [ -e "$2" ] && exit 0; sleep 0.05; done; exit 1\n'
+
+
+def test_a_free_row_runs_beside_one_of_cargos_lane(root: Path) -> None:
+    write(root / "profiles/pack.toml", TOGETHER)
+    write(root / "wait.sh", WAIT)
+    said = call(root, "doit-cargo", "-n", "2", "hello", "answer")
+    assert said.status == 0, said
+    assert "beside it  with -n, anything" in call(root, "doit-cargo", "help", "hello").out
+
+
+@pytest.mark.parametrize(
+    ("more", "last"),
+    [
+        ("", "!! fails  failed"),
+        ("keep-going = true\n", "!! all  failed: fails; passed: hello"),
+    ],
+)
+def test_a_group_that_keeps_going_runs_what_is_left(root: Path, more: str, last: str) -> None:
+    write(root / "profiles/pack.toml", TOGETHER + more)
+    write(root / "wait.sh", WAIT)
+    write(root / "answer", "")
+    said = call(root, "doit-cargo", "all")
+    assert (said.status, (root / "hello").exists()) == (1, bool(more))
+    assert said.err.splitlines()[-1].startswith(last)
+
+
 WRONG = {
+    '[target.a]\ndoc = "A."\nrun = ["x"]\nlane = "fre"\n': "profiles/pack.toml:4: unknown lane 'fre'",
+    '[target.a]\ndoc = "A."\ncommand = "build"\nlane = "free"\n': "profiles/pack.toml:4: [target.a] is a cargo call",
+    '[target.a]\ndoc = "A."\nafter = ["check"]\nlane = "free"\n': "profiles/pack.toml:4: [target.a] has `lane`",
+    '[target.a]\ndoc = "A."\nrun = ["x"]\nkeep-going = true\n': "profiles/pack.toml:4: [target.a] has `keep-going`",
     '[target.a]\ndoc = "A."\n': "profiles/pack.toml:1: [target.a] must have `command` (a cargo call)",
     '[target.a]\nrun = ["x"]\n': "profiles/pack.toml:1: [target.a] has no doc",
     '[target.a]\ndoc = "A."\nrun = ["x"]\nflags = ["-v"]\n': "profiles/pack.toml:4: [target.a] has `flags`",

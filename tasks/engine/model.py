@@ -211,7 +211,7 @@ class Program:
 
 # What may run beside a target (`doit -n`): CARGO shares cargo's target directory, so one at a time; FREE shares
 # nothing; ALONE changes sources or removes what others use.
-CARGO, FREE, ALONE = "cargo", "free", "alone"
+LANES = CARGO, FREE, ALONE = "cargo", "free", "alone"
 
 
 @dataclass(frozen=True, slots=True)

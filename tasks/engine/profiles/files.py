@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from doit_cargo.engine.errors import Problem, unknown
-from doit_cargo.engine.model import DETECTORS, PLATFORMS
+from doit_cargo.engine.model import DETECTORS, LANES, PLATFORMS
 from doit_cargo.engine.profiles.places import Path, TomlFile
 
 Check = Callable[[Any, str, str], list[Problem]]
@@ -83,6 +83,10 @@ def _platforms(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("platform", name, PLATFORMS, where) for name in value if name not in PLATFORMS]
 
 
+def _lane(value: str, _key: str, where: str) -> list[Problem]:
+    return [] if value in LANES else [unknown("lane", value, LANES, where)]
+
+
 def _languages(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("language", name, FORMATTED, where) for name in value if name not in FORMATTED]
 
@@ -130,6 +134,7 @@ TRIPLES = Kind("a list of strings", '["aarch64-unknown-linux-gnu"]', _is_list, _
 LANGUAGES = Kind("a list of strings", '["python", "c"]', _is_list, _languages)
 DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list, _duplicates)
 COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+LANE = Kind("a string", '"free"', _is_text, _lane)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
@@ -167,6 +172,8 @@ TARGET: Section = {
     "platforms": ON_PLATFORMS,
     "inputs": {"files": LIST, "env": LIST},
     "outputs": LIST,
+    "lane": LANE,
+    "keep-going": FLAG,
 }
 
 PACK: Section = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Problem, UserError, unknown
-from doit_cargo.engine.model import Program, Target
+from doit_cargo.engine.model import CARGO, FREE, Program, Target
 from doit_cargo.engine.profiles.places import TomlFile
 
 OWN_FAMILY = "project"
@@ -19,6 +19,8 @@ KINDS = ("command", "run", "after")
 # Keys that say something about a cargo call only, or about a program only.
 OF_CARGO = ("flags", "passed", "profile", "package")
 OF_PROGRAMS = ("cwd", "env", "inputs")
+OF_BOTH = ("outputs", "lane")
+OF_GROUPS = ("keep-going",)
 RUN, WATCH = "doit_cargo.actions.program:run", "doit_cargo.actions.program:watch"
 # A cargo call that runs tests gets what the family test has: results by package, kept for each program.
 TESTING = "doit_cargo.actions.testing"
@@ -49,15 +51,17 @@ def _problems(file: TomlFile, name: str, table: Mapping[str, Any]) -> Iterator[P
         yield Problem(what, 'write for example command = "clippy", or run = ["tool", "argument"]', file.where(*path))
     if not table.get("doc"):
         yield Problem(f"[target.{name}] has no doc", 'say what it does: doc = "Build the docs."', file.where(*path))
-    useless = [
-        *(OF_CARGO if "command" not in kinds else ()),
-        *(OF_PROGRAMS if "run" not in kinds else ()),
-        *(() if kinds else ("outputs",)),
-    ]
-    for key in useless:
-        if key in table:
-            kind = "a cargo call (`command`)" if key in OF_CARGO else "what runs something (`command`, `run`)"
+    for keys, fits, kind in (
+        (OF_CARGO, "command" in kinds, "a cargo call (`command`)"),
+        (OF_PROGRAMS, "run" in kinds, "a program (`run`)"),
+        (OF_BOTH, bool(kinds), "what runs something (`command`, `run`)"),
+        (OF_GROUPS, not kinds, "a group (only `after`)"),
+    ):
+        for key in [key for key in keys if key in table and not fits]:
             yield Problem(f"[target.{name}] has `{key}`, which is for {kind}", "leave it out", file.where(*path, key))
+    if "command" in kinds and table.get("lane") == FREE:
+        what = f"[target.{name}] is a cargo call: it shares the target directory, so its lane cannot be {FREE!r}"
+        yield Problem(what, "leave it out", file.where(*path, "lane"))
     for index, variable in enumerate(table.get("takes", [])):
         if variable not in variables.BY_NAME:
             yield unknown("variable", variable, tuple(variables.BY_NAME), file.where(*path, "takes", index))
@@ -89,6 +93,8 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
         by=TESTING if runs_tests else "",
         check=f"{TESTING}:check" if runs_tests else "",
         writes=tuple(table.get("outputs", ())) if is_cargo else (),
+        lane=table.get("lane", CARGO),
+        keep_going=table.get("keep-going", False),
         program=_program(table, inputs) if is_program else None,
         where=file.where("target", name) if name in file.values["target"] else file.where("target"),
     )

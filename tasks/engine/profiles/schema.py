@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from doit_cargo.engine.model import DETECTORS, PLATFORMS
+from doit_cargo.engine.model import DETECTORS, LANES, PLATFORMS
 from doit_cargo.engine.profiles import files
 from doit_cargo.engine.profiles.files import ANY, Kind, Section
 
@@ -40,6 +40,12 @@ KINDS: tuple[tuple[Kind, dict[str, Any]], ...] = (
     (files.FEATURES, TEXTS),
     (files.NAMES, {"oneOf": [{"type": "string"}, TEXTS]}),
     (files.ON_PLATFORMS, {"type": "array", "items": {"enum": list(PLATFORMS)}}),
+    (files.SHA256, {"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+    (files.TRIPLES, TEXTS),
+    (files.LANGUAGES, {"type": "array", "items": {"enum": list(files.FORMATTED)}}),
+    (files.DUPLICATES, TEXTS),
+    (files.COUNT, {"type": "integer", "minimum": 0}),
+    (files.LANE, {"enum": list(LANES)}),
     (files.CONFIG, {"type": "object"}),
     (files.ENV, ENV),
 )
