@@ -102,4 +102,5 @@ def of_service(service: Service) -> Target:
         doc=f"Check that {service.doc or service.name} answers." if service.variable else "Check that there is a GPU.",
         action="doit_cargo.actions.services:check",
         services=(service.name,),
+        lane=FREE,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from doit_cargo.engine.model import Target
+from doit_cargo.engine.model import CARGO as CARGO_LANE
+from doit_cargo.engine.model import FREE, Target
 from doit_cargo.engine.variables import CARGO
 
 CHOICE = tuple(name for name in CARGO if name in ("FEATURES", "PACKAGE", "PROFILE", "TARGET"))
@@ -10,7 +11,9 @@ CHOICE = tuple(name for name in CARGO if name in ("FEATURES", "PACKAGE", "PROFIL
 
 def _action(name: str, doc: str, takes: tuple[str, ...] = (), platforms: tuple[str, ...] = ()) -> Target:
     action = f"doit_cargo.actions.environment:{name}"
-    return Target(name=name, family="environment", doc=doc, action=action, takes=takes, platforms=platforms)
+    # What is asked with the choices of a build asks cargo, too.
+    lane = CARGO_LANE if takes else FREE
+    return Target(name=name, family="environment", doc=doc, action=action, takes=takes, platforms=platforms, lane=lane)
 
 
 TARGETS: tuple[Target, ...] = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from doit_cargo.engine.model import Target
+from doit_cargo.engine.model import FREE, Target
 
 _ACTIONS = "doit_cargo.actions.mcp_servers"
-_row = partial(Target, family="mcp", packs=("mistralrs",))
+_row = partial(Target, family="mcp", packs=("mistralrs",), lane=FREE)
 
 TARGETS: tuple[Target, ...] = (
     _row(

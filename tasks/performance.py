@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from doit_cargo.engine.model import Target
+from doit_cargo.engine.model import FREE, Target
 from doit_cargo.engine.variables import CARGO
 
 ACTIONS = "doit_cargo.actions.measure"
@@ -71,5 +71,6 @@ TARGETS: tuple[Target, ...] = (
         action=f"{ACTIONS}.vram:monitor_vram",
         takes=("INTERVAL", "SECONDS", "MODEL"),
         platforms=("linux", "windows"),
+        lane=FREE,
     ),
 )

@@ -25,6 +25,7 @@ _built = partial(
     like=("cargo", "run"),
     packs=("mistralrs",),
 )
+# They stay in cargo's lane, as test_server_start does: it is before test_api that a server must have started.
 _alone = partial(Target, family="serve", packs=("mistralrs",))
 
 TARGETS: tuple[Target, ...] = (

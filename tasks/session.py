@@ -288,8 +288,7 @@ class Session:
         self.current = row["name"]
         if not row["watch"]:
             return _call(row["action"], self, values) is not False
-        from doit_cargo.engine import proof
-        from doit_cargo.engine.model import FREE
+        from doit_cargo.engine import model, proof
 
         request = proof.Request(
             state=self.state,
@@ -297,7 +296,7 @@ class Session:
             root=self.root,
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
-            lock=row["name"] if row["lane"] == FREE else "",
+            lock="" if row["lane"] in (model.CARGO, model.ALONE) else row["name"],
             watch=lambda: cast("Watched", _call(row["watch"], self, values)),
             act=lambda: cast("bool | None", _call(row["action"], self, values)),
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from calling import call, counting_cargo, environment, posix, program, small_workspace
-from conftest import needs_cargo, write
+from calling import DODO, call, counting_cargo, environment, posix, program, small_workspace
+from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, posix]
 
@@ -121,6 +123,40 @@ def test_cargo_targets_do_not_wait_for_each_others_locks(root: Path, tmp_path: P
     assert "waiting for another doit-cargo run" not in said.err
     assert "Blocking waiting for file lock" not in said.err
     assert {"ok check", "ok dev", "ok check_duplicates"} <= {line.split("  ")[0] for line in said.out.splitlines()}
+
+
+# The build ends only if an MCP server is tried meanwhile: a build script waits for what its command leaves.
+WAITS = """\
+fn main() {{
+    for _ in 0..400 {{
+        if std::path::Path::new("{go}").exists() {{ return; }}
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }}
+    panic!("nobody came");
+}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["doit-cargo", "doit"])
+def test_an_action_that_shares_nothing_runs_beside_a_build(tmp_path: Path, door: str) -> None:
+    root = make_workspace(tmp_path / "ws", {"mistralrs-core": {}, "mistralrs-server": {}})
+    write(root / "dodo.py", DODO)
+    write(root / "mistralrs-server/build.rs", WAITS.format(go=tmp_path / "go"))
+    server = ["-c", f"touch '{tmp_path}/go'; exec '{sys.executable}' '{Path(__file__).parent}/mcp_tiny.py'"]
+    source = {"type": "Process", "command": "sh", "args": server}
+    write(root / "mcp.json", json.dumps({"servers": [{"name": "tiny", "source": source}]}))
+    said = call(root, door, "-n", "2", "dev", "mcp_test", "MCP_CONFIG=mcp.json")
+    assert said.status == 0, said.out + said.err
+    assert {"ok dev", "ok mcp_test"} <= {line.split("  ")[0] for line in said.out.splitlines()}
+
+
+@pytest.mark.parametrize("lane", ["cargo", "models"])
+def test_one_lane_keeps_its_order(root: Path, lane: str) -> None:
+    write(root / "tasks/project.py", PROJECT.replace("CARGO), row", f"{lane!r}), row"))
+    said = call(root, "doit-cargo", "-n", "3", "one", "two", "free_a", "free_b")
+    assert (said.status, overlap(root, "one", "two"), overlap(root, "one", "free_a")) == (0, False, True)
+    assert notes(root).index("one ends") < notes(root).index("two begins")
 
 
 def test_an_unknown_target_stops_before_any_worker_starts(root: Path) -> None:

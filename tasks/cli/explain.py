@@ -9,7 +9,7 @@ from typing import Any
 
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import Absent, UserError
-from doit_cargo.engine.model import ALONE, FREE
+from doit_cargo.engine.model import ALONE, FREE, MODELS
 from doit_cargo.session import CARGO, GROUP, Session
 
 WIDTH = 97
@@ -101,7 +101,8 @@ def _variables(row: dict[str, Any]) -> list[str]:
 
 def _lane(row: dict[str, Any]) -> str:
     texts = {FREE: "anything", ALONE: "nothing: it changes what others use"}
-    return f"with -n, {texts.get(row['lane'], 'all but targets that use the same target directory')}"
+    shared = "models" if row["lane"] == MODELS else "target directory"
+    return f"with -n, {texts.get(row['lane'], f'all but targets that use the same {shared}')}"
 
 
 def exists(session: Session, name: str) -> bool:

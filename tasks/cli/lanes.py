@@ -1,8 +1,8 @@
 """doit's runners, for tasks that must not run beside each other, and for groups whose parts have failed.
 
-A task says in its meta which lane it needs (`model.CARGO`, `FREE`, `ALONE`). A worker is handed a task whose lane is
-free: none waits at a lock for another one. Whatever runs in a worker prints whole lines, and a task that needs no lane
-its whole output at once. Knows doit's runners; of a task only its meta.
+A task says in its meta which lane it needs (`model.CARGO`, `FREE`, ...). A worker is handed a task whose lane is
+free: none waits at a lock for another one. Whatever runs in a worker prints whole lines, and a task outside cargo's
+lane its whole output at once. Knows doit's runners; of a task only its meta.
 """
 
 from __future__ import annotations
@@ -102,13 +102,16 @@ class _Lanes(_Judge):
         return True
 
     def _next_held(self) -> Any:
-        """Return the first task that may run beside those that run; nothing overtakes one that must be alone."""
+        """Return the first task that may run beside those that run; nothing overtakes one that must be alone.
+
+        Of one lane, one at a time runs, in their order; `FREE` is no lane.
+        """
         lanes = set(self._busy.values())
         for node in self._held:
             lane = lane_of(node.task)
             if ALONE in lanes or (lane == ALONE and lanes):
                 return None
-            if lane != CARGO or CARGO not in lanes:
+            if lane == FREE or lane not in lanes:
                 self._held.remove(node)
                 return node
         return None
@@ -156,7 +159,7 @@ class InProcesses(_Lanes, MRunner):  # type: ignore[misc]
             return super().execute_task(task)
         runner = self._runners[task.name]
         runner.is_one_of_several()
-        with output.together(self._lock, at_once=lane_of(task) == FREE):
+        with output.together(self._lock, at_once=lane_of(task) not in (CARGO, ALONE)):
             failure = super().execute_task(task)
         if runner.interrupted:
             _interrupt_once()

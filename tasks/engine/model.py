@@ -210,8 +210,9 @@ class Program:
 
 
 # What may run beside a target (`doit -n`): CARGO shares cargo's target directory, so one at a time; FREE shares
-# nothing; ALONE changes sources or removes what others use.
+# nothing; ALONE changes sources or removes what others use. MODELS shares the folder of models, and so keeps its order.
 LANES = CARGO, FREE, ALONE = "cargo", "free", "alone"
+MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True)
