@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import write_whole
-from doit_cargo.engine import say
+from doit_cargo.engine import processes, say
 from doit_cargo.engine.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.feature_graph import Graph
 from doit_cargo.engine.feature_graph.halves import of_selection
@@ -223,20 +223,13 @@ def _dependencies(session: Session) -> tuple[list[Package], str]:
 
 def _ask_cargo(session: Session, *more: str) -> tuple[list[Package], str]:
     command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1", *more]
+    # Cargo asks rustc for the target; a wrapper of a config file that is not installed must not stop that.
+    environ = {**session.environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""}
     try:
-        done = subprocess.run(
-            command,
-            cwd=session.root,
-            # Cargo asks rustc for the target; a wrapper of a config file that is not installed must not stop that.
-            env={**session.environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        done = processes.answer(command, environ, TIMEOUT, session.root)
         if done.returncode == 0:
             return _packages(json.loads(done.stdout), session), ""
-        text = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        text = done.stderr.strip().splitlines()
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         return [], str(error)
     return [], next((line.removeprefix("error: ") for line in text if line.startswith("error")), "cargo fails")

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from doit_cargo.engine import processes
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.receipts import normalise
 
@@ -76,17 +77,7 @@ def _make(path: str, words: tuple[str, ...], environ: Mapping[str, str]) -> subp
     folder, name = os.path.split(os.path.abspath(path))
     clean = {key: value for key, value in environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     try:
-        return subprocess.run(
-            ["make", "--file", name, *words],
-            cwd=folder,
-            env={**clean, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-        )
+        return processes.answer(["make", "--file", name, *words], {**clean, "LC_ALL": "C"}, SECONDS, folder)
     except FileNotFoundError:
         raise UserError(Problem("make is not on PATH", "install GNU make", path), COULD_NOT_RUN) from None
     except subprocess.TimeoutExpired:

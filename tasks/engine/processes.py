@@ -1,8 +1,30 @@
-"""The processes of a group, by the program that each runs, where the system shows them (/proc)."""
+"""Processes: a program asked for its answer, and those of a group by the program that each runs (/proc)."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+
+def answer(
+    argv: Sequence[str], environ: Mapping[str, str], seconds: float, cwd: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program whose output is for us: without standard input, within a time, its bytes read as UTF-8.
+
+    Raises `OSError` if it cannot be started, `subprocess.TimeoutExpired` when its time is over.
+    """
+    return subprocess.run(
+        argv,
+        cwd=cwd,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
 
 
 def running(program: str, group: int) -> list[int]:

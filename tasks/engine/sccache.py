@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from doit_cargo.engine import run
+from doit_cargo.engine import processes, run
 from doit_cargo.engine.model import Invocation
 from doit_cargo.engine.plan.compiler_cache import WRAPPER, is_sccache, wrapper_of
 
@@ -129,16 +129,7 @@ def ask(program: str, argument: str, environ: Mapping[str, str], seconds: float 
     command = [program, *argument.split()]
     try:
         # A server that it starts keeps what it inherits: a pipe would never end.
-        done = subprocess.run(
-            command,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
+        done = processes.answer(command, environ, seconds)
     except subprocess.TimeoutExpired:
         return False, f"no answer within {seconds:g} s"
     except OSError as error:

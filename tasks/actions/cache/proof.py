@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions.cache.sccache import own_server, place_of, program, storage
-from doit_cargo.engine import say, sccache
+from doit_cargo.engine import processes, say, sccache
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Package, Plan, Target, Workspace
 
@@ -73,17 +73,7 @@ def _compile(argv: list[str], cwd: str, environ: Mapping[str, str], target_direc
         raise UserError(Problem(f"sccache's server does not start: {problem}"), COULD_NOT_RUN)
     before = sccache.statistics(wrapper, environ)
     try:
-        done = subprocess.run(
-            argv,
-            cwd=cwd,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS,
-            check=False,
-        )
+        done = processes.answer(argv, environ, SECONDS, cwd)
     except subprocess.TimeoutExpired:
         raise UserError(Problem(f"no end of {' '.join(argv)} within {SECONDS} s"), COULD_NOT_RUN) from None
     if done.returncode:

@@ -12,11 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, run_tool
-from doit_cargo.actions.measure import planned, programs
-from doit_cargo.actions.measure.profiler import build_program, no_tool
-from doit_cargo.engine import receipts, say
-from doit_cargo.engine.errors import COULD_NOT_RUN, UserError, unknown
+from doit_cargo.actions import log_path
+from doit_cargo.actions.measure import programs
+from doit_cargo.engine import say
 from doit_cargo.engine.toolchain import version_cache
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 SECONDS = 120.0  # valgrind makes a program some twenty times slower
-FOLDER = "profile"
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -67,48 +64,40 @@ def _resident(_: Session, __: str, log: str) -> str:
     return f"peak of the resident memory {say.size_text(int(match[1]) * 1024)}" if match else ""
 
 
-TOOLS = (
-    MemoryTool(
-        "heaptrack",
-        "heaptrack",
-        lambda file: ("heaptrack", "-o", file),
-        _heaptrack_peak,
-        "heaptrack --analyze {file}.*",
-    ),
-    MemoryTool(
-        "massif",
-        "valgrind",
-        lambda file: ("valgrind", "--tool=massif", f"--massif-out-file={file}"),
-        _massif,
-        "ms_print {file}",
-    ),
-    MemoryTool("time", "gnu-time", lambda _: ("time", "-v"), _resident, "the log"),
-)
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        MemoryTool(
+            "heaptrack",
+            "heaptrack",
+            lambda file: ("heaptrack", "-o", file),
+            _heaptrack_peak,
+            "heaptrack --analyze {file}.*",
+        ),
+        MemoryTool(
+            "massif",
+            "valgrind",
+            lambda file: ("valgrind", "--tool=massif", f"--massif-out-file={file}"),
+            _massif,
+            "ms_print {file}",
+        ),
+        MemoryTool("time", "gnu-time", lambda _: ("time", "-v"), _resident, "the log"),
+    )
+}
 
 
 def check(session: Session, values: Values) -> None:
     """Raise `UserError` for variables that do not fit, and where nothing says what the program shall do."""
-    known = tuple(tool.name for tool in TOOLS)
-    if values.text("PROFILER") and values.text("PROFILER") not in known:
-        raise UserError(unknown("profiler", values.text("PROFILER"), known, "PROFILER"))
-    plan = planned.plan_of(session, values, "build")
-    planned.require_program(plan, values.text("BIN"))
-    programs.arguments(session, values)
+    programs.check(session, values, tuple(TOOLS))
 
 
 def profile_memory(session: Session, values: Values) -> bool:
     """Run the program under a memory profiler and tell its peak."""
-    tool = _choose(session, values)
-    program = build_program(session, values)
-    folder = os.path.join(os.path.dirname(log_path(session, session.current)), FOLDER)
-    os.makedirs(folder, exist_ok=True)
-    file = os.path.join(folder, f"{tool.name}.out")
-    for old in glob.glob(glob.escape(file) + "*"):
-        receipts.remove(old)
-    seconds = float(values.text("SECONDS") or SECONDS)
-    say.note(session.current, f"{tool.name} watches {os.path.basename(program)} for at most {seconds:g} s")
-    argv = (*tool.argv(file), program, *programs.arguments(session, values))
-    outcome = run_tool(session, session.current, argv, seconds=seconds, watched=program)
+    tools = {name: tool.tool for name, tool in TOOLS.items()}
+    tool = TOOLS[programs.choose(session, values, tools, "a memory profiler")]
+    program = programs.build(session, values)
+    file = programs.empty_file(session, f"{tool.name}.out")
+    outcome = programs.watch(session, values, tool.name, tool.argv(file), program, SECONDS)
     log = log_path(session, session.current)
     with open(log, encoding="utf-8", errors="replace") as stream:
         peak = tool.peak(session, file, stream.read())
@@ -119,12 +108,3 @@ def profile_memory(session: Session, values: Values) -> bool:
     look = tool.look.format(file=say.relative(file, session.root))
     say.done(session.current, f"{outcome.seconds:.1f} s: {peak}; look: {look}; log: {place}")
     return True
-
-
-def _choose(session: Session, values: Values) -> MemoryTool:
-    wanted = values.text("PROFILER")
-    candidates = [tool for tool in TOOLS if not wanted or tool.name == wanted]
-    found = next((tool for tool in candidates if session.machine.tool(tool.tool)), None)
-    if found is None:
-        raise UserError(no_tool(session, "a memory profiler", [tool.tool for tool in candidates]), COULD_NOT_RUN)
-    return found

@@ -18,7 +18,7 @@ from doit_cargo.actions.python import crates
 from doit_cargo.actions.python.crates import Crate
 from doit_cargo.actions.python.inputs import late_inputs
 from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, known, require_version, tell_no_python
-from doit_cargo.engine import pyo3, say, sccache
+from doit_cargo.engine import processes, pyo3, say, sccache
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.listings import MODULE
 from doit_cargo.engine.model import Watched
@@ -171,15 +171,7 @@ def _settle_lock(session: Session, build: Build) -> None:
     locked = ["--locked"] if "--locked" in build.plan.invocation.argv else []
     argv = ["cargo", "metadata", "--format-version", "1", "--manifest-path", build.crate.manifest, *locked]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            argv,
-            cwd=build.crate.directory,
-            env=dict(session.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LOCK_SECONDS,
-            check=False,
-        )
+        processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
 
 
 def _watched(session: Session, build: Build) -> Watched:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 
+from doit_cargo.engine import processes
 from doit_cargo.engine.cargo_config.given import Call, read
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
@@ -92,17 +93,7 @@ def _environment(folder: str, records: str, environ: Mapping[str, str]) -> dict[
 def _run(argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], target: str) -> subprocess.CompletedProcess[str]:
     command = [*argv[:2], "--target-dir", target, *argv[2:]]
     try:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        return processes.answer(command, environ, TIMEOUT, cwd)
     except subprocess.TimeoutExpired:
         what = f"cargo did not finish within {TIMEOUT} seconds"
         raise UserError(Problem(what, "cargo fetch downloads what it needs"), COULD_NOT_RUN) from None

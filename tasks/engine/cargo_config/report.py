@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from doit_cargo.engine import processes
 from doit_cargo.engine.cargo_config import findings, habits, spelling
 from doit_cargo.engine.cargo_config.effective import CargoProfile, Value, Values, profiles
 from doit_cargo.engine.cargo_config.findings import ERROR, Case, Finding, member_files
@@ -92,17 +93,7 @@ def _committed(root: str, environ: Mapping[str, str]) -> Callable[[str], bool]:
 def _output(command: list[str], directory: str, environ: Mapping[str, str]) -> str:
     """Return what a program prints, nothing where it fails or is not there."""
     try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=20,
-            check=False,
-        )
+        done = processes.answer(command, environ, 20, directory)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from doit_cargo.engine import processes
 from doit_cargo.engine.model import Plan
 from doit_cargo.engine.preflight.calls import selection, with_tests
 from doit_cargo.engine.preflight.need import CARGO
@@ -107,21 +108,13 @@ def _ask_tree(plan: Plan, directory: str, environ: Mapping[str, str], fetch: boo
     # A wrapper that is missing would fail this question too, and has a check of its own.
     seen = {**environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": "", "CARGO_TERM_PROGRESS_WHEN": "never"}
     try:
-        done = subprocess.run(
-            argv,
-            cwd=directory,
-            env=seen,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=FETCH_SECONDS if fetch else TREE_SECONDS,
-            check=False,
-        )
+        done = processes.answer(argv, seen, FETCH_SECONDS if fetch else TREE_SECONDS, directory)
     except OSError as error:
         return Answer(error=str(error))
     except subprocess.TimeoutExpired as error:
         return Answer(error=f"cargo tree did not answer within {error.timeout:g} s")
-    text, said = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
-    return Answer(text) if done.returncode == 0 else Answer(error=said or f"cargo tree ended with {done.returncode}")
+    said = done.stderr or f"cargo tree ended with {done.returncode}"
+    return Answer(done.stdout) if done.returncode == 0 else Answer(error=said)
 
 
 # "|-- " or "`-- " stands before each level below a root; a section such as [build-dependencies] before its entries.
