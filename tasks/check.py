@@ -10,6 +10,8 @@ from doit_cargo.engine.variables import CARGO
 _check = partial(Target, family="check", command="check", profile=("check",), takes=CARGO)
 _clippy = partial(_check, command="clippy", flags=("--all-targets",), passed=("-D", "warnings"))
 _ACTIONS = "doit_cargo.actions"
+_action = partial(Target, family="check", lane=FREE)
+_format = partial(_action, watch=f"{_ACTIONS}.formatting:watch", needs=("rustfmt",))
 
 TARGETS: tuple[Target, ...] = (
     _check(
@@ -22,27 +24,20 @@ TARGETS: tuple[Target, ...] = (
         doc="Type-check the server and what it depends on.",
         package="server",
     ),
-    Target(
+    _format(
         name="fmt",
-        family="check",
         doc="Format all code, satellites included: Rust by rustfmt, Python by ruff, C, CUDA and Metal by clang-format.",
         action=f"{_ACTIONS}.formatting:fmt",
-        watch=f"{_ACTIONS}.formatting:watch",
         like=("cargo", "fmt", "--all"),
         takes=("FORCE",),
-        needs=("rustfmt",),
         lane=ALONE,
     ),
-    Target(
+    _format(
         name="fmt_check",
-        family="check",
         doc="Check that all code is formatted, and name the files that are not.",
         action=f"{_ACTIONS}.formatting:fmt_check",
-        watch=f"{_ACTIONS}.formatting:watch",
         like=("cargo", "fmt", "--all", "--", "--check"),
         takes=("FORCE", "VERBOSE"),
-        needs=("rustfmt",),
-        lane=FREE,
     ),
     _clippy(
         name="lint",
@@ -61,28 +56,23 @@ TARGETS: tuple[Target, ...] = (
         flags=("--no-deps",),
         package="all",
     ),
-    Target(
+    _action(
         name="doc_open",
-        family="check",
         doc="Build the documentation and open it in a browser.",
         action=f"{_ACTIONS}.documentation:doc_open",
         check=f"{_ACTIONS}.documentation:check_package",
         like=("cargo", "doc", "--workspace", "--no-deps", "--open"),
         after=("doc",),
         takes=("PACKAGE",),
-        lane=FREE,
     ),
-    Target(
+    _action(
         name="lint_python",
-        family="check",
         doc="Lint the Python code with ruff.",
         action=f"{_ACTIONS}.linting:lint_python",
         needs=("ruff",),
-        lane=FREE,
     ),
-    Target(
+    _action(
         name="lint_fix",
-        family="check",
         doc="Let clippy and ruff correct what they can; on a git tree with uncommitted changes only with YES=1.",
         action=f"{_ACTIONS}.linting:lint_fix",
         like=("cargo", "clippy", "--fix", "--workspace", "--all-targets"),

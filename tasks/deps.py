@@ -7,27 +7,23 @@ from functools import partial
 from doit_cargo.engine.model import ALONE, FREE, Target
 
 _ACTIONS = "doit_cargo.actions.dependencies"
-_TREE = ("PACKAGE", "FEATURES", "PROFILE", "TARGET", "REGISTRY")
 _action = partial(Target, family="deps", lane=FREE)
+_tree = partial(_action, profile=("check",), takes=("PACKAGE", "FEATURES", "PROFILE", "TARGET", "REGISTRY"))
 
 TARGETS: tuple[Target, ...] = (
-    _action(
+    _tree(
         name="deps_tree",
         doc="Show the dependency tree of the server, or of PACKAGE.",
         action=f"{_ACTIONS}:deps_tree",
         like=("cargo", "tree"),
         package="server",
-        profile=("check",),
-        takes=_TREE,
     ),
-    _action(
+    _tree(
         name="deps_duplicates",
         doc="Show the part of the dependency tree that leads to packages in several versions.",
         action=f"{_ACTIONS}:deps_duplicates",
         like=("cargo", "tree", "--duplicates"),
         package="all",
-        profile=("check",),
-        takes=_TREE,
     ),
     _action(
         name="deps_why",

@@ -11,23 +11,22 @@ ACTIONS = "doit_cargo.actions.measure"
 OF_CARGO = tuple(name for name in CARGO if name != "FORCE")
 
 _of_a_build = partial(Target, family="performance", package="server")
+_of_timings = partial(_of_a_build, check=f"{ACTIONS}.timings:check", profile=("release",))
+_of_a_profiler = partial(_of_a_build, profile=("profiled",))
+_RUN = (*OF_CARGO, "MODEL", "ARGS", "BIN", "PROFILER", "SECONDS")
 
 TARGETS: tuple[Target, ...] = (
-    _of_a_build(
+    _of_timings(
         name="build_timings",
         doc="Build the server from nothing, beside what is there, and keep cargo's page of timings.",
         action=f"{ACTIONS}.timings:build_timings",
         like=("cargo", "build", "--timings"),
-        check=f"{ACTIONS}.timings:check",
-        profile=("release",),
         takes=(*OF_CARGO, "N"),
     ),
-    _of_a_build(
+    _of_timings(
         name="slowest_deps",
         doc="Show the packages that took longest to compile in the last build_timings.",
         action=f"{ACTIONS}.timings:slowest_deps",
-        check=f"{ACTIONS}.timings:check",
-        profile=("release",),
         takes=(*CARGO, "N"),
     ),
     Target(
@@ -48,21 +47,19 @@ TARGETS: tuple[Target, ...] = (
         profile=("cuda_full", "release"),
         takes=OF_CARGO,
     ),
-    _of_a_build(
+    _of_a_profiler(
         name="profile",
         doc="Run the server under samply, perf or flamegraph, whichever is there, and show where its time goes.",
         action=f"{ACTIONS}.profiler:profile",
         check=f"{ACTIONS}.profiler:check",
-        profile=("profiled",),
-        takes=(*OF_CARGO, "MODEL", "ARGS", "BIN", "PROFILER", "SECONDS", "N"),
+        takes=(*_RUN, "N"),
     ),
-    _of_a_build(
+    _of_a_profiler(
         name="profile_memory",
         doc="Run the server under heaptrack, massif or GNU time, whichever is there, and show the memory it needs.",
         action=f"{ACTIONS}.memory:profile_memory",
         check=f"{ACTIONS}.memory:check",
-        profile=("profiled",),
-        takes=(*OF_CARGO, "MODEL", "ARGS", "BIN", "PROFILER", "SECONDS"),
+        takes=_RUN,
     ),
     Target(
         name="monitor_vram",

@@ -13,7 +13,6 @@ _ACTIONS = "doit_cargo.actions.serving"
 _MODEL = ("MODEL", "MODEL_DIR", "MODEL_FILE", "MCP_CONFIG", "ARGS", "MISTRALRS_DEBUG")
 _TALK = (*_MODEL, *CARGO)
 _SERVE = (*_MODEL, "PORT", *CARGO)
-_START = (*_SERVE, "TIMEOUT")
 
 _built = partial(
     Target,
@@ -25,40 +24,33 @@ _built = partial(
     like=("cargo", "run"),
     packs=("mistralrs",),
 )
+_talks = partial(_built, action=f"{_ACTIONS}.foreground:talk", takes=_TALK)
+_serves = partial(_built, action=f"{_ACTIONS}.foreground:serve", takes=_SERVE)
+_starts = partial(_built, check=f"{_ACTIONS}.background:require", takes=(*_SERVE, "TIMEOUT"))
 # They stay in cargo's lane, as test_server_start does: it is before test_api that a server must have started.
 _alone = partial(Target, family="serve", packs=("mistralrs",))
 
 TARGETS: tuple[Target, ...] = (
-    _built(
+    _talks(
         name="run",
         doc="Build the server and talk with a model on this terminal.",
-        action=f"{_ACTIONS}.foreground:talk",
-        takes=_TALK,
     ),
-    _built(
+    _talks(
         name="run_debug",
         doc="Build the server and talk with a model, with debug output.",
-        action=f"{_ACTIONS}.foreground:talk",
-        takes=_TALK,
     ),
-    _built(
+    _serves(
         name="run_server",
         doc="Build the server and run it on this terminal, on 127.0.0.1 and PORT, or 8080.",
-        action=f"{_ACTIONS}.foreground:serve",
-        takes=_SERVE,
     ),
-    _built(
+    _serves(
         name="run_with_mcp",
         doc="Build the server and run it with the MCP servers of MCP_CONFIG.",
-        action=f"{_ACTIONS}.foreground:serve",
-        takes=_SERVE,
     ),
-    _built(
+    _starts(
         name="test_server_start",
         doc="Build the server, start it in the background and wait until it answers.",
         action=f"{_ACTIONS}.background:start",
-        check=f"{_ACTIONS}.background:require",
-        takes=_START,
     ),
     _alone(
         name="test_api",
@@ -73,12 +65,10 @@ TARGETS: tuple[Target, ...] = (
         action=f"{_ACTIONS}.background:stop",
         check=f"{_ACTIONS}.background:require_library",
     ),
-    _built(
+    _starts(
         name="test_server_api",
         doc="Build the server, start it, test its HTTP API, and stop it whatever the outcome.",
         action=f"{_ACTIONS}.api:start_test_stop",
-        check=f"{_ACTIONS}.background:require",
-        takes=_START,
     ),
     _built(
         name="test_tui",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from doit_cargo.engine.model import Package, Workspace
+from doit_cargo.engine.plan.features import turned_on
 
 # Groups of features of which people mean one at a time, by the names that crates use.
 EXCLUSIVE = (
@@ -112,14 +113,7 @@ def _exclusive(packages: Iterable[Package]) -> Iterator[tuple[str, ...]]:
 
 def _closure(package: Package, feature: str) -> set[str]:
     """Return what a feature turns on in its own package: one that implies another does not exclude it."""
-    found: set[str] = set()
-    waiting = list(package.features.get(feature, ()))
-    while waiting:
-        name = waiting.pop()
-        if name in package.features and name not in found:
-            found.add(name)
-            waiting.extend(package.features[name])
-    return found
+    return turned_on(package, package.features.get(feature, ()))
 
 
 def _satellites(workspace: Workspace) -> Iterator[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from doit_cargo.engine.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.model import Package, Profile, Rule, Workspace
@@ -134,7 +134,12 @@ def _misfit(rule: Rule, place: str, origin: str) -> Problem:
 def enabled(package: Package, features: tuple[str, ...], default_features: bool) -> set[str]:
     """Return the features of a package that the asked ones turn on, by its own table."""
     own = [name.removeprefix(f"{package.name}/") for name in features]
-    waiting = [*own, "default"] if default_features else own
+    return turned_on(package, [*own, "default"] if default_features else own)
+
+
+def turned_on(package: Package, names: Iterable[str]) -> set[str]:
+    """Return the features among `names` and all that they turn on in their own package."""
+    waiting = list(names)
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
