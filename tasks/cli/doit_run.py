@@ -12,6 +12,8 @@ from typing import Any
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo
+from doit_cargo.engine.receipts import normalise
+from doit_cargo.session import Session
 
 INTERRUPTED = 130
 
@@ -36,15 +38,22 @@ class TargetRun(Run):  # type: ignore[misc]
         except InvalidCommand as error:
             if error.not_found is None:
                 raise
-            raise InvalidDodoFile(self._unknown(str(error.not_found))) from None
+            raise InvalidDodoFile(self._unknown(str(error.not_found), dodo.current)) from None
 
     def _keeps_going(self) -> bool:
         """Tell whether a group is asked for whose parts all run, whatever becomes of one (`ci`)."""
         asked = set(self.sel_tasks or ())
         return any(task.meta and task.meta.get("keep_going") for task in self.task_list if task.name in asked)
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str, session: Session) -> str:
+        """Return the message; known are our targets that are here, and other tasks of the dodo.py.
+
+        Any word of the command line is a task too if it names a target, `run` of `doit run` as well: one that is absent
+        here, to say so when it is asked for, or one written with ``-``.
+        """
         from doit_cargo.engine.errors import unknown
 
-        known = tuple(task.name for task in self.task_list if not task.name.startswith("_"))
+        ours = {row["name"]: row["available"] for row in session.listing}
+        names = [task.name for task in self.task_list if not task.name.startswith("_")]
+        known = tuple(one for one in names if ours.get(one, normalise(one) not in ours))
         return str(unknown("target", name, known))
