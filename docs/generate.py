@@ -442,7 +442,10 @@ def groups_of_ci() -> str:
     rows = [row for row in catalogue.rows() if row.family == "ci"]
     return table(
         ("Target", "Runs, in this order", "After a failure"),
-        ((code(row.name), codes(dict.fromkeys(_leaves(row, known))), _after_failure(row, known)) for row in rows),
+        (
+            (code(row.name), codes(dict.fromkeys(_leaves(row, known))), "goes on" if row.keep_going else "stops")
+            for row in rows
+        ),
     )
 
 
@@ -452,13 +455,6 @@ def _leaves(row: Target, known: Mapping[str, Target]) -> Iterator[str]:
         yield from _leaves(known[name], known)
     if not row.is_group:
         yield row.name
-
-
-def _after_failure(row: Target, known: Mapping[str, Target]) -> str:
-    if row.keep_going:
-        return "goes on"
-    inner = [name for part in row.after for name in (part, *known[part].after) if known[name].keep_going]
-    return f"stops, but {codes(dict.fromkeys(inner))} in it goes on" if inner else "stops"
 
 
 def _variables(row: Target) -> str:
