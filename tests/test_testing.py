@@ -67,6 +67,11 @@ def test_targets_share_what_has_passed(trial: Trial) -> None:
     assert trial.test(target="test_kit").said.out.startswith("-- test_kit  passed before: 2 tests (1 ignored) in 1 ")
     assert trial.test("PACKAGE=app,user").ran == set()
     assert trial.test(target="test_integration").ran == set()
+    shown = call(trial.root, "doit-cargo", "test_status").out
+    seconds = {
+        name: float(text) for text, name in re.findall(r" ([\d.]+) s  (test\w*) RUNNER=cargo$", shown, re.MULTILINE)
+    }
+    assert seconds["test_kit"] < seconds["test"], "what took no time is not told the time of the compiler"
 
 
 def test_an_edit_and_back_finds_the_old_results(trial: Trial) -> None:

@@ -10,7 +10,7 @@ from doit_cargo.actions import ask, confirmed, finished, run_tool, write_whole
 from doit_cargo.engine import say
 from doit_cargo.engine.cargo_lock import Lock, Locked, read
 from doit_cargo.engine.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
-from doit_cargo.engine.model import Target, Watched
+from doit_cargo.engine.model import Plan, Target, Watched
 from doit_cargo.engine.plan import mirror
 
 if TYPE_CHECKING:
@@ -36,15 +36,26 @@ def deps_tree(session: Session, values: Values) -> bool:
 
 def deps_duplicates(session: Session, values: Values) -> bool:
     """`cargo tree --duplicates` of the whole workspace, or of PACKAGE."""
+    if os.path.isfile(lock_path(session)) and not read(lock_path(session)).duplicates():
+        say.done(session.current, "no package is in Cargo.lock in several versions")
+        return True
     return _tree(session, values, "all", "--duplicates")
 
 
-def _tree(session: Session, values: Values, package: str, *flags: str) -> bool:
+def check_tree(session: Session, values: Values) -> None:
+    """Refuse packages and features that are not here."""
+    _plan(session, values, "server" if session.current == "deps_tree" else "all")
+
+
+def _plan(session: Session, values: Values, package: str, *flags: str) -> Plan:
     from doit_cargo.engine import plan
 
-    name = session.current
-    target = Target(name, "deps", "", command="tree", flags=flags, profile=("check",), package=package)
-    made = plan.make(target, values, session.workspace, session.library, session.machine)
+    target = Target(session.current, "deps", "", command="tree", flags=flags, profile=("check",), package=package)
+    return plan.make(target, values, session.workspace, session.library, session.machine)
+
+
+def _tree(session: Session, values: Values, package: str, *flags: str) -> bool:
+    name, made = session.current, _plan(session, values, package, *flags)
     for note in made.notes:
         say.note(name, note)
     outcome = run_tool(session, name, made.invocation.argv, env=made.invocation.env, unset=made.invocation.unset)
