@@ -56,6 +56,20 @@ def test_force_runs_everything(trial: Trial) -> None:
     }
 
 
+def test_a_failure_takes_back_what_had_passed_with_the_same_inputs(trial: Trial) -> None:
+    trial.clear_trace()
+    (trial.trace / "kit").mkdir()  # no input, but where the test of kit wants to write
+    variables = {"TRACE": str(trial.trace), "RUST_BACKTRACE": "0"}
+    try:
+        said = [
+            call(trial.root, "doit-cargo", "test", "RUNNER=cargo", *words, **variables) for words in (["FORCE=1"], [])
+        ]
+    finally:
+        (trial.trace / "kit").rmdir()
+    failed = [(one.status, re.findall(r"^   kit +(\d+) +(\d+) ", one.out, re.MULTILINE)) for one in said]
+    assert failed == [(1, [("1", "1")]), (1, [("1", "1")])], said
+
+
 def test_a_touch_runs_nothing(trial: Trial) -> None:
     for name in ("crates/kit/src/lib.rs", "crates/app/data/expected.txt", "common/limit.txt"):
         (trial.root / name).touch()

@@ -37,6 +37,8 @@ def test_the_tests_of_the_bindings_run_once(tmp_path: Path, is_member: bool) -> 
     assert (first.status, second.status) == (0, 0), first
     assert "1 passed, 0 failed" in first.out
     assert "passed before" in second.out
+    there = "mistralrs-pyo3 is a workspace of its own: tests are compiled and kept there, paths are from there"
+    assert (f".. test_pyo3  {there}" in first.out.splitlines()) != is_member
 
 
 # The plan of a package with PyO3 is made anew each time, and one with a secret is never written down.
