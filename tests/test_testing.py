@@ -248,6 +248,14 @@ def test_where_nothing_compiles_cargo_s_error_is_the_answer(trial: Trial) -> Non
     assert "could not compile `user`" in failed.said.err
 
 
+def test_a_result_from_inputs_that_moved_is_not_kept_for_those_before(trial: Trial) -> None:
+    trial.write("crates/user/seen.txt", "a")
+    trial.edit("crates/user/src/lib.rs", "assert_eq!", 'std::fs::write("seen.txt", "b").unwrap();\n    assert_eq!')
+    assert trial.test().status == 0
+    trial.write("crates/user/seen.txt", "a")
+    assert trial.test().ran == {"user"}
+
+
 def test_a_file_that_moves_during_the_tests_makes_the_result_worthless(trial: Trial) -> None:
     trial.edit("crates/user/src/lib.rs", "assert_eq!", 'std::fs::write("made.txt", "x").unwrap();\n    assert_eq!')
     first = trial.test()
