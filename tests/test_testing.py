@@ -248,6 +248,41 @@ def test_where_nothing_compiles_cargo_s_error_is_the_answer(trial: Trial) -> Non
     assert "could not compile `user`" in failed.said.err
 
 
+def test_what_another_package_needs_for_its_tests_only_is_nothing_to_mine(trial: Trial) -> None:
+    manifest = (trial.root / "crates/kit/Cargo.toml").read_text()
+    trial.write("crates/kit/Cargo.toml", manifest + '[dev-dependencies]\nplain = { path = "../plain" }\n')
+    assert trial.test().status == 0
+    trial.switch("plain", "pass\n")
+    ran = trial.test().ran
+    assert ({"kit", "plain"} <= ran, "app" in ran) == (True, False), ran
+
+
+PLUG = """\
+#[no_mangle]
+pub extern "C" fn plugged() -> usize { include_str!(env!("PLUG_FILE")).len() }
+"""
+# Neither a literal nor the test program itself tells of the file.
+PLUG_SCRIPT = """\
+fn main() {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    println!("cargo:rustc-env=PLUG_FILE={folder}/{}/{}{}", "../..", "com", "mon/limit.txt");
+    println!("cargo:rerun-if-changed=build.rs");
+}
+"""
+LOADS = '#[test]\nfn l() { std::fs::write(format!("{}/loads", std::env::var("TRACE").unwrap()), "").unwrap() }\n'
+
+
+def test_a_shared_library_that_a_test_may_load_counts(trial: Trial) -> None:
+    package = '[package]\nname = "plug"\nversion = "0.1.0"\nedition = "2021"\n'
+    trial.write("crates/plug/Cargo.toml", package + '[lib]\ncrate-type = ["cdylib", "rlib"]\n')
+    for name, text in {"src/lib.rs": PLUG, "build.rs": PLUG_SCRIPT, "tests/loads.rs": LOADS}.items():
+        trial.write(f"crates/plug/{name}", text)
+    assert trial.test().status == 0
+    assert trial.test().ran == set()
+    trial.write("common/limit.txt", "10\n\n")
+    assert "loads" in trial.test().ran
+
+
 def test_a_result_from_inputs_that_moved_is_not_kept_for_those_before(trial: Trial) -> None:
     trial.write("crates/user/seen.txt", "a")
     trial.edit("crates/user/src/lib.rs", "assert_eq!", 'std::fs::write("seen.txt", "b").unwrap();\n    assert_eq!')
