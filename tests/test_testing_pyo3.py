@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from calling import Said, call
-from conftest import make_workspace, needs_cargo, write
+from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]
 
@@ -19,7 +19,7 @@ LACKS_PYTHON = 'extern "C" { fn PyErr_Print(); }\n#[test]\nfn prints() { unsafe 
 
 def workspace(root: Path, source: str, is_member: bool) -> Path:
     """Write a workspace of the pack mistralrs whose bindings are a member, or a workspace of their own."""
-    members = {"mistralrs-core": {}, **({"mistralrs-pyo3": {}} if is_member else {})}
+    members: Spec = {"mistralrs-core": {}, **({"mistralrs-pyo3": {}} if is_member else {})}
     make_workspace(root, members, "" if is_member else 'exclude = ["mistralrs-pyo3"]\n')
     write(root / "mistralrs-pyo3/Cargo.toml", MANIFEST + ("" if is_member else "[workspace]\n"))
     write(root / "mistralrs-pyo3/src/lib.rs", source)
