@@ -445,6 +445,27 @@ def _work(row: Target) -> str:
     return f"group: {codes(row.after)}" if row.is_group else ""
 
 
+def groups_of_ci() -> str:
+    """Return what each group of the ci family runs, in order, with the targets that its parts rest on."""
+    known = {row.name: row for row in catalogue.rows()}
+    rows = [row for row in catalogue.rows() if row.family == "ci"]
+    return table(
+        ("Target", "Runs, in this order", "After a failure"),
+        (
+            (code(row.name), codes(dict.fromkeys(_leaves(row, known))), "goes on" if row.keep_going else "stops")
+            for row in rows
+        ),
+    )
+
+
+def _leaves(row: Target, known: Mapping[str, Target]) -> Iterator[str]:
+    """Yield the targets that do the work of a row, those that come first first, some more than once."""
+    for name in row.after:
+        yield from _leaves(known[name], known)
+    if not row.is_group:
+        yield row.name
+
+
 def _variables(row: Target) -> str:
     if row.is_group:
         return "those of its parts"
@@ -675,6 +696,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "crates": crate_table,
     "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
     "guarded variables": guarded_variables,
+    "ci groups": groups_of_ci,
 }
 
 # --- pages -----------------------------------------------------------------------------------------------------------

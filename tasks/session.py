@@ -197,7 +197,7 @@ class Session:
         if names == self._prepared:
             return
         self._prepared = names
-        parts = self._with_parts(names)
+        parts = self.with_parts(names)
         for name in parts:
             self._verdicts[name] = self._first_verdict(name)
         stale = [name for name in parts if self.forced or self._verdicts[name][1]]
@@ -212,11 +212,11 @@ class Session:
             elif row["kind"] == CARGO:
                 self.plan(name)
 
-    def _with_parts(self, names: list[str]) -> list[str]:
+    def with_parts(self, names: list[str]) -> list[str]:
         """Return the targets and everything that runs before them, each once, parts first."""
         found: dict[str, None] = {}
         for name in names:
-            for part in self._with_parts(list(self._rows_by_name[name]["after"])) if name in self._rows_by_name else ():
+            for part in self.with_parts(list(self._rows_by_name[name]["after"])) if name in self._rows_by_name else ():
                 found.setdefault(part)
             found.setdefault(name)
         return list(found)

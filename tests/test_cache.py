@@ -288,6 +288,9 @@ def test_statistics_are_shown_zeroed_and_judged(workspace: Path, server: dict[st
     )
     assert judged.status == 0, judged.err
     assert "hit rate  " in judged.out
+    reasons = [line.split("  ")[0] for line in judged.out.splitlines() if line.startswith("never cached: ")]
+    assert len(reasons) > 1
+    assert reasons == sorted(reasons)
     assert "| hits | 2 |\n| misses | 2 |\n| hit rate | 50.0 % |\n" in summary.read_text()
     low = call(workspace, "doit-cargo", "cache_stats_ci", "HIT_RATE_MIN=51", **server)
     assert (low.status, "50 % of 4 were hits, 51 % asked" in low.err) == (1, True)
@@ -309,6 +312,12 @@ def test_cleaning_asks_and_removes_nothing_that_sccache_has_not_made(workspace: 
     assert done.status == 0, done.err
     assert ([path.name for path in cache.iterdir()], is_running(server)) == (["mine.txt"], False)
     assert "not of sccache's making: mine.txt" in done.out
+    assert done.out.endswith("MB freed; the server is stopped\n")
+    again = call(workspace, "doit-cargo", "clean_cache", **server)
+    assert (again.status, again.out) == (
+        0,
+        f"ok clean_cache  nothing of a cache is in {cache}, and no server runs\n",
+    )
     assert call(workspace, "doit-cargo", "build", **server).out.startswith("-- build  up to date")
 
 

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 import pytest
-from conftest import FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
+from conftest import SHARED, FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo import catalogue
 from doit_cargo.catalogue import Entry
 from doit_cargo.engine.errors import UserError
@@ -208,3 +208,17 @@ def test_what_rows_call_is_there() -> None:
         if target.by:
             way = importlib.import_module(target.by)
             assert {"run", "explain"} <= vars(way).keys(), f"{target.name}: {target.by}"
+
+
+@pytest.mark.shared
+def test_every_row_of_the_guides_catalogue_is_a_target_of_that_name() -> None:
+    table = SHARED / "mission/catalogue.tsv"
+    if not table.is_file():
+        pytest.skip(f"{table} is absent: the catalogue of the guides is not in this repository")
+    lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    wanted = {name: make for name, make, pack, *_ in lines if pack in ("mistralrs", "any")}
+    here = {row.name: row.make_name for row in catalogue.rows()}
+    assert len(wanted) == 103
+    # A mirror is a variable of every target, REGISTRY.
+    assert wanted.keys() - here.keys() == {"use_mirror"}
+    assert {name: make for name, make in wanted.items() if make and here[name] != make} == {}

@@ -197,3 +197,18 @@ def test_why_shows_each_version_from_below(root: Path) -> None:
 def test_why_without_a_known_package_is_bad_input(root: Path, words: tuple[str, ...], message: str) -> None:
     said = call(root, "doit-cargo", "deps_why", *words)
     assert (said.status, said.out, message in said.err) == (3, "", True)
+
+
+@pytest.mark.parametrize("target", ["deps_tree", "deps_duplicates"])
+@pytest.mark.parametrize("word", ["PACKAGE=lwo", "FEATURES=none"])
+def test_a_tree_of_what_is_not_here_is_refused_before_anything_starts(root: Path, target: str, word: str) -> None:
+    said = call(root, "doit-cargo", target, word)
+    assert (said.status, said.out, word.partition("=")[2] in said.err) == (3, "", True), said
+
+
+def test_a_workspace_without_duplicates_says_so(root: Path) -> None:
+    write(root / "app/Cargo.toml", MANIFEST.format(name="app", version="0.1.0", more='low = { path = "../low" }\n'))
+    assert call(root, "cargo", "generate-lockfile", "--offline").status == 0
+    said = call(root, "doit-cargo", "deps_duplicates")
+    expected = "ok deps_duplicates  no package is in Cargo.lock in several versions\n"
+    assert (said.status, said.out, said.err) == (0, expected, "")

@@ -182,6 +182,28 @@ def test_every_variable_of_our_own_is_documented() -> None:
     assert {name for name in named if f"`{name}`" not in page(ROOT / "docs/commands.md")} == set()
 
 
+# --- the original Makefile -------------------------------------------------------------------------------------------
+
+# What its Makefile had beside the 64 targets of the guide (mistral.rs fork, df0a50a28).
+MAKEFILE = """
+check-server ci-fast ci-full ci-test-matrix clean-logs coverage-validate demo-agent demo-agent-gguf deploy-check
+deploy-check-ci deploy-package deploy-prepare deploy-verify deps-update diagnose doc doc-open full-build help-deploy
+info mcp-health mcp-test-tools perf-regression-check perf-validate pre-deploy pre-deploy-quick quality-metrics quick
+rebuild run-server run-tui smoke-test smoke-test-quick test-agent test-agent-json test-agent-markdown test-examples
+test-examples-react-agent test-full test-integration-real test-ps1 test-ps1-ci test-ps1-integration test-ps1-mcp
+test-ps1-quick test-status test-validate test-validate-quick validate verify-binary verify-binary-help version
+"""
+
+
+def test_each_target_of_the_makefile_is_here_or_left_out_for_a_reason() -> None:
+    rows = re.findall(r"^\| (`.*?) \| (.+?) \| (.+?) \|$", page(ROOT / "docs/reference/left-out.md"), re.MULTILINE)
+    assert [row for row in rows if not all(cell.strip() for cell in row)] == []
+    left_out = [name for names, _, _ in rows for name in INLINE.findall(names)]
+    here = {row.make_name for row in catalogue.rows()}
+    assert len(MAKEFILE.split()) == 52
+    assert sorted(left_out) == sorted(set(MAKEFILE.split()) - here)
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 

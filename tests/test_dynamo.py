@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from conftest import Spec, make_workspace, needs_cargo, write
 from dynamo import HEADER, Model, free_port, lay_out, run_etcd, write_protoc
 
 pytestmark = needs_cargo
+needs_nextest = pytest.mark.skipif(shutil.which("cargo-nextest") is None, reason="cargo-nextest is not on PATH")
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +196,29 @@ def test_tests_that_need_etcd_do_not_run_without_it_and_say_why(model: Model) ->
 
 
 @pytest.mark.slow
-def test_tests_that_need_etcd_talk_to_it(model: Model, etcd: str) -> None:
+def test_etcd_is_found_where_its_variable_says(model: Model, etcd: str) -> None:
     check = model.tool("check_etcd", ETCD_ENDPOINTS=etcd)
     assert (check.status, last(check)) == (0, f"ok check_etcd  etcd answers at {etcd}")
-    said = model.tool("test_etcd", ETCD_ENDPOINTS=etcd)
+
+
+# What passed, as the log sums it up: cargo's programs one by one (etcd's tests are the second), nextest's at once; doc
+# tests last.
+SUMS = {
+    "cargo": ["1 passed", "2 passed", "2 passed", "2 passed", "0 passed", "1 passed"],
+    "nextest": ["7 tests run: 7 passed", "1 passed"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["cargo", pytest.param("nextest", marks=needs_nextest)])
+def test_tests_that_need_etcd_talk_to_it(model: Model, etcd: str, runner: str) -> None:
+    said = model.tool("test_etcd", f"RUNNER={runner}", "FORCE=1", ETCD_ENDPOINTS=etcd)
     assert said.status == 0, said.err
     log = (model.root / ".testlogs/test-etcd.log").read_text()
-    assert "7 passed" in log or "2 passed" in log  # of nextest all, of cargo those of the file
+    assert re.findall(r"^ *(?:Summary .*\] |test result: ok\. )(.* passed)", log, re.MULTILINE) == SUMS[runner]
+    assert ("test a_value_comes_back ... ok\n" in log) == (runner == "cargo")  # nextest is told to name failures only
+    row = next(line for line in said.out.splitlines() if line.startswith("   dynamo-runtime "))
+    assert row.split()[1:4] == ["8", "0", "0"]
 
 
 # --- the pin ---------------------------------------------------------------------------------------------------------

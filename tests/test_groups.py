@@ -114,3 +114,21 @@ def test_a_command_takes_no_option_of_targets(sound: Path) -> None:
     said = call(sound, "doit-cargo", "list", "-n", "2")
     assert said == Said(3, "", "doit-cargo: list runs no targets\n  fix: leave -n and --keep-going out\n")
     assert call(sound, "doit-cargo", "-n", "none", "check").status == 3
+
+
+# Without test: this workspace has none, which is said, but is no success.
+ORDER = ["fmt_check", "check", "lint", "check_duplicates", "ci", "build"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_group_in_a_group_comes_at_its_place(sound: Path, door: str) -> None:
+    said = call(sound, door, "pre_deploy")
+    names = [line.split()[1] for line in lines(said, "ok ", "-- ")]
+    assert [name for name in names if name != "test"][: len(ORDER)] == ORDER, said
+
+
+@pytest.mark.parametrize("words", [("doit-cargo",), ("doit", "-n", "2")], ids=" ".join)
+def test_nothing_is_built_for_a_release_where_a_check_has_failed(broken: Path, words: tuple[str, ...]) -> None:
+    said = call(broken, *words, "pre_deploy")
+    started = {line.split()[1] for line in lines(said, "ok ", "-- ", ".. ", "!! ")}
+    assert (said.status, "fmt_check" in started, started & {"build", "verify_binary"}) == (1, True, set()), said

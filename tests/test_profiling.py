@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_each_tool_tells_the_peak_of_a_program_that_it_had_to_end(workspace: Pat
     last = said.out.splitlines()[-1]
     assert f" s: {what} " in last
     assert f"{what} 0 kB" not in last
+
+
+@needs_cargo
+@pytest.mark.slow
+@posix
+def test_a_record_whose_end_is_missing_is_no_measurement(workspace: Path, tmp_path: Path) -> None:
+    program(tmp_path / "heaptrack", '[ "$1" = --version ] && { echo "heaptrack 1.4.0"; exit; }\ntouch "$2.zst"')
+    program(tmp_path / "heaptrack_print", 'echo "peak heap memory consumption: 0B"')
+    path = f"{tmp_path}{os.pathsep}{environment()['PATH']}"
+    said = call(workspace, "doit-cargo", "profile_memory", "ARGS=--wait", "PROFILER=heaptrack", PATH=path)
+    assert (said.status, "heaptrack ended with status 0 and tells no peak; log: " in said.err) == (1, True), said
 
 
 def test_the_peak_of_massif_is_its_largest_snapshot_with_what_the_allocator_adds() -> None:

@@ -77,3 +77,9 @@ def test_help_runs_nothing(root: Path) -> None:
     assert call(root, "doit-cargo", "help", "dev") == call(root, "doit-cargo", "help", "dev")
     assert not (root / ".logs").exists()
     assert isinstance(call(root, "doit-cargo", "help"), Said)
+
+
+def test_a_target_for_several_triples_tells_of_each(root: Path) -> None:
+    lines = call(root, "doit-cargo", "help", "cross_matrix").out.splitlines()
+    assert "  log        .logs/cross-matrix-TRIPLE.log" in lines
+    assert "  inputs     each triple is skipped by itself, while nothing changed for it" in lines

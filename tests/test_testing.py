@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from calling import call
-from conftest import make_workspace, needs_cargo, write
+from conftest import Spec, make_workspace, needs_cargo, write
+from doit_cargo.engine import receipts
 from trying import ALL, PACKAGES, Trial, suites
 
 pytestmark = [pytest.mark.slow, needs_cargo]
@@ -56,6 +57,27 @@ def test_force_runs_everything(trial: Trial) -> None:
     }
 
 
+def test_a_failure_takes_back_what_had_passed_with_the_same_inputs(trial: Trial) -> None:
+    trial.clear_trace()
+    (trial.trace / "kit").mkdir()  # no input, but where the test of kit wants to write
+    variables = {"TRACE": str(trial.trace), "RUST_BACKTRACE": "0"}
+    try:
+        said = [
+            call(trial.root, "doit-cargo", "test", "RUNNER=cargo", *words, **variables) for words in (["FORCE=1"], [])
+        ]
+    finally:
+        (trial.trace / "kit").rmdir()
+    failed = [(one.status, re.findall(r"^   kit +(\d+) +(\d+) ", one.out, re.MULTILINE)) for one in said]
+    assert failed == [(1, [("1", "1")]), (1, [("1", "1")])], said
+
+
+def test_there_and_back_runs_nothing(trial: Trial) -> None:
+    trial.write("crates/app/data/expected.txt", "10")
+    assert trial.test().ran == {"app"}
+    trial.write("crates/app/data/expected.txt", "10\n")
+    assert trial.test().ran == set()
+
+
 def test_a_touch_runs_nothing(trial: Trial) -> None:
     for name in ("crates/kit/src/lib.rs", "crates/app/data/expected.txt", "common/limit.txt"):
         (trial.root / name).touch()
@@ -67,6 +89,15 @@ def test_targets_share_what_has_passed(trial: Trial) -> None:
     assert trial.test(target="test_kit").said.out.startswith("-- test_kit  passed before: 2 tests (1 ignored) in 1 ")
     assert trial.test("PACKAGE=app,user").ran == set()
     assert trial.test(target="test_integration").ran == set()
+    compiled = [_seconds(path) for path in (trial.root / ".doit-cargo/receipts").glob("test_programs-*")]
+    own = [_seconds(path) for path in (trial.root / ".doit-cargo/receipts").glob("test_kit-*")]
+    assert not set(own) & set(compiled), "what was only looked up is not told the time of the compiler"
+
+
+def _seconds(path: Path) -> float:
+    receipt = receipts.load(str(path))
+    assert isinstance(receipt, dict)
+    return float(receipt["seconds"])
 
 
 def test_an_edit_and_back_finds_the_old_results(trial: Trial) -> None:
@@ -223,6 +254,49 @@ def test_where_nothing_compiles_cargo_s_error_is_the_answer(trial: Trial) -> Non
     assert "could not compile `user`" in failed.said.err
 
 
+def test_what_another_package_needs_for_its_tests_only_is_nothing_to_mine(trial: Trial) -> None:
+    manifest = (trial.root / "crates/kit/Cargo.toml").read_text()
+    trial.write("crates/kit/Cargo.toml", manifest + '[dev-dependencies]\nplain = { path = "../plain" }\n')
+    assert trial.test().status == 0
+    trial.switch("plain", "pass\n")
+    ran = trial.test().ran
+    assert ({"kit", "plain"} <= ran, "app" in ran) == (True, False), ran
+
+
+PLUG = """\
+#[no_mangle]
+pub extern "C" fn plugged() -> usize { include_str!(env!("PLUG_FILE")).len() }
+"""
+# Neither a literal nor the test program itself tells of the file.
+PLUG_SCRIPT = """\
+fn main() {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    println!("cargo:rustc-env=PLUG_FILE={folder}/{}/{}{}", "../..", "com", "mon/limit.txt");
+    println!("cargo:rerun-if-changed=build.rs");
+}
+"""
+LOADS = '#[test]\nfn l() { std::fs::write(format!("{}/loads", std::env::var("TRACE").unwrap()), "").unwrap() }\n'
+
+
+def test_a_shared_library_that_a_test_may_load_counts(trial: Trial) -> None:
+    package = '[package]\nname = "plug"\nversion = "0.1.0"\nedition = "2021"\n'
+    trial.write("crates/plug/Cargo.toml", package + '[lib]\ncrate-type = ["cdylib", "rlib"]\n')
+    for name, text in {"src/lib.rs": PLUG, "build.rs": PLUG_SCRIPT, "tests/loads.rs": LOADS}.items():
+        trial.write(f"crates/plug/{name}", text)
+    assert trial.test().status == 0
+    assert trial.test().ran == set()
+    trial.write("common/limit.txt", "10\n\n")
+    assert "loads" in trial.test().ran
+
+
+def test_a_result_from_inputs_that_moved_is_not_kept_for_those_before(trial: Trial) -> None:
+    trial.write("crates/user/seen.txt", "a")
+    trial.edit("crates/user/src/lib.rs", "assert_eq!", 'std::fs::write("seen.txt", "b").unwrap();\n    assert_eq!')
+    assert trial.test().status == 0
+    trial.write("crates/user/seen.txt", "a")
+    assert trial.test().ran == {"user"}
+
+
 def test_a_file_that_moves_during_the_tests_makes_the_result_worthless(trial: Trial) -> None:
     trial.edit("crates/user/src/lib.rs", "assert_eq!", 'std::fs::write("made.txt", "x").unwrap();\n    assert_eq!')
     first = trial.test()
@@ -358,7 +432,7 @@ def test_the_model_is_handed_to_the_integration_tests(trial: Trial) -> None:
 
 
 def test_the_first_call_for_a_part_says_why_it_compiles_the_whole_workspace(tmp_path: Path) -> None:
-    spec = {
+    spec: Spec = {
         "low": {"features": {"more": []}},
         "app": {"dependencies": {"low": 'features = ["more"]'}},
         "alone": {"dependencies": {"low": ""}},

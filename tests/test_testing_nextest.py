@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import call, environment, posix, program
 from conftest import needs_cargo
 from trying import ALL, Trial, has_nextest, suites, without_nextest
 
@@ -120,6 +122,25 @@ def test_a_broken_configuration_is_no_failed_test(trial: Trial) -> None:
     run = trial.test("FORCE=1", runner="nextest")
     assert run.status == 2
     assert "it did not run the tests" in run.said.err
+
+
+@needs_nextest
+def test_the_number_of_threads_that_libtest_is_given_is_nextests_too(trial: Trial) -> None:
+    trial.variables["RUST_TEST_THREADS"] = "1"
+    assert trial.test("FORCE=1", "PACKAGE=user", runner="nextest").status == 0
+    assert " --test-threads 1 " in (trial.root / ".testlogs/test.log").read_text()
+
+
+@needs_nextest
+@posix
+def test_a_failure_that_nextest_lays_on_no_test_is_a_failure(trial: Trial, tmp_path: Path) -> None:
+    real = shutil.which("cargo-nextest", path=environment()["PATH"])
+    program(tmp_path / "bin/cargo-nextest", f'"{real or "cargo-nextest"}" "$@"\n[ "$2" = --version ] || exit 100')
+    trial.variables["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{environment()['PATH']}"
+    trial.variables["CARGO_HOME"] = str(tmp_path / "cargo-home")
+    run = trial.test("FORCE=1", runner="nextest")
+    assert (run.status, "cargo nextest ended with status 100" in run.text) == (1, True), run.text
+    assert trial.test(runner="nextest").ran >= {"app", "kit"}
 
 
 def test_the_other_doors_lead_to_the_same_receipts(trial: Trial) -> None:

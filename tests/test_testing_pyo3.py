@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from calling import Said, call
-from conftest import make_workspace, needs_cargo, write
+from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]
 
@@ -19,7 +19,7 @@ LACKS_PYTHON = 'extern "C" { fn PyErr_Print(); }\n#[test]\nfn prints() { unsafe 
 
 def workspace(root: Path, source: str, is_member: bool) -> Path:
     """Write a workspace of the pack mistralrs whose bindings are a member, or a workspace of their own."""
-    members = {"mistralrs-core": {}, **({"mistralrs-pyo3": {}} if is_member else {})}
+    members: Spec = {"mistralrs-core": {}, **({"mistralrs-pyo3": {}} if is_member else {})}
     make_workspace(root, members, "" if is_member else 'exclude = ["mistralrs-pyo3"]\n')
     write(root / "mistralrs-pyo3/Cargo.toml", MANIFEST + ("" if is_member else "[workspace]\n"))
     write(root / "mistralrs-pyo3/src/lib.rs", source)
@@ -37,6 +37,35 @@ def test_the_tests_of_the_bindings_run_once(tmp_path: Path, is_member: bool) -> 
     assert (first.status, second.status) == (0, 0), first
     assert "1 passed, 0 failed" in first.out
     assert "passed before" in second.out
+    there = "mistralrs-pyo3 is a workspace of its own: tests are compiled and kept there, paths are from there"
+    assert (f".. test_pyo3  {there}" in first.out.splitlines()) != is_member
+
+
+# The plan of a package with PyO3 is made anew each time, and one with a secret is never written down.
+WITH_PYO3 = MANIFEST + '[dependencies]\npyo3 = { path = "pyo3" }\n'
+STAND_IN = '[package]\nname = "pyo3"\nversion = "0.1.0"\nedition = "2021"\n'
+
+
+@pytest.mark.parametrize("cause", ["pyo3", "secret"])
+def test_what_passed_is_kept_also_where_its_plan_is_not(tmp_path: Path, cause: str) -> None:
+    root = workspace(tmp_path / "ws", PASSES, is_member=True)
+    if cause == "pyo3":
+        write(root / "mistralrs-pyo3/Cargo.toml", WITH_PYO3)
+        write(root / "mistralrs-pyo3/pyo3/Cargo.toml", STAND_IN)
+        write(root / "mistralrs-pyo3/pyo3/src/lib.rs", "")
+    else:
+        write(root / "profiles/test.toml", 'extends = "test"\n[env]\nMY_TOKEN = "not-for-disk"\n')
+    first = call(root, "doit-cargo", "test")
+    assert (first.status, "1 passed, 0 failed" in first.out) == (0, True), first
+    assert call(root, "doit-cargo", "test").out.startswith("-- test  passed before: 1 test in ")
+    other = call(root, "doit-cargo", "test_pyo3")
+    assert (other.status, "passed before" in other.out) == (0, True), other
+    assert call(root, "doit-cargo", "why", "test_pyo3").out.startswith("test_pyo3 ")
+    write(root / "mistralrs-pyo3/src/lib.rs", PASSES + "// edited\n")
+    assert "test is stale:" in call(root, "doit-cargo", "why", "test").out
+    assert call(root, "doit-cargo", "test").status == 0
+    kept = [path.read_bytes() for path in (root / ".doit-cargo").rglob("*") if path.is_file()]
+    assert not any(b"not-for-disk" in content for content in kept)
 
 
 def test_without_a_python_they_are_skipped_with_the_reason(tmp_path: Path) -> None:

@@ -37,7 +37,15 @@ def deps_tree(session: Session, values: Values) -> bool:
 
 def deps_duplicates(session: Session, values: Values) -> bool:
     """`cargo tree --duplicates` of the whole workspace, or of PACKAGE."""
+    if os.path.isfile(lock_path(session)) and not read(lock_path(session)).duplicates():
+        say.done(session.current, "no package is in Cargo.lock in several versions")
+        return True
     return _tree(session, values, "--duplicates")
+
+
+def check_tree(session: Session, values: Values) -> None:
+    """Refuse packages and features that are not here."""
+    planned.plan_of(session, values, "tree")
 
 
 def _tree(session: Session, values: Values, *flags: str) -> bool:

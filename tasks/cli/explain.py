@@ -41,7 +41,8 @@ def _facts(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[st
         yield "variables", _variables(row)
     if row["after"]:
         yield "before it", [", ".join(row["after"])] if row["kind"] != GROUP else []
-    yield "log", [f".logs/{row['make_name']}.log"] if row["kind"] != GROUP else []
+    each = "-TRIPLE" if "TARGETS" in row["takes"] else ""
+    yield "log", [f".logs/{row['make_name']}{each}.log"] if row["kind"] != GROUP else []
     yield "beside it", [_lane(row)] if row["kind"] != GROUP else []
 
 
@@ -86,6 +87,8 @@ def _on_record(session: Session, row: dict[str, Any]) -> str:
 
 
 def _watched(session: Session, row: dict[str, Any]) -> str:
+    if "TARGETS" in row["takes"]:
+        return "each triple is skipped by itself, while nothing changed for it"
     if not row["watch"]:
         return "it runs each time that it is asked for"
     return f"skipped while what it watches is the same{_on_record(session, row)}"

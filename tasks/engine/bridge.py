@@ -27,6 +27,8 @@ class Runner(Protocol):
 
     def prepare(self, names: list[str]) -> None: ...
 
+    def with_parts(self, names: list[str]) -> list[str]: ...
+
     def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]: ...
 
     def run(self, name: str) -> bool: ...
@@ -67,10 +69,17 @@ def task(runner: Runner, row: Mapping[str, Any], has_proof: bool = True, basenam
         "doc": row["doc"],
         "actions": [(_act, (runner, name))],
         "uptodate": [Fresh(runner, name)] if has_proof else [],
-        "task_dep": list(row["after"]),
+        # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
+        "task_dep": runner.with_parts(list(row["after"])),
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"doit_cargo": runner, "target": name, "lane": row["lane"], "keep_going": row["keep_going"]},
+        "meta": {
+            "doit_cargo": runner,
+            "target": name,
+            "lane": row["lane"],
+            "keep_going": row["keep_going"],
+            "parts": row["after"],
+        },
         "clean": [(_clean, (runner,))],
     }
 
@@ -115,7 +124,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def add_failure(self, task: Any, fail: Any) -> None:
         """Sum up a group that lacks a part: which parts did what."""
         if _is_ours(task) and isinstance(fail, UnmetDependency):
-            say.failed(task.name, self._summary(task.task_dep))
+            say.failed(task.name, self._summary(task.meta["parts"]))
             self.ends[task.name] = "failed"
             return
         self.ends[task.name] = "could not run" if isinstance(fail, TaskError) else "failed"

@@ -186,7 +186,7 @@ def _table(told: Statistics) -> list[tuple[str, str]]:
         ("misses", str(counts.misses)),
         ("hit rate", f"{counts.rate:.1f} %" if counts.cacheable else "-"),
         ("errors", str(counts.errors)),
-        *((f"never cached: {reason}", str(count)) for reason, count in counts.not_cached.items()),
+        *((f"never cached: {reason}", str(count)) for reason, count in sorted(counts.not_cached.items())),
         ("cache", place_of(told)),
         ("size", f"{told.size / 1e6:.1f} MB"),
         ("sccache", told.version),
@@ -212,8 +212,12 @@ def clean_cache(session: Session, values: Values) -> bool:
         fix = "empty it with the means of that service; a cache that others share is not ours to empty"
         raise UserError(Problem(f"the cache is not on this computer's disk: {told.location}", fix), COULD_NOT_RUN)
     ours, others = _contents(told.folder)
+    is_running = sccache.is_running(session.environ)
+    if not ours and not is_running:
+        say.done("clean_cache", f"nothing of a cache is in {told.folder}, and no server runs")
+        return True
     require_consent(values, "clean_cache", f"empty {told.folder} ({_size_of(ours) / 1e6:.1f} MB)")
-    if sccache.is_running(session.environ):
+    if is_running:
         sccache.ask(program(session).path, "--stop-server", session.environ, sccache.START_SECONDS)
     ours, others = _contents(told.folder)  # the server may have written until now
     freed = _size_of(ours)
@@ -221,7 +225,8 @@ def clean_cache(session: Session, values: Values) -> bool:
         shutil.rmtree(path)
     if others:
         say.note("clean_cache", f"left in {told.folder}, not of sccache's making: {', '.join(others[:5])}")
-    say.done("clean_cache", f"{told.folder} is empty: {freed / 1e6:.1f} MB freed; the server is stopped")
+    server = "the server is stopped" if is_running else "no server ran"
+    say.done("clean_cache", f"{told.folder} is empty: {freed / 1e6:.1f} MB freed; {server}")
     return True
 
 

@@ -41,7 +41,8 @@ def _heaptrack_peak(session: Session, file: str, _: str) -> str:
     found = sorted(glob.glob(glob.escape(file) + ".*"))
     said = version_cache.ask(["heaptrack_print", found[-1]], session.environ) if found else ""
     match = re.search(r"peak heap memory consumption: ([\d.]+)([KMG]?)", said)
-    return f"peak of the heap {say.size_text(int(float(match[1]) * UNITS[match[2]]))}" if match else ""
+    peak = int(float(match[1]) * UNITS[match[2]]) if match else 0  # 0 is what it reads where the end was not written
+    return f"peak of the heap {say.size_text(peak)}" if peak else ""
 
 
 def massif_peak(text: str) -> int:
@@ -103,7 +104,8 @@ def profile_memory(session: Session, values: Values) -> bool:
         peak = tool.peak(session, file, stream.read())
     place = say.relative(log, session.root)
     if not peak or (outcome.status and not outcome.expired):
-        say.failed(session.current, f"{tool.name} ended with status {outcome.status}; log: {place}")
+        lacks = "" if peak else " and tells no peak"
+        say.failed(session.current, f"{tool.name} ended with status {outcome.status}{lacks}; log: {place}")
         return False
     look = tool.look.format(file=say.relative(file, session.root))
     say.done(session.current, f"{outcome.seconds:.1f} s: {peak}; look: {look}; log: {place}")

@@ -98,7 +98,7 @@ def plan_of(session: Session, values: Values, crate: Crate) -> Plan:
             continue
         problems = preflight.check(made, session.machine, session.root, known(session, made, crate))
         if not problems:
-            return replace(made, notes=(f"profile {profile}: this computer has what it needs", *made.notes))
+            return replace(made, notes=(f"profile {profile}: this machine has what it needs", *made.notes))
         passed_over.append(f"{profile}: {problems[0].what}")
     return _plan(session, values, crate, PROFILES[-1])
 

@@ -90,7 +90,7 @@ def compile_tests(work: Work) -> Compiled | None:
     """
     receipt, changes = verdict(work, explain=True)
     if receipt and not changes and not work.session.forced and _same_outside(receipt, work):
-        return _of_receipt(receipt, ())
+        return _of_receipt(receipt, work, ())
     outcome = None
     if receipt and _same_outside(receipt, work) and _only_sources_changed(receipt, changes, work):
         outcome = _call(work, receipt, changes, (), receipt["programs"])
@@ -99,7 +99,7 @@ def compile_tests(work: Work) -> Compiled | None:
     if outcome is None:
         outcome = _call(work, receipt, changes, ())
     if outcome.ok:
-        return _of_receipt(_receipt(work, ()), ())
+        return _of_receipt(_receipt(work, ()), work, ())
     broken = tuple(name for name in outcome.report.failed if name in work.session.workspace.packages)
     if outcome.interrupted or not work.whole or not broken or len(broken) == len(work.packages):
         return None
@@ -141,7 +141,7 @@ def _compile_rest(work: Work, broken: tuple[str, ...]) -> Compiled | None:
             work, *receipts.verdict(work.session.state, key_of(work, without), work.session.environ), without
         )
         if outcome.ok:
-            return _of_receipt(_receipt(work, without), without)
+            return _of_receipt(_receipt(work, without), work, without)
         if outcome.interrupted:
             break
     return None
@@ -164,19 +164,22 @@ def _receipt(work: Work, without: tuple[str, ...]) -> Mapping[str, Any]:
     return receipts.load_receipt(work.session.state, key_of(work, without)) or {}
 
 
-def _of_receipt(receipt: Mapping[str, Any], broken: tuple[str, ...]) -> Compiled:
+def _of_receipt(receipt: Mapping[str, Any], work: Work, broken: tuple[str, ...]) -> Compiled:
+    return Compiled(receipt, plan_in(receipt, work, broken), test_programs.from_data(receipt["programs"]), broken)
+
+
+def plan_in(receipt: Mapping[str, Any], work: Work, without: tuple[str, ...] = ()) -> Plan:
+    """Return the plan behind a receipt as a user would type it; one that no receipt may keep is made anew."""
     from doit_cargo.engine import stored_plan
 
-    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
-    return Compiled(receipt, plan, test_programs.from_data(receipt["programs"]), broken)
+    if receipt["stored_plan"] is None:
+        return _without(plan_of(work), without)
+    return record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
 
 
 def _same_outside(receipt: Mapping[str, Any], work: Work) -> bool:
     """Tell whether what cargo changes in its programs' environment has the value that it had outside."""
-    from doit_cargo.engine import stored_plan
-
-    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
-    base = run.environment(plan.invocation, work.session.environ)
+    base = run.environment(plan_in(receipt, work).invocation, work.session.environ)
     rows = receipt["programs"]
     return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions.testing import asking, runners
 from doit_cargo.actions.testing import programs as test_programs
-from doit_cargo.actions.testing.compiling import Work, verdict
+from doit_cargo.actions.testing.compiling import Work, plan_in, verdict
 from doit_cargo.actions.testing.rests import Built, World, nearest_differences
 from doit_cargo.engine import say
 from doit_cargo.engine.freshness import Change
@@ -62,11 +62,8 @@ def _of_compilation(work: Work, changes: list[Change], last: Any) -> dict[str, A
 
 
 def _reasons(work: Work, receipt: Any) -> Reasons:
-    from doit_cargo.actions.testing import record
-    from doit_cargo.engine import stored_plan
-
     session = work.session
-    plan = record.without_recorder(stored_plan.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+    plan = plan_in(receipt, work)
     programs = test_programs.from_data(receipt["programs"])
     extra = asking.extra_variables(session, work.values)
     world = World(Built(receipt, plan, programs, extra), session.workspace, session.environ, session.state)

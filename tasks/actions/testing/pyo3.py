@@ -45,7 +45,7 @@ def _test_satellite(session: Session, folder: str) -> bool:
     from doit_cargo.session import Session as Other
 
     other = Other(os.path.join(session.root, folder), session.environ, session.raw)
-    say.note(TARGET, f"{folder} is a workspace of its own: its tests are compiled and kept there")
+    say.note(TARGET, f"{folder} is a workspace of its own: tests are compiled and kept there, paths are from there")
     receipt, changes = receipts.verdict(other.state, other.key("test"), other.environ)
     if receipt and not changes and not other.forced:
         say.skipped(TARGET, receipt)

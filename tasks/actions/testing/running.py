@@ -235,6 +235,8 @@ class _Run:
             "parts": ("plan", "build", "tests"),
             "tests": state,
             "passed": self._passed_text(len(state["files"])),
+            "seconds": time.monotonic() - self.started,
+            "finished": time.time(),
         }
         try:
             receipts.store(receipts.receipt_path(self.session.state, key), receipt)

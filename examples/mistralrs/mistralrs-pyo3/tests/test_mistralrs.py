@@ -38,9 +38,7 @@ class TestModule(unittest.TestCase):
     def test_facts(self) -> None:
         self.assertRegex(mistralrs.__version__, r"^\d+\.\d+\.\d+$")
         self.assertIsInstance(mistralrs.backends(), list)
-        self.assertEqual(
-            mistralrs.cuda_status() == "not built", "cuda" not in mistralrs.backends()
-        )
+        self.assertEqual(mistralrs.cuda_status() == "not built", "cuda" not in mistralrs.backends())
 
     def test_mcp_servers(self) -> None:
         config = '{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y", "disabled": true}}}'
