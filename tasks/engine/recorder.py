@@ -129,7 +129,7 @@ def build_state(
     state["files"] = {path: before.as_cargo_saw(path) for path in files}
     state["trees"] = {path: _tree(path, rule, before) for path, rule in inputs.trees.items()}
     now = time.time_ns()
-    state["outputs"] = {path: _output(path, ledger, now) for path in inputs.outputs}
+    state["outputs"] = {path: _output(path, ledger, now) for path in sorted(inputs.outputs)}
     state["units"] = stamps_of(inputs.units)
     state["always"] = inputs.always
     return state
