@@ -171,15 +171,16 @@ def quality_metrics(session: Session, _: Any) -> bool:
     """Print for each member: files, lines, and how often what reviewers look for stands there."""
     rule = (listings.SOURCES, session.workspace.target_directory, ".rs")
     head = ("package", "files", "lines", *MARKS)
-    rows = []
+    counts: dict[str, list[int]] = {}
     for name, package in sorted(session.workspace.packages.items()):
         paths = [os.path.join(package.directory, file) for file in listings.list_tree(package.directory, rule)[1]]
-        rows.append((name, *_measures([path for path in paths if _owner(session, path) == name])))
-    total = ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))  # type: ignore[misc]
-    width = max(len(str(row[0])) for row in [*rows, head])
-    for row in (head, *rows, total):
+        counts[name] = _measures([path for path in paths if _owner(session, path) == name])
+    total = tuple(map(sum, zip(*counts.values(), strict=True)))
+    rows: list[tuple[object, ...]] = [head, *((name, *counted) for name, counted in counts.items()), ("all", *total)]
+    width = max(len(str(row[0])) for row in rows)
+    for row in rows:
         print(f"{row[0]:{width}}" + "".join(f"{value:>9}" for value in row[1:]))
-    say.done("quality_metrics", f"{len(rows)} packages; counts are of the text, comments included")
+    say.done("quality_metrics", f"{len(counts)} packages; counts are of the text, comments included")
     return True
 
 

@@ -7,7 +7,7 @@ nothing is lost in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -187,6 +187,5 @@ def _list(words: tuple[str, ...] | list[str]) -> str:
     return "[" + ", ".join(toml_text(word) for word in words) + "]"
 
 
-def _inline(table: object) -> str:
-    pairs = dict(table)  # type: ignore[call-overload]
-    return "{ " + ", ".join(f"{toml_text(key)} = {toml_text(value)}" for key, value in pairs.items()) + " }"
+def _inline(table: Mapping[str, str]) -> str:
+    return "{ " + ", ".join(f"{toml_text(key)} = {toml_text(value)}" for key, value in table.items()) + " }"
