@@ -166,6 +166,20 @@ def read_dep_info(path: str) -> DepInfo:
     return DepInfo(tuple(files), tuple(variables))
 
 
+def written_as(path: str) -> str:
+    """Return the path under which rustc wrote a dep-info file, "" where that cannot be told."""
+    return first_line(path).partition(": ")[0].replace("\\ ", " ")
+
+
+def first_line(path: str) -> str:
+    """Return the first line of a file of cargo's, "" for none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.readline().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def split_escaped(names: str) -> Iterator[str]:
     r"""Split at blanks that no backslash escapes.
 

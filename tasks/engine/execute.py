@@ -5,12 +5,12 @@ Knows the other engine modules and nothing of doit or of the command line.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo import __version__
 from doit_cargo.engine import (
@@ -18,6 +18,7 @@ from doit_cargo.engine import (
     blind,
     footprint,
     history,
+    proven,
     pyo3,
     receipts,
     recorder,
@@ -25,17 +26,17 @@ from doit_cargo.engine import (
     say,
     sccache,
     stamps,
+    units,
 )
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
-from doit_cargo.engine.ledger import Healing, Ledger, Root
+from doit_cargo.engine.ledger import Ledger, Root, Snapshot
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
 from doit_cargo.engine.stored_plan import plan_to_data
-from doit_cargo.engine.toolchain.triples import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,35 @@ def _wrapper(plan: Plan) -> tuple[str, ...]:
     return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()
 
 
+class _Build(NamedTuple):
+    """One build under way: what was decided, what cargo has seen here so far, and the inputs as they were before."""
+
+    request: Request
+    plan: Plan
+    workspace: Workspace
+    ledger: Ledger
+    before: Snapshot
+
+
 def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
+    """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
+    build = _begin(request, plan, previous)
+    meter = footprint.Meter(build.workspace.target_directory)
+    outcome, inputs = _prove(build, *_compile(build))
+    before_run.learn(plan, request.environ, build.workspace, build.ledger, outcome)
+    if outcome.ok:
+        _require_outputs(plan)
+        footprint.keep(request.state, request.key, meter.read())
+        _keep(request, _receipt(build, outcome, plan_state, inputs))
+    else:
+        recorder.learn(inputs, outcome.report, build.ledger, build.before)
+    build.ledger.finish()
+    _tell_end(request, build.plan, outcome, build.workspace)
+    return outcome
+
+
+def _begin(request: Request, plan: Plan, previous: Mapping[str, Any] | None) -> _Build:
+    """Compare with what cargo has seen, make it look at what it would miss, and take the last proof away."""
     workspace = request.workspace()
     ledger = Ledger(workspace.target_directory)
     for note in before_run.notes(plan, request.environ, workspace, ledger):
@@ -132,30 +161,51 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     if previous:
         ledger.adopt(previous)
     _let_settle(os.path.join(workspace.root, "Cargo.lock"))
-    before, healing = ledger.begin(blind.values(request, plan, ledger), _roots(workspace))
-    healing.clean.extend(_to_write_again(plan, previous))
-    recorder.list_members(workspace, plan, before)
     receipts.withdraw(request.state, request.key)
-    _heal(request, plan, healing)
-    plan = replace(plan, log=_writable_log(request, plan))
-    meter = footprint.Meter(workspace.target_directory)
-    outcome = _run(request, plan)
-    inputs = gather(plan, workspace, outcome.report, request.environ)
-    before_run.learn(plan, request.environ, workspace, ledger, outcome)
-    if outcome.ok:
-        _require_outputs(plan)
-        footprint.keep(request.state, request.key, meter.read())
-        state = recorder.build_state(inputs, outcome.report, ledger, before, request.environ)
-        blind.learn(request, plan, ledger, inputs)
-        now = time.time_ns()
-        state["left"] = {path: recorder.read_settled_or_hash(path, now) for path in plan.writes}
-        _drop_known(state["files"], plan_state["files"])
-        _keep(request, _receipt(request, plan, outcome, plan_state, state, inputs))
-    else:
-        recorder.learn(inputs, outcome.report, ledger, before)
-    ledger.finish()
-    _tell_end(request, plan, outcome, workspace)
-    return outcome
+    with _can_be_made_anew(workspace):
+        anew = _to_write_again(plan, previous)
+        before, healing = ledger.begin(blind.values(request, plan, ledger), _roots(workspace), anew)
+    recorder.list_members(workspace, plan, before)
+    say.healed(request.target, healing, request.root)
+    return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
+
+
+def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
+    """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
+    outcome = _run(build.request, build.plan, again)
+    return outcome, gather(build.plan, build.workspace, outcome.report, build.request.environ)
+
+
+def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, Inputs]:
+    """Have built anew, once, what cargo calls fresh without a proof that it was made from what is there now.
+
+    Raises `UserError` if cargo still compiles nothing for it.
+    """
+    doubts = proven.doubts(inputs.made, build.ledger, build.before) if outcome.ok else ()
+    if not doubts:
+        return outcome, inputs
+    proven.learn(inputs.made, build.ledger, build.before)
+    packages = tuple(dict.fromkeys(doubt.package for doubt in doubts))
+    say.unproven(build.request.target, doubts, build.request.root)
+    with _can_be_made_anew(build.workspace):
+        units.drop_packages(build.workspace.target_directory, packages)
+    second, inputs = _compile(build, again=True)
+    second.seconds += outcome.seconds
+    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
+    if left:
+        build.ledger.finish()
+        what = f"cargo ended well, but compiled nothing of {left[0].package}, which is not what its sources make"
+        raise UserError(Problem(what, f"cargo clean, and build again; the log: {build.plan.log}"), code=1)
+    return second, inputs
+
+
+@contextlib.contextmanager
+def _can_be_made_anew(workspace: Workspace) -> Iterator[None]:
+    """Say what stands in the way where something in the target directory cannot be removed."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(receipts.unwritable(workspace.target_directory, error, ""), code=1) from None
 
 
 def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -165,12 +215,12 @@ def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str
     return plan.packages if changed else ()
 
 
-def _run(request: Request, plan: Plan) -> Outcome:
+def _run(request: Request, plan: Plan, again: bool) -> Outcome:
     """Run cargo; where it compiles through sccache, say what came of that."""
     count = sccache.Count(plan.invocation, request.environ)
     if count.problem:
         say.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
-    outcome = _call(request, replace(plan, invocation=count.invocation))
+    outcome = _call(request, replace(plan, invocation=count.invocation), again)
     counts = count.taken()
     if counts:
         say.note(request.target, str(counts))
@@ -190,11 +240,9 @@ def _remember(request: Request, plan: Plan, outcome: Outcome) -> None:
             say.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
 
 
-def _call(request: Request, plan: Plan) -> Outcome:
-    title = f"doit-cargo {request.target}"
-    if request.more is None:
-        return run.run(plan.invocation, request.environ, plan.log, title)
-    return run.run(plan.invocation, request.environ, plan.log, title, request.more.hidden, request.more.appends)
+def _call(request: Request, plan: Plan, again: bool) -> Outcome:
+    hidden, appends = (request.more.hidden, request.more.appends) if request.more else (None, False)
+    return run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}", hidden, appends or again)
 
 
 def _let_settle(path: str) -> None:
@@ -240,31 +288,6 @@ def _roots(workspace: Workspace) -> dict[str, Root]:
     }
 
 
-def _heal(request: Request, plan: Plan, healing: Healing) -> None:
-    say.healed(request.target, healing, request.root)
-    if not healing.clean:
-        return
-    chosen = [word for package in dict.fromkeys(healing.clean) for word in ("--package", package)]
-    argv = ["cargo", "clean", *chosen, *_place_arguments(plan.invocation.argv)]
-    environ = run.environment(plan.invocation, request.environ)
-    subprocess.run(
-        argv, cwd=request.root, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-    )
-
-
-def _place_arguments(argv: tuple[str, ...]) -> list[str]:
-    """Return the arguments by which cargo finds the directory of this build."""
-    found: list[str] = []
-    for position, word in enumerate(argv):
-        if word in ("--profile", "--config"):
-            found += argv[position : position + 2]
-        elif word == "--target":
-            found += [word, plain(argv[position + 1])]
-        elif word == "--release":
-            found.append(word)
-    return found
-
-
 def _require_outputs(plan: Plan) -> None:
     missing = [path for path in (*plan.outputs, *plan.writes) if not os.path.exists(path)]
     if missing:
@@ -272,15 +295,10 @@ def _require_outputs(plan: Plan) -> None:
         raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
 
 
-def _receipt(
-    request: Request,
-    plan: Plan,
-    outcome: Outcome,
-    plan_state: Mapping[str, Any],
-    state: dict[str, Any],
-    inputs: Inputs,
-) -> dict[str, Any]:
-    workspace = request.workspace()
+def _receipt(build: _Build, outcome: Outcome, plan_state: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    request, plan, workspace = build.request, build.plan, build.workspace
+    state = _build_state(build, outcome, inputs)
+    _drop_known(state["files"], plan_state["files"])
     return {
         "key": request.key,
         "state": request.state,
@@ -301,6 +319,16 @@ def _receipt(
         "outputs": tuple(state["outputs"]),
         **(request.more.keeps(outcome) if request.more else {}),
     }
+
+
+def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> dict[str, Any]:
+    """Return the state of a success, and have the ledger keep what it saw."""
+    request, plan = build.request, build.plan
+    blind.learn(request, plan, build.ledger, inputs)
+    state = recorder.build_state(inputs, outcome.report, build.ledger, build.before, request.environ)
+    now = time.time_ns()
+    state["left"] = {path: recorder.read_settled_or_hash(path, now) for path in plan.writes}
+    return state
 
 
 def _stored(plan: Plan) -> dict[str, Any] | None:

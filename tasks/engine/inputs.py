@@ -6,13 +6,29 @@ Facts: docs/design.md, "Freshness". Knows nothing of states or receipts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from doit_cargo.engine import cargo_files, freshness, listings, stamps
+from doit_cargo.engine import cargo_files, freshness, listings, stamps, units
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo_places import config_files, discovery_rules
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.units import Placed
+
+
+class Made(NamedTuple):
+    """What a local unit of the call lies in, was made from, and is known again by.
+
+    `marks` are files, or a folder of pages, whose content tells one making from another. `fresh` is cargo's word.
+    """
+
+    package: str
+    keys: tuple[str, ...]
+    sources: tuple[str, ...]
+    marks: tuple[str, ...]
+    fresh: bool
+    dep_infos: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -31,7 +47,16 @@ class Inputs:
     owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lock: str = ""
     always: str = ""
+    made: list[Made] = field(default_factory=list)
+    generated: dict[str, None] = field(default_factory=dict)
     links: HardLinks = field(default_factory=HardLinks)
+    _placed: dict[Unit, list[Placed]] = field(default_factory=dict)
+
+    def placed(self, unit: Unit) -> list[Placed]:
+        """Return where a unit lies in the target directory; found once a call."""
+        if unit not in self._placed:
+            self._placed[unit] = units.placed(unit, self.links)
+        return self._placed[unit]
 
     def own(self, path: str, package: str) -> None:
         """Note that a package rests on `path`; several may share a file."""
@@ -47,7 +72,7 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
     for path in config_files(workspace.root, environ):
         inputs.files[path] = None
     for unit in report.units:
-        _add_unit(inputs, unit, workspace)
+        _add_unit(inputs, unit, workspace, extra=plan.invocation.argv[1] == "clippy")
     for script in report.scripts:
         _add_script(inputs, script, _directory_of(script, report), workspace)
     for directory, package in _package_directories(workspace, report).items():
@@ -58,22 +83,43 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
     return inputs
 
 
-def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
+def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> None:
     _add_artefacts(inputs, unit)
     if "cuda" in unit.features and "custom-build" in unit.kinds:
         inputs.cuda_packages[unit.package] = None
-    if unit.is_local and is_documentation(unit, workspace):
+    if not unit.is_local:
+        for path in inputs.links.dep_info_files(unit):
+            inputs.variables.update(dict.fromkeys(cargo_files.read_dep_info(path).variables))
+    elif is_documentation(unit, workspace):
         _add_documented(inputs, unit, workspace)
-        return
-    found = inputs.links.dep_info_files(unit)
-    if unit.is_local and not found:
+    else:
+        _add_local(inputs, unit, workspace, (unit.manifest,) if extra else ())
+
+
+def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str, ...]) -> None:
+    """Take what rustc has read; `more` is what clippy reads besides (`rust-version`) and cargo does not compare."""
+    placed = inputs.placed(unit)
+    found = dict.fromkeys([place.dep_info for place in placed] or inputs.links.dep_info_files(unit))
+    if not found:
         inputs.always = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
+    sources = dict.fromkeys(more)
     for path in found:
         info = cargo_files.read_dep_info(path)
         inputs.variables.update(dict.fromkeys(info.variables))
-        if unit.is_local:
-            for name in info.files:
-                _add_source(inputs, _absolute(name, workspace.root), unit.package, workspace)
+        for name in info.files:
+            source = _absolute(name, workspace.root)
+            _add_source(inputs, source, unit.package, workspace)
+            (inputs.generated if _below(source, workspace.target_directory) else sources)[source] = None
+    keys = tuple(place.key for place in placed)
+    inputs.made.append(Made(unit.package, keys, tuple(sources), _marks(unit, placed), unit.fresh, tuple(found)))
+
+
+def _marks(unit: Unit, placed: list[Placed]) -> tuple[str, ...]:
+    """Return the files whose content tells one making of a unit from another."""
+    if unit.executable or "custom-build" in unit.kinds:
+        own = [os.path.splitext(place.dep_info)[0] for place in placed]
+        return tuple(path for path in own if os.path.exists(path)) or unit.files[:1]
+    return tuple(path for path in unit.files if path.endswith(".rmeta")) or unit.files
 
 
 def is_documentation(unit: Unit, workspace: Workspace) -> bool:
@@ -87,10 +133,21 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     rule = ("package", workspace.target_directory)
     inputs.trees[unit.directory] = rule
     inputs.own(unit.directory, unit.package)
-    for name in listings.list_tree(unit.directory, rule)[1]:
-        path = os.path.join(unit.directory, name)
+    paths = [os.path.join(unit.directory, name) for name in listings.list_tree(unit.directory, rule)[1]]
+    for path in paths:
         inputs.seen_by_cargo[path] = None
         inputs.own(path, unit.package)
+    pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
+    for folder in pages:
+        names = listings.list_tree(folder, ("watched",))[1]
+        inputs.units.update((os.path.join(folder, name), None) for name in names)
+    keys = units.documentation_keys(unit, workspace.target_directory)
+    inputs.made.append(Made(unit.package, keys, _without_lock(paths), pages, unit.fresh))
+
+
+def _without_lock(paths: Iterable[str]) -> tuple[str, ...]:
+    """Leave out Cargo.lock, which cargo itself writes: what it says counts, and that cargo compares."""
+    return tuple(path for path in paths if os.path.basename(path) != "Cargo.lock")
 
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
@@ -100,25 +157,13 @@ def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
         target[path] = None
         inputs.own(path, unit.package)
     if unit.is_local:
-        inputs.units.update(dict.fromkeys(fingerprints(unit, inputs.links)))
+        witnesses = [units.witness(place.key) for place in inputs.placed(unit)]
+        inputs.units.update(dict.fromkeys(witnesses))
 
 
 def is_final(unit: Unit, path: str) -> bool:
     """A library for others than Rust, put where users look for it."""
     return bool({"cdylib", "staticlib"} & set(unit.kinds)) and os.path.basename(os.path.dirname(path)) != "deps"
-
-
-def fingerprints(unit: Unit, links: HardLinks) -> Iterator[str]:
-    """Yield the fingerprint files of a unit; without them cargo would build it again."""
-    for info in links.dep_info_files(unit)[:1]:
-        directory, name = os.path.split(info)
-        profile = os.path.dirname(directory)
-        if os.path.basename(directory) not in ("deps", "examples"):
-            profile = os.path.dirname(profile)
-        mark = os.path.splitext(name)[0].rpartition("-")[2]
-        place = os.path.join(profile, ".fingerprint", f"{unit.package}-{mark}")
-        if os.path.isdir(place):
-            yield os.path.join(place, "invoked.timestamp")
 
 
 def _add_source(inputs: Inputs, path: str, package: str, workspace: Workspace) -> None:
@@ -156,7 +201,9 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
     inputs.units[script.output] = None
     inputs.variables.update(dict.fromkeys(output.variables))
     for library in output.static_libraries:
-        if not _below(library, workspace.target_directory):
+        if _below(library, workspace.target_directory):
+            inputs.generated[library] = None
+        else:
             inputs.files[library] = None
             inputs.libraries[library] = script.package
             inputs.own(library, script.package)
@@ -165,10 +212,16 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         return
     if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
         inputs.cuda_packages.setdefault(script.package)
+    sources: list[str] = []
     if output.watches_package:
-        _add_tree(inputs, directory, ("package", workspace.target_directory), script.package, directory)
+        sources += _add_tree(inputs, directory, ("package", workspace.target_directory), script.package, directory)
     for path in output.paths:
-        _add_watched(inputs, path, script.package, directory, workspace)
+        sources += _add_watched(inputs, path, script.package, directory, workspace)
+    key = units.script_key(script.out_dir)
+    made = tuple(path for path in inputs.generated if _below(path, script.out_dir))
+    inputs.units.update(dict.fromkeys(made))
+    marks = (script.output, *made)
+    inputs.made.append(Made(script.package, (key,) if key else (), _without_lock(sources), marks, fresh=True))
 
 
 def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: str) -> None:
@@ -178,24 +231,27 @@ def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: 
             inputs.seen_by_cargo[path] = None
 
 
-def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> None:
+def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> list[str]:
+    """Take what a build script watches, and return the files."""
     if os.path.isdir(path):
-        _add_tree(inputs, path, ("watched",), package, directory)
-    elif os.path.exists(path):
-        _add_source(inputs, _absolute(path, workspace.root), package, workspace)
-    else:
-        inputs.always = f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
+        return _add_tree(inputs, path, ("watched",), package, directory)
+    if os.path.exists(path):
+        plain = _absolute(path, workspace.root)
+        _add_source(inputs, plain, package, workspace)
+        return [] if _below(plain, workspace.target_directory) else [plain]
+    inputs.always = f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
+    return []
 
 
-def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, package_directory: str) -> None:
+def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, package_directory: str) -> list[str]:
     inputs.trees[directory] = rule
     inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
     inputs.own(directory, package)
-    _, names = listings.list_tree(directory, rule)
-    for name in names:
-        path = os.path.join(directory, name)
+    paths = [os.path.join(directory, name) for name in listings.list_tree(directory, rule)[1]]
+    for path in paths:
         inputs.seen_by_cargo[path] = None
         inputs.own(path, package)
+    return paths
 
 
 def _package_directories(workspace: Workspace, report: BuildReport) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from doit_cargo.engine import receipts
+from doit_cargo.engine import receipts, units
 from doit_cargo.engine.listings import list_tree
 from doit_cargo.engine.stamps import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
@@ -105,9 +105,10 @@ def _stood_still(rule: tuple[str, ...], now: Mapping[str, Stamp | None], before:
 
 @dataclass(slots=True)
 class Healing:
-    """What was done before cargo started, and packages that only `cargo clean -p` can make it build again.
+    """What was done before cargo started, and packages that it can only be made to build anew.
 
-    `shared` are packages of which another workspace has built its own in the same target directory.
+    `shared` are packages of which another workspace has built its own in the same target directory, `moved` tells that
+    this directory was built under another path. `made_anew` are keys of single units that cargo would not look at.
     """
 
     touched: list[str] = field(default_factory=list)
@@ -115,6 +116,8 @@ class Healing:
     removed: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
     clean: list[str] = field(default_factory=list)
+    made_anew: list[str] = field(default_factory=list)
+    moved: bool = False
 
 
 def _empty(path: str) -> dict[str, Any]:
@@ -127,6 +130,7 @@ def _empty(path: str) -> dict[str, Any]:
         "blind": {},
         "artefacts": {},
         "places": {},
+        "units": {},
         "when": 0,
         "open": False,
     }
@@ -150,19 +154,28 @@ class Ledger:
     def __init__(self, target_directory: str) -> None:
         self.path = os.path.join(target_directory, ".doit-cargo.ledger")
         data = receipts.load(self.path)
-        self.data: dict[str, Any] = _moved(data, self.path) if isinstance(data, dict) else _empty(self.path)
+        self.data: dict[str, Any] = _empty(self.path)
+        if isinstance(data, dict):
+            self.data |= _moved(data, self.path)
+        self.moved = isinstance(data, dict) and data["path"] != self.path
+        self._units_of: dict[str, list[str]] | None = None
 
-    def begin(self, blind: Blind, roots: Roots) -> tuple[Snapshot, Healing]:
+    def begin(self, blind: Blind, roots: Roots, anew: Iterable[str] = ()) -> tuple[Snapshot, Healing]:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
 
-        `blind` holds the inputs that cargo never looks at. `roots` are the local packages.
+        `blind` holds the inputs that cargo never looks at. `roots` are the local packages, `anew` packages to build
+        anew in any case. What was learned is kept only after all of it is healed. Raises OSError where it cannot be.
         """
-        snapshot, healing = Snapshot(time.time_ns()), Healing()
+        snapshot, healing = Snapshot(time.time_ns()), Healing(moved=self.moved, clean=list(anew))
+        if self.moved:  # paths of the old place are compiled in
+            healing.clean += roots
         self._compare_files(snapshot, healing, roots)
         self._compare_trees(snapshot, healing, roots)
         self._compare_blind(blind, roots, healing)
         shown = self._compare_places(roots, healing)
         self._remove_damaged(healing)
+        self._compare_generated(healing)
+        self._drop(healing, roots)
         for path in (*healing.touched, *shown):  # young, but known: nobody else has written them
             snapshot.files.setdefault(path, (None, digest(path)))
             stamp = signature(path)
@@ -190,8 +203,8 @@ class Ledger:
                 self.data["files"][path] = (None, None)  # cargo misses it by itself, but not how it comes back
                 continue
             found = digest(path) if now != stamp or content == UNKNOWN else content
-            if found != content and (self._cargo_is_blind_to(now) or path in self.data["links"]):
-                now = _show(path, healing, roots) or now
+            if found != content and (self._cargo_misses(path, now, found) or path in self.data["links"]):
+                now = self._show(path, healing, roots) or now
                 # Cargo has written down where a link led to, and looks there.
                 for place in self.data["links"].get(path, ()):
                     _touch(place, healing)
@@ -205,6 +218,43 @@ class Ledger:
     def _cargo_is_blind_to(self, stamp: Stamp) -> bool:
         return bool(self.data["open"]) or stamp[0] <= self.data["when"]
 
+    def _cargo_misses(self, path: str, now: Stamp, found: bytes | None) -> bool:
+        """Tell whether some unit that was built from another content would pass for fresh."""
+        return self._cargo_is_blind_to(now) or any(
+            self._passes_for_fresh(key, path, now, found) for key in self._made_from(path)
+        )
+
+    def _passes_for_fresh(self, key: str, path: str, now: Stamp, found: bytes | None) -> bool:
+        seen = signature(units.witness(key))
+        if seen is None or self.data["units"][key][1][path] == found:
+            return False
+        if changed_before(now, seen[0]) and units.compiled_here(key):
+            return False  # by a cargo that was not ours, from this content
+        return now[0] <= seen[0]
+
+    def _made_from(self, path: str) -> list[str]:
+        """Return the units that were built from a file."""
+        if self._units_of is None:
+            self._units_of = {}
+            for key, record in self.data["units"].items():
+                for source in record[1]:
+                    self._units_of.setdefault(source, []).append(key)
+        return self._units_of.get(path, [])
+
+    def _show(self, path: str, healing: Healing, roots: Roots) -> Stamp | None:
+        """Make cargo look at `path`; where its time is not ours to change, note the packages to build anew instead.
+
+        Units with a time in the future (of another clock, or set by a tool) see no time of today.
+        """
+        stamp = _touch(path, healing)
+        if stamp is None:
+            owners = [name for name, root in roots.items() if path.startswith(root.directory + os.sep)]
+            healing.clean += owners or list(roots)
+            return None
+        seen = {key: signature(units.witness(key)) for key in self._made_from(path)}
+        healing.made_anew += [key for key, witness in seen.items() if witness and witness[0] >= stamp[0]]
+        return stamp
+
     def _compare_trees(self, snapshot: Snapshot, healing: Healing, roots: Roots) -> None:
         for directory, (rule, names, script) in list(self.data["trees"].items()):
             if not os.path.exists(script):
@@ -216,7 +266,7 @@ class Ledger:
             added = [os.path.join(directory, name) for name in now if name not in (names or ())]
             stamps = [stamp for stamp in map(signature, added) if stamp]
             if names is None or all(self._cargo_is_blind_to(stamp) for stamp in stamps):
-                _show(script, healing, roots)
+                self._show(script, healing, roots)
             self.data["trees"][directory] = (rule, now, script)
 
     def _compare_blind(self, blind: Blind, roots: Roots, healing: Healing) -> None:
@@ -227,7 +277,14 @@ class Ledger:
                     files = roots[package].files if package in roots else ()
                     if not all([_touch(path, healing) for path in files] or [False]):
                         healing.clean.append(package)
-            self.data["blind"][key] = (value, packages)
+            self.data["blind"][key] = (value, self._still_there(packages, roots))
+
+    def _still_there(self, packages: tuple[str, ...], roots: Roots) -> tuple[str, ...]:
+        """Leave out packages that are gone from the workspace and from what was built."""
+        if all(package in roots for package in packages):
+            return packages
+        built = units.packages(os.path.dirname(self.path))
+        return tuple(package for package in packages if package in roots or package in built)
 
     def _compare_places(self, roots: Roots, healing: Healing) -> list[str]:
         """Show packages of which another workspace built its own here, and return their files.
@@ -270,6 +327,25 @@ class Ledger:
                 del self.data["artefacts"][path]  # cargo itself compiled it anew
         for path in healing.removed:
             _unlink_everywhere(path)
+
+    def _compare_generated(self, healing: Healing) -> None:
+        """Run a build script again whose files were changed after it ended: cargo takes those for its work."""
+        known = self.data["units"] = {key: record for key, record in self.data["units"].items() if os.path.exists(key)}
+        for key, (identity, _, marks, _) in known.items():
+            if os.path.basename(key).startswith(units.SCRIPT_RUN) and identity == units.identity(key):
+                changed = [path for path, mark in marks.items() if signature(path) != mark[0]]
+                damaged = [path for path in changed if digest(path) != marks[path][1]]
+                healing.made_anew += [key] if damaged else []
+                healing.removed += damaged[:1]
+
+    def _drop(self, healing: Healing, roots: Roots) -> None:
+        """Remove what cargo shall make anew. Raises OSError."""
+        place = os.path.dirname(self.path)
+        known = {key: record[0] for key, record in self.data["units"].items()}
+        units.forget_incremental(units.copied(place, roots, known))
+        units.drop(dict.fromkeys(healing.made_anew))
+        if healing.clean:
+            units.drop_packages(place, set(healing.clean))
 
     def known_content(self, path: str) -> bytes | None:
         """Return the digest of an output whose bytes `begin` has verified under cargo's own name for them."""
@@ -330,15 +406,6 @@ def read_settled(path: str, started: int) -> tuple[Stamp | None, bytes | None]:
     if not changed_before(stamp, started):
         return None, UNKNOWN
     return settled(stamp, started), digest(path)
-
-
-def _show(path: str, healing: Healing, roots: Roots) -> Stamp | None:
-    """Make cargo look at `path`; where its time is not ours to change, note the packages to clean instead."""
-    stamp = _touch(path, healing)
-    if stamp is None:
-        owners = [name for name, root in roots.items() if path.startswith(root.directory + os.sep)]
-        healing.clean += owners or list(roots)
-    return stamp
 
 
 def _touch(path: str, healing: Healing) -> Stamp | None:

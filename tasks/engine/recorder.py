@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine import freshness, listings, stamps
-from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Unit
+from doit_cargo.engine import freshness, listings, proven, stamps, units
+from doit_cargo.engine.cargo_files import BuildReport, Unit
 from doit_cargo.engine.cargo_places import all_discovery_rules, discovery_rules, manifests, member_globs
-from doit_cargo.engine.inputs import Inputs, fingerprints, is_final
+from doit_cargo.engine.inputs import Inputs, is_final
 from doit_cargo.engine.ledger import Ledger, Snapshot, read_settled
 from doit_cargo.engine.model import Plan, Workspace
 
@@ -151,13 +151,15 @@ def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot)
         ledger.learn_tree(directory, rule, before.tree_as_cargo_saw(directory, rule).names, script)
     for unit in report.units:
         if unit.is_local:
-            _learn_artefacts(unit, ledger, inputs.links)
+            _learn_artefacts(unit, ledger, inputs)
+    proven.learn(inputs.made, ledger, before)
 
 
-def _learn_artefacts(unit: Unit, ledger: Ledger, links: HardLinks) -> None:
-    witness = next(fingerprints(unit, links), "")
+def _learn_artefacts(unit: Unit, ledger: Ledger, inputs: Inputs) -> None:
+    witness = next((units.witness(place.key) for place in inputs.placed(unit)), "")
     if not witness:
         return
+    links = inputs.links
     for path in unit.files:
         if os.path.basename(os.path.dirname(path)) == "deps":
             # Of a test program the content counts, of a library only that nobody has written it since.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.freshness import Change
     from doit_cargo.engine.ledger import Healing
     from doit_cargo.engine.model import Plan
+    from doit_cargo.engine.proven import Doubt
     from doit_cargo.engine.run import Outcome
 
     Receipt = Mapping[str, Any]
@@ -67,7 +68,7 @@ def reasons(target: str, changes: list[Change], receipt: Receipt | None) -> None
 
 def healed(target: str, healing: Healing, root: str) -> None:
     """Tell what was done so that cargo cannot overlook a change."""
-    for path in healing.touched:
+    for path in dict.fromkeys(healing.touched):
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
     if healing.shared:
         rest = f" and {len(healing.shared) - 6} more" if len(healing.shared) > 6 else ""
@@ -76,8 +77,20 @@ def healed(target: str, healing: Healing, root: str) -> None:
     if healing.set_back:
         count = _count(len(healing.set_back), "file")
         _line("..", target, f"{count} only touched: the content is what cargo has built, so the old time is set back")
+    if healing.moved:
+        note(target, "this target directory was built under another path: the packages of the workspace are built anew")
+    elif healing.clean:
+        names = ", ".join(sorted(set(healing.clean))[:6])
+        note(target, f"what cargo would not look at is built anew: {names}")
     for path in healing.removed:
         _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
+
+
+def unproven(target: str, doubts: Iterable[Doubt], root: str) -> None:
+    """Tell of packages that cargo calls fresh, though nothing proves that they were made from what is there now."""
+    for doubt in list(doubts)[:6]:
+        why = f"{relative(doubt.changed, root)} changed" if doubt.changed else "nothing proves that it is"
+        note(target, f"{doubt.package} is not up to date, whatever cargo says ({why}): it is built anew")
 
 
 def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
