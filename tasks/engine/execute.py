@@ -26,7 +26,6 @@ from doit_cargo.engine import (
     say,
     sccache,
     stamps,
-    units,
 )
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
@@ -185,10 +184,9 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
     if not doubts:
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
-    packages = tuple(dict.fromkeys(doubt.package for doubt in doubts))
     say.unproven(build.request.target, doubts, build.request.root)
     with _can_be_made_anew(build.workspace):
-        units.drop_packages(build.workspace.target_directory, packages)
+        proven.build_anew(doubts, build.workspace.target_directory)
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds
     left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()

@@ -110,7 +110,7 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
             source = _absolute(name, workspace.root)
             _add_source(inputs, source, unit.package, workspace)
             (inputs.generated if _below(source, workspace.target_directory) else sources)[source] = None
-    keys = tuple(place.key for place in placed)
+    keys = tuple(place.key for place in placed) or units.nowhere(unit, workspace.target_directory)
     inputs.made.append(Made(unit.package, keys, tuple(sources), _marks(unit, placed), unit.fresh, tuple(found)))
 
 
@@ -142,6 +142,7 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
         names = listings.list_tree(folder, ("watched",))[1]
         inputs.units.update((os.path.join(folder, name), None) for name in names)
     keys = units.documentation_keys(unit, workspace.target_directory)
+    keys = keys or units.nowhere(unit, workspace.target_directory)
     inputs.made.append(Made(unit.package, keys, _without_lock(paths), pages, unit.fresh))
 
 

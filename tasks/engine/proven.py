@@ -21,20 +21,30 @@ class Doubt(NamedTuple):
     """A unit that cargo calls fresh without a proof, and an input that has changed since it was built, if known."""
 
     package: str
-    changed: str = ""
+    changed: str
+    keys: tuple[str, ...]
 
 
 def doubts(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
     """Return the fresh units of a call of which nothing proves that they are right."""
     found = (_doubt(one, ledger, before) for one in made if one.keys and _is_fresh(one, before))
-    return tuple(dict.fromkeys(doubt for doubt in found if doubt))
+    return tuple(doubt for doubt in found if doubt)
+
+
+def build_anew(left: Iterable[Doubt], target_directory: str) -> None:
+    """Make cargo build these units; of a package whose unit is not where cargo should keep it, all. Raises OSError."""
+    for doubt in left:
+        if any(map(os.path.exists, doubt.keys)):
+            units.drop(doubt.keys)
+        else:
+            units.drop_packages(target_directory, (doubt.package,))
 
 
 def learn(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> None:
     """Keep what the units of a call were made from: of those just compiled, and of fresh ones that are proven."""
     for one in made:
         if not _is_fresh(one, before) or not _doubt(one, ledger, before):
-            for key in one.keys:
+            for key in filter(os.path.exists, one.keys):
                 ledger.data["units"][key] = _record(key, one, ledger, before)
 
 
@@ -47,7 +57,7 @@ def _is_fresh(one: Made, before: Snapshot) -> bool:
 def _doubt(one: Made, ledger: Ledger, before: Snapshot) -> Doubt | None:
     now = _contents(one, before)
     found = [_missing_proof(key, one, now, ledger) for key in one.keys]
-    return next((Doubt(one.package, what) for what in found if what is not None), None)
+    return next((Doubt(one.package, what, one.keys) for what in found if what is not None), None)
 
 
 def _missing_proof(key: str, one: Made, now: Mapping[str, bytes | None], ledger: Ledger) -> str | None:
@@ -112,7 +122,8 @@ def _was_made_for_this_place(key: str, one: Made) -> bool:
 def _record(key: str, one: Made, ledger: Ledger, before: Snapshot) -> tuple[Any, ...]:
     known = ledger.data["units"].get(key)
     old = known[2] if known and known[0] == units.identity(key) else {}
-    marks = {path: _mark(path, old.get(path), ledger) for path in one.marks}
+    # What a build script made is named by the units of some calls only.
+    marks = {path: _mark(path, old.get(path), ledger) for path in {**old, **dict.fromkeys(one.marks)}}
     declared = {name: value for name, (value, owners) in ledger.data["blind"].items() if one.package in owners}
     return units.identity(key), _contents(one, before), marks, declared
 

@@ -100,6 +100,12 @@ def placed(unit: Unit, links: HardLinks) -> list[Placed]:
     return found or list(_by_name(unit))
 
 
+def nowhere(unit: Unit, target_directory: str) -> tuple[str, ...]:
+    """Return the key of a unit that cargo reports and that is not there; none where cargo has another layout."""
+    known = any(path.startswith(target_directory + os.sep) for path in unit.files) and any(profiles(target_directory))
+    return (os.path.join(target_directory, FINGERPRINTS, unit.package, unit.name),) if known else ()
+
+
 def _keys_beside(dep_info: str, package: str) -> Iterator[str]:
     directory, name = os.path.split(dep_info)
     mark = os.path.splitext(name)[0].rpartition("-")[2]
@@ -123,8 +129,12 @@ def _by_name(unit: Unit) -> Iterator[Placed]:
         plain = os.path.join(os.path.dirname(info), name + ".d")
         if not unit.executable and os.path.exists(plain) and not os.path.exists(info):
             yield Placed(key, plain)
-        elif unit.executable and os.path.exists(info):
+        elif unit.executable and os.path.exists(_without_ending(info) + os.path.splitext(unit.executable)[1]):
             yield Placed(key, info)
+
+
+def _without_ending(path: str) -> str:
+    return os.path.splitext(path)[0]
 
 
 def _names_target(key: str, name: str, start: str) -> bool:
@@ -145,17 +155,6 @@ def _hash_files(folder: str) -> Iterator[str]:
     for name in sorted(names):
         if name.startswith("dep-") and name.removeprefix("dep-") in names:
             yield os.path.join(folder, name.removeprefix("dep-"))
-
-
-def _by_name(unit: Unit) -> Iterator[str]:
-    """Yield the keys of all variants of a cargo target, by its name alone."""
-    name = unit.name.replace("-", "_")
-    for profile in dict.fromkeys(profile_of(os.path.dirname(path)) for path in unit.files):
-        for folder in folders_of(profile, (unit.package,)):
-            for key in _hash_files(folder):
-                kind = os.path.basename(key)
-                if kind.replace("-", "_").endswith("_" + name) and kind.startswith("test-") == unit.is_test:
-                    yield key
 
 
 def documentation_keys(unit: Unit, target_directory: str) -> tuple[str, ...]:
@@ -231,6 +230,9 @@ def drop(keys: Iterable[str]) -> None:
     for key in keys:
         folder = os.path.dirname(key)
         with _locked(os.path.dirname(os.path.dirname(folder))):
+            if is_documentation(key):
+                _remove_files(key, key + ".json")
+                continue
             forget_incremental((key,))
             _remove(folder)
             if os.path.basename(key).startswith(SCRIPT_RUN):
@@ -263,6 +265,12 @@ def copied(target_directory: str, packages: Iterable[str], known: Mapping[str, o
         keys = (key for folder in folders_of(profile, local) for key in _hash_files(folder))
         found += [key for key in keys if known.get(key) != identity(key) and not compiled_here(key)]
     return found
+
+
+def _remove_files(*paths: str) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _remove(folder: str) -> None:

@@ -1,0 +1,156 @@
+"""What cargo calls fresh and is not: damaged, changed behind its back, or of inputs that it does not compare."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from calling import Said, call, environment, program
+from conftest import needs_cargo, write
+
+pytestmark = [pytest.mark.slow, needs_cargo]
+
+MANIFEST = '[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{more}'
+SCRIPT = """\
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    std::fs::write(format!("{}/made.rs", std::env::var("OUT_DIR").unwrap()), "pub const MADE: u32 = 5;").unwrap();
+}
+"""
+MADE = 'include!(concat!(env!("OUT_DIR"), "/made.rs"));\nfn main() {\n    println!("{MADE}");\n}\n'
+FORMATTED = 'pub fn f(x: u8) -> String {\n    format!("{}", x)\n}\n'
+FILES = {
+    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "crates/native/Cargo.toml": MANIFEST.format(name="native", more='[lib]\ncrate-type = ["cdylib", "staticlib"]\n'),
+    "crates/native/src/lib.rs": '#[unsafe(no_mangle)]\npub extern "C" fn f() -> i32 {\n    7\n}\n',
+    "crates/made/Cargo.toml": MANIFEST.format(name="made", more=""),
+    "crates/made/build.rs": SCRIPT,
+    "crates/made/src/main.rs": MADE,
+    "crates/one/Cargo.toml": MANIFEST.format(name="one", more='[[bin]]\nname = "m"\npath = "m.rs"\ndoc = false\n'),
+    "crates/one/m.rs": 'fn main() {\n    println!("m");\n}\n',
+    "crates/two/Cargo.toml": MANIFEST.format(name="two", more='[[bin]]\nname = "m"\npath = "m.rs"\ndoc = false\n'),
+    "crates/two/m.rs": 'fn main() {\n    println!("m");\n}\n',
+    "crates/old/Cargo.toml": MANIFEST.format(name="old", more='rust-version = "1.56"\n'),
+    "crates/old/src/lib.rs": "#![warn(clippy::uninlined_format_args)]\n" + FORMATTED,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that is built, linted and documented."""
+    root = tmp_path_factory.mktemp("blessed") / "ws"
+    for name, text in FILES.items():
+        write(root / name, text)
+    for target in ("dev", "lint", "doc"):
+        assert run(root, target).status == 0
+    return root
+
+
+def run(root: Path, target: str, **variables: str) -> Said:
+    return call(root, "doit-cargo", target, **variables)
+
+
+def overwrite(path: Path) -> None:
+    """Write over a file in place, so that all its hard links change."""
+    with path.open("r+b") as stream:
+        stream.truncate()
+        stream.write(b"damaged")
+
+
+def made_by_the_script(root: Path) -> Path:
+    """Return the file that the program of `made` was compiled with; clippy has one of its own."""
+    (info,) = (path for path in root.glob("target/debug/deps/made-*.d") if path.with_suffix("").exists())
+    return Path(next(word for word in info.read_text().split() if word.endswith("made.rs")))
+
+
+DAMAGES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
+    "a dynamic library": ("dev", "target/debug/libnative.so", overwrite),
+    "a static library beside it": ("dev", "target/debug/libnative.a", overwrite),
+    "a static library cut short": ("dev", "target/debug/libnative.a", lambda path: os.truncate(path, 100)),
+    "what a build script made": ("dev", "made.rs", overwrite),
+    "a program of which there are two": ("dev", "target/debug/m", overwrite),
+    "the first page of a documentation": ("doc", "target/doc/native/index.html", overwrite),
+    "another page": ("doc", "target/doc/native/fn.f.html", overwrite),
+    "a page that is gone": ("doc", "target/doc/native/fn.f.html", Path.unlink),
+}
+
+
+@pytest.mark.parametrize(("target", "pattern", "damage"), DAMAGES.values(), ids=DAMAGES)
+def test_what_is_damaged_after_cargo_made_it_is_made_again(
+    root: Path, target: str, pattern: str, damage: Callable[[Path], object]
+) -> None:
+    assert run(root, target).status == 0
+    path = made_by_the_script(root) if pattern == "made.rs" else root / pattern
+    whole = path.read_bytes()
+    damage(path)
+    said = run(root, target)
+
+    # The members of an archive bear numbers that differ from build to build.
+    now = path.read_bytes() if path.exists() else b""
+    assert (said.status, len(now), now[:8]) == (0, len(whole), whole[:8]), said.out + said.err
+    assert run(root, target).out.startswith(f"-- {target}  up to date")
+
+
+def test_what_a_build_script_made_is_not_compiled_in_after_a_change_of_hand(root: Path) -> None:
+    made = made_by_the_script(root)
+    made.write_text("pub const MADE: u32 = 6;")
+    said = run(root, "dev")
+
+    assert (said.status, subprocess.check_output([root / "target/debug/made"])) == (0, b"5\n"), said.out
+    assert "made.rs was damaged after cargo made it" in said.out
+
+
+def test_each_of_two_programs_of_one_name_is_an_input_of_the_build(root: Path) -> None:
+    for package in ("one", "two"):
+        path = root / f"crates/{package}/m.rs"
+        path.write_text('fn main() {\n    println!("M");\n}\n')
+        said = run(root, "dev")
+        assert f"compiled 1 of 5 packages ({package})" in said.out, said.out
+
+
+def test_a_rust_version_counts_for_clippy_though_cargo_does_not_compare_it(root: Path) -> None:
+    manifest = root / "crates/old/Cargo.toml"
+    write(manifest, MANIFEST.format(name="old", more=""))
+    said = run(root, "lint")
+    write(manifest, FILES["crates/old/Cargo.toml"])
+
+    assert (said.status, "variables can be used directly" in said.err) == (1, True), said.out + said.err
+    assert run(root, "lint").status == 0
+
+
+def test_what_stays_as_it_was_is_compiled_for_nothing_of_this(root: Path) -> None:
+    write(root / "crates/old/Cargo.toml", FILES["crates/old/Cargo.toml"] + "# a comment\n")
+    write(root / "README.md", "Read by nobody.\n")
+    said = run(root, "dev")
+    assert (said.status, "nothing to compile in 5 packages" in said.out) == (0, True), said.out
+
+
+REPEATING = """\
+answers={folder}/answers
+if [ "$1" != build ]; then exec {cargo} "$@"; fi
+if [ -f "$answers" ]; then cat "$answers"; exit 0; fi
+{cargo} "$@" > "$answers"
+sed -i 's/"fresh":false/"fresh":true/' "$answers"
+cat "$answers"
+"""
+
+
+def test_a_cargo_that_compiles_nothing_is_not_believed(root: Path, tmp_path: Path) -> None:
+    cargo = subprocess.check_output(["sh", "-c", "command -v cargo"], text=True).strip()
+    program(tmp_path / "bin/cargo", REPEATING.format(folder=tmp_path, cargo=cargo))
+    path = f"{tmp_path / 'bin'}{os.pathsep}{environment()['PATH']}"
+    assert run(root, "dev", PATH=path).status == 0
+    write(root / "crates/native/src/lib.rs", FILES["crates/native/src/lib.rs"].replace("7", "8"))
+    said = run(root, "dev", PATH=path)
+    again = run(root, "dev", PATH=path)
+
+    assert (said.status, again.status) == (1, 1), said.out + said.err
+    assert "native is not up to date, whatever cargo says (crates/native/src/lib.rs changed)" in said.out
+    assert "cargo ended well, but compiled nothing of native" in said.err
+    assert run(root, "dev").status == 0
+    library = f"import ctypes; print(ctypes.CDLL({str(root / 'target/debug/libnative.so')!r}).f())"
+    assert subprocess.check_output([sys.executable, "-c", library]) == b"8\n"
