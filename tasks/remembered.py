@@ -54,7 +54,7 @@ def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
 
 
 def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    from doit_cargo.engine import cargo_places, ledger, recorder, toolchain, workspace
+    from doit_cargo.engine import cargo_places, recorder, snapshot, toolchain, workspace
 
     started = time.time_ns()
     found = workspace.read_metadata(start, environ)
@@ -67,7 +67,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
         *toolchain.pin_candidates(known.root, environ),
     ]
     state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(known.root, environ))
-    state["files"] = {path: ledger.read_settled(path, started) for path in dict.fromkeys(files)}
+    state["files"] = {path: snapshot.read_settled(path, started) for path in dict.fromkeys(files)}
     state["env"] = {name: freshness.public_value(name, environ[name]) for name in state["guarded"]}
     state["trees"] = recorder.discovery_state(known)
     mark = zlib.crc32(repr(found).encode("utf-8", "surrogateescape"))

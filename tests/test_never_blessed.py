@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +28,7 @@ MADE = 'include!(concat!(env!("OUT_DIR"), "/made.rs"));\nfn main() {\n    printl
 FORMATTED = 'pub fn f(x: u8) -> String {\n    format!("{}", x)\n}\n'
 FILES = {
     "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "profiles/dev.toml": 'extends = "dev"\n[inputs]\nenv = ["DECLARED"]\n',
     "crates/native/Cargo.toml": MANIFEST.format(name="native", more='[lib]\ncrate-type = ["cdylib", "staticlib"]\n'),
     "crates/native/src/lib.rs": '#[unsafe(no_mangle)]\npub extern "C" fn f() -> i32 {\n    7\n}\n',
     "crates/made/Cargo.toml": MANIFEST.format(name="made", more=""),
@@ -127,6 +131,31 @@ def test_what_stays_as_it_was_is_compiled_for_nothing_of_this(root: Path) -> Non
     write(root / "README.md", "Read by nobody.\n")
     said = run(root, "dev")
     assert (said.status, "nothing to compile in 5 packages" in said.out) == (0, True), said.out
+
+
+def test_a_package_that_is_gone_keeps_no_other_from_being_built_anew(root: Path) -> None:
+    assert run(root, "dev", DECLARED="1").status == 0
+    shutil.move(root / "crates/old", root / "old")
+    said = run(root, "dev", DECLARED="2")
+    shutil.move(root / "old", root / "crates/old")
+
+    assert (said.status, "compiled 4 of 4 packages" in said.out) == (0, True), said.out + said.err
+    assert run(root, "dev").status == 0
+
+
+def test_an_interrupt_before_the_damage_is_repaired_leaves_it_to_the_next_call(root: Path) -> None:
+    assert run(root, "dev").status == 0
+    made_by_the_script(root).write_text("pub const MADE: u32 = 6;")
+    with open(root / "target/debug/.cargo-lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [shutil.which("doit-cargo", path=environment()["PATH"]) or "", "dev"]
+        with subprocess.Popen(command, cwd=root, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            assert "waiting for another cargo that builds in" in process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode != 0
+    said = run(root, "dev")
+    assert (said.status, subprocess.check_output([root / "target/debug/made"])) == (0, b"5\n"), said.out
 
 
 REPEATING = """\

@@ -30,11 +30,12 @@ from doit_cargo.engine import (
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
-from doit_cargo.engine.ledger import Ledger, Root, Snapshot
+from doit_cargo.engine.ledger import Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.snapshot import Snapshot
 from doit_cargo.engine.stored_plan import plan_to_data
 
 TYPE_CHECKING = False

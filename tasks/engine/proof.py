@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, ledger, listings, receipts, recorder, say, stamps, toolchain
+from doit_cargo.engine import freshness, listings, receipts, recorder, say, snapshot, stamps, toolchain
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _add_late(state: dict[str, Any], watched: Watched, machine: Machine, started
         held = all(stamp and stamps.changed_before(stamp, started) for stamp in found_stamps.values())
         state["trees"][directory] = (rule, stamps.settle_all(found_stamps, started), found if held else None)
         names += [os.path.join(directory, name) for name in found]
-    state["files"].update({path: ledger.read_settled(path, started) for path in names if path not in state["files"]})
+    state["files"].update({path: snapshot.read_settled(path, started) for path in names if path not in state["files"]})
     state["always"] = watched.always
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine import cargo_files, units
 from doit_cargo.engine.inputs import Made
-from doit_cargo.engine.ledger import Ledger, Snapshot
+from doit_cargo.engine.ledger import Ledger
+from doit_cargo.engine.snapshot import Snapshot
 from doit_cargo.engine.stamps import TICK_NS, UNKNOWN, digest, signature
 
 

@@ -14,8 +14,9 @@ from doit_cargo.engine import freshness, listings, proven, stamps, units
 from doit_cargo.engine.cargo_files import BuildReport, Unit
 from doit_cargo.engine.cargo_places import all_discovery_rules, discovery_rules, manifests, member_globs
 from doit_cargo.engine.inputs import Inputs, is_final
-from doit_cargo.engine.ledger import Ledger, Snapshot, read_settled
+from doit_cargo.engine.ledger import Ledger
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.snapshot import Snapshot, read_settled
 
 
 def plan_state(

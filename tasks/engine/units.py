@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -38,6 +39,11 @@ def run_folder(key: str) -> str:
     """Return where the run of a build script left what it made and printed."""
     directory = os.path.dirname(key)
     return os.path.join(os.path.dirname(os.path.dirname(directory)), "build", os.path.basename(directory))
+
+
+def package_of(key: str) -> str:
+    """Return the package of a unit."""
+    return os.path.basename(os.path.dirname(key)).rpartition("-")[0]
 
 
 def is_documentation(key: str) -> bool:
@@ -84,7 +90,7 @@ def unchanged_since(key: str, sources: Iterable[str]) -> bool:
 def as_old_as(key: str, path: str) -> bool:
     """Tell whether a file was last written before the end of its unit's call."""
     last, made = signature(key), signature(path)
-    return bool(last and made) and made[0] <= last[0] + TICK_NS
+    return last is not None and made is not None and made[0] <= last[0] + TICK_NS
 
 
 class Placed(NamedTuple):
@@ -290,7 +296,12 @@ def _locked(profile: str) -> Iterator[None]:
         for name in LOCKS:
             path = os.path.join(profile, name)
             if os.path.exists(path):
-                fcntl.flock(stack.enter_context(open(path, "rb")), fcntl.LOCK_EX)
+                stream = stack.enter_context(open(path, "rb"))
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    print(f"waiting for another cargo that builds in {profile}", file=sys.stderr, flush=True)
+                    fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
