@@ -5,10 +5,9 @@ Knows the other engine modules and nothing of doit or of the command line.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ from doit_cargo.engine import (
 from doit_cargo.engine.cargo_places import path_dependencies
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
-from doit_cargo.engine.ledger import Ledger, Root
+from doit_cargo.engine.ledger import Ledger, Root, making_anew
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
@@ -162,9 +161,8 @@ def _begin(request: Request, plan: Plan, previous: Mapping[str, Any] | None) -> 
         ledger.adopt(previous)
     _let_settle(os.path.join(workspace.root, "Cargo.lock"))
     receipts.withdraw(request.state, request.key)
-    with _can_be_made_anew(workspace):
-        anew = _to_write_again(plan, previous)
-        before, healing = ledger.begin(blind.values(request, plan, ledger), _roots(workspace), anew)
+    anew = _to_write_again(plan, previous)
+    before, healing = ledger.begin(blind.values(request, plan, ledger), _roots(workspace), anew)
     recorder.list_members(workspace, plan, before)
     say.healed(request.target, healing, request.root)
     return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
@@ -186,25 +184,16 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
     say.unproven(build.request.target, doubts, build.request.root)
-    with _can_be_made_anew(build.workspace):
-        proven.build_anew(doubts, build.workspace.target_directory)
+    with making_anew(build.workspace.target_directory):
+        proven.build_anew(doubts)
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds
-    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
+    left = proven.left(doubts, inputs.made, build.ledger, build.before) if second.ok else ()
     if left:
         build.ledger.finish()
-        what = f"cargo ended well, but compiled nothing of {left[0].package}, which is not what its sources make"
+        what = f"cargo ended well, but compiled nothing of {left[0].one.package}, which is not what its sources make"
         raise UserError(Problem(what, f"cargo clean, and build again; the log: {build.plan.log}"), code=1)
     return second, inputs
-
-
-@contextlib.contextmanager
-def _can_be_made_anew(workspace: Workspace) -> Iterator[None]:
-    """Say what stands in the way where something in the target directory cannot be removed."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(receipts.unwritable(workspace.target_directory, error, ""), code=1) from None
 
 
 def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:

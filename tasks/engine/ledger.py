@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from doit_cargo.engine import receipts, units
+from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.snapshot import Snapshot, Stamp
 from doit_cargo.engine.stamps import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
@@ -96,7 +97,8 @@ class Ledger:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
 
         `blind` holds the inputs that cargo never looks at. `roots` are the local packages, `anew` packages to build
-        anew in any case. What was learned is kept only after all of it is healed. Raises OSError where it cannot be.
+        anew in any case. What was learned is kept only after all of it is healed. Raises `UserError` if it
+        cannot be.
         """
         # Where the directory has moved, paths of the old place are compiled in.
         snapshot, healing = Snapshot(time.time_ns()), Healing(moved=bool(self._moved), clean=[*anew, *self._moved])
@@ -270,13 +272,14 @@ class Ledger:
                 healing.removed += damaged[:1]
 
     def _drop(self, healing: Healing, roots: Roots) -> None:
-        """Remove what cargo shall make anew. Raises OSError."""
+        """Remove what cargo shall make anew."""
         place = os.path.dirname(self.path)
         known = {key: record[0] for key, record in self.data["units"].items()}
-        units.forget_incremental(units.copied(place, roots, known))
-        units.drop(dict.fromkeys(healing.made_anew))
-        if healing.clean:
-            units.drop_packages(place, set(healing.clean))
+        with making_anew(place):
+            units.forget_incremental(units.copied(place, roots, known))
+            units.drop(dict.fromkeys(healing.made_anew))
+            if healing.clean:
+                units.drop_packages(place, set(healing.clean))
 
     def known_content(self, path: str) -> bytes | None:
         """Return the digest of an output whose bytes `begin` has verified under cargo's own name for them."""
@@ -327,6 +330,15 @@ class Ledger:
         stamp, witness_stamp = signature(path), signature(witness)
         if stamp and witness_stamp:
             self.data["artefacts"][path] = (stamp, content, witness, witness_stamp)
+
+
+@contextlib.contextmanager
+def making_anew(target_directory: str) -> Iterator[None]:
+    """Say what stands in the way where something in the target directory cannot be removed."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(receipts.unwritable(target_directory, error, ""), code=1) from None
 
 
 def _touch(path: str, healing: Healing) -> Stamp | None:

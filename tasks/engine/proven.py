@@ -8,6 +8,7 @@ compiled it where it lies and no source was written since. Everything else is bu
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,24 +22,26 @@ from doit_cargo.engine.stamps import TICK_NS, UNKNOWN, digest, signature
 class Doubt(NamedTuple):
     """A unit that cargo calls fresh without a proof, and an input that has changed since it was built, if known."""
 
-    package: str
+    one: Made
     changed: str
-    keys: tuple[str, ...]
 
 
 def doubts(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
     """Return the fresh units of a call of which nothing proves that they are right."""
-    found = (_doubt(one, ledger, before) for one in made if one.keys and _is_fresh(one, before))
+    found = (_doubt(one, ledger, before) for one in made if _is_fresh(one, before))
     return tuple(doubt for doubt in found if doubt)
 
 
-def build_anew(left: Iterable[Doubt], target_directory: str) -> None:
-    """Make cargo build these units; of a package whose unit is not where cargo should keep it, all. Raises OSError."""
-    for doubt in left:
-        if any(map(os.path.exists, doubt.keys)):
-            units.drop(doubt.keys)
-        else:
-            units.drop_packages(target_directory, (doubt.package,))
+def left(known: Iterable[Doubt], made: Iterable[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
+    """Return the doubts that a second call has left: also of a unit that it calls fresh and that is not there."""
+    names = {(doubt.one.package, doubt.one.unit): doubt for doubt in known}
+    fresh = [one for one in made if one.fresh and not one.keys and (one.package, one.unit) in names]
+    return (*doubts(made, ledger, before), *(names[one.package, one.unit] for one in fresh))
+
+
+def build_anew(known: Iterable[Doubt]) -> None:
+    """Make cargo build these units. Raises OSError."""
+    units.drop(key for doubt in known for key in doubt.one.keys)
 
 
 def learn(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> None:
@@ -58,7 +61,7 @@ def _is_fresh(one: Made, before: Snapshot) -> bool:
 def _doubt(one: Made, ledger: Ledger, before: Snapshot) -> Doubt | None:
     now = _contents(one, before)
     found = [_missing_proof(key, one, now, ledger) for key in one.keys]
-    return next((Doubt(one.package, what, one.keys) for what in found if what is not None), None)
+    return next((Doubt(one, what) for what in found if what is not None), None)
 
 
 def _missing_proof(key: str, one: Made, now: Mapping[str, bytes | None], ledger: Ledger) -> str | None:
@@ -151,4 +154,4 @@ def _digest(path: str) -> bytes | None:
 
 
 def _contents(one: Made, before: Snapshot) -> dict[str, bytes | None]:
-    return {path: before.as_cargo_saw(path)[1] for path in one.sources}
+    return {sys.intern(path): before.as_cargo_saw(path)[1] for path in one.sources}

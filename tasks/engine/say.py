@@ -88,7 +88,7 @@ def healed(target: str, healing: Healing, root: str) -> None:
 
 def unproven(target: str, doubts: Iterable[Doubt], root: str) -> None:
     """Tell of packages that cargo calls fresh, though nothing proves that they were made from what is there now."""
-    told = dict.fromkeys((doubt.package, doubt.changed) for doubt in doubts)
+    told = dict.fromkeys((doubt.one.package, doubt.changed) for doubt in doubts)
     for package, changed in list(told)[:6]:
         why = f"{relative(changed, root)} changed" if changed else "nothing proves that it is"
         note(target, f"{package} is not up to date, whatever cargo says ({why}): it is built anew")

@@ -106,12 +106,6 @@ def placed(unit: Unit, links: HardLinks) -> list[Placed]:
     return found or list(_by_name(unit))
 
 
-def nowhere(unit: Unit, target_directory: str) -> tuple[str, ...]:
-    """Return the key of a unit that cargo reports and that is not there; none where cargo has another layout."""
-    known = any(path.startswith(target_directory + os.sep) for path in unit.files) and any(profiles(target_directory))
-    return (os.path.join(target_directory, FINGERPRINTS, unit.package, unit.name),) if known else ()
-
-
 def _keys_beside(dep_info: str, package: str) -> Iterator[str]:
     directory, name = os.path.split(dep_info)
     mark = os.path.splitext(name)[0].rpartition("-")[2]
