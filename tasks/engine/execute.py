@@ -16,6 +16,7 @@ from doit_cargo import __version__
 from doit_cargo.engine import (
     before_run,
     blind,
+    build_places,
     footprint,
     history,
     pyo3,
@@ -125,8 +126,19 @@ def _wrapper(plan: Plan) -> tuple[str, ...]:
 
 
 def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
-    workspace = request.workspace()
-    ledger = Ledger(workspace.target_directory)
+    workspace = build_places.of(plan, request.workspace(), request.environ)
+    with build_places.held(workspace.built_in):
+        return _build_held(request, plan, plan_state, previous, workspace)
+
+
+def _build_held(
+    request: Request,
+    plan: Plan,
+    plan_state: Mapping[str, Any],
+    previous: Mapping[str, Any] | None,
+    workspace: Workspace,
+) -> Outcome:
+    ledger = Ledger(workspace.kept_in, workspace.target_directory)
     for note in before_run.notes(plan, request.environ, workspace, ledger):
         say.note(request.target, note)
     if previous:
@@ -138,7 +150,7 @@ def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous
     receipts.withdraw(request.state, request.key)
     _heal(request, plan, healing)
     plan = replace(plan, log=_writable_log(request, plan))
-    meter = footprint.Meter(workspace.target_directory)
+    meter = footprint.Meter(workspace.kept_in)
     outcome = _run(request, plan)
     inputs = gather(plan, workspace, outcome.report, request.environ)
     before_run.learn(plan, request.environ, workspace, ledger, outcome)

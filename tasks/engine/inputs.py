@@ -42,7 +42,7 @@ class Inputs:
 
 def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:
     """Collect the inputs of a call that has just ended."""
-    inputs = Inputs()
+    inputs = Inputs(links=HardLinks(*workspace.built_in))
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
     for path in config_files(workspace.root, environ):
         inputs.files[path] = None
@@ -84,7 +84,7 @@ def is_documentation(unit: Unit, workspace: Workspace) -> bool:
 
 def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
-    rule = ("package", workspace.target_directory)
+    rule = ("package", *workspace.built_in)
     inputs.trees[unit.directory] = rule
     inputs.own(unit.directory, unit.package)
     for name in listings.list_tree(unit.directory, rule)[1]:
@@ -122,7 +122,7 @@ def fingerprints(unit: Unit, links: HardLinks) -> Iterator[str]:
 
 
 def _add_source(inputs: Inputs, path: str, package: str, workspace: Workspace) -> None:
-    if _below(path, workspace.target_directory):
+    if workspace.is_built(path):
         inputs.units[path] = None
         return
     inputs.seen_by_cargo[path] = None
@@ -156,7 +156,7 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
     inputs.units[script.output] = None
     inputs.variables.update(dict.fromkeys(output.variables))
     for library in output.static_libraries:
-        if not _below(library, workspace.target_directory):
+        if not workspace.is_built(library):
             inputs.files[library] = None
             inputs.libraries[library] = script.package
             inputs.own(library, script.package)
@@ -166,7 +166,7 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
     if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
         inputs.cuda_packages.setdefault(script.package)
     if output.watches_package:
-        _add_tree(inputs, directory, ("package", workspace.target_directory), script.package, directory)
+        _add_tree(inputs, directory, ("package", *workspace.built_in), script.package, directory)
     for path in output.paths:
         _add_watched(inputs, path, script.package, directory, workspace)
 

@@ -26,13 +26,13 @@ SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", "
 def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     """Return ({directory: signature}, names) of what `rule` sees below `directory`.
 
-    Rules: ("watched",) every file; ("package", TARGET_DIRECTORY) every file but those of nested packages and
-    of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
-    whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
-    ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
-    directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so, but for directories that
-    hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY) those of "package" but for what Python
-    leaves.
+    Rules: ("watched",) every file; ("package", TARGET_DIRECTORY, ...) every file but those of nested packages and
+    of directories that builds write into; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs);
+    ("only", NAME, ...) whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a
+    `members` pattern matches; ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern
+    (`fits`), but for the target directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so,
+    but for directories that hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY, ...) those of "package"
+    but for what Python leaves.
     """
     kind = rule[0]
     if kind == "only":
@@ -48,11 +48,11 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     if kind == SOURCES:
         return _list_sources(directory, rule[1], rule[2:])
     if kind == MATCHING:
-        stamps, names = _list_files(directory, rule[1], skip_packages=False)
+        stamps, names = _list_files(directory, rule[1:2], skip_packages=False)
         return stamps, tuple(name for name in names if fits(name, rule[2:]))
     skipped = LEFTOVERS if kind == MODULE else frozenset()
     of_package = kind in ("package", MODULE)
-    return _list_files(directory, rule[1] if of_package else "", of_package, skipped)
+    return _list_files(directory, rule[1:] if of_package else (), of_package, skipped)
 
 
 def holds_sources(directory: str, name: str) -> bool:
@@ -131,7 +131,7 @@ def _list_glob(directory: str, pattern: str) -> tuple[Stamps, tuple[str, ...]]:
 
 
 def _list_files(
-    top: str, excluded: str, skip_packages: bool, skipped: frozenset[str] = frozenset()
+    top: str, excluded: tuple[str, ...], skip_packages: bool, skipped: frozenset[str] = frozenset()
 ) -> tuple[Stamps, tuple[str, ...]]:
     stamps: Stamps = {}
     names: list[str] = []
@@ -146,7 +146,7 @@ def _list_files(
             name
             for name in below
             if name not in SKIPPED_DIRECTORIES
-            and os.path.join(directory, name) != excluded
+            and os.path.join(directory, name) not in excluded
             and not (skip_packages and os.path.exists(os.path.join(directory, name, "Cargo.toml")))
             and not (skipped and (name in skipped or os.path.exists(os.path.join(directory, name, "pyvenv.cfg"))))
         )

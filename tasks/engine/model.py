@@ -67,7 +67,8 @@ class Workspace:
     """What ``cargo metadata --no-deps`` says of the workspace at hand.
 
     `cargo_profiles` and `build_target` (the triple of ``build.target``) come from the root manifest and cargo's
-    config files; `metadata` is ``[workspace.metadata]``.
+    config files; `metadata` is ``[workspace.metadata]``. Intermediate artefacts and fingerprints lie in
+    `build_directory`, where cargo's ``build.build-dir`` names another place than the target directory.
     """
 
     root: str
@@ -77,10 +78,25 @@ class Workspace:
     cargo_profiles: tuple[str, ...] = ("dev", "release", "test", "bench")
     metadata: Mapping[str, object] = field(default_factory=dict)
     build_target: str = ""
+    build_directory: str = ""
 
     @property
     def manifest(self) -> str:
         return os.path.join(self.root, "Cargo.toml")
+
+    @property
+    def kept_in(self) -> str:
+        """Where cargo keeps what it rests on itself: fingerprints, dep-info, output of build scripts."""
+        return self.build_directory or self.target_directory
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """Every directory that builds write into."""
+        return tuple(dict.fromkeys((self.target_directory, self.kept_in)))
+
+    def is_built(self, path: str) -> bool:
+        """Tell whether a path lies where only builds write."""
+        return path.startswith(tuple(directory + os.sep for directory in self.built_in))
 
     @property
     def settings(self) -> Mapping[str, object]:

@@ -110,7 +110,7 @@ def list_members(workspace: Workspace, plan: Plan, before: Snapshot) -> None:
         for path, rule in discovery_rules(package.directory, plan).items():
             before.record_tree(path, rule)
         if package.has_build_script:
-            before.record_tree(package.directory, ("package", workspace.target_directory))
+            before.record_tree(package.directory, ("package", *workspace.built_in))
 
 
 def build_state(

@@ -12,49 +12,42 @@ from glob import escape, glob
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.python.crates import local_packages
-from doit_cargo.engine import cargo_files
+from doit_cargo.engine import build_places, cargo_files
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
     from doit_cargo.actions.python.plans import Build
     from doit_cargo.engine.cargo_files import ScriptOutput
+    from doit_cargo.engine.model import Workspace
     from doit_cargo.session import Session
 
 
 def late_inputs(session: Session, build: Build) -> Watched:
     """Return the files, folders and variables that cargo's files name; nothing before the first build."""
+    places = build_places.of(build.plan, build.crate.workspace, session.environ)
+    kept = os.path.join(places.kept_in, os.path.relpath(build.profile_folder, build.target_directory))
     folder, made = build.profile_folder, (build.crate.library, *build.crate.package.binaries)
     files: dict[str, None] = {}
     for path in [os.path.join(folder, f"{start}{name}.d") for name in made for start in ("lib", "")]:
         if os.path.isfile(path):
             files.update(dict.fromkeys(map(os.path.normpath, cargo_files.read_dep_info(path).files)))
     packages = local_packages(session, build.crate)
-    outputs = _script_outputs(folder, packages)
+    outputs = _script_outputs(kept, packages)
     missing = [path for _, output in outputs for path in output.paths if not os.path.exists(path)]
     libraries = [path for _, output in outputs for path in output.static_libraries]
     return Watched(
-        files=tuple(path for path in [*files, *libraries] if _is_file_of_others(path, build.target_directory)),
-        folders=dict.fromkeys(_watched_folders(files, outputs, build.target_directory), ("watched",)),
-        variables=(*_variables(folder, packages), *(name for _, output in outputs for name in output.variables)),
+        files=tuple(path for path in [*files, *libraries] if not (places.is_built(path) or os.path.isdir(path))),
+        folders=dict.fromkeys(_watched_folders(files, outputs, places), ("watched",)),
+        variables=(*_variables(kept, packages), *(name for _, output in outputs for name in output.variables)),
         always=f"a build script watches {missing[0]}, which does not exist: cargo reruns it each time"
         if missing
         else "",
     )
 
 
-def _is_file_of_others(path: str, target_directory: str) -> bool:
-    return not _is_made(path, target_directory) and not os.path.isdir(path)
-
-
-def _is_made(path: str, target_directory: str) -> bool:
-    return path.startswith(target_directory + os.sep)
-
-
-def _watched_folders(
-    files: dict[str, None], outputs: list[tuple[str, ScriptOutput]], target_directory: str
-) -> list[str]:
+def _watched_folders(files: dict[str, None], outputs: list[tuple[str, ScriptOutput]], places: Workspace) -> list[str]:
     named = [*files, *(path for _, output in outputs for path in output.paths)]
-    return [path for path in dict.fromkeys(named) if os.path.isdir(path) and not _is_made(path, target_directory)]
+    return [path for path in dict.fromkeys(named) if os.path.isdir(path) and not places.is_built(path)]
 
 
 def _variables(folder: str, packages: dict[str, str]) -> list[str]:

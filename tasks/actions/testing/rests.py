@@ -132,7 +132,7 @@ class World:
         directories = {name: own.directory} if own else {}
         others = dict(self._rests_on(name))
         for member, directory in {**directories, **others}.items():
-            listing = self.folder(directory, ("package", self.workspace.target_directory))
+            listing = self.folder(directory, ("package", *self.workspace.built_in))
             found.folders[directory] = None
             for file in listing.names:
                 if member == name or not file.endswith(SOURCES):
@@ -224,7 +224,7 @@ class World:
 
     def _is_covered(self, path: str) -> bool:
         """Tell whether a path lies in a package, which has its own rules, or where only builds and runs write."""
-        places = [self.workspace.target_directory, *(one.directory for one in self.workspace.packages.values())]
+        places = [*self.workspace.built_in, *(one.directory for one in self.workspace.packages.values())]
         own = (".git", ".doit-cargo", ".logs", ".testlogs")
         places += [os.path.join(self.workspace.root, name) for name in own]
         return any(path == place or path.startswith(place + os.sep) for place in places if place != self.workspace.root)
@@ -233,8 +233,8 @@ class World:
         holds_packages = any(
             one.directory == path or one.directory.startswith(path + os.sep) for one in self.workspace.packages.values()
         )
-        target = self.workspace.target_directory
-        if holds_packages or self._is_covered(path) or target.startswith(path + os.sep):
+        builds = any(place.startswith(path + os.sep) for place in self.workspace.built_in)
+        if holds_packages or self._is_covered(path) or builds:
             return
         listing = self.folder(path, ("watched",))
         found.folders[path] = None
