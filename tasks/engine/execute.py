@@ -17,6 +17,7 @@ from doit_cargo.engine import (
     before_run,
     blind,
     build_places,
+    declared,
     footprint,
     history,
     pyo3,
@@ -83,6 +84,8 @@ def execute_locked(request: Request, receipt: Mapping[str, Any] | None, changes:
 def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     """Return the plan, checked against this machine, and the state that it rests on."""
     plan = request.make_plan()
+    if plan.state is not None:  # one that is made anew has been asked
+        declared.require(request.workspace(), plan.profile.inputs)
     for note in plan.notes:
         say.note(request.target, note)
     if request.variables.flag("WITHOUT_PREFLIGHT"):

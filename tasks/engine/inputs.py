@@ -9,10 +9,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from doit_cargo.engine import cargo_files, freshness, listings, stamps
+from doit_cargo.engine import cargo_files, declared, freshness, listings, stamps
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo_places import config_files, discovery_rules
 from doit_cargo.engine.model import Plan, Workspace
+
+# Where cargo keeps sources from registries and git below its home (Cargo book, "Cargo home").
+DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.join("git", "checkouts", ""))
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
     """Collect the inputs of a call that has just ended."""
     inputs = Inputs(links=HardLinks(*workspace.built_in))
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
-    for path in config_files(workspace.root, environ):
+    for path in config_files(workspace.root, {**environ, **plan.invocation.env}):
         inputs.files[path] = None
     for unit in report.units:
         _add_unit(inputs, unit, workspace)
@@ -161,35 +164,53 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
             inputs.libraries[library] = script.package
             inputs.own(library, script.package)
     if not script.package_id.startswith("path+"):
-        _add_foreign_watch(inputs, output.paths, directory)
+        _add_foreign_watch(inputs, output.paths, script.package, directory, workspace)
         return
     if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
         inputs.cuda_packages.setdefault(script.package)
     if output.watches_package:
-        _add_tree(inputs, directory, ("package", *workspace.built_in), script.package, directory)
+        rule = ("package", *workspace.built_in)
+        _add_tree(inputs, directory, rule, script.package, _script_in(directory))
     for path in output.paths:
         _add_watched(inputs, path, script.package, directory, workspace)
 
 
-def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: str) -> None:
-    """A registry package may watch files of this machine (a header, a library); its own never change."""
+def _add_foreign_watch(
+    inputs: Inputs, paths: Iterable[str], package: str, package_directory: str, workspace: Workspace
+) -> None:
+    """A package from elsewhere may watch what is on this machine; what cargo has downloaded never changes."""
+    downloaded = is_downloaded(package_directory)
     for path in paths:
-        if os.path.isfile(path) and not _below(path, package_directory):
-            inputs.seen_by_cargo[path] = None
+        if downloaded and _below(path, package_directory) and os.path.exists(path):
+            continue
+        if os.path.isdir(path):
+            _add_tree(inputs, path, ("watched",), package, path)
+        else:
+            _add_watched(inputs, path, package, package_directory, workspace)
+
+
+def is_downloaded(path: str) -> bool:
+    """Tell whether a path lies where cargo keeps what it has downloaded."""
+    return any(place in path for place in DOWNLOADED)
 
 
 def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> None:
     if os.path.isdir(path):
-        _add_tree(inputs, path, ("watched",), package, directory)
+        _add_tree(inputs, path, ("watched",), package, _script_in(directory))
     elif os.path.exists(path):
         _add_source(inputs, _absolute(path, workspace.root), package, workspace)
     else:
         inputs.always = f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
 
 
-def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, package_directory: str) -> None:
+def _script_in(directory: str) -> str:
+    return os.path.join(directory, "build.rs")
+
+
+def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, script: str) -> None:
+    """Take all files of a directory; `script` is what makes cargo run the package's build script when it is touched."""
     inputs.trees[directory] = rule
-    inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
+    inputs.scripts[directory] = script
     inputs.own(directory, package)
     _, names = listings.list_tree(directory, rule)
     for name in names:
@@ -216,5 +237,7 @@ def _add_discovery(inputs: Inputs, directory: str, package: str, plan: Plan) -> 
 
 
 def _add_declared(inputs: Inputs, plan: Plan, workspace: Workspace) -> None:
-    inputs.files.update((os.path.join(workspace.root, name), None) for name in plan.profile.inputs.files)
+    found = declared.of(workspace, plan.profile.inputs.files)
+    inputs.trees.update(found.folders)
+    inputs.files.update(dict.fromkeys([*found.files, *found.found()]))
     inputs.variables.update(dict.fromkeys(plan.profile.inputs.env))

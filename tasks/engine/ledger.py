@@ -224,6 +224,7 @@ class Ledger:
             stamps = [stamp for stamp in map(signature, added) if stamp]
             if names is None or all(self._cargo_is_blind_to(stamp) for stamp in stamps):
                 _show(script, healing, roots)
+                now = snapshot.record_tree(directory, rule)  # it may be the directory itself
             self.data["trees"][directory] = (rule, now, script)
 
     def _compare_blind(self, blind: Blind, roots: Roots, healing: Healing) -> None:

@@ -142,11 +142,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member."""
+    """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
+
+    `files` are names of files and folders, and patterns; `places` are the file:line of each.
+    """
 
     files: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from doit_cargo.actions.testing.contents import Contents
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Identity, Kept, Label
-from doit_cargo.engine import freshness, listings, stamps
+from doit_cargo.engine import declared, freshness, listings, stamps
 from doit_cargo.engine.freshness import Change
 from doit_cargo.engine.model import Plan, Workspace
 
@@ -27,12 +27,17 @@ LARGEST_FOLDER = 20_000
 
 
 class Built(NamedTuple):
-    """A finished compilation: its receipt, the plan of it, and the variables that its programs are given beside."""
+    """A finished compilation: its receipt, the plan of it, and the variables that its programs are given beside.
+
+    `settings` are files that may tell their runner when a test has failed, and `names` variables that do.
+    """
 
     receipt: Mapping[str, Any]
     plan: Plan
     programs: tuple[Program, ...]
     extra: Mapping[str, str]
+    settings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -93,6 +98,10 @@ class World:
             found["env", name] = freshness.public_value(name, given.get(name))
         for name in package.programs:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
+        # Settings that are not there do not tell one runner from another.
+        settings: dict[Label, object] = {("file", path): self.contents.digest(path) for path in self.built.settings}
+        settings.update({("env", name): freshness.public_value(name, given.get(name)) for name in self.built.names})
+        found.update((label, value) for label, value in settings.items() if value is not None)
         found["argument", "arguments"] = repr(program.argv)
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
@@ -139,8 +148,11 @@ class World:
                     found.files[os.path.join(directory, file)] = None
             self._add_named(found, member, directory)
             found.libraries += self._loadable(member)
-        for file in self.built.plan.profile.inputs.files:
-            found.files[os.path.join(self.workspace.root, file)] = None
+        named = declared.of(self.workspace, self.built.plan.profile.inputs.files)
+        found.files.update(dict.fromkeys([*named.files, *named.found()]))
+        for folder, rule in named.folders.items():
+            self.folder(folder, rule)
+            found.folders[folder] = None
         for variable, value in self.built.extra.items():
             if variable in found.variables:
                 self._add_given(found, value)
@@ -271,7 +283,9 @@ class World:
         state = recorder.empty_state(self.environ, tools)
         names = dict.fromkeys(name for package in packages for name in self._variables(package))
         names.update(dict.fromkeys(name for program in programs for name in _outside(program)))
+        names.update(dict.fromkeys(self.built.names))
         state["env"] = {name: freshness.public_value(name, self.environ.get(name)) for name in names}
+        state["files"].update((path, self.contents.kept(path)) for path in self.built.settings)
         for package in packages:
             state["files"].update((path, self.contents.kept(path)) for path in package.files)
             state["files"].update((path, (None, None)) for path in package.absent)

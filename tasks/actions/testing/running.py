@@ -46,7 +46,8 @@ class _Run:
         self.session = work.session
         self.programs = asking.wanted(work, compiled.programs)
         self.extra = asking.extra_variables(work.session, work.values)
-        built = Built(compiled.receipt, compiled.plan, compiled.programs, self.extra)
+        settings = runners.settings_of(self.session, runner)
+        built = Built(compiled.receipt, compiled.plan, compiled.programs, self.extra, *settings)
         self.world = World(built, self.session.workspace, self.session.environ, self.session.state)
         self.identities: dict[str, Identity] = {}
         self.results: dict[str, Result] = {}
