@@ -49,8 +49,8 @@ def _tool_value(request: Request, plan: Plan, name: str) -> str:
 
 def learn(request: Request, plan: Plan, ledger: Ledger, inputs: Inputs) -> None:
     """Have the ledger keep, for the next build, what this one has found to be there."""
-    for library, package in inputs.libraries.items():
-        key = f"file:{library}"
-        ledger.data["blind"][key] = (_value(key, request, plan) or "", (package,))
+    for path, packages in inputs.unseen.items():
+        key = f"file:{path}"
+        ledger.data["blind"][key] = (_value(key, request, plan) or "", packages)
     if "nvcc" in plan.needs and inputs.cuda_packages:
         ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, plan, "nvcc"), tuple(inputs.cuda_packages))

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from doit_cargo.engine import run
 from doit_cargo.engine.model import Plan, Workspace
@@ -32,7 +33,7 @@ _held: dict[str, FileLock] = {}
 def of(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> Workspace:
     """Return the workspace with the directories of this plan: a profile may set others than those of the shell."""
     call = plan.invocation
-    words = [value for flag, value in zip(call.argv, call.argv[1:], strict=False) if flag == "--config"]
+    words = [value for flag, value in pairwise(call.argv) if flag == "--config"]
     redirected = any(name in VARIABLES for name in (*call.env, *call.unset))
     if not redirected and not any(name in word for word in words for name in SETTINGS):
         return workspace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -166,6 +167,26 @@ def read_dep_info(path: str) -> DepInfo:
     return DepInfo(tuple(files), tuple(variables))
 
 
+def included(sources: Iterable[str]) -> list[str]:
+    """Return the files that Rust sources take in, and what those take in: for rustdoc, which writes no dep-info."""
+    pattern = re.compile(r'(?:\binclude(?:_str|_bytes)?!\s*[\(\[{]\s*|#\s*!?\[\s*path\s*=\s*)"([^"\n]+)"')
+    known, waiting = dict.fromkeys(sources), list(sources)
+    found: list[str] = []
+    while waiting:
+        source = waiting.pop()
+        try:
+            with open(source, encoding="utf-8", errors="replace") as stream:
+                names = pattern.findall(stream.read())
+        except OSError:
+            continue
+        paths = [os.path.normpath(os.path.join(os.path.dirname(source), name)) for name in names]
+        new = [path for path in dict.fromkeys(paths) if path not in known and os.path.isfile(path)]
+        known.update(dict.fromkeys(new))
+        found += new
+        waiting += [path for path in new if path.endswith(".rs")]
+    return found
+
+
 def split_escaped(names: str) -> Iterator[str]:
     r"""Split at blanks that no backslash escapes.
 
@@ -273,11 +294,14 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 
 class ScriptOutput(NamedTuple):
-    """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in."""
+    """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in, and
+    `link_arguments` words for the linker, which may name more.
+    """
 
     paths: tuple[str, ...]
     variables: tuple[str, ...]
     static_libraries: tuple[str, ...]
+    link_arguments: tuple[str, ...] = ()
 
     @property
     def watches_package(self) -> bool:
@@ -298,6 +322,7 @@ def read_script_output(path: str, package_directory: str) -> ScriptOutput:
         tuple(dict.fromkeys(watched)),
         tuple(dict.fromkeys(values.get("rerun-if-env-changed", ()))),
         tuple(_static_libraries(values)),
+        tuple(word for key, found in values.items() if key.startswith("rustc-link-arg") for word in found),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from doit_cargo.engine import cargo_files, declared, freshness, listings, stamps
+from doit_cargo.engine import cargo_files, declared, freshness, listings, named_files, stamps
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo_places import config_files, discovery_rules
 from doit_cargo.engine.model import Plan, Workspace
@@ -20,7 +21,9 @@ DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.joi
 
 @dataclass(slots=True)
 class Inputs:
-    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages."""
+    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages, `unseen`
+    a file that cargo does not look at to the packages that it goes into.
+    """
 
     files: dict[str, None] = field(default_factory=dict)
     seen_by_cargo: dict[str, None] = field(default_factory=dict)
@@ -29,7 +32,7 @@ class Inputs:
     variables: dict[str, None] = field(default_factory=dict)
     outputs: dict[str, None] = field(default_factory=dict)
     units: dict[str, None] = field(default_factory=dict)
-    libraries: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     cuda_packages: dict[str, None] = field(default_factory=dict)
     owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lock: str = ""
@@ -57,6 +60,9 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
         _add_discovery(inputs, directory, package, plan)
     for name in freshness.guarded_names(environ):
         inputs.variables[name] = None
+    settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
+    for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
+        _add_unseen(inputs, path, report.packages, workspace)
     _add_declared(inputs, plan, workspace)
     return inputs
 
@@ -90,10 +96,13 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     rule = ("package", *workspace.built_in)
     inputs.trees[unit.directory] = rule
     inputs.own(unit.directory, unit.package)
-    for name in listings.list_tree(unit.directory, rule)[1]:
-        path = os.path.join(unit.directory, name)
+    paths = [os.path.join(unit.directory, name) for name in listings.list_tree(unit.directory, rule)[1]]
+    for path in paths:
         inputs.seen_by_cargo[path] = None
         inputs.own(path, unit.package)
+    for path in cargo_files.included([path for path in paths if path.endswith(".rs")]):
+        if not _below(path, unit.directory):
+            _add_unseen(inputs, path, (unit.package,), workspace)
 
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
@@ -158,11 +167,9 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         return
     inputs.units[script.output] = None
     inputs.variables.update(dict.fromkeys(output.variables))
-    for library in output.static_libraries:
-        if not workspace.is_built(library):
-            inputs.files[library] = None
-            inputs.libraries[library] = script.package
-            inputs.own(library, script.package)
+    named = named_files.in_words(output.link_arguments, (workspace.root,))
+    for path in (*output.static_libraries, *named):
+        _add_unseen(inputs, path, (script.package,), workspace)
     if not script.package_id.startswith("path+"):
         _add_foreign_watch(inputs, output.paths, script.package, directory, workspace)
         return
@@ -173,6 +180,16 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         _add_tree(inputs, directory, rule, script.package, _script_in(directory))
     for path in output.paths:
         _add_watched(inputs, path, script.package, directory, workspace)
+
+
+def _add_unseen(inputs: Inputs, path: str, packages: tuple[str, ...], workspace: Workspace) -> None:
+    """Take a file that goes into these packages without cargo's looking at it."""
+    if workspace.is_built(path):
+        return
+    inputs.files[path] = None
+    inputs.unseen[path] = tuple(dict.fromkeys([*inputs.unseen.get(path, ()), *packages]))
+    for package in packages:
+        inputs.own(path, package)
 
 
 def _add_foreign_watch(
