@@ -69,6 +69,8 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
 
 def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     _add_artefacts(inputs, unit)
+    if not (unit.is_local or is_downloaded(unit.manifest)):
+        inputs.files[unit.manifest] = None  # of a vendored package: cargo reads it on each call
     if "cuda" in unit.features and "custom-build" in unit.kinds:
         inputs.cuda_packages[unit.package] = None
     if unit.is_local and is_documentation(unit, workspace):
