@@ -86,16 +86,14 @@ class Workspace:
 
     @property
     def kept_in(self) -> str:
-        """Where cargo keeps what it rests on itself: fingerprints, dep-info, output of build scripts."""
+        """Where fingerprints, dep-info and output of build scripts are; `built_in` is all that builds write into."""
         return self.build_directory or self.target_directory
 
     @property
     def built_in(self) -> tuple[str, ...]:
-        """Every directory that builds write into."""
         return tuple(dict.fromkeys((self.target_directory, self.kept_in)))
 
     def is_built(self, path: str) -> bool:
-        """Tell whether a path lies where only builds write."""
         return path.startswith(tuple(directory + os.sep for directory in self.built_in))
 
     @property

@@ -57,7 +57,7 @@ def _scripts(path: str, root: str) -> Iterator[str]:
         elif isinstance(value, list):
             waiting += value
         elif isinstance(value, str):
-            yield from (name for word in value.split() if os.path.isfile(name := os.path.join(root, word)))
+            yield from (os.path.join(root, word) for word in value.split() if "." in word or "/" in word)
 
 
 class Request(NamedTuple):

@@ -98,10 +98,8 @@ class World:
             found["env", name] = freshness.public_value(name, given.get(name))
         for name in package.programs:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
-        # Settings that are not there do not tell one runner from another.
-        settings: dict[Label, object] = {("file", path): self.contents.digest(path) for path in self.built.settings}
-        settings.update({("env", name): freshness.public_value(name, given.get(name)) for name in self.built.names})
-        found.update((label, value) for label, value in settings.items() if value is not None)
+        if not (program.kind == DOC or program.own_harness):
+            found.update(self._settings(given))
         found["argument", "arguments"] = repr(program.argv)
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
@@ -111,6 +109,12 @@ class World:
             )
             found["program", "rustdoc"] = repr(sorted(self.built.receipt["plan"]["tools"].items()))
         return found
+
+    def _settings(self, given: Mapping[str, str]) -> Identity:
+        """Return what the runner is told, as far as it is: settings that are not there do not tell it from another."""
+        found: dict[Label, object] = {("file", path): self.contents.digest(path) for path in self.built.settings}
+        found.update({("env", name): freshness.public_value(name, given.get(name)) for name in self.built.names})
+        return {label: value for label, value in found.items() if value is not None}
 
     def _compiled(self, program: Program) -> Iterator[str]:
         """Yield the executable, the package's programs that it may start, and libraries that it may load."""
