@@ -75,7 +75,8 @@ PROFILE_KEYS = {
         'nvcc = ">=12.4"',
     ),
     "inputs.files": (
-        "Files that cargo cannot see, relative to the workspace root (see [Inputs](#inputs-that-cargo-cannot-see)).",
+        "Files, folders and patterns that cargo cannot see, relative to the workspace root (see "
+        "[Inputs](#inputs-that-cargo-cannot-see)).",
         'files = ["schema/api.json"]',
     ),
     "inputs.env": ("Variables that cargo cannot see.", 'env = ["BUILD_CHANNEL"]'),
@@ -190,8 +191,8 @@ PACK_KEYS |= {
     ),
     "target.*.platforms": ("Where it exists.", 'platforms = ["linux"]'),
     "target.*.inputs.files": (
-        "Files that the program's result rests on; `**/` stands for any folders. With inputs it is skipped while they "
-        "hold, without it runs each time.",
+        "Files, folders and patterns that the program's result rests on; `**/` stands for any folders. With "
+        "inputs it is skipped while they hold, without it runs each time.",
         'files = ["web/**/*.ts", "web/package.json"]',
     ),
     "target.*.inputs.env": ("Variables that its result rests on.", 'env = ["API_URL"]'),

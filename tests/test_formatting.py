@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ BAD_RUST, GOOD_RUST = "pub fn f( ) {}\n", "pub fn f() {}\n"
 BAD_PYTHON, GOOD_PYTHON = "x = {  'a':1 }\n", 'x = {"a": 1}\n'
 BAD_C, GOOD_C = "int  main( ){return 0;}\n", "int main() { return 0; }\n"
 CONFIGURED = {"ruff.toml": "line-length = 100\n", ".clang-format": "BasedOnStyle: LLVM\n"}
+
+TOOLS = {"CARGO_HOME": ".cargo", "RUSTUP_HOME": ".rustup"}
 
 needs_formatters = pytest.mark.skipif(
     any(shutil.which(tool, path=environment()["PATH"]) is None for tool in ("ruff", "clang-format", "rustfmt")),
@@ -88,6 +91,41 @@ def test_the_check_is_skipped_until_a_file_changes(root: Path, name: str) -> Non
     with (root / name).open("a") as stream:
         stream.write("hard_tabs = true\n" if name == "rustfmt.toml" else "\n\n\n\n")
     assert call(root, "doit-cargo", "fmt_check").status == (0 if name == "rustfmt.toml" else 1)
+
+
+def hidden_module(root: Path, _: Path) -> None:
+    write(root / "low/.made/x.rs", BAD_RUST)
+
+
+def outside_module(root: Path, _: Path) -> None:
+    write(root.parent / "x.rs", BAD_RUST)
+
+
+def rustfmt_of_the_user(_: Path, home: Path) -> None:
+    write(home / ".config/rustfmt/rustfmt.toml", "hard_tabs = true\n")
+
+
+def rustfmt_at_home(_: Path, home: Path) -> None:
+    write(home / ".rustfmt.toml", "hard_tabs = true\n")
+
+
+@pytest.mark.parametrize("change", [hidden_module, outside_module, rustfmt_of_the_user, rustfmt_at_home])
+def test_what_rustfmt_reads_elsewhere_counts(root: Path, tmp_path: Path, change: Callable[[Path, Path], None]) -> None:
+    home = tmp_path / "home"
+    module = '#[path = "../../{}/x.rs"]\nmod {};\n'
+    indented = "pub fn g() {\n    f()\n}\n"
+    modules = module.format("low/.made", "one") + module.format("..", "two")
+    write(root / "low/src/lib.rs", modules + "use one::f;\n" + indented)
+    write(root / "low/.made/x.rs", GOOD_RUST)
+    write(root.parent / "x.rs", GOOD_RUST)
+    keep = {name: os.environ.get(name) or os.path.expanduser(f"~/{below}") for name, below in TOOLS.items()}
+    known = {"HOME": str(home), "XDG_CONFIG_HOME": "", **keep}
+    assert call(root, "doit-cargo", "fmt", **known).status == 0
+    assert call(root, "doit-cargo", "fmt_check", **known).status == 0
+    assert call(root, "doit-cargo", "fmt_check", **known).out.startswith("-- fmt_check  up to date: ")
+    change(root, home)
+    said = call(root, "doit-cargo", "fmt_check", **known)
+    assert (said.status, len(unformatted(said))) == (1, 1), said.err
 
 
 def test_what_git_ignores_is_left_alone(root: Path) -> None:

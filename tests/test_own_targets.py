@@ -15,7 +15,7 @@ ROWS = """\
 [target.notes]
 doc = "Copy the notes."
 run = ["cp", "notes.txt", "copy.txt"]
-inputs = { files = ["notes.txt", "more/**/*.txt"], env = ["NOTES"] }
+inputs = { files = ["notes.txt", "more/**/*.txt", "whole", "later"], env = ["NOTES"] }
 outputs = ["copy.txt"]
 
 [target.hello]
@@ -48,6 +48,7 @@ def answer(session, values):
 def root(tmp_path: Path) -> Path:
     small_workspace(tmp_path / "ws")
     write(tmp_path / "ws/notes.txt", "one\n")
+    write(tmp_path / "ws/whole/one.txt", "")
     write(tmp_path / "ws/profiles/pack.toml", ROWS)
     return tmp_path / "ws"
 
@@ -61,16 +62,23 @@ def test_a_row_of_a_toml_file_is_listed_with_its_kind(root: Path) -> None:
 def test_a_program_runs_once_while_its_inputs_are_the_same(root: Path) -> None:
     first, second = call(root, "doit-cargo", "notes"), call(root, "doit-cargo", "notes")
     assert (first.status, (root / "copy.txt").read_text()) == (0, "one\n")
-    assert (second.status, second.out) == (0, "-- notes  up to date: 1 input unchanged\n")
+    assert (second.status, second.out) == (0, "-- notes  up to date: 3 inputs unchanged\n")
 
 
-@pytest.mark.parametrize("change", ["edit", "new file below a pattern", "output gone", "variable"])
+@pytest.mark.parametrize(
+    "change",
+    ["edit", "new file below a pattern", "new file below a folder", "a folder comes", "output gone", "variable"],
+)
 def test_a_program_runs_again_after_a_change(root: Path, change: str) -> None:
     call(root, "doit-cargo", "notes")
     if change == "edit":
         write(root / "notes.txt", "two\n")
     if change == "new file below a pattern":
         write(root / "more/deep/new.txt", "")
+    if change == "new file below a folder":
+        write(root / "whole/deep/new.txt", "")
+    if change == "a folder comes":
+        write(root / "later/new.txt", "")
     if change == "output gone":
         (root / "copy.txt").unlink()
     again = call(root, "doit-cargo", "notes", **({"NOTES": "1"} if change == "variable" else {}))

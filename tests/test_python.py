@@ -281,17 +281,32 @@ def test_a_workspace_without_a_python_crate_has_no_such_target(tmp_path: Path) -
 
 PROGRAM = {
     "note.txt": "one",
-    "tool/pyproject.toml": """\
+    "tool/README.md": "words",
+    "tool/LICENSE": "words",
+    "tool/legal/data/one.txt": "words",
+    "tool/Cargo.toml": '[workspace]\nmembers = ["py"]\nresolver = "2"\n[workspace.package]\nlicense-file = "LICENSE"\n',
+    "tool/Cargo.lock": 'version = 4\n\n[[package]]\nname = "tool"\nversion = "0.1.0"\n',
+    "tool/py/pyproject.toml": """\
 [build-system]
 requires = ["maturin>=1,<2"]
 build-backend = "maturin"
+[project]
+name = "tool"
+dynamic = ["version"]
+readme = "../README.md"
 [tool.maturin]
 bindings = "bin"
+data = "../legal"
 """,
-    "tool/Cargo.toml": '[workspace]\n[package]\nname = "tool"\nversion = "0.1.0"\nedition = "2021"\n',
-    "tool/Cargo.lock": 'version = 4\n\n[[package]]\nname = "tool"\nversion = "0.1.0"\n',
-    "tool/build.rs": 'fn main() { println!("cargo:rerun-if-env-changed=ASKED"); }\n',
-    "tool/src/main.rs": 'fn main() { println!("{} {:?}", include_str!("../../note.txt"), option_env!("READ")) }\n',
+    "tool/py/Cargo.toml": """\
+[package]
+name = "tool"
+version = "0.1.0"
+edition = "2021"
+license-file.workspace = true
+""",
+    "tool/py/build.rs": 'fn main() { println!("cargo:rerun-if-env-changed=ASKED"); }\n',
+    "tool/py/src/main.rs": 'fn main() { println!("{}{:?}", include_str!("../../../note.txt"), option_env!("READ")) }\n',
 }
 
 
@@ -308,6 +323,12 @@ def test_what_only_the_compiler_knows_counts_from_the_first_build_on(tmp_path: P
         ".. build_python  env READ: unset -> 1",
         ".. build_python  env ASKED: 1 -> unset",
     ]
+    # What the wheel says of itself, from outside of the crate.
+    build(tmp_path)
+    for name in ("tool/README.md", "tool/LICENSE", "tool/legal/data/one.txt"):
+        write(tmp_path / name, "other words")
+        assert build(tmp_path).out.startswith(f".. build_python  file {name}: changed\n")
+        assert build(tmp_path).out.startswith("-- build_python  up to date")
     (tmp_path / ".doit-cargo").rename(tmp_path / "forgotten")
     shutil.rmtree(tmp_path / "tool/target")
     build(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from calling import call, environment, posix, program
-from conftest import needs_cargo
+from conftest import needs_cargo, write
 from trying import ALL, Trial, has_nextest, suites, without_nextest
 
 needs_nextest = pytest.mark.skipif(not has_nextest(), reason="cargo-nextest is not installed")
@@ -114,6 +114,42 @@ def test_nextest_s_configuration_is_for_test_nextest_alone(trial: Trial) -> None
     trial.write(".config/nextest.toml", '[profile.default]\ndefault-filter = "not package(user)"\n')
     assert "user" not in trial.test("FORCE=1", target="test_nextest", runner="").ran
     assert trial.test("FORCE=1", runner="nextest").ran == ALL
+
+
+SETTINGS = """\
+experimental = ["setup-scripts"]
+[profile.default]
+retries = 1
+[scripts.setup.prepare]
+command = "set.sh"
+"""
+
+
+@needs_nextest
+@pytest.mark.parametrize(("target", "runner"), [("test_nextest", ""), ("test", "nextest")])
+def test_what_tells_nextest_when_a_test_fails_counts_where_it_runs_them(
+    trial: Trial, tmp_path: Path, target: str, runner: str
+) -> None:
+    trial.variables["XDG_CONFIG_HOME"] = str(tmp_path)
+    write(trial.root / "set.sh", target)
+    chosen = ("PACKAGE=user",)
+    trial.test("FORCE=1", *chosen, target=target, runner=runner)
+    trial.test("FORCE=1", *chosen, runner="cargo")
+    steps: list[tuple[Path | str, str]] = [
+        (trial.root / ".config/nextest.toml", SETTINGS),
+        (trial.root / "set.sh", "exit 0"),
+        (tmp_path / "nextest/config.toml", '[ui]\nprogress-interval = "1s"\n'),
+        ("NEXTEST_RETRIES", "3"),
+    ]
+    for place, text in steps:
+        assert trial.test(*chosen, target=target, runner=runner).ran == set()
+        if isinstance(place, Path):
+            write(place, text)
+        else:
+            trial.variables[place] = text
+        again = trial.test(*chosen, target=target, runner=runner)
+        assert "user" in again.ran, f"{place}: {again.text}"
+    assert trial.test(*chosen, runner="cargo").ran == set(), "cargo's own runner reads none of it"
 
 
 @needs_nextest

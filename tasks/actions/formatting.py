@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
+# What rustfmt says of a file that it reads, if it is asked to be verbose.
+TOLD = re.compile(r"^Formatting (.+)$|^Using rustfmt config file (.+) for ")
 # Windows takes 32,767 characters of arguments.
 FILES_A_CALL = 200
 
@@ -49,22 +52,43 @@ C = Language(
 LANGUAGES = (RUST, PYTHON, C)
 ENDINGS = tuple(ending for language in LANGUAGES for ending in (*language.endings, *language.configuration))
 GIT_FILES = (".gitignore", ".git/info/exclude")
+HOMES = ("HOME", "XDG_CONFIG_HOME", "APPDATA")
+# In `session.found`: the files that rustfmt has told that it read.
+READ = "files that rustfmt read"
 
 # --- what is formatted -----------------------------------------------------------------------------------------------
 
 
 def watch(session: Session, _: Values) -> Watched:
-    """Return every formatted file, the configurations, also those above the workspace, and the formatters."""
+    """Return every formatted file, the configurations, also those above the workspace and the user's own, and the
+    formatters. What rustfmt has read besides, it tells after the run: a module may lie anywhere.
+    """
     above = [os.path.join(folder, name) for folder in list(ancestors(session.root))[1:] for name in _configurations()]
+    ignored = [os.path.join(session.root, name) for name in GIT_FILES]
+    read = session.found.get(READ, ())
     return Watched(
-        files=(*above, *(os.path.join(session.root, name) for name in GIT_FILES), *_manifests(session)),
+        files=(*above, *_of_the_user(session.environ), *ignored, *_manifests(session), *read),
         folders={
             session.root: (listings.SOURCES, session.workspace.target_directory, *ENDINGS, ".gitignore"),
         },
         tools=tuple(language.tool for language in LANGUAGES),
-        variables=("CLANG_FORMAT_STYLE", "XDG_CONFIG_HOME"),
+        variables=("CLANG_FORMAT_STYLE", *HOMES),
         mends=session.current == "fmt",
     )
+
+
+def _of_the_user(environ: Mapping[str, str]) -> list[str]:
+    """Return where rustfmt and ruff look for settings of the user (each one's documentation, "Configuration")."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    folders = [environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")]
+    if sys.platform == "darwin":
+        folders.append(os.path.join(home, "Library", "Application Support"))
+    if os.name == "nt":
+        folders = [environ.get("APPDATA") or os.path.join(home, "AppData", "Roaming")]
+    found = [os.path.join(home, name) for name in RUST.configuration]
+    for language in (RUST, PYTHON):
+        found += [os.path.join(folder, language.tool, name) for folder in folders for name in language.configuration]
+    return found
 
 
 def _configurations() -> list[str]:
@@ -243,14 +267,22 @@ def _cargo_fmt(session: Session, *words: str) -> Iterator[Answer]:
 
 
 def _check_rust(session: Session, _: list[str]) -> Iterator[tuple[Answer, list[str], bool]]:
-    for answer in _cargo_fmt(session, "--", "--check", "--files-with-diff"):
-        names = list(dict.fromkeys(line for line in answer.out.splitlines() if line.endswith(".rs")))
+    for answer in _cargo_fmt(session, "--", "--check", "--files-with-diff", "--verbose"):
+        lines = answer.out.splitlines()
+        names = list(dict.fromkeys(line for line in lines if line.endswith(".rs") and os.path.isabs(line)))
+        _keep_read(session, lines)
         yield answer, names, answer.status == 0 or (bool(names) and "error" not in answer.err)
 
 
 def _write_rust(session: Session, _: list[str]) -> Iterator[tuple[Answer, list[str], bool]]:
-    for answer in _cargo_fmt(session):
+    for answer in _cargo_fmt(session, "--", "--verbose"):
+        _keep_read(session, answer.out.splitlines())
         yield answer, [], answer.status == 0
+
+
+def _keep_read(session: Session, lines: Iterable[str]) -> None:
+    told = [one or other for line in lines for one, other in TOLD.findall(line)]
+    session.found[READ] = (*session.found.get(READ, ()), *map(os.path.normpath, told))
 
 
 def _ruff(session: Session, files: list[str], *words: str) -> Iterator[Answer]:

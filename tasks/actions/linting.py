@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, finished, run_tool
 from doit_cargo.actions.formatting import files_of
-from doit_cargo.engine import receipts, say, stamps
+from doit_cargo.engine import build_places, receipts, say, stamps
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.toolchain.tools import how_to_get
 
@@ -55,7 +55,7 @@ def lint_fix(session: Session, values: Values) -> bool:
     sources = [name for files in files_of(session).values() for name in files]
     kept = _keep(session, uncommitted if uncommitted is not None else sources)
     before = {name: _stamp(session, name) for name in sources}
-    with receipts.RunLock(session.state):
+    with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
         done = _fix_rust(session, values)
     done = _fix_python(session) and done
     changed = [name for name, stamp in before.items() if _stamp(session, name) != stamp]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
 from doit_cargo.actions import LOGS, TEST_LOGS
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import build_places, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def clean(session: Session, _: Any) -> bool:
 
 
 def _clean(session: Session, name: str) -> bool:
-    with receipts.RunLock(session.state):
+    with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.forget(session.state)
         done = subprocess.run(
             ["cargo", "clean"], cwd=session.root, stdin=subprocess.DEVNULL, env=dict(session.environ), check=False
@@ -99,7 +99,7 @@ def clean_tests(session: Session, _: Any) -> bool:
     """Remove test logs and every test program with its fingerprint, so that tests are compiled and run anew."""
     from doit_cargo.actions.testing import results
 
-    with receipts.RunLock(session.state):
+    with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
         results.forget(session.state)
         removed = [path for fingerprint in _test_fingerprints(session) for path in _remove_unit(fingerprint)]
     say.note("clean_tests", f"removed {len(removed)} files of test programs")
@@ -109,7 +109,7 @@ def clean_tests(session: Session, _: Any) -> bool:
 
 def _test_fingerprints(session: Session) -> Iterator[str]:
     """Yield the fingerprint folders of units that were compiled as tests, in every profile and target triple."""
-    target = glob.escape(session.workspace.target_directory)
+    target = glob.escape(session.workspace.kept_in)
     for depth in ("*", os.path.join("*", "*")):
         for mark in glob.glob(os.path.join(target, depth, ".fingerprint", "*", "test-*.json")):
             yield os.path.dirname(mark)
@@ -170,6 +170,7 @@ def info(session: Session, _: Any) -> bool:
     rows = [
         ("workspace", workspace.root),
         ("target directory", workspace.target_directory),
+        *(("build directory", path) for path in workspace.built_in[1:]),
         ("pack", session.library.pack.name),
         ("members", f"{len(workspace.packages)}: {', '.join(sorted(workspace.packages))}"),
         ("platform", session.machine.platform),

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import finished, run_tool
-from doit_cargo.engine import say
+from doit_cargo.engine import declared, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.listings import MATCHING
 from doit_cargo.engine.model import Program, Watched
@@ -47,7 +47,10 @@ def watch(session: Session, _: Any) -> Watched:
     target = session.target(session.current)
     return Watched(
         files=tuple(_literal(session, program.files)),
-        folders={session.root: (MATCHING, session.workspace.target_directory, *program.files)},
+        folders={
+            session.root: (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files),
+            **declared.of(session.workspace, _named(program.files)).folders,
+        },
         variables=program.variables,
         tools=(program.argv[0], *(need.partition(">")[0].partition("=")[0] for need in target.needs)),
         outputs=tuple(os.path.join(session.root, path) for path in program.outputs),
@@ -56,7 +59,12 @@ def watch(session: Session, _: Any) -> Watched:
 
 def _literal(session: Session, patterns: tuple[str, ...]) -> list[str]:
     """Return the files that are named without a pattern: where one is absent it must stay so."""
-    return [os.path.join(session.root, name) for name in patterns if not any(mark in name for mark in "*?[")]
+    paths = [os.path.join(session.root, name) for name in _named(patterns)]
+    return [path for path in paths if not os.path.isdir(path)]
+
+
+def _named(patterns: tuple[str, ...]) -> list[str]:
+    return [name for name in patterns if not declared.is_pattern(name)]
 
 
 def _program(session: Session) -> Program:

@@ -125,8 +125,7 @@ def _profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
     triple = asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
-    root = os.path.join(workspace.root, plan.invocation.env.get("CARGO_TARGET_DIR") or workspace.target_directory)
-    return os.path.join(root, plain(triple), PROFILE_FOLDERS.get(plan.cargo_profile, plan.cargo_profile))
+    return os.path.join(workspace.kept_in, plain(triple), PROFILE_FOLDERS.get(plan.cargo_profile, plan.cargo_profile))
 
 
 def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:

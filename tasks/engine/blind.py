@@ -6,9 +6,7 @@ by the ledger, which shows it the packages concerned as changed.
 
 from __future__ import annotations
 
-import os
-
-from doit_cargo.engine import freshness, stamps
+from doit_cargo.engine import declared, freshness, stamps
 from doit_cargo.engine.inputs import Inputs
 from doit_cargo.engine.ledger import Ledger
 from doit_cargo.engine.model import Plan
@@ -23,7 +21,7 @@ def values(request: Request, plan: Plan, ledger: Ledger) -> dict[str, tuple[str,
     }
     packages = plan.profile.inputs.packages or tuple(request.workspace().packages)
     keys = [f"env:{name}" for name in plan.profile.inputs.env]
-    keys += [f"file:{os.path.join(request.root, name)}" for name in plan.profile.inputs.files]
+    keys += [f"declared:{name}" for name in plan.profile.inputs.files]
     for key in keys:
         found[key] = (_value(key, request, plan) or "", tuple(packages))
     return found
@@ -34,6 +32,8 @@ def _value(key: str, request: Request, plan: Plan) -> str | None:
     kind, _, name = key.partition(":")
     if kind == "env":
         return str(freshness.public_value(name, request.environ.get(name, "")))
+    if kind == "declared":
+        return declared.digest(request.workspace(), name)
     if kind == "file":
         return (stamps.digest(name) or b"").hex()
     return _tool_value(request, plan, name) if name in plan.needs else None
@@ -49,8 +49,8 @@ def _tool_value(request: Request, plan: Plan, name: str) -> str:
 
 def learn(request: Request, plan: Plan, ledger: Ledger, inputs: Inputs) -> None:
     """Have the ledger keep, for the next build, what this one has found to be there."""
-    for library, package in inputs.libraries.items():
-        key = f"file:{library}"
-        ledger.data["blind"][key] = (_value(key, request, plan) or "", (package,))
+    for path, packages in inputs.unseen.items():
+        key = f"file:{path}"
+        ledger.data["blind"][key] = (_value(key, request, plan) or "", packages)
     if "nvcc" in plan.needs and inputs.cuda_packages:
         ledger.data["blind"]["tool:nvcc"] = (_tool_value(request, plan, "nvcc"), tuple(inputs.cuda_packages))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -180,6 +181,26 @@ def first_line(path: str) -> str:
         return ""
 
 
+def included(sources: Iterable[str]) -> list[str]:
+    """Return the files that Rust sources take in, and what those take in: for rustdoc, which writes no dep-info."""
+    pattern = re.compile(r'(?:\binclude(?:_str|_bytes)?!\s*[\(\[{]\s*|#\s*!?\[\s*path\s*=\s*)"([^"\n]+)"')
+    known, waiting = dict.fromkeys(sources), list(sources)
+    found: list[str] = []
+    while waiting:
+        source = waiting.pop()
+        try:
+            with open(source, encoding="utf-8", errors="replace") as stream:
+                names = pattern.findall(stream.read())
+        except OSError:
+            continue
+        paths = [os.path.normpath(os.path.join(os.path.dirname(source), name)) for name in names]
+        new = [path for path in dict.fromkeys(paths) if path not in known and os.path.isfile(path)]
+        known.update(dict.fromkeys(new))
+        found += new
+        waiting += [path for path in new if path.endswith(".rs")]
+    return found
+
+
 def split_escaped(names: str) -> Iterator[str]:
     r"""Split at blanks that no backslash escapes.
 
@@ -206,9 +227,9 @@ def _dep_info_files(unit: Unit, links: HardLinks) -> list[str]:
         else:
             twins = [os.path.splitext(twin)[0] + ".d" for twin in _unlibbed(links.of(path))]
             # An example that is only checked has no second name.
-            candidates = twins or [os.path.join(directory, _stem(name) + ".d")]
+            candidates = twins or [os.path.join(links.kept_beside(path), _stem(name) + ".d")]
         found.update(dict.fromkeys(path for path in candidates if os.path.exists(path)))
-    return list(found) or _by_name(unit)
+    return list(found) or _by_name(unit, links)
 
 
 def _stem(name: str) -> str:
@@ -223,11 +244,24 @@ def _unlibbed(paths: Iterable[str]) -> Iterator[str]:
 
 
 class HardLinks:
-    """Cargo's own copies of outputs: hard links in `deps/` or beside. Reads each directory once."""
+    """Cargo's own copies of outputs: hard links in `deps/` or beside. Reads each directory once.
 
-    def __init__(self) -> None:
+    Cargo puts outputs into the target directory and the copies into the build directory, mostly the same one.
+    """
+
+    def __init__(self, target_directory: str = "", build_directory: str = "") -> None:
+        self.target_directory = target_directory
+        self.build_directory = build_directory or target_directory
         self._directories: dict[str, dict[int, list[str]]] = {}
         self._dep_info: dict[tuple[str, ...], list[str]] = {}
+
+    def kept_beside(self, path: str) -> str:
+        """Return the folder of the build directory that stands for the folder of an output."""
+        directory = os.path.dirname(path)
+        below = self.target_directory + os.sep
+        if self.build_directory == self.target_directory or not directory.startswith(below):
+            return directory
+        return os.path.join(self.build_directory, directory.removeprefix(below))
 
     def dep_info_files(self, unit: Unit) -> list[str]:
         """Return the dep-info files of a unit; of several candidates all: too many inputs only cost a check."""
@@ -241,7 +275,7 @@ class HardLinks:
             inode = os.stat(path).st_ino
         except OSError:
             return []
-        directory = os.path.dirname(path)
+        directory = self.kept_beside(path)
         places = (os.path.join(directory, "deps"), directory)
         return [other for place in places for other in self._index(place).get(inode, ()) if other != path]
 
@@ -254,12 +288,12 @@ class HardLinks:
         return self._directories[directory]
 
 
-def _by_name(unit: Unit) -> list[str]:
+def _by_name(unit: Unit, links: HardLinks) -> list[str]:
     """Where no hard link leads back (a file system without them): every variant that bears the unit's name."""
     name = unit.name.replace("-", "_") + "-"
     return [
         entry.path
-        for directory in {os.path.join(os.path.dirname(path), "deps") for path in unit.files}
+        for directory in {os.path.join(links.kept_beside(path), "deps") for path in unit.files}
         for entry in _entries(directory)
         if entry.name.endswith(".d") and entry.name.replace("-", "_", entry.name.count("-") - 1).startswith(name)
     ]
@@ -274,11 +308,14 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 
 class ScriptOutput(NamedTuple):
-    """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in."""
+    """What a build script asked for. `paths` are absolute; `static_libraries` are files that it links in, and
+    `link_arguments` words for the linker, which may name more.
+    """
 
     paths: tuple[str, ...]
     variables: tuple[str, ...]
     static_libraries: tuple[str, ...]
+    link_arguments: tuple[str, ...] = ()
 
     @property
     def watches_package(self) -> bool:
@@ -299,6 +336,7 @@ def read_script_output(path: str, package_directory: str) -> ScriptOutput:
         tuple(dict.fromkeys(watched)),
         tuple(dict.fromkeys(values.get("rerun-if-env-changed", ()))),
         tuple(_static_libraries(values)),
+        tuple(word for key, found in values.items() if key.startswith("rustc-link-arg") for word in found),
     )
 
 

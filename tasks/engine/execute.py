@@ -15,6 +15,8 @@ from doit_cargo import __version__
 from doit_cargo.engine import (
     before_run,
     blind,
+    build_places,
+    declared,
     footprint,
     history,
     proven,
@@ -82,6 +84,8 @@ def execute_locked(request: Request, receipt: Mapping[str, Any] | None, changes:
 def _planned(request: Request) -> tuple[Plan, Mapping[str, Any]]:
     """Return the plan, checked against this machine, and the state that it rests on."""
     plan = request.make_plan()
+    if plan.state is not None:  # one that is made anew has been asked
+        declared.require(request.workspace(), plan.profile.inputs)
     for note in plan.notes:
         say.note(request.target, note)
     if request.variables.flag("WITHOUT_PREFLIGHT"):
@@ -136,25 +140,26 @@ class _Build(NamedTuple):
 
 def _build(request: Request, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None) -> Outcome:
     """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
-    build = _begin(request, plan, previous)
-    meter = footprint.Meter(build.workspace.target_directory)
-    outcome, inputs = _prove(build, *_compile(build))
-    before_run.learn(plan, request.environ, build.workspace, build.ledger, outcome)
-    if outcome.ok:
-        _require_outputs(plan)
-        footprint.keep(request.state, request.key, meter.read())
-        _keep(request, _receipt(build, outcome, plan_state, inputs))
-    else:
-        recorder.learn(inputs, outcome.report, build.ledger, build.before)
-    build.ledger.finish()
-    _tell_end(request, build.plan, outcome, build.workspace)
-    return outcome
+    workspace = build_places.of(plan, request.workspace(), request.environ)
+    with build_places.held(workspace.built_in):
+        build = _begin(request, plan, workspace, previous)
+        meter = footprint.Meter(workspace.kept_in)
+        outcome, inputs = _prove(build, *_compile(build))
+        before_run.learn(plan, request.environ, workspace, build.ledger, outcome)
+        if outcome.ok:
+            _require_outputs(plan)
+            footprint.keep(request.state, request.key, meter.read())
+            _keep(request, _receipt(build, outcome, plan_state, inputs))
+        else:
+            recorder.learn(inputs, outcome.report, build.ledger, build.before)
+        build.ledger.finish()
+        _tell_end(request, build.plan, outcome, workspace)
+        return outcome
 
 
-def _begin(request: Request, plan: Plan, previous: Mapping[str, Any] | None) -> _Build:
+def _begin(request: Request, plan: Plan, workspace: Workspace, previous: Mapping[str, Any] | None) -> _Build:
     """Compare with what cargo has seen, make it look at what it would miss, and take the last proof away."""
-    workspace = request.workspace()
-    ledger = Ledger(workspace.target_directory)
+    ledger = Ledger(workspace.kept_in, workspace.target_directory)
     for note in before_run.notes(plan, request.environ, workspace, ledger):
         say.note(request.target, note)
     if previous:
@@ -184,7 +189,7 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
     say.unproven(build.request.target, doubts, build.request.root)
-    with making_anew(build.workspace.target_directory):
+    with making_anew(build.workspace.kept_in):
         proven.build_anew(doubts)
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds

@@ -3,7 +3,7 @@
 A *state* is a plain dict that `marshal` can store, so that the launcher reads it with built-in modules alone:
 
     env      {name: value or None}        variables that the result depends on
-    guarded  (name, ...)                  all CARGO*/RUST* variables that were set: a new one makes it stale
+    guarded  (name, ...)                  all variables of cargo's that were set: a new one makes it stale
     path     str                          PATH, and
     which    {program: path or None}      what it gave for the programs that matter
     files    {path: (signature, digest)}  None, None for a file that must stay absent
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 GUARDED_PREFIXES = ("CARGO", "RUST")
 # Variables that never change what cargo builds (facts of the differential test in tests/).
 UNGUARDED_PREFIXES = ("CARGO_TERM_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_CACHE_")
+HOME = "HOME" if os.name != "nt" else "USERPROFILE"
 UNGUARDED = frozenset(
     {
         "CARGO",
@@ -79,14 +80,15 @@ def public_value(name: str, value: str | None) -> str | None:
 
 
 def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the CARGO*/RUST* variables that are set and can change what cargo does."""
-    return tuple(
-        sorted(
-            name
-            for name in environ
-            if name.startswith(GUARDED_PREFIXES) and name not in UNGUARDED and not name.startswith(UNGUARDED_PREFIXES)
-        )
-    )
+    """Return the variables that are set and can change what cargo does: CARGO*, RUST*, and what leads to its home."""
+    names = [
+        name
+        for name in environ
+        if name.startswith(GUARDED_PREFIXES) and name not in UNGUARDED and not name.startswith(UNGUARDED_PREFIXES)
+    ]
+    if HOME in environ and not (environ.get("CARGO_HOME") and environ.get("RUSTUP_HOME")):
+        names.append(HOME)  # cargo's and rustup's folders lie below
+    return tuple(sorted(names))
 
 
 def which(program: str, path: str) -> str | None:

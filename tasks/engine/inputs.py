@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
-from doit_cargo.engine import cargo_files, freshness, listings, stamps, units
+from doit_cargo.engine import cargo_files, declared, freshness, listings, named_files, stamps, units
 from doit_cargo.engine.cargo_files import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo_places import config_files, discovery_rules
 from doit_cargo.engine.model import Plan, Workspace
@@ -32,10 +33,15 @@ class Made(NamedTuple):
     fresh: bool
     dep_infos: tuple[str, ...] = ()
 
+# Where cargo keeps sources from registries and git below its home (Cargo book, "Cargo home").
+DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.join("git", "checkouts", ""))
+
 
 @dataclass(slots=True)
 class Inputs:
-    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages."""
+    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages, `unseen`
+    a file that cargo does not look at to the packages that it goes into.
+    """
 
     files: dict[str, None] = field(default_factory=dict)
     seen_by_cargo: dict[str, None] = field(default_factory=dict)
@@ -44,7 +50,7 @@ class Inputs:
     variables: dict[str, None] = field(default_factory=dict)
     outputs: dict[str, None] = field(default_factory=dict)
     units: dict[str, None] = field(default_factory=dict)
-    libraries: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     cuda_packages: dict[str, None] = field(default_factory=dict)
     owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lock: str = ""
@@ -69,9 +75,9 @@ class Inputs:
 
 def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:
     """Collect the inputs of a call that has just ended."""
-    inputs = Inputs()
+    inputs = Inputs(links=HardLinks(*workspace.built_in))
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
-    for path in config_files(workspace.root, environ):
+    for path in config_files(workspace.root, {**environ, **plan.invocation.env}):
         inputs.files[path] = None
     for unit in report.units:
         _add_unit(inputs, unit, workspace, extra=plan.invocation.argv[1] == "clippy")
@@ -81,12 +87,17 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
         _add_discovery(inputs, directory, package, plan)
     for name in freshness.guarded_names(environ):
         inputs.variables[name] = None
+    settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
+    for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
+        _add_unseen(inputs, path, report.packages, workspace)
     _add_declared(inputs, plan, workspace)
     return inputs
 
 
 def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> None:
     _add_artefacts(inputs, unit)
+    if not (unit.is_local or is_downloaded(unit.manifest)):
+        inputs.files[unit.manifest] = None  # of a vendored package: cargo reads it on each call
     if "cuda" in unit.features and "custom-build" in unit.kinds:
         inputs.cuda_packages[unit.package] = None
     if not unit.is_local:
@@ -111,7 +122,7 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
         for name in info.files:
             source = _absolute(name, workspace.root)
             _add_source(inputs, source, unit.package, workspace)
-            (inputs.generated if _below(source, workspace.target_directory) else sources)[source] = None
+            (inputs.generated if workspace.is_built(source) else sources)[source] = None
     keys = tuple(place.key for place in placed)
     marks = _marks(unit, placed)
     inputs.made.append(Made(unit.package, _words(unit), keys, tuple(sources), marks, unit.fresh, tuple(found)))
@@ -137,18 +148,21 @@ def is_documentation(unit: Unit, workspace: Workspace) -> bool:
 
 def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
-    rule = ("package", workspace.target_directory)
+    rule = ("package", *workspace.built_in)
     inputs.trees[unit.directory] = rule
     inputs.own(unit.directory, unit.package)
     paths = [os.path.join(unit.directory, name) for name in listings.list_tree(unit.directory, rule)[1]]
     for path in paths:
         inputs.seen_by_cargo[path] = None
         inputs.own(path, unit.package)
+    for path in cargo_files.included([path for path in paths if path.endswith(".rs")]):
+        if not _below(path, unit.directory):
+            _add_unseen(inputs, path, (unit.package,), workspace)
     pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
     for folder in pages:
         names = listings.list_tree(folder, ("watched",))[1]
         inputs.units.update((os.path.join(folder, name), None) for name in names)
-    keys = units.documentation_keys(unit, workspace.target_directory)
+    keys = units.documentation_keys(unit, workspace.kept_in)
     inputs.made.append(Made(unit.package, _words(unit), keys, _without_lock(paths), pages, unit.fresh))
 
 
@@ -174,7 +188,7 @@ def is_final(unit: Unit, path: str) -> bool:
 
 
 def _add_source(inputs: Inputs, path: str, package: str, workspace: Workspace) -> None:
-    if _below(path, workspace.target_directory):
+    if workspace.is_built(path):
         inputs.units[path] = None
         return
     inputs.seen_by_cargo[path] = None
@@ -207,21 +221,19 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         return
     inputs.units[script.output] = None
     inputs.variables.update(dict.fromkeys(output.variables))
-    for library in output.static_libraries:
-        if _below(library, workspace.target_directory):
-            inputs.generated[library] = None
-        else:
-            inputs.files[library] = None
-            inputs.libraries[library] = script.package
-            inputs.own(library, script.package)
+    inputs.generated.update((path, None) for path in output.static_libraries if workspace.is_built(path))
+    named = named_files.in_words(output.link_arguments, (workspace.root,))
+    for path in (*output.static_libraries, *named):
+        _add_unseen(inputs, path, (script.package,), workspace)
     if not script.package_id.startswith("path+"):
-        _add_foreign_watch(inputs, output.paths, directory)
+        _add_foreign_watch(inputs, output.paths, script.package, directory, workspace)
         return
     if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
         inputs.cuda_packages.setdefault(script.package)
     sources: list[str] = []
     if output.watches_package:
-        sources += _add_tree(inputs, directory, ("package", workspace.target_directory), script.package, directory)
+        rule = ("package", *workspace.built_in)
+        sources += _add_tree(inputs, directory, rule, script.package, _script_in(directory))
     for path in output.paths:
         sources += _add_watched(inputs, path, script.package, directory, workspace)
     key = units.script_key(script.out_dir)
@@ -233,28 +245,55 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
     )
 
 
-def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: str) -> None:
-    """A registry package may watch files of this machine (a header, a library); its own never change."""
+def _add_unseen(inputs: Inputs, path: str, packages: tuple[str, ...], workspace: Workspace) -> None:
+    """Take a file that goes into these packages without cargo's looking at it."""
+    if workspace.is_built(path):
+        return
+    inputs.files[path] = None
+    inputs.unseen[path] = tuple(dict.fromkeys([*inputs.unseen.get(path, ()), *packages]))
+    for package in packages:
+        inputs.own(path, package)
+
+
+def _add_foreign_watch(
+    inputs: Inputs, paths: Iterable[str], package: str, package_directory: str, workspace: Workspace
+) -> None:
+    """A package from elsewhere may watch what is on this machine; what cargo has downloaded never changes."""
+    downloaded = is_downloaded(package_directory)
     for path in paths:
-        if os.path.isfile(path) and not _below(path, package_directory):
-            inputs.seen_by_cargo[path] = None
+        if downloaded and _below(path, package_directory) and os.path.exists(path):
+            continue
+        if os.path.isdir(path):
+            _add_tree(inputs, path, ("watched",), package, path)
+        else:
+            _add_watched(inputs, path, package, package_directory, workspace)
+
+
+def is_downloaded(path: str) -> bool:
+    """Tell whether a path lies where cargo keeps what it has downloaded."""
+    return any(place in path for place in DOWNLOADED)
 
 
 def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> list[str]:
     """Take what a build script watches, and return the files."""
     if os.path.isdir(path):
-        return _add_tree(inputs, path, ("watched",), package, directory)
+        return _add_tree(inputs, path, ("watched",), package, _script_in(directory))
     if os.path.exists(path):
         plain = _absolute(path, workspace.root)
         _add_source(inputs, plain, package, workspace)
-        return [] if _below(plain, workspace.target_directory) else [plain]
+        return [] if workspace.is_built(plain) else [plain]
     inputs.always = f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
     return []
 
 
-def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, package_directory: str) -> list[str]:
+def _script_in(directory: str) -> str:
+    return os.path.join(directory, "build.rs")
+
+
+def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, script: str) -> list[str]:
+    """Take all files of a directory; `script` is what makes cargo run the package's build script when it is touched."""
     inputs.trees[directory] = rule
-    inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
+    inputs.scripts[directory] = script
     inputs.own(directory, package)
     paths = [os.path.join(directory, name) for name in listings.list_tree(directory, rule)[1]]
     for path in paths:
@@ -281,5 +320,7 @@ def _add_discovery(inputs: Inputs, directory: str, package: str, plan: Plan) -> 
 
 
 def _add_declared(inputs: Inputs, plan: Plan, workspace: Workspace) -> None:
-    inputs.files.update((os.path.join(workspace.root, name), None) for name in plan.profile.inputs.files)
+    found = declared.of(workspace, plan.profile.inputs.files)
+    inputs.trees.update(found.folders)
+    inputs.files.update(dict.fromkeys([*found.files, *found.found()]))
     inputs.variables.update(dict.fromkeys(plan.profile.inputs.env))

@@ -20,6 +20,8 @@ from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.snapshot import Snapshot, Stamp
 from doit_cargo.engine.stamps import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
+# What we and cargo put into a build directory that nobody has built in.
+OWN_FILES = (".doit-cargo.", "CACHEDIR.TAG", ".gitignore")
 Blind = Mapping[str, tuple[str, tuple[str, ...]]]
 """Input -> (its value, the packages to rebuild when it changes)."""
 
@@ -80,10 +82,15 @@ def _moved(data: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 class Ledger:
-    """The ledger of one target directory."""
+    """The ledger of one build directory: it lies where cargo's fingerprints lie.
 
-    def __init__(self, target_directory: str) -> None:
-        self.path = os.path.join(target_directory, ".doit-cargo.ledger")
+    Workspaces that share them may have target directories of their own, for what users get.
+    """
+
+    def __init__(self, build_directory: str, target_directory: str = "") -> None:
+        self.build_directory = build_directory
+        self.target_directory = target_directory or build_directory
+        self.path = os.path.join(build_directory, ".doit-cargo.ledger")
         data = receipts.load(self.path)
         self.data: dict[str, Any] = _empty(self.path)
         if isinstance(data, dict):
@@ -200,6 +207,7 @@ class Ledger:
             stamps = [stamp for stamp in map(signature, added) if stamp]
             if names is None or all(self._cargo_is_blind_to(stamp) for stamp in stamps):
                 self._show(script, healing, roots)
+                now = snapshot.record_tree(directory, rule)  # it may be the directory itself
             self.data["trees"][directory] = (rule, now, script)
 
     def _compare_blind(self, blind: Blind, roots: Roots, healing: Healing) -> None:
@@ -238,7 +246,9 @@ class Ledger:
 
     def _has_builds(self) -> bool:
         """Tell whether somebody has built here before; if not, cargo will look at everything anyway."""
-        return os.path.isdir(os.path.dirname(self.path))
+        with contextlib.suppress(OSError):
+            return any(not name.startswith(OWN_FILES) for name in os.listdir(self.build_directory))
+        return False
 
     def known_blind(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Return the blind inputs of all targets that were ever built here."""
@@ -259,7 +269,22 @@ class Ledger:
             else:
                 del self.data["artefacts"][path]  # cargo itself compiled it anew
         for path in healing.removed:
-            _unlink_everywhere(path)
+            self._unlink_everywhere(path)
+
+    def _unlink_everywhere(self, path: str) -> None:
+        """Remove an artefact and the hard links by which cargo would bring it back."""
+        from doit_cargo.engine.cargo_files import HardLinks
+
+        uplifted = os.path.dirname(os.path.dirname(path))
+        below = os.path.relpath(uplifted, self.build_directory)
+        inode = (signature(path) or (0, 0, 0, 0))[2]
+        for folder in dict.fromkeys((uplifted, os.path.normpath(os.path.join(self.target_directory, below)))):
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(folder):
+                    if entry.inode() == inode:
+                        os.unlink(entry.path)
+        for twin in (*HardLinks().of(path), path):
+            receipts.remove(twin)
 
     def _compare_generated(self, healing: Healing) -> None:
         """Run a build script again whose files were changed after it ended: cargo takes those for its work."""
@@ -364,17 +389,3 @@ def _set_back(path: str, mtime: int | None, healing: Healing) -> Stamp | None:
         return None
     healing.set_back.append(path)
     return signature(path)
-
-
-def _unlink_everywhere(path: str) -> None:
-    """Remove an artefact and the hard links by which cargo would bring it back."""
-    from doit_cargo.engine.cargo_files import HardLinks
-
-    uplifted = os.path.join(os.path.dirname(os.path.dirname(path)), "")
-    inode = (signature(path) or (0, 0, 0, 0))[2]
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(uplifted):
-            if entry.inode() == inode:
-                os.unlink(entry.path)
-    for twin in (*HardLinks().of(path), path):
-        receipts.remove(twin)

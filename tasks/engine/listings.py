@@ -11,6 +11,8 @@ from doit_cargo.engine.stamps import signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from doit_cargo.engine.stamps import Stamps
 
     Rule = tuple[str, ...]
@@ -26,13 +28,13 @@ SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", "
 def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     """Return ({directory: signature}, names) of what `rule` sees below `directory`.
 
-    Rules: ("watched",) every file; ("package", TARGET_DIRECTORY) every file but those of nested packages and
-    of the target directory; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs); ("only", NAME, ...)
-    whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a `members` pattern matches;
-    ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern (`fits`), but for the target
-    directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so, but for directories that
-    hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY) those of "package" but for what Python
-    leaves.
+    Rules: ("watched",) every file; ("package", TARGET_DIRECTORY, ...) every file but those of nested packages and
+    of directories that builds write into; ("targets",) auto-discovered cargo targets (x.rs, y/main.rs);
+    ("only", NAME, ...) whether these names exist; ("globs", PATTERN, ...) directories with a manifest that a
+    `members` pattern matches; ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern
+    (`fits`), but for the target directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so,
+    but for directories that hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY, ...) those of "package"
+    but for what Python leaves.
     """
     kind = rule[0]
     if kind == "only":
@@ -48,11 +50,10 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     if kind == SOURCES:
         return _list_sources(directory, rule[1], rule[2:])
     if kind == MATCHING:
-        stamps, names = _list_files(directory, rule[1], skip_packages=False)
-        return stamps, tuple(name for name in names if fits(name, rule[2:]))
+        return _list_matching(directory, tuple(rule[1].split(os.pathsep)), rule[2:])
     skipped = LEFTOVERS if kind == MODULE else frozenset()
     of_package = kind in ("package", MODULE)
-    return _list_files(directory, rule[1] if of_package else "", of_package, skipped)
+    return _list_files(directory, rule[1:] if of_package else (), of_package, skipped)
 
 
 def holds_sources(directory: str, name: str) -> bool:
@@ -83,18 +84,41 @@ def fits(name: str, patterns: tuple[str, ...]) -> bool:
     >>> fits("a/b/c.rs", ("**/*.rs",)), fits("c.rs", ("**/*.rs",)), fits("a/c.rs", ("*.rs",))
     (True, True, False)
     """
+    return _matcher(patterns)(name)
+
+
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     import re
 
-    path = name.replace(os.sep, "/")
-    return any(re.fullmatch(_expression(pattern), path) for pattern in patterns)
+    expressions = [re.compile(_expression(pattern)) for pattern in patterns]
+    return lambda name: any(one.fullmatch(name.replace(os.sep, "/")) for one in expressions)
 
 
 def _expression(pattern: str) -> str:
     import re
 
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    words = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return "".join(parts.get(word) or re.escape(word) for word in words)
+    words = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]/]+\])", pattern)
+    return "".join(parts.get(word) or (_choice(word) if word.startswith("[") else re.escape(word)) for word in words)
+
+
+def _choice(word: str) -> str:
+    """Return ``[a-z]`` or ``[!a-z]`` of a pattern as a regular expression has it."""
+    import re
+
+    inner = word[1:-1]
+    if not inner:
+        return re.escape(word)
+    kept = re.escape(inner.removeprefix("!")).replace(r"\-", "-")
+    return f"[^/{kept}]" if inner.startswith("!") else f"[{kept}]"
+
+
+def _list_matching(top: str, excluded: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[Stamps, tuple[str, ...]]:
+    """List no deeper than a pattern can reach."""
+    anywhere = any("**" in pattern for pattern in patterns)
+    deepest = None if anywhere else max((pattern.count("/") for pattern in patterns), default=0)
+    stamps, names = _list_files(top, excluded, skip_packages=False, deepest=deepest)
+    return stamps, tuple(filter(_matcher(patterns), names))
 
 
 def _list_targets(directory: str) -> tuple[Stamps, tuple[str, ...]]:
@@ -131,7 +155,11 @@ def _list_glob(directory: str, pattern: str) -> tuple[Stamps, tuple[str, ...]]:
 
 
 def _list_files(
-    top: str, excluded: str, skip_packages: bool, skipped: frozenset[str] = frozenset()
+    top: str,
+    excluded: tuple[str, ...],
+    skip_packages: bool,
+    skipped: frozenset[str] = frozenset(),
+    deepest: int | None = None,
 ) -> tuple[Stamps, tuple[str, ...]]:
     stamps: Stamps = {}
     names: list[str] = []
@@ -146,12 +174,19 @@ def _list_files(
             name
             for name in below
             if name not in SKIPPED_DIRECTORIES
-            and os.path.join(directory, name) != excluded
+            and os.path.join(directory, name) not in excluded
             and not (skip_packages and os.path.exists(os.path.join(directory, name, "Cargo.toml")))
             and not (skipped and (name in skipped or os.path.exists(os.path.join(directory, name, "pyvenv.cfg"))))
         )
+        if deepest is not None and _depth(directory, top) >= deepest:
+            below.clear()
         names += [os.path.relpath(os.path.join(directory, name), top) for name in sorted(files)]
     return stamps, tuple(names)
+
+
+def _depth(directory: str, top: str) -> int:
+    below = directory[len(top) :].strip(os.sep)
+    return below.count(os.sep) + 1 if below else 0
 
 
 def _names(directory: str) -> list[str]:

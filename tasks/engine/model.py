@@ -67,7 +67,8 @@ class Workspace:
     """What ``cargo metadata --no-deps`` says of the workspace at hand.
 
     `cargo_profiles` and `build_target` (the triple of ``build.target``) come from the root manifest and cargo's
-    config files; `metadata` is ``[workspace.metadata]``.
+    config files; `metadata` is ``[workspace.metadata]``. Intermediate artefacts and fingerprints lie in
+    `build_directory`, where cargo's ``build.build-dir`` names another place than the target directory.
     """
 
     root: str
@@ -77,10 +78,23 @@ class Workspace:
     cargo_profiles: tuple[str, ...] = ("dev", "release", "test", "bench")
     metadata: Mapping[str, object] = field(default_factory=dict)
     build_target: str = ""
+    build_directory: str = ""
 
     @property
     def manifest(self) -> str:
         return os.path.join(self.root, "Cargo.toml")
+
+    @property
+    def kept_in(self) -> str:
+        """Where fingerprints, dep-info and output of build scripts are; `built_in` is all that builds write into."""
+        return self.build_directory or self.target_directory
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.target_directory, self.kept_in)))
+
+    def is_built(self, path: str) -> bool:
+        return path.startswith(tuple(directory + os.sep for directory in self.built_in))
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -126,11 +140,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member."""
+    """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
+
+    `files` are names of files and folders, and patterns; `places` are the file:line of each.
+    """
 
     files: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

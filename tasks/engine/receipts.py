@@ -16,17 +16,22 @@ from itertools import islice
 from doit_cargo import __version__
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.freshness import Change, Check
+from doit_cargo.engine.stamps import signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import FileIO
-    from typing import Any
+    from typing import Any, Self
+
+    from doit_cargo.engine.stamps import Stamp
 
     Key = tuple[str, ...]
     Receipt = dict[str, Any]
 
 STATE_DIRECTORY = ".doit-cargo"
+# Held for the moment in which a receipt is withdrawn or renewed.
+RECEIPTS_LOCK = "receipts.lock"
 # marshal's format belongs to one Python version, ours to one release of the format below.
 HEADER = b"doit-cargo state 13, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
@@ -133,11 +138,12 @@ def withdraw(state: str, key: Key) -> None:
     path = receipt_path(state, key)
     try:
         prepare(state)
-        for name in (path, path + ".last"):
-            if os.path.isdir(name):
-                _remove_folder(name)
-        if os.path.exists(path):
-            os.replace(path, path + ".last")
+        with FileLock(os.path.join(state, RECEIPTS_LOCK)):
+            for name in (path, path + ".last"):
+                if os.path.isdir(name):
+                    _remove_folder(name)
+            if os.path.exists(path):
+                os.replace(path, path + ".last")
     except OSError as error:
         raise UserError(unwritable(state, error), COULD_NOT_RUN) from None
 
@@ -180,8 +186,11 @@ def unwritable(place: str, error: OSError, otherwise: str = ELSEWHERE) -> Proble
 def forget(state: str) -> None:
     """Drop all receipts (after a `clean`)."""
     directory = os.path.join(state, "receipts")
-    for name in os.listdir(directory) if os.path.isdir(directory) else ():
-        remove(os.path.join(directory, name))
+    if not os.path.isdir(directory):
+        return
+    with FileLock(os.path.join(state, RECEIPTS_LOCK)):
+        for name in os.listdir(directory):
+            remove(os.path.join(directory, name))
 
 
 def verdict(
@@ -192,6 +201,7 @@ def verdict(
     Without `explain` the walk ends at the first difference. After a failed or interrupted run the changes are
     those since the last success, after a first entry that says so.
     """
+    read = signature(receipt_path(state, key))
     receipt = load_receipt(state, key)
     if receipt is None:
         last = last_receipt(state, key) if explain else None
@@ -201,7 +211,7 @@ def verdict(
         return None, [failed, *_changes(last, environ, explain)[0]]
     changes, refreshed = _changes(receipt, environ, explain)
     if refreshed and not changes:
-        _renew(state, key, receipt)
+        _renew(state, key, receipt, read)
     return receipt, changes
 
 
@@ -233,48 +243,91 @@ def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:
     return next(Check(receipt["plan"], environ, time.time_ns()).changes(), None) is None
 
 
-def _renew(state: str, key: Key, receipt: Receipt) -> None:
-    """Keep the signatures of a check that found equal contents, so that the next one needs no hashing."""
+def _renew(state: str, key: Key, receipt: Receipt, read: Stamp | None) -> None:
+    """Keep the signatures of a check that found equal contents, so that the next one needs no hashing.
+
+    Only over the very file that was read: a run may have withdrawn it meanwhile, and it must stay so.
+    """
+    path = receipt_path(state, key)
+    lock = FileLock(os.path.join(state, RECEIPTS_LOCK))
     try:
-        store(receipt_path(state, key), receipt)
+        if lock.take():
+            try:
+                if signature(path) == read:
+                    store(path, receipt)
+            finally:
+                lock.release()
     except OSError:
         return  # only speed is lost
 
 
-class RunLock:
-    """One run at a time in a workspace; a second one waits and says for whom.
+class FileLock:
+    """A lock of the operating system on one file: it goes with its process, so a killed run blocks nobody.
 
-    The operating system drops the lock with the process, so a killed run blocks nobody. Written on `fcntl` and
-    `msvcrt`: the filelock library costs 40 ms of imports, a quarter of what we may add to a build.
+    Written on `fcntl` and `msvcrt`: the filelock library costs 40 ms of imports, a quarter of what we may add to a
+    build. Raises OSError where the file cannot be opened.
     """
 
-    def __init__(self, state: str, own: str = "") -> None:
-        """`own` is the name of a target that shares nothing with others: only its own runs wait for each other."""
-        self.path = os.path.join(state, f"lock-{own}" if own else "lock")
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.stream: FileIO
 
-    def __enter__(self) -> RunLock:
-        try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            if os.path.isdir(self.path):
-                _remove_folder(self.path)
-            self.stream = open(self.path, "a+b", buffering=0)
-        except OSError as error:
-            raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
-        if not self._try():
-            sys.stderr.write(f"waiting for another doit-cargo run in this workspace ({self._holder()})\n")
-            sys.stderr.flush()
-            self._wait()
-        self._sign()
+    def __enter__(self) -> Self:
+        if not self.take():
+            self.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def take(self) -> bool:
+        """Take the lock if nobody has it. A file that went while it was opened is no lock: others have the new one."""
+        while True:
+            self.stream = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - `release` closes it
+            if not self._try():
+                self.stream.close()
+                return False
+            if self._is_there():
+                return True
+            self.stream.close()
+
+    def wait(self) -> None:
+        """Take the lock as soon as its holder ends."""
+        import time
+
+        while not self.take():
+            time.sleep(0.05)
+
+    def release(self) -> None:
         if os.name == "nt":
             import msvcrt
 
             self.stream.seek(4096)
             msvcrt.locking(self.stream.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
         self.stream.close()
+
+    def holder(self) -> str:
+        """Return what the holder has signed with."""
+        try:
+            with open(self.path, "rb") as stream:
+                return stream.read(2000).decode("utf-8", "replace").strip() or "just started"
+        except OSError:
+            return "just started"
+
+    def sign(self, more: str = "") -> None:
+        """Say in the file who holds it. A courtesy: the lock holds without it."""
+        import contextlib
+
+        with contextlib.suppress(OSError):
+            self.stream.seek(0)
+            self.stream.truncate()
+            self.stream.write(f"process {os.getpid()}{more}".encode("utf-8", "surrogateescape"))
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), os.stat(self.path))
+        except OSError:
+            return False
 
     def _try(self) -> bool:
         try:
@@ -291,23 +344,27 @@ class RunLock:
             return False
         return True
 
-    def _wait(self) -> None:
-        import time
 
-        while not self._try():
-            time.sleep(0.05)
+class RunLock(FileLock):
+    """One run at a time in a workspace; a second one waits and says for whom.
 
-    def _holder(self) -> str:
+    It guards the state of the workspace; what is built, `build_places.held` guards, always after this one.
+    """
+
+    def __init__(self, state: str, own: str = "") -> None:
+        """`own` is the name of a target that shares nothing with others: only its own runs wait for each other."""
+        super().__init__(os.path.join(state, f"lock-{own}" if own else "lock"))
+
+    def __enter__(self) -> Self:
         try:
-            with open(self.path, "rb") as stream:
-                return stream.read(200).decode("utf-8", "replace").strip() or "just started"
-        except OSError:
-            return "just started"
-
-    def _sign(self) -> None:
-        try:
-            self.stream.seek(0)
-            self.stream.truncate()
-            self.stream.write(f"process {os.getpid()}".encode())
-        except OSError:
-            pass  # the name of the holder is a courtesy; the lock holds without it
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            if os.path.isdir(self.path):
+                _remove_folder(self.path)
+            if not self.take():
+                sys.stderr.write(f"waiting for another doit-cargo run in this workspace ({self.holder()})\n")
+                sys.stderr.flush()
+                self.wait()
+        except OSError as error:
+            raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
+        self.sign()
+        return self

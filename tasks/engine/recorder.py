@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine import freshness, listings, proven, stamps, units
+from doit_cargo.engine import declared, freshness, listings, proven, stamps, units
 from doit_cargo.engine.cargo_files import BuildReport, Unit
 from doit_cargo.engine.cargo_places import all_discovery_rules, discovery_rules, manifests, member_globs
 from doit_cargo.engine.inputs import Inputs, is_final
@@ -106,12 +106,16 @@ def discovery_state(workspace: Workspace) -> dict[str, Any]:
 
 
 def list_members(workspace: Workspace, plan: Plan, before: Snapshot) -> None:
-    """List the places of the members in which files count by appearing, to compare with after the call."""
+    """List the places of the members in which files count by appearing, and what the profile declares, to compare with
+    after the call.
+    """
+    for directory, rule in declared.of(workspace, plan.profile.inputs.files).folders.items():
+        before.record_tree(directory, rule)
     for package in workspace.packages.values():
         for path, rule in discovery_rules(package.directory, plan).items():
             before.record_tree(path, rule)
         if package.has_build_script:
-            before.record_tree(package.directory, ("package", workspace.target_directory))
+            before.record_tree(package.directory, ("package", *workspace.built_in))
 
 
 def build_state(

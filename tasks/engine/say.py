@@ -250,7 +250,7 @@ def _root_of(receipt: Receipt) -> str:
 def relative(path: str, root: str) -> str:
     """Return `path` as a person would write it from the workspace root."""
     below = root + os.sep
-    return path[len(below) :] if path.startswith(below) else path
+    return path[len(below) :] or "." if path.startswith(below) else path
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -81,8 +81,8 @@ def _stood_still(rule: tuple[str, ...], now: Mapping[str, Stamp | None], before:
     """
     if rule[0] not in ("package", "watched"):
         return True
-    moving = os.path.dirname(rule[1]) if rule[0] == "package" else ""
-    return all(before.get(folder) == stamp for folder, stamp in now.items() if folder != moving)
+    moving = {os.path.dirname(built) for built in rule[1:]}
+    return all(before.get(folder) == stamp for folder, stamp in now.items() if folder not in moving)
 
 
 def read_settled(path: str, started: int) -> tuple[Stamp | None, bytes | None]:

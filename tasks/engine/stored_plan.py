@@ -10,11 +10,11 @@ from doit_cargo.engine.model import Inputs, Invocation, Plan, Profile
 
 def plan_to_data(plan: Plan) -> dict[str, Any]:
     """Return what of a plan is kept in a receipt: plain data that `marshal` can store."""
-    step = plan.invocation
+    step, declared = plan.invocation, plan.profile.inputs
     return {
         "target": plan.target,
         "profile": plan.profile.name,
-        "inputs": (plan.profile.inputs.files, plan.profile.inputs.env, plan.profile.inputs.packages),
+        "inputs": (declared.files, declared.env, declared.packages, declared.places),
         "packages": plan.packages,
         "features": plan.features,
         "cargo_profile": plan.cargo_profile,

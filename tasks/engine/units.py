@@ -103,7 +103,7 @@ class Placed(NamedTuple):
 def placed(unit: Unit, links: HardLinks) -> list[Placed]:
     """Return where a unit lies: once, but for variants that nothing in a message tells apart."""
     found = [Placed(key, info) for info in links.dep_info_files(unit) for key in _keys_beside(info, unit.package)]
-    return found or list(_by_name(unit))
+    return found or list(_by_name(unit, links))
 
 
 def _keys_beside(dep_info: str, package: str) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _keys_beside(dep_info: str, package: str) -> Iterator[str]:
     return _hash_files(os.path.join(profile_of(directory), FINGERPRINTS, f"{package}-{mark}"))
 
 
-def _by_name(unit: Unit) -> Iterator[Placed]:
+def _by_name(unit: Unit, links: HardLinks) -> Iterator[Placed]:
     """Yield what bears the name of a cargo target: of a library without a hash in its file's name, the unit without.
 
     Also two packages that have a program of one name: the file under that name leads to one of them only.
@@ -120,7 +120,7 @@ def _by_name(unit: Unit) -> Iterator[Placed]:
     name = unit.name.replace("-", "_")
     found = [
         (key, os.path.join(profile, "deps", f"{name}-{os.path.dirname(key).rpartition('-')[2]}.d"))
-        for profile in dict.fromkeys(profile_of(os.path.dirname(path)) for path in unit.files)
+        for profile in dict.fromkeys(profile_of(links.kept_beside(path)) for path in unit.files)
         for folder in folders_of(profile, (unit.package,))
         for key in _hash_files(folder)
         if _names_target(key, name, "test-" if unit.is_test else "")

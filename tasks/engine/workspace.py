@@ -17,7 +17,7 @@ from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.paths import ancestors
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
-FORMAT = 2
+FORMAT = 3
 BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
@@ -36,6 +36,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "format": FORMAT,
         "root": root,
         "target_directory": raw["target_directory"],
+        "build_directory": _build_directory(raw),
         # Cargo before 1.71 does not say which members are the default: then all of them are.
         "default_members": [names[i] for i in raw.get("workspace_default_members", raw["workspace_members"])],
         "packages": {package["name"]: _reduce_package(package) for package in raw["packages"]},
@@ -43,6 +44,17 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "build_target": _build_target(configs),
         "metadata": raw.get("metadata") or {},
     }
+
+
+def _build_directory(raw: Mapping[str, Any]) -> str:
+    """Return the build directory of cargo's answer; cargo before 1.91 has none and says nothing of it."""
+    return str(raw.get("build_directory") or raw["target_directory"])
+
+
+def read_directories(directory: str, environ: Mapping[str, str], settings: Iterable[str]) -> tuple[str, str]:
+    """Return the target directory and the build directory under another environment and `--config` settings."""
+    raw = _ask_cargo(directory, environ, settings)
+    return raw["target_directory"], _build_directory(raw)
 
 
 def _require_manifest(directory: str) -> None:
@@ -67,11 +79,12 @@ def _find_upwards(directory: str, names: Iterable[str]) -> str:
     return ""
 
 
-def _ask_cargo(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def _ask_cargo(directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()) -> dict[str, Any]:
     import json
     import subprocess
 
-    command = [_find_cargo(environ), *_QUERY]
+    chosen = (word for setting in settings for word in ("--config", setting))
+    command = [_find_cargo(environ), *_QUERY, *chosen]
     try:
         done = subprocess.run(command, cwd=directory, env=dict(environ), capture_output=True, check=False)
         if done.returncode == 0:
@@ -225,6 +238,7 @@ def from_metadata(facts: Mapping[str, Any]) -> Workspace:
         cargo_profiles=tuple(facts["cargo_profiles"]),
         metadata=facts["metadata"],
         build_target=facts["build_target"],
+        build_directory=facts["build_directory"],
     )
 
 

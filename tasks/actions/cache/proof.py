@@ -56,6 +56,7 @@ def _compile_twice(session: Session, found: Tool, scratch: str) -> tuple[Counts,
         "SCCACHE_DIR": os.path.join(scratch, "cache"),
         "SCCACHE_CONF": os.path.join(scratch, "sccache.conf"),
         "CARGO_TARGET_DIR": os.path.join(scratch, "target"),
+        "CARGO_BUILD_BUILD_DIR": os.path.join(scratch, "target"),
         "RUSTC_WRAPPER": found.path,
     }
     with own_server(found, clean, **own) as environ:
@@ -101,7 +102,7 @@ def verify_sccache(session: Session, values: Values) -> bool:
         say.failed("verify_sccache", f"builds here do not go through sccache: {_why_not(session, values, plan)}")
         return False
     folder = os.path.join(session.workspace.target_directory, ASIDE)
-    environ = {**count.environ, "CARGO_TARGET_DIR": folder, "RUSTC_WRAPPER": wrapper}
+    environ = {**count.environ, "CARGO_TARGET_DIR": folder, "CARGO_BUILD_BUILD_DIR": folder, "RUSTC_WRAPPER": wrapper}
     argv = list(plan.invocation.argv)
     try:
         counts = [_compile(argv, plan.invocation.cwd, environ, folder) for _ in range(2)]

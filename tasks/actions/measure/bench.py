@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.actions import log_path, run_tool
 from doit_cargo.actions.measure import planned, programs
 from doit_cargo.actions.measure.bench_results import Results, criterion_files, criterion_places, read
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import build_places, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.variables import Values
 
@@ -136,7 +136,7 @@ def _run(session: Session, name: str, call: Invocation) -> Results:
     """Run one benchmark and read its figures: Criterion's files go before what it printed."""
     before = criterion_places(_criterion_folder(session))
     log = log_path(session, f"{session.current}-{name}")
-    with receipts.RunLock(session.state):
+    with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
         outcome = run_tool(session, session.current, call.argv, env=call.env, unset=call.unset, cwd=call.cwd, log=log)
     if not outcome.ok:
         what = "was interrupted" if outcome.interrupted else f"failed with status {outcome.status}"

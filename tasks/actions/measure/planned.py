@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import build_places, receipts, say
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.model import Invocation, Plan
 
@@ -50,7 +50,10 @@ def run_cargo(session: Session, plan: Plan, log: str = "") -> Outcome:
     from doit_cargo.engine import run
 
     scratch = "CARGO_TARGET_DIR" in plan.invocation.env
-    with nullcontext() if scratch else receipts.RunLock(session.state):
+    with ExitStack() as locks:
+        if not scratch:
+            locks.enter_context(receipts.RunLock(session.state))
+            locks.enter_context(build_places.held(session.workspace.built_in))
         place = log or log_path(session, plan.target)
         outcome = run.run(plan.invocation, session.environ, place, f"doit-cargo {plan.target}")
     session.interrupted = session.interrupted or outcome.interrupted
@@ -71,7 +74,8 @@ def empty(directory: str) -> None:
 def into(plan: Plan, directory: str, **env: str) -> Plan:
     """Return a plan that builds into another target directory, with its programs there."""
     call = plan.invocation
-    env = {**call.env, **env, "CARGO_TARGET_DIR": directory}
+    # A build directory that is set apart would bring what was built before.
+    env = {**call.env, **env, "CARGO_TARGET_DIR": directory, "CARGO_BUILD_BUILD_DIR": directory}
     return replace(plan, invocation=replace(call, env=env))
 
 

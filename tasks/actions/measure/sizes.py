@@ -76,7 +76,7 @@ def _bloat_call(
     plan = planned.plan_of(session, rest, "bloat", ("--bin", binary, *words), member=package, package="")
     # It sets strip = false by itself, against every profile (tried with 0.12.1, also against --config).
     call = planned.with_arguments(plan, "--target-dir", directory)
-    return call.argv, dict(call.env), call.unset
+    return call.argv, {**call.env, "CARGO_BUILD_BUILD_DIR": directory}, call.unset
 
 
 @dataclass(frozen=True, slots=True)

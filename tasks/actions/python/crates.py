@@ -113,7 +113,12 @@ def _is_maturins(folder: str) -> bool:
 
 def read_project(folder: str) -> Mapping[str, Any]:
     """Return a folder's pyproject.toml; an unreadable one is empty: maturin tells what is wrong with it."""
-    text = read_text(os.path.join(folder, "pyproject.toml"))
+    return read_toml(os.path.join(folder, "pyproject.toml"))
+
+
+def read_toml(path: str) -> Mapping[str, Any]:
+    """Return a file's tables, or none: who reads it next tells what is wrong with it."""
+    text = read_text(path)
     try:
         return tomllib.loads(text)
     except ValueError:

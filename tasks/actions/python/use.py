@@ -222,7 +222,7 @@ def watch_test_python(session: Session, values: Values) -> Watched:
     found = crates.chosen(session, values)
     return Watched(
         files=(*(wheel_of(session, crate) for crate in found), python.base),
-        folders={crate.directory: (MODULE, crate.workspace.target_directory) for crate in found},
+        folders={crate.directory: (MODULE, *crate.workspace.built_in) for crate in found},
         variables=VARIABLES,
         tools=("python",),
         packages=tuple(crate.name for crate in found),

@@ -16,14 +16,15 @@ from weakref import WeakSet
 from doit_cargo.actions import finished, log_path, run_tool
 from doit_cargo.actions.python import crates
 from doit_cargo.actions.python.crates import Crate
-from doit_cargo.actions.python.inputs import late_inputs
+from doit_cargo.actions.python.inputs import late_inputs, packaged
 from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, known, require_version, tell_no_python
-from doit_cargo.engine import processes, pyo3, say, sccache
+from doit_cargo.engine import build_places, declared, processes, pyo3, say, sccache
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.listings import MODULE
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.ledger import Ledger
     from doit_cargo.engine.run import Outcome
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
@@ -97,8 +98,13 @@ def _work(session: Session, build: Build, wheel: str) -> str:
 def _run(session: Session, build: Build) -> Outcome:
     from doit_cargo.engine.ledger import Ledger
 
+    workspace = build_places.of(build.plan, build.crate.workspace, session.environ)
+    with build_places.held(workspace.built_in):
+        return _run_held(session, build, Ledger(workspace.kept_in, workspace.target_directory))
+
+
+def _run_held(session: Session, build: Build, ledger: Ledger) -> Outcome:
     maturin = session.machine.tool("maturin")
-    ledger = Ledger(build.target_directory)
     snapshot, healing = ledger.begin({}, {})
     say.healed(NAME, healing, session.root)
     count = sccache.Count(build.plan.invocation, session.environ)
@@ -179,15 +185,18 @@ def _watched(session: Session, build: Build) -> Watched:
 
     plan, facts = build.plan, build.crate.workspace
     packages = crates.local_packages(session, build.crate)
-    late = late_inputs(session, build)
-    folders: dict[str, tuple[str, ...]] = dict.fromkeys(packages, (MODULE, facts.target_directory))
-    folders.setdefault(build.crate.directory, (MODULE, facts.target_directory))
+    late, named, inputs = late_inputs(session, build), packaged(build), plan.profile.inputs
+    given = declared.of(facts, inputs.files)
+    folders: dict[str, tuple[str, ...]] = dict.fromkeys(packages, (MODULE, *facts.built_in))
+    folders.setdefault(build.crate.directory, (MODULE, *facts.built_in))
     folders.update(dict.fromkeys(plan.folders, ("watched",)))
+    folders.update({**named.folders, **given.folders})
     files = [*plan.files, os.path.join(facts.root, "Cargo.lock"), facts.manifest, build.python.base]
+    files += [*named.files, *given.files]
     return Watched(
         files=(*files, *pin_candidates(facts.root, session.environ), *late.files),
         folders={**late.folders, **folders},
-        variables=(*late.variables, *plan.profile.env),
+        variables=(*late.variables, *plan.profile.env, *inputs.env),
         tools=tuple(plan.needs),
         packages=tuple(packages.values()),
         always=late.always,

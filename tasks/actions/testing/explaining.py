@@ -66,8 +66,9 @@ def _reasons(work: Work, receipt: Any) -> Reasons:
     plan = plan_in(receipt, work)
     programs = test_programs.from_data(receipt["programs"])
     extra = asking.extra_variables(session, work.values)
-    world = World(Built(receipt, plan, programs, extra), session.workspace, session.environ, session.state)
     runner = runners.runner_of(work)
+    built = Built(receipt, plan, programs, extra, *runners.settings_of(session, runner))
+    world = World(built, session.workspace, session.environ, session.state)
     found: Reasons = {}
     for program in asking.wanted(work, programs):
         found.setdefault(program.package, []).extend(_changes(program, runner, world, session.state))

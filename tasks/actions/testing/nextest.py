@@ -5,7 +5,8 @@ that are stale. What came of each test it tells in a JUnit report of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
@@ -25,6 +26,38 @@ TESTS_FAILED = 100  # nextest's exit status (its book, "Exit codes")
 PROFILE = "doit-cargo"
 # Arguments of cargo's under the names that nextest has for them; it starts tests with --jobs and --profile of its own.
 RENAMED = {"--profile": "--cargo-profile", "--jobs": "--build-jobs"}
+
+
+# What changes the outcome of a test, beside those that this module sets itself (nextest's book, "Environment").
+VARIABLES = ("NEXTEST_RETRIES", "NEXTEST_FLAKY_RESULT", "NEXTEST_TEST_THREADS", "NEXTEST_USER_CONFIG_FILE")
+
+
+def settings_files(root: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return nextest's settings of a workspace and of the user, existing or not, and the scripts that they start."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    own = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    if os.name == "nt":
+        own = environ.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
+    user = environ.get("NEXTEST_USER_CONFIG_FILE") or os.path.join(own, "nextest", "config.toml")
+    repository = os.path.join(root, ".config", "nextest.toml")
+    return (repository, os.path.join(root, user), *_scripts(repository, root))
+
+
+def _scripts(path: str, root: str) -> Iterator[str]:
+    """Yield the files that a configuration's setup scripts and wrappers name (nextest's book, "Setup scripts")."""
+    try:
+        with open(path, "rb") as stream:
+            waiting: list[object] = [value for key, value in tomllib.load(stream).items() if key.startswith("script")]
+    except (OSError, ValueError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            yield from (os.path.join(root, word) for word in value.split() if "." in word or "/" in word)
 
 
 class Request(NamedTuple):

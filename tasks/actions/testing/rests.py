@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from doit_cargo.actions.testing.contents import Contents
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Identity, Kept, Label
-from doit_cargo.engine import freshness, listings, stamps
+from doit_cargo.engine import declared, freshness, listings, stamps
 from doit_cargo.engine.freshness import Change
 from doit_cargo.engine.model import Plan, Workspace
 
@@ -27,12 +27,17 @@ LARGEST_FOLDER = 20_000
 
 
 class Built(NamedTuple):
-    """A finished compilation: its receipt, the plan of it, and the variables that its programs are given beside."""
+    """A finished compilation: its receipt, the plan of it, and the variables that its programs are given beside.
+
+    `settings` are files that may tell their runner when a test has failed, and `names` variables that do.
+    """
 
     receipt: Mapping[str, Any]
     plan: Plan
     programs: tuple[Program, ...]
     extra: Mapping[str, str]
+    settings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -93,6 +98,8 @@ class World:
             found["env", name] = freshness.public_value(name, given.get(name))
         for name in package.programs:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
+        if not (program.kind == DOC or program.own_harness):
+            found.update(self._settings(given))
         found["argument", "arguments"] = repr(program.argv)
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
@@ -102,6 +109,12 @@ class World:
             )
             found["program", "rustdoc"] = repr(sorted(self.built.receipt["plan"]["tools"].items()))
         return found
+
+    def _settings(self, given: Mapping[str, str]) -> Identity:
+        """Return what the runner is told, as far as it is: settings that are not there do not tell it from another."""
+        found: dict[Label, object] = {("file", path): self.contents.digest(path) for path in self.built.settings}
+        found.update({("env", name): freshness.public_value(name, given.get(name)) for name in self.built.names})
+        return {label: value for label, value in found.items() if value is not None}
 
     def _compiled(self, program: Program) -> Iterator[str]:
         """Yield the executable, the package's programs that it may start, and libraries that it may load."""
@@ -132,15 +145,18 @@ class World:
         directories = {name: own.directory} if own else {}
         others = dict(self._rests_on(name))
         for member, directory in {**directories, **others}.items():
-            listing = self.folder(directory, ("package", self.workspace.target_directory))
+            listing = self.folder(directory, ("package", *self.workspace.built_in))
             found.folders[directory] = None
             for file in listing.names:
                 if member == name or not file.endswith(SOURCES):
                     found.files[os.path.join(directory, file)] = None
             self._add_named(found, member, directory)
             found.libraries += self._loadable(member)
-        for file in self.built.plan.profile.inputs.files:
-            found.files[os.path.join(self.workspace.root, file)] = None
+        named = declared.of(self.workspace, self.built.plan.profile.inputs.files)
+        found.files.update(dict.fromkeys([*named.files, *named.found()]))
+        for folder, rule in named.folders.items():
+            self.folder(folder, rule)
+            found.folders[folder] = None
         for variable, value in self.built.extra.items():
             if variable in found.variables:
                 self._add_given(found, value)
@@ -224,7 +240,7 @@ class World:
 
     def _is_covered(self, path: str) -> bool:
         """Tell whether a path lies in a package, which has its own rules, or where only builds and runs write."""
-        places = [self.workspace.target_directory, *(one.directory for one in self.workspace.packages.values())]
+        places = [*self.workspace.built_in, *(one.directory for one in self.workspace.packages.values())]
         own = (".git", ".doit-cargo", ".logs", ".testlogs")
         places += [os.path.join(self.workspace.root, name) for name in own]
         return any(path == place or path.startswith(place + os.sep) for place in places if place != self.workspace.root)
@@ -233,8 +249,8 @@ class World:
         holds_packages = any(
             one.directory == path or one.directory.startswith(path + os.sep) for one in self.workspace.packages.values()
         )
-        target = self.workspace.target_directory
-        if holds_packages or self._is_covered(path) or target.startswith(path + os.sep):
+        builds = any(place.startswith(path + os.sep) for place in self.workspace.built_in)
+        if holds_packages or self._is_covered(path) or builds:
             return
         listing = self.folder(path, ("watched",))
         found.folders[path] = None
@@ -271,7 +287,9 @@ class World:
         state = recorder.empty_state(self.environ, tools)
         names = dict.fromkeys(name for package in packages for name in self._variables(package))
         names.update(dict.fromkeys(name for program in programs for name in _outside(program)))
+        names.update(dict.fromkeys(self.built.names))
         state["env"] = {name: freshness.public_value(name, self.environ.get(name)) for name in names}
+        state["files"].update((path, self.contents.kept(path)) for path in self.built.settings)
         for package in packages:
             state["files"].update((path, self.contents.kept(path)) for path in package.files)
             state["files"].update((path, (None, None)) for path in package.absent)

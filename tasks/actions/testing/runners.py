@@ -16,6 +16,7 @@ from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 
 if TYPE_CHECKING:
     from doit_cargo.actions.testing.compiling import Work
+    from doit_cargo.session import Session
 
 NEXTEST, CARGO, EITHER = "nextest", "cargo", "either"
 CONFIGURED = "nextest with its configuration"
@@ -42,6 +43,15 @@ def _require_nextest(work: Work) -> None:
     problems = preflight.missing_tools(work.name, ("cargo-nextest",), work.session.machine)
     if problems:
         raise UserError(problems, COULD_NOT_RUN)
+
+
+def settings_of(session: Session, runner: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the files and the variables by which a user tells a runner when a test has failed."""
+    if runner == CARGO:
+        return (), ()
+    from doit_cargo.actions.testing import nextest
+
+    return nextest.settings_files(session.root, session.environ), nextest.VARIABLES
 
 
 def is_for_cargo(program: Program) -> bool:

@@ -11,7 +11,7 @@ from doit_cargo.actions.testing.compiling import Compiled, Work, compile_tests
 from doit_cargo.actions.testing.programs import Program
 from doit_cargo.actions.testing.rests import Built, World, nearest_differences
 from doit_cargo.actions.testing.results import Identity, Kept, Result
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import build_places, receipts, say
 from doit_cargo.engine import run as processes
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError, nearest
 
@@ -27,7 +27,7 @@ def run(session: Session, name: str, values: Values) -> bool:
     if not asking.has_targets(work):
         say.note(name, f"no tests: {_packages_text(work)} nothing of that kind")
         return True
-    with receipts.RunLock(session.state):
+    with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.withdraw(session.state, session.key(name))
         started = time.monotonic()
         compiled = compile_tests(work)
@@ -46,7 +46,8 @@ class _Run:
         self.session = work.session
         self.programs = asking.wanted(work, compiled.programs)
         self.extra = asking.extra_variables(work.session, work.values)
-        built = Built(compiled.receipt, compiled.plan, compiled.programs, self.extra)
+        settings = runners.settings_of(self.session, runner)
+        built = Built(compiled.receipt, compiled.plan, compiled.programs, self.extra, *settings)
         self.world = World(built, self.session.workspace, self.session.environ, self.session.state)
         self.identities: dict[str, Identity] = {}
         self.results: dict[str, Result] = {}

@@ -93,7 +93,7 @@ def _environment(folder: str, records: str, environ: Mapping[str, str]) -> dict[
 def _run(argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], target: str) -> subprocess.CompletedProcess[str]:
     command = [*argv[:2], "--target-dir", target, *argv[2:]]
     try:
-        return processes.answer(command, environ, TIMEOUT, cwd)
+        return processes.answer(command, {**environ, "CARGO_BUILD_BUILD_DIR": target}, TIMEOUT, cwd)
     except subprocess.TimeoutExpired:
         what = f"cargo did not finish within {TIMEOUT} seconds"
         raise UserError(Problem(what, "cargo fetch downloads what it needs"), COULD_NOT_RUN) from None

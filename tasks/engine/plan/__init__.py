@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine import pyo3, settings
+from doit_cargo.engine import declared, pyo3, settings
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.model import Invocation, Machine, Plan, Profile, Target, Workspace
 from doit_cargo.engine.plan import clippy, compiler_cache, features, mirror, render
@@ -41,6 +41,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
     env.update(cross.env)
     bindings = _bindings(case, decision, env)
     env.update(bindings.env)
+    declared.require(workspace, decision.profile.inputs)
     return Plan(
         target=target.name,
         profile=decision.profile,

@@ -164,7 +164,7 @@ class _Fold:
     config: dict[str, Setting] = field(default_factory=dict)
     env: dict[str, Setting] = field(default_factory=dict)
     needs: dict[str, Setting] = field(default_factory=dict)
-    inputs: dict[str, dict[str, None]] = field(default_factory=dict)
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def over(self, files: list[TomlFile]) -> Profile:
         for file in files:
@@ -182,7 +182,10 @@ class _Fold:
             env=self.env,
             needs=self.needs,
             platforms=self.single.get("platforms", Setting((), "default")),
-            inputs=Inputs(**{key: tuple(values) for key, values in self.inputs.items()}),
+            inputs=Inputs(
+                **{key: tuple(values) for key, values in self.inputs.items()},
+                places=tuple(self.inputs.get("files", {}).values()),
+            ),
             files=tuple(file.path for file in files),
         )
 
@@ -201,7 +204,8 @@ class _Fold:
         for tool, specifier in values.get("needs", {}).items():
             self.needs[tool] = Setting(specifier, file.where("needs", tool))
         for key, names in values.get("inputs", {}).items():
-            self.inputs.setdefault(key, {}).update(dict.fromkeys(names))
+            places = {name: file.where("inputs", key, index) for index, name in enumerate(names)}
+            self.inputs.setdefault(key, {}).update(places)
 
     def _feature(self, name: str, where: str) -> None:
         if not name.startswith("-"):
