@@ -556,7 +556,7 @@ def test_a_full_disk_for_the_log_is_told(workspace: Path, mount: Mount) -> None:
         r"  fix: free some space.*\n",
         said.err,
     )
-    assert not (workspace / "target").exists()
+    assert not (workspace / "target/debug").exists()
 
 
 @pytest.mark.slow

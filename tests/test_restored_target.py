@@ -87,20 +87,20 @@ def under_a_younger_ledger(site: Site, saved: Path) -> None:
     copy(saved, site.path("target"), "-r")
 
 
-RESTORES: dict[str, Restore] = {
-    "copied, with new times": lambda site, saved: copy(saved, emptied(site), "-r"),
-    "copied over the other": lambda site, saved: copy(saved, site.path("target"), "-r"),
-    "copied over the other, whose ledger stays": under_a_younger_ledger,
-    "unpacked, with old times": unpacked,
-    "unpacked, with new times": lambda site, saved: unpacked(site, saved, "-m"),
-    "copied, and our state deleted": without_our_state,
-    "copied without the ledger": without_the_ledger,
-    "copied with nothing of ours": with_nothing_of_ours,
+# How a target directory comes back, and whether the edits were built before.
+RESTORES: dict[str, tuple[Restore, bool]] = {
+    "copied, with new times": (lambda site, saved: copy(saved, emptied(site), "-r"), False),
+    "copied over the other": (lambda site, saved: copy(saved, site.path("target"), "-r"), True),
+    "copied over the other, whose ledger stays": (under_a_younger_ledger, True),
+    "unpacked, with old times": (unpacked, True),
+    "unpacked, with new times": (lambda site, saved: unpacked(site, saved, "-m"), False),
+    "copied, and our state deleted": (without_our_state, False),
+    "copied without the ledger": (without_the_ledger, False),
+    "copied with nothing of ours": (with_nothing_of_ours, True),
 }
 
 
-@pytest.mark.parametrize("restore", RESTORES.values(), ids=RESTORES)
-@pytest.mark.parametrize("built", [False, True], ids=["not built since", "built since"])
+@pytest.mark.parametrize(("restore", "built"), RESTORES.values(), ids=RESTORES)
 def test_an_older_target_directory_that_looks_new_is_brought_up_to_date(
     site: Site, restore: Restore, built: bool
 ) -> None:
@@ -115,7 +115,7 @@ def test_an_older_target_directory_that_looks_new_is_brought_up_to_date(
     assert site.tool("dev").summary == FRESH
 
 
-@pytest.mark.parametrize("when", ["+1 hour", "now", "-1 hour"])
+@pytest.mark.parametrize("when", ["+1 hour", "now"])
 def test_a_touched_target_directory_hides_no_edit(site: Site, when: str) -> None:
     edit_everything(site)
     touch(site.path("target"), when)
@@ -172,5 +172,5 @@ def test_a_workspace_at_another_place_has_no_paths_of_the_old_one_in_it(site: Si
             there.rename(site.ws.parent)
 
     assert (run.status, printed["description"]) == (0, str(there / "ws/crates/kit")), run.text
-    assert set(run.compiled) == set(PACKAGES) - {"outside"} | {"outside"}
+    assert run.compiled == PACKAGES
     assert again.summary == FRESH
