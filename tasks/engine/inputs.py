@@ -33,6 +33,7 @@ class Made(NamedTuple):
     fresh: bool
     dep_infos: tuple[str, ...] = ()
 
+
 # Where cargo keeps sources from registries and git below its home (Cargo book, "Cargo home").
 DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.join("git", "checkouts", ""))
 

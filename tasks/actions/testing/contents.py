@@ -12,7 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 from doit_cargo.engine import receipts
-from doit_cargo.engine.ledger import Stamp
+from doit_cargo.engine.snapshot import Stamp
 from doit_cargo.engine.stamps import digest, settled, signature
 
 FILE = "test-contents"
