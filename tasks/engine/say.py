@@ -12,14 +12,29 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, TextIO
+    from typing import Any, Protocol, TextIO
 
+    from doit_cargo.engine.cargo_files import BuildReport
     from doit_cargo.engine.freshness import Change
-    from doit_cargo.engine.ledger import Healing
     from doit_cargo.engine.model import Plan
-    from doit_cargo.engine.run import Outcome
 
     Receipt = Mapping[str, Any]
+
+    class Repaired(Protocol):
+        """What was done before cargo started, as far as it is told: paths, and names of packages in `shared`."""
+
+        touched: list[str]
+        set_back: list[str]
+        removed: list[str]
+        shared: list[str]
+
+    class Ended(Protocol):
+        """What came of a process, as far as it is told."""
+
+        status: int
+        seconds: float
+        report: BuildReport
+        interrupted: bool
 
 
 def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
@@ -65,7 +80,7 @@ def reasons(target: str, changes: list[Change], receipt: Receipt | None) -> None
         _line("..", target, text)
 
 
-def healed(target: str, healing: Healing, root: str) -> None:
+def healed(target: str, healing: Repaired, root: str) -> None:
     """Tell what was done so that cargo cannot overlook a change."""
     for path in healing.touched:
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
@@ -80,7 +95,7 @@ def healed(target: str, healing: Healing, root: str) -> None:
         _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
 
 
-def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
+def finished(target: str, plan: Plan, outcome: Ended, root: str) -> None:
     """Tell how a run ended, and where its log is."""
     log = relative(plan.log, root)
     if outcome.interrupted:
@@ -91,13 +106,13 @@ def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
         _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
 
 
-def compiled(target: str, outcome: Outcome) -> None:
+def compiled(target: str, outcome: Ended) -> None:
     """Tell what a cargo call has compiled after which the target goes on."""
     if outcome.report.compiled:
         _line("..", target, f"{outcome.seconds:.1f} s: {_work(outcome)}")
 
 
-def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
+def ended(target: str, outcome: Ended, what: str, log: str) -> None:
     """Tell how a program that is no cargo build ended; `what` is the work that a success has done."""
     seconds = f"{outcome.seconds:.1f} s"
     if outcome.interrupted:
@@ -108,7 +123,7 @@ def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
         done(target, f"{seconds}: {what}; log: {log}")
 
 
-def _work(outcome: Outcome) -> str:
+def _work(outcome: Ended) -> str:
     compiled = [name for name in outcome.report.compiled if name in outcome.report.packages]
     local = len(outcome.report.packages)
     others = len(outcome.report.compiled) - len(compiled)
