@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from doit_cargo.engine import preflight
 from doit_cargo.engine.model import Invocation, Plan, Profile, Setting, Workspace
+from doit_cargo.engine.preflight.look import Row
 from doit_cargo.engine.preflight.need import Inference, Need
 from doit_cargo.engine.toolchain import Machine, cuda_libraries, finders, nvcc, platform
 
@@ -79,7 +80,7 @@ class Host:
         chosen = profile or Profile("cuda", needs=settings)
         return Plan("build_cuda", chosen, packages, (), "release", invocation, needs=needed)
 
-    def rows(self, *needs: Need, triple: str = TRIPLE, **more: Any) -> list[preflight.Row]:
+    def rows(self, *needs: Need, triple: str = TRIPLE, **more: Any) -> list[Row]:
         """The rows of a build whose crates need these things."""
         known = preflight.Known(inferred=Inference(needs, triple=triple, crates=len(needs)))
         return preflight.report(self.plan(*more.pop("argv", ()), **more), self.machine(), str(self.work), known)

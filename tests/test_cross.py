@@ -31,7 +31,7 @@ ABSENT = "aarch64-unknown-linux-musl"
 
 def host() -> str:
     told = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
-    return re.findall(r"^host: (\S+)", told, re.MULTILINE)[0]
+    return str(re.findall(r"^host: (\S+)", told, re.MULTILINE)[0])
 
 
 def old_glibc() -> str:

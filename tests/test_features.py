@@ -155,8 +155,8 @@ def test_a_chain_may_be_longer_than_pythons_stack() -> None:
     found = Graph(packages, packages).turn_on(("m0",), ("gpu",))
     assert (len(found.features), found.of(f"m{count - 1}"), dict(found.outside)) == (
         count,
-        {"gpu", "deep"},
-        {f"m{count}": {"gpu"}},
+        frozenset({"gpu", "deep"}),
+        {f"m{count}": frozenset({"gpu"})},
     )
 
 

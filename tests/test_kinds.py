@@ -54,8 +54,8 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Family:
     import sys
 
     made = Family(ROWS)
-    monkeypatch.setitem(sys.modules, NAME, made)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, f"doit_cargo.{NAME}", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, NAME, made)
+    monkeypatch.setitem(sys.modules, f"doit_cargo.{NAME}", made)
     monkeypatch.setattr(catalogue, "FAMILIES", (NAME, "build"))
     return made
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -166,7 +166,7 @@ def tiny(name: str, *words: str, **env: str) -> dict[str, object]:
     return {"name": name, "source": {"type": "Process", "command": sys.executable, "args": [TINY, *words], "env": env}}
 
 
-def tried(root: Path, *entries: dict[str, object], words: tuple[str, ...] = ()) -> Said:
+def tried(root: Path, *entries: Mapping[str, object], words: tuple[str, ...] = ()) -> Said:
     write(root / "mcp.json", json.dumps({"servers": list(entries)}))
     return call(root, "doit-cargo", "mcp_test", "MCP_CONFIG=mcp.json", *words)
 

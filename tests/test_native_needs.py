@@ -192,10 +192,8 @@ def test_a_named_place_of_libclang_is_the_only_one(host: Host) -> None:
 
 
 def test_the_libclang_of_a_python_package_lacks_headers(host: Host) -> None:
-    pytest.importorskip("clang.native", reason="the PyPI package libclang (extra dev) is not installed")
-    import clang.native  # type: ignore[import-not-found]
-
-    host.environ["LIBCLANG_PATH"] = os.path.dirname(str(clang.native.__file__))
+    native = pytest.importorskip("clang.native", reason="the PyPI package libclang (extra dev) is not installed")
+    host.environ["LIBCLANG_PATH"] = os.path.dirname(str(native.__file__))
     assert host.found("libclang", LIBCLANG).split()[0] == "warn"
 
 
@@ -512,9 +510,9 @@ def test_memory_is_held_against_the_largest_process_of_the_last_build(
     from doit_cargo.engine import preflight
     from doit_cargo.engine.footprint import Footprint
     from doit_cargo.engine.model import Workspace
-    from doit_cargo.engine.preflight import resources
+    from doit_cargo.engine.toolchain import memory
 
-    monkeypatch.setattr(resources.memory, "available", lambda: 2_000_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 2_000_000_000)
     workspace = Workspace(str(host.work), str(host.root / "target"), {}, ())
 
     def said(took: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import Said, call, environment, linux
@@ -171,7 +172,7 @@ def test_the_test_by_hand_needs_a_terminal(model: Path) -> None:
     )
 
 
-def by_hand(model: Path, *words: str) -> pexpect.spawn[str]:
+def by_hand(model: Path, *words: str) -> Any:
     return pexpect.spawn(TOOL, list(words), cwd=model, env=environment(), encoding="utf-8", timeout=30)
 
 
@@ -208,7 +209,7 @@ def test_windows_has_no_pseudo_terminal_and_is_told(model: Path, monkeypatch: py
 
     session = Session(str(model), dict(os.environ), {})
     session.current = "test_tui_auto"
-    monkeypatch.setattr(terminal.os, "name", "nt")
+    monkeypatch.setattr(os, "name", "nt")
     with pytest.raises(UserError, match="test_tui_auto needs a pseudo-terminal, which Windows has not") as caught:
         terminal.require_script(session, NONE)
     monkeypatch.undo()

@@ -97,10 +97,10 @@ def clean_logs(session: Session, _: Any) -> bool:
 
 def clean_tests(session: Session, _: Any) -> bool:
     """Remove test logs and every test program with its fingerprint, so that tests are compiled and run anew."""
-    from doit_cargo.actions.testing import results
+    from doit_cargo.actions import testing
 
     with receipts.RunLock(session.state), build_places.held(session.workspace.built_in):
-        results.forget(session.state)
+        testing.forget(session.state)
         removed = [path for fingerprint in _test_fingerprints(session) for path in _remove_unit(fingerprint)]
     say.note("clean_tests", f"removed {len(removed)} files of test programs")
     _remove(session, "clean_tests", (TEST_LOGS,))
@@ -190,10 +190,10 @@ def _found(session: Session, tool: str) -> str:
 
 def help(session: Session, _: Any) -> bool:  # noqa: A001 - the name of the target
     """Print the targets by family."""
-    from doit_cargo.cli.commands import print_listing
+    from doit_cargo import listing
 
     print("doit TARGET [VAR=value ...]   or   doit-cargo TARGET   or   make target\n")
-    print_listing([row for row in session.listing if row["available"]])
+    listing.show([row for row in session.listing if row["available"]])
     print("\nVariables: JOBS=4  VERBOSE=1  FEATURES=a,-b  PACKAGE=name|all  PROFILE=name  TARGET=triple  FORCE=1")
     print("More: doit-cargo plan TARGET, doit-cargo why TARGET, doit-cargo --help")
     return True

@@ -12,6 +12,7 @@ import json
 import os
 from typing import Any
 
+from doit_cargo import listing
 from doit_cargo.engine.errors import DONE, FAILED, Problem, UserError, unknown
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import CARGO, Session
@@ -24,39 +25,8 @@ def list_targets(session: Session, options: argparse.Namespace) -> int:
         keys = ("name", "make_name", "family", "doc", "available", "reason", "kind", "rule")
         print(json.dumps([{key: row[key] for key in keys} for row in rows], indent=2))
         return DONE
-    print_listing(rows)
+    listing.show(rows)
     return DONE
-
-
-def print_listing(rows: list[dict[str, Any]]) -> None:
-    """Print targets under the names of their families, one line each; those that a rule makes share a line."""
-    shown = [*(row for row in rows if not row["rule"]), *_rules(rows)]
-    width = max(len(row["name"]) for row in shown)
-    for family in dict.fromkeys(row["family"] for row in rows):
-        print(f"{family}:")
-        for row in shown:
-            if row["family"] == family:
-                absent = "" if row["available"] else f"  (not here: {row['reason']})"
-                print(f"  {row['name']:{width}}  {row['doc']}{absent}")
-
-
-def _rules(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each rule: its pattern, and for which packages it stands."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["rule"]:
-            found.setdefault(row["rule"], []).append(row)
-    return [{**made[0], "name": rule, "doc": _rule_text(rule, made)} for rule, made in found.items()]
-
-
-def _rule_text(rule: str, made: list[dict[str, Any]]) -> str:
-    prefix, _, what = rule.rstrip(">").partition("<")
-    if what != "package":
-        names = ", ".join(row["name"].removeprefix(prefix) for row in made)
-        return f"{made[0]['doc'].partition(' ')[0]} one {what}: {names}."
-    packages = [row["name"].removeprefix(prefix) for row in made]
-    more = f" and {len(packages) - 6} more" if len(packages) > 6 else ""
-    return f"The same for one package: {', '.join(packages[:6])}{more}."
 
 
 def plan_target(session: Session, options: argparse.Namespace) -> int:

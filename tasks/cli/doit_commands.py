@@ -15,8 +15,7 @@ from doit.cmd_help import Help
 from doit.cmd_info import Info
 from doit.cmd_list import List
 from doit.exceptions import InvalidCommand, InvalidDodoFile
-from doit_cargo import dodo
-from doit_cargo.cli.commands import print_listing
+from doit_cargo import dodo, listing
 from doit_cargo.cli.line import function_of, run_targets
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
 from doit_cargo.engine.errors import UserError
@@ -118,7 +117,7 @@ class TargetList(List):  # type: ignore[misc]
         session = _loaded(self, params) if plain else None
         if session is None:
             return int(super().execute(params, args) or 0)
-        print_listing([row for row in session.listing if row["available"]])
+        listing.show([row for row in session.listing if row["available"]])
         others = [task for task in self.task_list if not (task.meta and "doit_cargo" in task.meta)]
         shown = sorted(
             (task.name, task.doc) for task in others if not task.subtask_of and not task.name.startswith("_")

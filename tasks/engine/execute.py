@@ -188,7 +188,8 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
     if not doubts:
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
-    say.unproven(build.request.target, doubts, build.request.root)
+    told = [(doubt.one.package, doubt.changed) for doubt in doubts]
+    say.unproven(build.request.target, told, build.request.root)
     with making_anew(build.workspace.kept_in):
         proven.build_anew(doubts)
     second, inputs = _compile(build, again=True)

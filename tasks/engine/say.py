@@ -12,15 +12,31 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, TextIO
+    from typing import Any, Protocol, TextIO
 
+    from doit_cargo.engine.cargo_files import BuildReport
     from doit_cargo.engine.freshness import Change
-    from doit_cargo.engine.ledger import Healing
     from doit_cargo.engine.model import Plan
-    from doit_cargo.engine.proven import Doubt
-    from doit_cargo.engine.run import Outcome
 
     Receipt = Mapping[str, Any]
+
+    class Repaired(Protocol):
+        """What was done before cargo started, as far as it is told: paths, and names of packages in `shared` and `clean`."""
+
+        touched: list[str]
+        set_back: list[str]
+        removed: list[str]
+        shared: list[str]
+        clean: list[str]
+        moved: bool
+
+    class Ended(Protocol):
+        """What came of a process, as far as it is told."""
+
+        status: int
+        seconds: float
+        report: BuildReport
+        interrupted: bool
 
 
 def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
@@ -66,7 +82,7 @@ def reasons(target: str, changes: list[Change], receipt: Receipt | None) -> None
         _line("..", target, text)
 
 
-def healed(target: str, healing: Healing, root: str) -> None:
+def healed(target: str, healing: Repaired, root: str) -> None:
     """Tell what was done so that cargo cannot overlook a change."""
     for path in dict.fromkeys(healing.touched):
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
@@ -86,15 +102,17 @@ def healed(target: str, healing: Healing, root: str) -> None:
         _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
 
 
-def unproven(target: str, doubts: Iterable[Doubt], root: str) -> None:
-    """Tell of packages that cargo calls fresh, though nothing proves that they were made from what is there now."""
-    told = dict.fromkeys((doubt.one.package, doubt.changed) for doubt in doubts)
-    for package, changed in list(told)[:6]:
+def unproven(target: str, doubts: Iterable[tuple[str, str]], root: str) -> None:
+    """Tell of packages that cargo calls fresh, though nothing proves that they were made from what is there now.
+
+    `doubts` are pairs of a package and the file that changed, "" where none is known.
+    """
+    for package, changed in list(dict.fromkeys(doubts))[:6]:
         why = f"{relative(changed, root)} changed" if changed else "nothing proves that it is"
         note(target, f"{package} is not up to date, whatever cargo says ({why}): it is built anew")
 
 
-def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
+def finished(target: str, plan: Plan, outcome: Ended, root: str) -> None:
     """Tell how a run ended, and where its log is."""
     log = relative(plan.log, root)
     if outcome.interrupted:
@@ -105,13 +123,13 @@ def finished(target: str, plan: Plan, outcome: Outcome, root: str) -> None:
         _line("ok", target, f"{outcome.seconds:.1f} s: {_work(outcome)}{_outputs(plan, root)}; log: {log}")
 
 
-def compiled(target: str, outcome: Outcome) -> None:
+def compiled(target: str, outcome: Ended) -> None:
     """Tell what a cargo call has compiled after which the target goes on."""
     if outcome.report.compiled:
         _line("..", target, f"{outcome.seconds:.1f} s: {_work(outcome)}")
 
 
-def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
+def ended(target: str, outcome: Ended, what: str, log: str) -> None:
     """Tell how a program that is no cargo build ended; `what` is the work that a success has done."""
     seconds = f"{outcome.seconds:.1f} s"
     if outcome.interrupted:
@@ -122,7 +140,7 @@ def ended(target: str, outcome: Outcome, what: str, log: str) -> None:
         done(target, f"{seconds}: {what}; log: {log}")
 
 
-def _work(outcome: Outcome) -> str:
+def _work(outcome: Ended) -> str:
     compiled = [name for name in outcome.report.compiled if name in outcome.report.packages]
     local = len(outcome.report.packages)
     others = len(outcome.report.compiled) - len(compiled)

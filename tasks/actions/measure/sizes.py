@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -126,7 +126,7 @@ def _json(session: Session, values: Values, package: str, binary: str, *words: s
     return found
 
 
-def shares(found: dict[str, object], kind: str) -> list[Share]:
+def shares(found: Mapping[str, object], kind: str) -> list[Share]:
     """Return the entries of cargo-bloat's JSON ("crates" or "functions"), the largest first."""
     entries = found.get(kind)
     named = [

@@ -32,3 +32,10 @@ def explain(session: Session, name: str) -> dict[str, Any]:
     from doit_cargo.actions.testing import explaining
 
     return explaining.explain(session, name)
+
+
+def forget(state: str) -> None:
+    """Drop all that is kept of tests, so that they run again."""
+    from doit_cargo.actions.testing import results
+
+    results.forget(state)
