@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from doit_cargo import remembered
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import own_key, receipts, say, secrets
 from doit_cargo.engine.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.freshness import Change
 
@@ -54,11 +54,12 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
         call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
-        return {**call, "environ": dict(self.environ)}
+        return {**call, "environ": dict(self.environ), "key": own_key.key()}
 
     def __setstate__(self, call: dict[str, Any]) -> None:
         self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
         self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
+        own_key.use(call["key"])
 
     @property
     def current(self) -> str:
@@ -165,7 +166,7 @@ class Session:
     @property
     def look(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return tuple(self.raw.get(name, "") for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
+        return tuple(secrets.kept(self.raw.get(name, "")) for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
 
     def target(self, name: str) -> Target:
         """Return the row of a target that the listing has."""

@@ -11,7 +11,8 @@ import os
 import sys
 
 from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import receipts, say, surroundings
+from doit_cargo.engine.errors import UserError
 
 OFF = ("", "0", "false", "no")
 
@@ -22,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()  # a short life: what is garbage goes with the process
     try:
         stale = ""
+        surroundings.settle()
         if words and _is_target(words[0]):
             fresh, stale = _skip(words)
             if fresh:
@@ -30,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
 
         status = line.main(words, stale)
         return _leave(status) if argv is None else status
+    except UserError as error:
+        sys.stderr.write(f"doit-cargo: {error}\n")
+        return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

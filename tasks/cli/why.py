@@ -78,6 +78,7 @@ def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, s
         "subject": say.relative(change.subject, root),
         "old": change.old,
         "new": change.new,
+        "difference": change.difference,
         "package": ", ".join(say.owners(change, basis)) if basis else "",
     }
 
@@ -92,13 +93,8 @@ def _print_why(why: dict[str, Any]) -> None:
     print(f"{why['target']} is stale:")
     causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
     for change in causes or why["changes"]:
-        text = (
-            f"{change['old'] or 'unset'} -> {change['new'] or 'unset'}"
-            if change["kind"] in ("env", "tool", "argument")
-            else change["new"]
-        )
         package = f"  ({change['package']})" if change["package"] else ""
-        print(f"  {change['kind']:9} {change['subject']}: {text}{package}")
+        print(f"  {change['kind']:9} {change['subject']}: {change['difference']}{package}")
     if causes and len(causes) < len(why["changes"]):
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:

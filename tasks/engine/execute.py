@@ -33,7 +33,7 @@ from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
-from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.secrets import masked, shown_words, without_passwords
 from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.toolchain.triples import plain
 
@@ -293,7 +293,7 @@ def _receipt(
         "graph": _graph(outcome, workspace),
         "owners": inputs.owners,
         "manifests": tuple(package.manifest for package in workspace.packages.values()),
-        "warnings": tuple(outcome.warnings),
+        "warnings": tuple(map(without_passwords, outcome.warnings)),
         "seconds": outcome.seconds,
         "finished": time.time(),
         "log": plan.log,
@@ -305,7 +305,10 @@ def _receipt(
 
 def _stored(plan: Plan) -> dict[str, Any] | None:
     """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
-    return None if plan.is_remade or any(map(is_secret, plan.invocation.env)) else plan_to_data(plan)
+    step = plan.invocation
+    hides = any(masked(name, value) != value for name, value in step.env.items())
+    hides = hides or shown_words(step.argv) != list(step.argv)
+    return None if plan.is_remade or hides else plan_to_data(plan)
 
 
 def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 
-from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.secrets import HIDDEN, kept_value, shown_digest
 from doit_cargo.engine.stamps import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
@@ -63,19 +63,23 @@ class Change:
         self.old = old
         self.new = new
 
+    @property
+    def difference(self) -> str:
+        """What it was and what it is; of two values that must not be shown, that they differ."""
+        if self.kind not in ("env", "tool", "argument"):
+            return self.new
+        if self.old == self.new == HIDDEN:
+            return "changed"
+        return f"{self.old or 'unset'} -> {self.new or 'unset'}"
+
     def __str__(self) -> str:
-        if self.kind in ("env", "tool", "argument"):
-            return f"{self.kind} {self.subject}: {self.old or 'unset'} -> {self.new or 'unset'}"
-        return f"{self.kind} {self.subject}: {self.new}" if self.new else f"{self.kind} {self.subject}"
+        difference = self.difference
+        return f"{self.kind} {self.subject}: {difference}" if difference else f"{self.kind} {self.subject}"
 
 
 def public_value(name: str, value: str | None) -> str | None:
-    """Return a variable's value as it may be stored and shown: a secret becomes a fingerprint."""
-    if value is None or not is_secret(name):
-        return value
-    import hashlib
-
-    return "hidden:" + hashlib.blake2b(value.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    """Return a variable's value as it may be kept: what not everybody may see becomes a digest."""
+    return value if value is None else kept_value(name, value)
 
 
 def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -200,7 +204,7 @@ class Check:
 
 
 def _shown(value: str | None) -> str:
-    return "" if value is None else value or '""'
+    return "" if value is None else shown_digest(value) or '""'
 
 
 def _listing_text(old: tuple[str, ...], new: tuple[str, ...]) -> str:
