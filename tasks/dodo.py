@@ -17,7 +17,8 @@ from typing import Any
 
 from doit import doit_cmd
 from doit.exceptions import InvalidDodoFile
-from doit_cargo.engine import bridge, surroundings
+from doit_cargo.cli.main import settle
+from doit_cargo.engine import bridge
 from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import CARGO, Session
@@ -40,7 +41,7 @@ def targets_of(workspace: str = ".") -> Targets:
     A function, since doit would take the class itself for a task creator.
     """
     try:
-        surroundings.settle()
+        settle()
     except UserError as error:
         raise InvalidDodoFile(str(error)) from None
     start = os.environ.get("DOIT_CARGO_WORKSPACE") or workspace

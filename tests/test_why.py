@@ -58,7 +58,7 @@ def test_an_edit_outside_the_workspace_rebuilds_what_rests_on_it(site: Site) -> 
     assert asked(site) == expected
 
 
-def test_a_variable_is_told_with_both_values(site: Site) -> None:
+def test_a_variable_is_told_without_its_values(site: Site) -> None:
     site.variables["OPTIONAL"] = "one"
     site.tool("dev")
     site.variables["OPTIONAL"] = "two"

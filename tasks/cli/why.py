@@ -9,6 +9,7 @@ from typing import Any
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import DONE
+from doit_cargo.engine.freshness import difference_of
 from doit_cargo.engine.tables import counted
 from doit_cargo.session import CARGO, Session
 
@@ -78,7 +79,6 @@ def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, s
         "subject": say.relative(change.subject, root),
         "old": change.old,
         "new": change.new,
-        "difference": change.difference,
         "package": ", ".join(say.owners(change, basis)) if basis else "",
     }
 
@@ -93,8 +93,9 @@ def _print_why(why: dict[str, Any]) -> None:
     print(f"{why['target']} is stale:")
     causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
     for change in causes or why["changes"]:
+        text = difference_of(change["kind"], change["old"], change["new"])
         package = f"  ({change['package']})" if change["package"] else ""
-        print(f"  {change['kind']:9} {change['subject']}: {change['difference']}{package}")
+        print(f"  {change['kind']:9} {change['subject']}: {text}{package}")
     if causes and len(causes) < len(why["changes"]):
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:

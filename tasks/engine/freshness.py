@@ -63,18 +63,16 @@ class Change:
         self.old = old
         self.new = new
 
-    @property
-    def difference(self) -> str:
-        """What it was and what it is; of two values that must not be shown, that they differ."""
-        if self.kind not in ("env", "tool", "argument"):
-            return self.new
-        if self.old == self.new == HIDDEN:
-            return "changed"
-        return f"{self.old or 'unset'} -> {self.new or 'unset'}"
-
     def __str__(self) -> str:
-        difference = self.difference
+        difference = difference_of(self.kind, self.old, self.new)
         return f"{self.kind} {self.subject}: {difference}" if difference else f"{self.kind} {self.subject}"
+
+
+def difference_of(kind: str, old: str, new: str) -> str:
+    """Return what it was and what it is; of two values that must not be shown, that they differ."""
+    if kind not in ("env", "tool", "argument"):
+        return new
+    return "changed" if old == new == HIDDEN else f"{old or 'unset'} -> {new or 'unset'}"
 
 
 def public_value(name: str, value: str | None) -> str | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 
-from doit_cargo.engine import private
 from doit_cargo.engine.errors import Problem, UserError
 
 try:
@@ -99,6 +98,8 @@ def _kept(place: str) -> bytes:
     path = os.path.join(place, "key")
     found = _read(path)
     if not found:
+        from doit_cargo.engine import private
+
         private.folder(place)
         _write(path)
         found = _read(path)
@@ -115,8 +116,8 @@ def _read(path: str) -> bytes:
             if os.name != "nt":
                 if os.geteuid() not in (found.st_uid, 0):
                     raise PermissionError(1, "it belongs to another user", path)
-                if found.st_mode & private.OTHERS:
-                    os.chmod(path, private.FILE_MODE)
+                if found.st_mode & 0o077:
+                    os.chmod(path, 0o600)
             content = stream.read(SIZE + 1)
     except FileNotFoundError:
         return b""
@@ -125,6 +126,8 @@ def _read(path: str) -> bytes:
 
 def _write(path: str) -> None:
     """Make the key, whole and under its name at once: of two processes that do, both get the same."""
+    from doit_cargo.engine import private
+
     temporary = f"{path}.{os.getpid()}.new"
     with open(temporary, "wb", opener=private.opener) as stream:
         stream.write(os.urandom(SIZE))

@@ -14,7 +14,7 @@ import zlib
 from itertools import islice
 
 from doit_cargo import __version__
-from doit_cargo.engine import own_key, private, secrets
+from doit_cargo.engine import own_key, secrets
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.freshness import Change, Check
 
@@ -96,6 +96,8 @@ def load(path: str) -> object:
 
 def store(path: str, data: object) -> None:
     """Write `data` so that a reader sees the old content or the new one, whatever happens. Raises OSError."""
+    from doit_cargo.engine import private
+
     payload = marshal.dumps(data)  # type: ignore[arg-type]
     os.makedirs(os.path.dirname(path), mode=private.FOLDER_MODE, exist_ok=True)
     temporary = f"{path}.{os.getpid()}.new"
@@ -158,6 +160,8 @@ def last_receipt(state: str, key: Key) -> Receipt | None:
 
 def prepare(state: str) -> None:
     """Make the state directory, closed to others, invisible to git and to cargo's own file lists. Raises OSError."""
+    from doit_cargo.engine import private
+
     private.folder(state)
     private.folder(os.path.join(state, "receipts"))
     ignore = os.path.join(state, ".gitignore")
