@@ -86,7 +86,9 @@ def listing(
 ) -> tuple[dict[str, Any], ...]:
     """Return the rows of all targets, from disk while profiles, workspace (`basis`) and tools are the same."""
     path = os.path.join(state_directory, "catalogue")
-    basis = (__version__, state_directory, basis)
+    from doit_cargo import own_rows
+
+    basis = (__version__, state_directory, basis, own_rows.is_trusted(root, environ))
     finding = _recall(path, basis, environ)
     if finding:
         return tuple(finding["value"])

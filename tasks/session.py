@@ -72,6 +72,9 @@ class Session:
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], int]:
+        from doit_cargo.engine import trust
+
+        trust.require_programs(self.start, self.environ)
         return remembered.facts(self.start, self.environ)
 
     @cached_property
@@ -176,7 +179,7 @@ class Session:
     def _targets(self) -> dict[str, Target]:
         from doit_cargo import catalogue
 
-        return {target.name: target for target in catalogue.targets(self.workspace, self.library)}
+        return {target.name: target for target in catalogue.targets(self.workspace, self.library, self.environ)}
 
     def new_plan(self, name: str) -> Plan:
         """Return a plan made from scratch."""
@@ -391,7 +394,7 @@ def _call(action: str, session: Session, values: Values) -> object:
 
     module, _, function = action.partition(":")
     try:
-        home = own_rows.module(session.root) if module == own_rows.MODULE else _module(module)
+        home = own_rows.module(session.root, session.environ) if module == own_rows.MODULE else _module(module)
         result: object = getattr(home, function)(session, values)
         return result
     except OSError as error:

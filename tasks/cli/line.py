@@ -28,7 +28,8 @@ def main(words: list[str], known_stale: str = "") -> int:
     command = _command_in(options.words)
     targets, raw = _sort_words(options.words, command)
     try:
-        session = Session(_start(options.workspace), os.environ, raw)
+        environ = {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
+        session = Session(_start(options.workspace), environ, raw)
         session.known_stale = known_stale
         _require_options(command, options, targets, raw)
         if command:
@@ -86,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
     text = "go on with the other targets after a failure"
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
+    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
+    made.add_argument("--trust", action="store_true", help=text)
     made.add_argument("--version", action="store_true", help="print the version")
     return made
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from doit_cargo.engine import own_key, private, receipts
 from doit_cargo.engine.model import Plan
+from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.toolchain import platform
 
@@ -195,7 +196,7 @@ def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
+            [*GIT, "rev-parse", "--short=12", "HEAD"],
             cwd=root,
             capture_output=True,
             text=True,
