@@ -15,6 +15,7 @@ from doit_cargo import remembered
 from doit_cargo.engine import own_key, receipts, say, secrets
 from doit_cargo.engine.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.freshness import Change
+from doit_cargo.engine.plain_text import phrase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -363,8 +364,8 @@ def _row(entry: Entry) -> Row:
     return {
         "name": target.name,
         "make_name": target.make_name,
-        "family": target.family,
-        "doc": target.doc,
+        "family": phrase(target.family),
+        "doc": phrase(target.doc),
         "available": entry.available,
         "reason": entry.reason.removeprefix(f"{target.name} "),
         "kind": GROUP if target.is_group else ACTION if target.action else CARGO,

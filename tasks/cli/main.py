@@ -33,8 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         status = line.main(words, stale)
         return _leave(status) if argv is None else status
     except UserError as error:
-        sys.stderr.write(f"doit-cargo: {error}\n")
-        return error.code
+        from doit_cargo.cli import line
+
+        return line.told(error, "--json" in words)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -31,9 +31,10 @@ from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Healing, Ledger, Root
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
-from doit_cargo.engine.secrets import masked, shown_words, without_passwords
+from doit_cargo.engine.secrets import masked, shown_words
 from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.toolchain.triples import plain
 

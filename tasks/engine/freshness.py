@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import os
 
-from doit_cargo.engine.secrets import HIDDEN, kept_value, shown_digest
+from doit_cargo.engine.plain_text import HIDDEN
+from doit_cargo.engine.secrets import kept_value, shown_digest
 from doit_cargo.engine.stamps import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False

@@ -17,8 +17,9 @@ from doit_cargo.engine import private
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.model import Invocation
+from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.receipts import unwritable
-from doit_cargo.engine.secrets import masked, shown_words, without_passwords
+from doit_cargo.engine.secrets import masked, shown_words
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")

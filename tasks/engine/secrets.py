@@ -7,12 +7,12 @@ that costs start-up time.
 from __future__ import annotations
 
 from doit_cargo.engine import own_key
+from doit_cargo.engine.plain_text import HIDDEN, without_passwords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HIDDEN = "***"
 _DIGEST = "hidden:"
 # What ends a word of a name that speaks of a secret, and whole words that do.
 ENDS = ("TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY")
@@ -57,20 +57,6 @@ def _without_login(name: str, value: str) -> str:
     if "PROXY" in name and "@" in value and "://" not in value:
         return f"{HIDDEN}@{value.rpartition('@')[2]}"
     return without_passwords(value)
-
-
-def without_passwords(text: str) -> str:
-    """Return a text without who logs in at its URLs, and without what their queries give as a key.
-
-    >>> without_passwords("https://me:pw@host/x https://token@host ssh://git@host http://host/?sig=1&x=2")
-    'https://***@host/x https://***@host ssh://git@host http://host/?sig=***&x=2'
-    """
-    if "://" not in text:
-        return text
-    import re
-
-    shown = re.sub(r"(://)(?!git@)[^/\s?#]*@", rf"\1{HIDDEN}@", text)
-    return re.sub(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|auth)|sig\w*)=)[^&\s\"']+", rf"\1{HIDDEN}", shown)
 
 
 def shown_words(words: Iterable[str]) -> list[str]:

@@ -106,7 +106,11 @@ def _settings(config: Mapping[str, Any], level: str, checkout: str) -> Iterator[
     build = config.get("build")
     for key in PROGRAMS:
         named = build.get(key) if isinstance(build, dict) else None
-        if isinstance(named, str) and _is_below(program := os.path.join(level, named), checkout) and "/" in named:
+        if (
+            isinstance(named, str)
+            and _is_below(program := os.path.normpath(os.path.join(level, named)), checkout)
+            and "/" in named
+        ):
             yield key, f"cargo runs build.{key} = {named!r} of this checkout", program
     for path, value in _walk(config):
         providers = [str(one) for one in (value if isinstance(value, list) else [value])]
