@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, receipts
+from doit_cargo.engine import freshness, receipts, secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def needs(
         return need.NOTHING
     environ = machine.environ
     triple = calls.triple_of(plan, environ, workspace, machine.platform)
-    chosen = calls.selection(plan)
+    chosen = secrets.kept_words(calls.selection(plan))
     tests = calls.with_tests(plan.invocation.argv)
     insists = "--locked" in plan.invocation.argv
     basis = (__version__, need.SHAPE, plan.invocation.cwd, chosen, tests, triple, insists, overlays)

@@ -34,7 +34,7 @@ from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
-from doit_cargo.engine.secrets import masked, shown_words
+from doit_cargo.engine.secrets import kept_words, masked
 from doit_cargo.engine.stored_plan import plan_to_data
 from doit_cargo.engine.toolchain.triples import plain
 
@@ -308,7 +308,7 @@ def _stored(plan: Plan) -> dict[str, Any] | None:
     """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
     step = plan.invocation
     hides = any(masked(name, value) != value for name, value in step.env.items())
-    hides = hides or shown_words(step.argv) != list(step.argv)
+    hides = hides or kept_words(step.argv) != step.argv
     return None if plan.is_remade or hides else plan_to_data(plan)
 
 

@@ -11,7 +11,7 @@ from doit_cargo.engine.plain_text import HIDDEN, without_passwords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _DIGEST = "hidden:"
 # What ends a word of a name that speaks of a secret, and whole words that do.
@@ -91,6 +91,11 @@ def _shown_word(word: str) -> str:
 def kept(value: str) -> str:
     """Return a value as it may be kept: one that holds a password as a digest, which still tells it from others."""
     return value if "://" not in value or without_passwords(value) == value else digest(value)
+
+
+def kept_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return arguments as they may be kept."""
+    return tuple(word if word == shown else digest(word) for word, shown in zip(words, shown_words(words), strict=True))
 
 
 def digest(value: str) -> str:

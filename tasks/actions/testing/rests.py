@@ -19,7 +19,7 @@ from doit_cargo.actions.testing.results import Identity, Kept, Label
 from doit_cargo.engine import freshness, listings, stamps
 from doit_cargo.engine.freshness import Change
 from doit_cargo.engine.model import Plan, Workspace
-from doit_cargo.engine.secrets import digest, shown_digest, shown_words
+from doit_cargo.engine.secrets import kept_words, shown_digest
 
 # What of another package's folder is no data: sources count through what they are compiled to.
 SOURCES = (".rs", ".md", "Cargo.toml")
@@ -94,8 +94,7 @@ class World:
             found["env", name] = freshness.public_value(name, given.get(name))
         for name in package.programs:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
-        hides = shown_words(program.argv) != list(program.argv)
-        found["argument", "arguments"] = digest(repr(program.argv)) if hides else repr(program.argv)
+        found["argument", "arguments"] = repr(kept_words(program.argv))
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
         if program.kind == DOC:
