@@ -38,13 +38,19 @@ def main(words: list[str], known_stale: str = "") -> int:
         _require_options(command, options, targets, raw)
         if command:
             options.targets = targets[1:]
-            with contextlib.redirect_stdout(cast(TextIO, Terminal(sys.stdout))):
+            with _escaped():
                 return function_of(command)(session, options)
         if targets[:1] == ["help"] and targets[1:]:
-            return _help(session, targets[1:])
+            with _escaped():
+                return _help(session, targets[1:])
         return run_targets(session, targets or ["help"], _options_of_doit(options))
     except UserError as error:
         return told(error, options.json)
+
+
+def _escaped() -> contextlib.redirect_stdout[TextIO]:
+    """Show what a command prints of names and texts of others instead of letting it steer the terminal."""
+    return contextlib.redirect_stdout(cast(TextIO, Terminal(sys.stdout)))
 
 
 def told(error: UserError, as_json: bool) -> int:
