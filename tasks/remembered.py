@@ -43,7 +43,13 @@ def _keep(state_directory: str, name: str, finding: Finding) -> None:
 
 
 def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another."""
+    """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another.
+
+    Raises `UserError` where asking cargo would run a program of the checkout that nobody has agreed to.
+    """
+    from doit_cargo.engine import trust
+
+    trust.require_programs(start, environ)
     root, passed = receipts.find_root(start, environ)
     if root:
         path = os.path.join(receipts.state_directory(root, environ), "workspace")

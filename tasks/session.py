@@ -73,9 +73,6 @@ class Session:
 
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], int]:
-        from doit_cargo.engine import trust
-
-        trust.require_programs(self.start, self.environ)
         return remembered.facts(self.start, self.environ)
 
     @cached_property
