@@ -22,7 +22,7 @@ from doit_cargo import catalogue
 from doit_cargo.cli import doit_commands
 from doit_cargo.cli.line import parser
 from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import errors, freshness, receipts, secrets, variables
+from doit_cargo.engine import errors, freshness, receipts, variables
 from doit_cargo.engine.hints import check as hint_check
 from doit_cargo.engine.hints import knowledge as hint_knowledge
 from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
@@ -550,8 +550,8 @@ def guarded_variables() -> str:
     free = sorted(freshness.UNGUARDED) + [f"{prefix}*" for prefix in freshness.UNGUARDED_PREFIXES]
     return (
         f"Every variable whose name begins with {codes(freshness.GUARDED_PREFIXES)} is an input of every cargo target, "
-        f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name "
-        f"holds {codes(secrets.MARKS)} only a fingerprint is kept."
+        f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name is "
+        "not known to be harmless only a digest is kept ([Security](security.md#variables-and-passwords))."
     )
 
 

@@ -68,12 +68,12 @@ def rows() -> tuple[Target, ...]:
     return tuple(target for family in FAMILIES for target in _module(family).TARGETS)
 
 
-def targets(workspace: Workspace, library: Library) -> tuple[Target, ...]:
+def targets(workspace: Workspace, library: Library, environ: Mapping[str, str]) -> tuple[Target, ...]:
     """Return all rows for a workspace: of the families, of its pack and its own, and those that rules make of members.
 
     Of two rows of one name the nearer one counts: the project's own, the pack's, a family's, a rule's.
     """
-    own = own_rows.load(workspace.root)
+    own = own_rows.load(workspace.root, environ)
     require_good_names(own)
     checks = map(check.of_service, library.pack.services.values())
     found = {target.name: target for target in (*rows(), *checks, *library.pack.targets, *own)}
@@ -107,9 +107,11 @@ def _module(family: str) -> ModuleType:
 def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entry, ...]:
     """Return every target with whether it exists here; a group lacks the parts that do not."""
     require_good_names(rows())
-    found = targets(workspace, library)
+    found = targets(workspace, library, machine.environ)
     _require_known(found, library, workspace)
     entries = {target.name: _entry(target, workspace, library, machine) for target in found}
+    for target in own_rows.named(workspace.root, machine.environ):
+        entries[target.name] = Entry(target, available=False, reason=f"{target.name} {own_rows.NOT_TRUSTED}")
     for name in list(entries):
         _settle(name, entries, set())
     return tuple(entries.values())

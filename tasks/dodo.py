@@ -17,6 +17,7 @@ from typing import Any
 
 from doit import doit_cmd
 from doit.exceptions import InvalidDodoFile
+from doit_cargo.cli.main import settle
 from doit_cargo.engine import bridge
 from doit_cargo.engine.errors import UserError
 from doit_cargo.engine.receipts import normalise
@@ -39,6 +40,10 @@ def targets_of(workspace: str = ".") -> Targets:
     `workspace` is relative to the folder of dodo.py; the environment variable DOIT_CARGO_WORKSPACE names another one.
     A function, since doit would take the class itself for a task creator.
     """
+    try:
+        settle()
+    except UserError as error:
+        raise InvalidDodoFile(str(error)) from None
     start = os.environ.get("DOIT_CARGO_WORKSPACE") or workspace
     return Targets(lambda: Session(start, os.environ, _command_line_variables()), sys.argv[1:])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from doit_cargo.engine.plain_text import one_line
+
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print targets under the names of their families, one line each; those that a rule makes share a line."""
@@ -14,7 +16,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         for row in shown:
             if row["family"] == family:
                 absent = "" if row["available"] else f"  (not here: {row['reason']})"
-                print(f"  {row['name']:{width}}  {row['doc']}{absent}")
+                print(one_line(f"  {row['name']:{width}}  {row['doc']}{absent}"))
 
 
 def _rules(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from doit_cargo.engine import receipts
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.plain_text import for_make
 
 MARK = "# Written by doit-cargo"
 # Commands of doit-cargo that make sense without an argument, which make has no way to give.
@@ -29,8 +30,10 @@ def render(listing: Iterable[Mapping[str, Any]]) -> str:
     from doit_cargo.engine.variables import BY_NAME
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    rows = [row for row in listing if row["available"]]
+    rows = [{**row, "family": for_make(row["family"])} for row in listing if row["available"]]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
+    for row in rows:
+        row["doc"] = for_make(row["doc"])
     environment = Environment(  # noqa: S701 - a Makefile is no HTML
         loader=PackageLoader("doit_cargo"),
         undefined=StrictUndefined,

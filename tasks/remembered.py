@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from doit_cargo import __version__
-from doit_cargo.engine import freshness, receipts
+from doit_cargo.engine import freshness, receipts, secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ def _keep(state_directory: str, name: str, finding: Finding) -> None:
 
 
 def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another."""
+    """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another.
+
+    Raises `UserError` where asking cargo would run a program of the checkout that nobody has agreed to.
+    """
+    from doit_cargo.engine import trust
+
+    trust.require_programs(start, environ)
     root, passed = receipts.find_root(start, environ)
     if root:
         path = os.path.join(receipts.state_directory(root, environ), "workspace")
@@ -86,7 +92,9 @@ def listing(
 ) -> tuple[dict[str, Any], ...]:
     """Return the rows of all targets, from disk while profiles, workspace (`basis`) and tools are the same."""
     path = os.path.join(state_directory, "catalogue")
-    basis = (__version__, state_directory, basis)
+    from doit_cargo import own_rows
+
+    basis = (__version__, state_directory, basis, own_rows.is_trusted(root, environ))
     finding = _recall(path, basis, environ)
     if finding:
         return tuple(finding["value"])
@@ -141,7 +149,7 @@ def needs(
         return need.NOTHING
     environ = machine.environ
     triple = calls.triple_of(plan, environ, workspace, machine.platform)
-    chosen = calls.selection(plan)
+    chosen = secrets.kept_words(calls.selection(plan))
     tests = calls.with_tests(plan.invocation.argv)
     insists = "--locked" in plan.invocation.argv
     basis = (__version__, need.SHAPE, plan.invocation.cwd, chosen, tests, triple, insists, overlays)

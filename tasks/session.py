@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any, cast
 
 from doit_cargo import remembered
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import own_key, receipts, say, secrets
 from doit_cargo.engine.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.freshness import Change
+from doit_cargo.engine.plain_text import phrase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
         call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
-        return {**call, "environ": dict(self.environ)}
+        return {**call, "environ": dict(self.environ), "key": own_key.key()}
 
     def __setstate__(self, call: dict[str, Any]) -> None:
         self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
         self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
+        own_key.use(call["key"])
 
     @property
     def current(self) -> str:
@@ -165,7 +167,7 @@ class Session:
     @property
     def look(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return tuple(self.raw.get(name, "") for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
+        return tuple(secrets.kept(self.raw.get(name, "")) for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
 
     def target(self, name: str) -> Target:
         """Return the row of a target that the listing has."""
@@ -175,7 +177,7 @@ class Session:
     def _targets(self) -> dict[str, Target]:
         from doit_cargo import catalogue
 
-        return {target.name: target for target in catalogue.targets(self.workspace, self.library)}
+        return {target.name: target for target in catalogue.targets(self.workspace, self.library, self.environ)}
 
     def new_plan(self, name: str) -> Plan:
         """Return a plan made from scratch."""
@@ -359,8 +361,8 @@ def _row(entry: Entry) -> Row:
     return {
         "name": target.name,
         "make_name": target.make_name,
-        "family": target.family,
-        "doc": target.doc,
+        "family": phrase(target.family),
+        "doc": phrase(target.doc),
         "available": entry.available,
         "reason": entry.reason.removeprefix(f"{target.name} "),
         "kind": GROUP if target.is_group else ACTION if target.action else CARGO,
@@ -390,7 +392,7 @@ def _call(action: str, session: Session, values: Values) -> object:
 
     module, _, function = action.partition(":")
     try:
-        home = own_rows.module(session.root) if module == own_rows.MODULE else _module(module)
+        home = own_rows.module(session.root, session.environ) if module == own_rows.MODULE else _module(module)
         result: object = getattr(home, function)(session, values)
         return result
     except OSError as error:

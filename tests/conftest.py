@@ -84,6 +84,14 @@ def read_workspace(root: Path) -> Workspace:
     return from_metadata(read_metadata(str(root), os.environ))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the key of whoever runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("own-state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def materialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function that lays out one of the founders' workspaces, once a session."""

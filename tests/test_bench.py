@@ -271,7 +271,8 @@ def test_a_broken_baseline_is_told_with_its_place_and_kept(tmp_path: Path) -> No
     path = write(root / ".doit-cargo/bench/main.json", '{"format": 1, "results": {"one": [1]}}')
     said = bench(root, "bench_compare", "BASELINE=main")
     assert (said.status, path.exists()) == (3, True)
-    assert said.err.startswith(f"doit-cargo: {path}: this is no measurement of benchmarks\n  fix: remove it, or ")
+    told = f"doit-cargo: {path}: this is no measurement of benchmarks that was made here\n  fix: remove it, or "
+    assert said.err.startswith(told)
 
 
 # --- the bench program of mistral.rs ---------------------------------------------------------------------------------

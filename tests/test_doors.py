@@ -569,7 +569,7 @@ def test_secrets_are_in_no_log_and_in_no_state(workspace: Path) -> None:
     said = call(workspace, "doit-cargo", "dev", MY_SECRET="hush-3", CARGO_REGISTRY_TOKEN="hush-4")
     assert said.status == 0
     why = call(workspace, "doit-cargo", "why", "dev", MY_SECRET="hush-5", CARGO_REGISTRY_TOKEN="hush-6")
-    assert re.search(r"^  env +MY_SECRET: hidden:\w+ -> hidden:\w+", why.out, re.MULTILINE)
+    assert re.search(r"^  env +MY_SECRET: changed$", why.out, re.MULTILINE)
     log = (workspace / ".logs/dev.log").read_text()
     assert "# API_TOKEN=***\n# DB_PASSWORD=***\n" in log
     assert "hush" not in log + said.out + said.err + why.out + why.err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from calling import call
 from conftest import needs_cargo, write
-from doit_cargo.engine import history
+from doit_cargo.engine import history, own_key
 from doit_cargo.engine.history import Build
 from measuring import MAIN, lay_out
 
@@ -151,7 +151,8 @@ def test_lines_that_are_no_builds_are_passed_over_and_a_torn_one_takes_no_other_
 def test_a_field_of_a_later_version_is_no_obstacle(tmp_path: Path) -> None:
     history.append(str(tmp_path), build(sizes={}))
     path = tmp_path / history.FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), "later": 1}) + "\n")
+    later = own_key.sealed({**(own_key.unsealed(json.loads(path.read_text())) or {}), "later": 1})
+    path.write_text(json.dumps(later) + "\n")
     assert history.read(str(tmp_path)) == [build(sizes={})]
 
 

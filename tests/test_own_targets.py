@@ -124,6 +124,7 @@ def test_the_makefile_passes_own_targets_on(root: Path) -> None:
 
 def test_rows_in_python_run_with_their_variables(root: Path) -> None:
     write(root / "tasks/project.py", PROJECT)
+    call(root, "doit-cargo", "trust")
     said = call(root, "doit-cargo", "answer", "MODEL=m")
     assert (said.status, said.out) == (0, "42 m ws\n")
     assert call(root, "doit-cargo", "answer", "MODEL=wrong").status == 1
@@ -211,7 +212,7 @@ def test_a_wrong_row_is_told_with_its_line(root: Path, text: str) -> None:
 )
 def test_a_wrong_python_file_is_told_with_its_line(root: Path, text: str, message: str) -> None:
     write(root / "tasks/project.py", text)
-    said = call(root, "doit-cargo", "list")
+    said = call(root, "doit-cargo", "list", "--trust")
     assert said.status == 3
     assert message in said.err
     assert "Traceback" not in said.err

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.secrets import shown_words
 
 if TYPE_CHECKING:
     from doit_cargo.engine.run import Outcome
@@ -83,7 +84,7 @@ class Answer(NamedTuple):
     @property
     def transcript(self) -> str:
         """The call and its answer as a log shows them."""
-        return f"# {' '.join(self.argv)}\n{self.out}{self.err}# status {self.status}\n"
+        return f"# {' '.join(shown_words(self.argv))}\n{self.out}{self.err}# status {self.status}\n"
 
 
 def ask(

@@ -17,6 +17,7 @@ from doit_cargo.actions import Answer, ask, log_path, write_whole
 from doit_cargo.engine import listings, say, stamps
 from doit_cargo.engine.model import Watched
 from doit_cargo.engine.paths import ancestors
+from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.toolchain.tools import how_to_get
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def files_of(session: Session) -> dict[str, list[str]]:
 
 def _not_ignored(session: Session) -> set[str] | None:
     """Return the files that git tracks or would add; None where git cannot say."""
-    answer = ask(session, ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    answer = ask(session, [*GIT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     return set(answer.out.split("\0")) - {""} or None if answer.status == 0 else None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.engine import listings, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError, unknown
+from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def diagnose(session: Session, _: Any) -> bool:
             print(f"{name:17} {masked(name, session.environ[name])}")
     usage = shutil.disk_usage(session.root)
     print(f"{'disk':17} {_megabytes(usage.free)} of {_megabytes(usage.total)} free")
-    git = ask(session, ["git", "describe", "--always", "--dirty", "--tags"])
+    git = ask(session, [*GIT, "describe", "--always", "--dirty", "--tags"])
     print(f"{'git':17} {git.out.strip() if git.status == 0 else 'no repository'}")
     found = logs(session)
     if found:

@@ -17,6 +17,7 @@ from doit_cargo.actions import ask, finished, run_tool
 from doit_cargo.actions.formatting import files_of
 from doit_cargo.engine import build_places, receipts, say, stamps
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.toolchain.tools import how_to_get
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ def lint_fix(session: Session, values: Values) -> bool:
 
 def _uncommitted(session: Session) -> list[str] | None:
     """Return the files with changes that git does not have; None outside of a git tree."""
-    answer = ask(session, ["git", "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", "."])
+    answer = ask(session, [*GIT, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", "."])
     if answer.status:
         return None
-    top = ask(session, ["git", "rev-parse", "--show-toplevel"]).out.strip()
+    top = ask(session, [*GIT, "rev-parse", "--show-toplevel"]).out.strip()
     names = [entry[3:] for entry in answer.out.split("\0") if len(entry) > 3]
     return [os.path.relpath(os.path.join(top, name), os.path.realpath(session.root)) for name in names]
 

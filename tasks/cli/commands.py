@@ -14,6 +14,7 @@ from typing import Any
 
 from doit_cargo import listing
 from doit_cargo.engine.errors import DONE, FAILED, Problem, UserError, unknown
+from doit_cargo.engine.plain_text import one_line, phrase
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import CARGO, Session
 
@@ -56,26 +57,30 @@ def wanted(options: argparse.Namespace, command: str) -> list[str]:
     return list(options.targets)
 
 
+def _print(line: str) -> None:
+    print(one_line(line))
+
+
 def _print_plan(plan: dict[str, Any]) -> None:
-    print(f"{plan['target']}: profile {plan['profile']}, cargo profile {plan['cargo_profile']}")
-    print(f"  packages  {', '.join(plan['packages'])}")
-    print(f"  features  {', '.join(plan['features']) or 'default'}")
+    _print(f"{plan['target']}: profile {plan['profile']}, cargo profile {plan['cargo_profile']}")
+    _print(f"  packages  {', '.join(plan['packages'])}")
+    _print(f"  features  {', '.join(plan['features']) or 'default'}")
     for step in plan["steps"]:
         for name, value in step["env"].items():
-            print(f"  env       {name}={value}")
+            _print(f"  env       {name}={value}")
         for name in step["unset"]:
-            print(f"  unset     {name}")
+            _print(f"  unset     {name}")
         for folder in step["path_prepend"]:
-            print(f"  PATH      {folder} first")
-        print(f"  in        {step['cwd']}")
-        print(f"  run       {' '.join(_quoted(word) for word in step['argv'])}")
+            _print(f"  PATH      {folder} first")
+        _print(f"  in        {step['cwd']}")
+        _print(f"  run       {' '.join(_quoted(word) for word in step['argv'])}")
     for output in plan["outputs"]:
-        print(f"  makes     {output}")
+        _print(f"  makes     {output}")
     for tool, specifier in plan["needs"].items():
-        print(f"  needs     {tool} {specifier}".rstrip())
-    print(f"  log       {plan['log']}")
+        _print(f"  needs     {tool} {specifier}".rstrip())
+    _print(f"  log       {plan['log']}")
     for note in plan["notes"]:
-        print(f"  note      {note}")
+        _print(f"  note      {note}")
 
 
 def _quoted(word: str) -> str:
@@ -89,7 +94,7 @@ def show_profile(session: Session, options: argparse.Namespace) -> int:
     from doit_cargo.engine.profiles.text import to_toml
 
     if not options.targets:
-        print("\n".join(f"{name:15} {session.library.compose(name).doc}" for name in session.library.names()))
+        print("\n".join(f"{name:15} {phrase(session.library.compose(name).doc)}" for name in session.library.names()))
         return DONE
     for name in options.targets:
         if not session.library.has(normalise(name)):

@@ -16,7 +16,7 @@ from doit.cmd_info import Info
 from doit.cmd_list import List
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo, listing
-from doit_cargo.cli.line import function_of, run_targets
+from doit_cargo.cli.line import function_of, run_targets, told
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
 from doit_cargo.engine.errors import UserError
 from doit_cargo.session import Session
@@ -38,6 +38,8 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
         try:
             return function_of(self.command)(dodo.current, argparse.Namespace(**given, targets=pos_args))
         except UserError as error:
+            if given.get("json"):
+                return told(error, as_json=True)
             raise InvalidDodoFile(str(error)) from None
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import Absent, UserError
 from doit_cargo.engine.model import ALONE, FREE, MODELS
+from doit_cargo.engine.secrets import shown_words
 from doit_cargo.session import CARGO, GROUP, Session
 
 WIDTH = 97
@@ -66,7 +67,7 @@ def _cargo(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[st
     except UserError as error:
         yield "problem", [problem.what for problem in error.problems]
         return
-    yield "runs", [" ".join(plan.invocation.argv)]
+    yield "runs", [" ".join(shown_words(plan.invocation.argv))]
     yield "profile", [f"{plan.profile.name}: {plan.profile.doc}"]
     yield "packages", [", ".join(plan.packages)]
     yield (

@@ -6,14 +6,16 @@ Targets run as doit tasks in this process; a command is called with the session 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO, cast
 
 from doit_cargo import __version__
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
-from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError
+from doit_cargo.engine.errors import DONE, Problem, UserError
+from doit_cargo.engine.plain_text import Terminal, without_passwords
 from doit_cargo.session import Session
 
 INTERRUPTED = 130
@@ -21,26 +23,48 @@ INTERRUPTED = 130
 
 def main(words: list[str], known_stale: str = "") -> int:
     """Run a command line that the launcher could not answer by itself; return its exit code."""
-    options = parser().parse_intermixed_args(words)
+    made = parser()
+    made.given = words
+    options = made.parse_intermixed_args(words)
     if options.version:
         print(f"doit-cargo {__version__}")
         return DONE
     command = _command_in(options.words)
     targets, raw = _sort_words(options.words, command)
     try:
-        session = Session(_start(options.workspace), os.environ, raw)
+        environ = {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
+        session = Session(_start(options.workspace), environ, raw)
         session.known_stale = known_stale
         _require_options(command, options, targets, raw)
         if command:
             options.targets = targets[1:]
-            return function_of(command)(session, options)
+            with _escaped():
+                return function_of(command)(session, options)
         if targets[:1] == ["help"] and targets[1:]:
-            return _help(session, targets[1:])
+            with _escaped():
+                return _help(session, targets[1:])
         return run_targets(session, targets or ["help"], _options_of_doit(options))
     except UserError as error:
+        return told(error, options.json)
+
+
+def _escaped() -> contextlib.redirect_stdout[TextIO]:
+    """Show what a command prints of names and texts of others instead of letting it steer the terminal."""
+    return contextlib.redirect_stdout(cast(TextIO, Terminal(sys.stdout)))
+
+
+def told(error: UserError, as_json: bool) -> int:
+    """Tell what is wrong, for a program on standard output, for a person on standard error; return the exit code."""
+    if as_json:
+        import json
+
+        shown = ({"where": one.where, "what": one.what, "fix": one.fix} for one in error.problems)
+        problems = [{key: without_passwords(text) for key, text in one.items()} for one in shown]
+        print(json.dumps({"error": {"code": error.code, "problems": problems}}, indent=2))
+    else:
         for problem in error.problems:
             print(f"doit-cargo: {problem}", file=sys.stderr)
-        return error.code
+    return error.code
 
 
 def _command_in(words: list[str]) -> str:
@@ -66,7 +90,7 @@ def function_of(command: str) -> Callable[[Session, argparse.Namespace], int]:
     return found
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     """Return the parser of the whole command line, made from the table of commands."""
     made = _Parser(
         prog="doit-cargo",
@@ -86,6 +110,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
     text = "go on with the other targets after a failure"
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
+    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
+    made.add_argument("--trust", action="store_true", help=text)
     made.add_argument("--version", action="store_true", help="print the version")
     return made
 
@@ -106,11 +132,13 @@ def _takers(option: str) -> list[str]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with our exit code and form of a message."""
+    """argparse, with our exit code and form of a message. `given` are the words that it reads."""
+
+    given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        print(f"doit-cargo: {message}\n  fix: doit-cargo --help shows what there is", file=sys.stderr)
-        raise SystemExit(BAD_INPUT)
+        problem = Problem(message, "doit-cargo --help shows what there is")
+        raise SystemExit(told(UserError(problem), "--json" in self.given))
 
 
 def _require_options(command: str, options: argparse.Namespace, targets: list[str], raw: dict[str, str]) -> None:

@@ -11,7 +11,8 @@ import os
 import sys
 
 from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import own_key, receipts, say
+from doit_cargo.engine.errors import UserError
 
 OFF = ("", "0", "false", "no")
 
@@ -22,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()  # a short life: what is garbage goes with the process
     try:
         stale = ""
+        settle()
         if words and _is_target(words[0]):
             fresh, stale = _skip(words)
             if fresh:
@@ -30,11 +32,28 @@ def main(argv: list[str] | None = None) -> int:
 
         status = line.main(words, stale)
         return _leave(status) if argv is None else status
+    except UserError as error:
+        from doit_cargo.cli import line
+
+        return line.told(error, "--json" in words)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def settle() -> None:
+    """Take out of the environment what no child shall have: the key, and folders of PATH that a checkout fills.
+
+    With `.` on PATH a checkout would choose which cargo and which rustc are asked, even only to look at it. Raises
+    `UserError` for a weak key.
+    """
+    own_key.adopt()
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    kept = [folder for folder in folders if os.path.isabs(folder)]
+    if kept and len(kept) != len(folders):
+        os.environ["PATH"] = os.pathsep.join(kept)
 
 
 def _leave(status: int) -> int:

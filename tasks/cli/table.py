@@ -44,6 +44,8 @@ OPTIONS = {
     "compare": Option("the Makefile to compare with the targets here", "FILE"),
     "from-makefile": Option("a Makefile to carry over into profiles/pack.toml", "FILE"),
     "yes": Option("ask nothing"),
+    "show": Option("only say what it is, and whether it is trusted"),
+    "revoke": Option("trust it no more"),
     "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
     "force": Option("write over a Makefile that is not ours"),
 }
@@ -98,6 +100,11 @@ COMMANDS = {
         "A composed profile as TOML, each value with the file and line that set it; with variables, the target.",
         NAMES,
         "[NAME...]",
+    ),
+    "trust": Command(
+        "doit_cargo.cli.trust:trust",
+        "Agree to what this checkout would run while one only looks at it, as it is now.",
+        options=("show", "revoke"),
     ),
     "why": Command(
         "doit_cargo.cli.why:why_target",

@@ -9,6 +9,8 @@ from typing import Any
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import DONE
+from doit_cargo.engine.freshness import difference_of
+from doit_cargo.engine.plain_text import one_line
 from doit_cargo.engine.tables import counted
 from doit_cargo.session import CARGO, Session
 
@@ -75,7 +77,7 @@ def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list
 def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
     return {
         "kind": change.kind,
-        "subject": say.relative(change.subject, root),
+        "subject": say.below(change.subject, root),
         "old": change.old,
         "new": change.new,
         "package": ", ".join(say.owners(change, basis)) if basis else "",
@@ -92,13 +94,9 @@ def _print_why(why: dict[str, Any]) -> None:
     print(f"{why['target']} is stale:")
     causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
     for change in causes or why["changes"]:
-        text = (
-            f"{change['old'] or 'unset'} -> {change['new'] or 'unset'}"
-            if change["kind"] in ("env", "tool", "argument")
-            else change["new"]
-        )
+        text = difference_of(change["kind"], change["old"], change["new"])
         package = f"  ({change['package']})" if change["package"] else ""
-        print(f"  {change['kind']:9} {change['subject']}: {text}{package}")
+        print(f"  {change['kind']:9} {one_line(change['subject'])}: {one_line(text)}{package}")
     if causes and len(causes) < len(why["changes"]):
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:

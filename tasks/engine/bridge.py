@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import own_key, private, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.freshness import Change
 
@@ -174,14 +174,14 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
             loaded = super()._load()
         except (DatabaseException, OSError, UnicodeDecodeError):
             return {}
-        return loaded if isinstance(loaded, dict) else {}
+        return own_key.unsealed(loaded) or {}
 
     def dump(self) -> None:
         temporary = f"{self.name}.{os.getpid()}.new"
         try:
             receipts.prepare(os.path.dirname(os.path.abspath(self.name)))
-            with open(temporary, "w", encoding="utf-8") as stream:
-                stream.write(self.codec.encode(self._db))
+            with open(temporary, "w", encoding="utf-8", opener=private.opener) as stream:
+                stream.write(self.codec.encode(own_key.sealed(self._db)))
             os.replace(temporary, self.name)
         except OSError:
             receipts.remove(temporary)

@@ -3,6 +3,8 @@
 Knows nothing of cargo, profiles or doit. Imports stay light: the launcher loads this module on each call.
 """
 
+from doit_cargo.engine.plain_text import lines, one_line, without_passwords
+
 # Exit codes are doit's own (doit_cmd.DoitMain.run): scripts may rely on them.
 DONE = 0
 FAILED = 1
@@ -21,8 +23,8 @@ class Problem:
         self.where = where
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  fix: {self.fix}" if self.fix else head
+        head = f"{one_line(self.where)}: {self.what}" if self.where else self.what
+        return lines(without_passwords(f"{head}\n  fix: {self.fix}" if self.fix else head))
 
     def __repr__(self) -> str:
         return f"Problem({self.what!r}, fix={self.fix!r}, where={self.where!r})"

@@ -33,9 +33,10 @@ from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Ledger, Root, making_anew
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
-from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.secrets import kept_words, masked
 from doit_cargo.engine.snapshot import Snapshot
 from doit_cargo.engine.stored_plan import plan_to_data
 
@@ -305,7 +306,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: Mapping[str, Any], inp
         "graph": _graph(outcome, workspace),
         "owners": inputs.owners,
         "manifests": tuple(package.manifest for package in workspace.packages.values()),
-        "warnings": tuple(outcome.warnings),
+        "warnings": tuple(map(without_passwords, outcome.warnings)),
         "seconds": outcome.seconds,
         "finished": time.time(),
         "log": plan.log,
@@ -327,7 +328,10 @@ def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> dict[str, A
 
 def _stored(plan: Plan) -> dict[str, Any] | None:
     """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
-    return None if plan.is_remade or any(map(is_secret, plan.invocation.env)) else plan_to_data(plan)
+    step = plan.invocation
+    hides = any(masked(name, value) != value for name, value in step.env.items())
+    hides = hides or kept_words(step.argv) != step.argv
+    return None if plan.is_remade or hides else plan_to_data(plan)
 
 
 def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:

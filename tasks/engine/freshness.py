@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import os
 
-from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.plain_text import HIDDEN
+from doit_cargo.engine.secrets import kept_value, shown_digest
 from doit_cargo.engine.stamps import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
@@ -65,18 +66,20 @@ class Change:
         self.new = new
 
     def __str__(self) -> str:
-        if self.kind in ("env", "tool", "argument"):
-            return f"{self.kind} {self.subject}: {self.old or 'unset'} -> {self.new or 'unset'}"
-        return f"{self.kind} {self.subject}: {self.new}" if self.new else f"{self.kind} {self.subject}"
+        difference = difference_of(self.kind, self.old, self.new)
+        return f"{self.kind} {self.subject}: {difference}" if difference else f"{self.kind} {self.subject}"
+
+
+def difference_of(kind: str, old: str, new: str) -> str:
+    """Return what it was and what it is; of two values that must not be shown, that they differ."""
+    if kind not in ("env", "tool", "argument"):
+        return new
+    return "changed" if old == new == HIDDEN else f"{old or 'unset'} -> {new or 'unset'}"
 
 
 def public_value(name: str, value: str | None) -> str | None:
-    """Return a variable's value as it may be stored and shown: a secret becomes a fingerprint."""
-    if value is None or not is_secret(name):
-        return value
-    import hashlib
-
-    return "hidden:" + hashlib.blake2b(value.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    """Return a variable's value as it may be kept: what not everybody may see becomes a digest."""
+    return value if value is None else kept_value(name, value)
 
 
 def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -202,7 +205,7 @@ class Check:
 
 
 def _shown(value: str | None) -> str:
-    return "" if value is None else value or '""'
+    return "" if value is None else shown_digest(value) or '""'
 
 
 def _listing_text(old: tuple[str, ...], new: tuple[str, ...]) -> str:

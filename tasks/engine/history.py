@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from doit_cargo.engine import receipts
+from doit_cargo.engine import own_key, private, receipts
 from doit_cargo.engine.model import Plan
+from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.run import Outcome
 from doit_cargo.engine.toolchain import platform
 
@@ -92,7 +93,7 @@ def _builds(lines: Iterable[str]) -> Iterator[Build]:
     known = {field.name for field in fields(Build)}
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = own_key.unsealed(json.loads(line)) or {}
             build = Build(**{name: value for name, value in entry.items() if name in known})
             yield _typed(build)
         except (ValueError, TypeError, AttributeError):
@@ -111,8 +112,8 @@ def append(state: str, build: Build) -> None:
     """Add a build. Raises OSError."""
     receipts.prepare(state)
     path = path_in(state)
-    line = json.dumps(asdict(build), separators=(",", ":")) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    line = json.dumps(own_key.sealed(asdict(build)), separators=(",", ":")) + "\n"
+    descriptor = private.opener(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, (_line_break(path) + line).encode())
     finally:
@@ -135,7 +136,7 @@ def _halve(path: str) -> None:
     with open(path, encoding="utf-8", errors="replace") as stream:
         lines = stream.readlines()
     temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "w", encoding="utf-8") as stream:
+    with open(temporary, "w", encoding="utf-8", opener=private.opener) as stream:
         stream.writelines(lines[len(lines) // 2 :])
     os.replace(temporary, path)
 
@@ -195,7 +196,7 @@ def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
+            [*GIT, "rev-parse", "--short=12", "HEAD"],
             cwd=root,
             capture_output=True,
             text=True,

@@ -6,6 +6,9 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
+# git asked for facts: without the programs that a repository's own configuration names.
+GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+
 
 def answer(
     argv: Sequence[str], environ: Mapping[str, str], seconds: float, cwd: str | None = None

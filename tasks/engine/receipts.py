@@ -1,8 +1,8 @@
 """What is kept between calls: receipts, the ledger of a target directory, the catalogue; and the lock of a run.
 
-Every file is written whole (temporary file, then rename) behind a header with a checksum: a torn, foreign or
-older file reads as "nothing known", never as an error. Readable with built-in modules alone, since the launcher
-does so on every call. Knows nothing of what the contents mean.
+Every file is written whole (temporary file, then rename) behind a header with a seal of the user's own key: a torn,
+foreign or older file reads as "nothing known", never as an error. Readable with built-in modules alone, since the
+launcher does so on every call. Knows nothing of what the contents mean.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from itertools import islice
 
 from doit_cargo import __version__
+from doit_cargo.engine import own_key, secrets
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.freshness import Change, Check
 from doit_cargo.engine.stamps import signature
@@ -33,7 +34,7 @@ STATE_DIRECTORY = ".doit-cargo"
 # Held for the moment in which a receipt is withdrawn or renewed.
 RECEIPTS_LOCK = "receipts.lock"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 13, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 14, python %d.%d\n" % sys.version_info[:2]
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"})
 
@@ -73,7 +74,7 @@ def normalise(target: str) -> str:
 def key_of(target: str, variables: Mapping[str, str]) -> Key:
     """Return the words that name a result: the target and the variables that can change it."""
     kept = sorted((name, value) for name, value in variables.items() if name not in RESULT_FREE)
-    return (normalise(target), *(f"{name}={value}" for name, value in kept))
+    return (normalise(target), *(f"{name}={secrets.kept(value)}" for name, value in kept))
 
 
 def receipt_path(state: str, key: Key) -> str:
@@ -87,29 +88,32 @@ def load(path: str) -> object:
     try:
         with open(path, "rb") as stream:
             content = stream.read()
-        head = len(HEADER) + 4
-        if not content.startswith(HEADER) or len(content) < head:
+        if not content.startswith(HEADER):
             return None
+        head = len(HEADER) + own_key.SEAL_SIZE
         payload = content[head:]
-        if zlib.crc32(payload) != int.from_bytes(content[head - 4 : head], "big"):
+        if own_key.seal(HEADER, payload) != content[len(HEADER) : head]:
             return None
-        return marshal.loads(payload)  # noqa: S302 - checksummed, and it builds plain data only
+        return marshal.loads(payload)  # noqa: S302 - it sees only bytes that this user's own key has sealed
     except (OSError, ValueError, EOFError, TypeError):
         return None
 
 
 def store(path: str, data: object) -> None:
     """Write `data` so that a reader sees the old content or the new one, whatever happens. Raises OSError."""
+    from doit_cargo.engine import private
+
     payload = marshal.dumps(data)  # type: ignore[arg-type]
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path), mode=private.FOLDER_MODE, exist_ok=True)
     temporary = f"{path}.{os.getpid()}.new"
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(HEADER + zlib.crc32(payload).to_bytes(4, "big") + payload)
+        with open(temporary, "wb", opener=private.opener) as stream:
+            stream.write(HEADER + own_key.seal(HEADER, payload) + payload)
         os.replace(temporary, path)
     except OSError:
         remove(temporary)
         raise
+    own_key.tell_trouble()
 
 
 def remove(path: str) -> None:
@@ -161,8 +165,11 @@ def last_receipt(state: str, key: Key) -> Receipt | None:
 
 
 def prepare(state: str) -> None:
-    """Make the state directory, invisible to git and to cargo's own file lists. Raises OSError."""
-    os.makedirs(os.path.join(state, "receipts"), exist_ok=True)
+    """Make the state directory, closed to others, invisible to git and to cargo's own file lists. Raises OSError."""
+    from doit_cargo.engine import private
+
+    private.folder(state)
+    private.folder(os.path.join(state, "receipts"))
     ignore = os.path.join(state, ".gitignore")
     if not os.path.exists(ignore):
         with open(ignore, "w", encoding="utf-8") as stream:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from doit_cargo.engine.plain_text import lines, one_line, without_passwords
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     Receipt = Mapping[str, Any]
 
     class Repaired(Protocol):
-        """What was done before cargo started, as far as it is told: paths, and names of packages in `shared` and `clean`."""
+        """What was done before cargo started, as far as it is told: paths; packages in `shared` and `clean`."""
 
         touched: list[str]
         set_back: list[str]
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
-    print(f"{mark} {target}  {text}", file=stream or sys.stdout, flush=True)
+    print(lines(without_passwords(f"{mark} {target}  {text}")), file=stream or sys.stdout, flush=True)
 
 
 def note(target: str, text: str) -> None:
@@ -266,9 +268,14 @@ def _root_of(receipt: Receipt) -> str:
 
 
 def relative(path: str, root: str) -> str:
-    """Return `path` as a person would write it from the workspace root."""
-    below = root + os.sep
-    return path[len(below) :] or "." if path.startswith(below) else path
+    """Return `path` as a person would write it from the workspace root, fit for a terminal."""
+    return one_line(below(path, root))
+
+
+def below(path: str, root: str) -> str:
+    """Return `path` as seen from `root` where it lies below, the root itself as a dot."""
+    above = root + os.sep
+    return path[len(above) :] or "." if path.startswith(above) else path
 
 
 def _count(number: int, one: str, many: str = "") -> str:

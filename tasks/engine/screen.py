@@ -13,11 +13,13 @@ import threading
 import time
 from typing import IO
 
+from doit_cargo.engine import private
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.model import Invocation
+from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.receipts import unwritable
-from doit_cargo.engine.secrets import masked
+from doit_cargo.engine.secrets import masked, shown_words
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
@@ -33,7 +35,7 @@ class Log:
         self.path = path
         self._lock = threading.Lock()
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            private.folder(os.path.dirname(path))
             _ignore_in_git(os.path.dirname(path))
             self._stream = _log_file(path, appends)
             self._name_as_latest()
@@ -52,7 +54,7 @@ class Log:
 
     def write(self, text: str) -> None:
         with self._lock:
-            self._stream.write(text)
+            self._stream.write(without_passwords(text))
             self._stream.flush()
 
     def close(self) -> None:
@@ -62,10 +64,10 @@ class Log:
 def _log_file(path: str, appends: bool) -> IO[str]:
     """Open a log, anew unless it goes on: an older one may have a second name, which must keep its text."""
     if appends:
-        return open(path, "a", encoding="utf-8", errors="replace")
+        return open(path, "a", encoding="utf-8", errors="replace", opener=private.opener)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    return open(path, "w", encoding="utf-8", errors="replace")
+    return open(path, "w", encoding="utf-8", errors="replace", opener=private.opener)
 
 
 def _ignore_in_git(directory: str) -> None:
@@ -79,7 +81,7 @@ def _header(title: str, invocation: Invocation) -> str:
     lines = [f"# {title}", f"# {time.strftime('%Y-%m-%d %H:%M:%S%z')}  in {invocation.cwd}"]
     lines += [f"# {name}={masked(name, value)}" for name, value in invocation.env.items()]
     lines += [f"# {name} removed from the environment" for name in invocation.unset]
-    lines.append("# " + " ".join(invocation.argv))
+    lines.append("# " + " ".join(shown_words(invocation.argv)))
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from doit_cargo.engine.plain_text import one_line
+
 
 def aligned(rows: Iterable[Sequence[str]], gap: str = "  ") -> str:
     """Return rows of cells as lines of aligned columns, without spaces at the ends.
@@ -12,7 +14,7 @@ def aligned(rows: Iterable[Sequence[str]], gap: str = "  ") -> str:
     name  size
     a     10 kB
     """
-    cells = [list(row) for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = (gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in lines)

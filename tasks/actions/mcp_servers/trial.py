@@ -18,7 +18,7 @@ from doit_cargo.actions import TEST_LOGS, log_path, print_report, require_packag
 from doit_cargo.actions.mcp_servers import config
 from doit_cargo.actions.mcp_servers.config import PROCESS, SSE, WEB_SOCKET, Server
 from doit_cargo.actions.serving.signals import interruptible
-from doit_cargo.engine import say
+from doit_cargo.engine import private, say
 from doit_cargo.engine.tables import aligned, counted
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ async def _try(session: Session, server: Server, seconds: int) -> Result:
     """Return what came of one server, whatever it does."""
     started = time.monotonic()
     path = _log(session, server.name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    private.folder(os.path.dirname(path))
     detail = problem = ""
-    with open(path, "w", encoding="utf-8") as log:
+    with open(path, "w", encoding="utf-8", opener=private.opener) as log:
         try:
             async with asyncio.timeout(seconds):
                 detail = await _greet(session, server, log)

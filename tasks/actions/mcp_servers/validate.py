@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 from doit_cargo.actions.mcp_servers import config
 from doit_cargo.actions.mcp_servers.config import PROCESS, Server
 from doit_cargo.engine import say
-from doit_cargo.engine.secrets import is_secret
+from doit_cargo.engine.secrets import shown_words
 from doit_cargo.engine.tables import aligned, counted
 
 if TYPE_CHECKING:
@@ -51,26 +50,10 @@ def shown(server: Server) -> str:
         headers = f"  headers: {', '.join(server.headers)}" if server.headers else ""
         return f"{_address(server.url)}{headers}"
     variables = f"  env: {', '.join(server.env)}" if server.env else ""
-    return f"{' '.join([server.command, *_arguments(server.args)])}{variables}"
+    return f"{' '.join([server.command, *shown_words(server.args)])}{variables}"
 
 
 def _address(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}{'?***' if parts.query else ''}"
-
-
-def _arguments(args: tuple[str, ...]) -> list[str]:
-    """Return arguments, without the value of an option whose name speaks of a secret and without URLs' passwords."""
-    found: list[str] = []
-    hide = False
-    for word in args:
-        name, equals, _ = word.partition("=")
-        if hide:
-            found.append("***")
-        elif equals and is_secret(name.replace("-", "_")):
-            found.append(f"{name}=***")
-        else:
-            found.append(re.sub(r"://[^/@\s]+@", "://***@", word))
-        hide = not hide and word.startswith("-") and not equals and is_secret(word.replace("-", "_"))
-    return found

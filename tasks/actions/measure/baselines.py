@@ -13,7 +13,7 @@ from typing import Any
 
 from doit_cargo.actions import write_whole
 from doit_cargo.actions.measure.bench_results import Results, Times
-from doit_cargo.engine import receipts
+from doit_cargo.engine import own_key, receipts
 from doit_cargo.engine.errors import Problem, UserError, unknown
 
 FOLDER = "bench"
@@ -56,7 +56,7 @@ def save(state: str, name: str, baseline: Baseline) -> None:
         "setting": baseline.setting,
         "results": {name: [times.low, times.middle, times.high] for name, times in baseline.results.items()},
     }
-    write_whole(_path(state, name), json.dumps(data, indent=1) + "\n")
+    write_whole(_path(state, name), json.dumps(own_key.sealed(data), indent=1) + "\n")
 
 
 def load(state: str, name: str) -> Baseline:
@@ -66,10 +66,10 @@ def load(state: str, name: str) -> Baseline:
         raise UserError(_missing(state, name))
     try:
         with open(path, encoding="utf-8") as stream:
-            return _baseline(json.load(stream))
+            return _baseline(own_key.unsealed(json.load(stream)) or {})
     except (ValueError, KeyError, TypeError, AttributeError):
         fix = f"remove it, or measure again: doit-cargo bench BASELINE={name}"
-        raise UserError(Problem("this is no measurement of benchmarks", fix, path)) from None
+        raise UserError(Problem("this is no measurement of benchmarks that was made here", fix, path)) from None
 
 
 def _missing(state: str, name: str) -> Problem:

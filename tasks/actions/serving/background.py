@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.actions import TEST_LOGS, log_path, require_package, write_whole
 from doit_cargo.actions.serving import program
 from doit_cargo.actions.serving.signals import interruptible
-from doit_cargo.engine import receipts, say
+from doit_cargo.engine import own_key, private, receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def recorded(session: Session) -> Running | None:
     """Return what was written down of the last server that was started, whatever became of it."""
     try:
         with open(_record_path(session), encoding="utf-8") as stream:
-            data = json.load(stream)
+            data: dict[str, Any] = own_key.unsealed(json.load(stream)) or {}
         return Running(**{**data, "stamp": tuple(data["stamp"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -158,10 +158,10 @@ def _started(session: Session, values: Values, made: program.Call) -> bool:
 
 
 def _spawn(session: Session, made: program.Call, log: str) -> subprocess.Popen[bytes]:
-    os.makedirs(os.path.dirname(log), exist_ok=True)
+    private.folder(os.path.dirname(log))
     apart: dict[str, Any] = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}
     try:
-        with open(log, "wb") as stream:
+        with open(log, "wb", opener=private.opener) as stream:
             return subprocess.Popen(
                 made.argv,
                 cwd=session.root,
@@ -186,7 +186,7 @@ def _began(pid: int) -> float:
 
 def _write_down(session: Session, server: Running) -> None:
     receipts.prepare(session.state)
-    write_whole(_record_path(session), json.dumps(asdict(server)))
+    write_whole(_record_path(session), json.dumps(own_key.sealed(asdict(server))))
 
 
 def _wait(server: Running, process: subprocess.Popen[bytes], seconds: int) -> str:

@@ -16,6 +16,7 @@ from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.launch import Launch
 from doit_cargo.engine.plan.selection import select
 from doit_cargo.engine.say import relative
+from doit_cargo.engine.secrets import shown_words
 from doit_cargo.engine.variables import ALL
 
 if TYPE_CHECKING:
@@ -145,4 +146,4 @@ def shown(session: Session, made: Call) -> str:
     """Return a call as a person would type it."""
     import shlex
 
-    return shlex.join([relative(made.argv[0], session.root), *(relative(word, session.root) for word in made.argv[1:])])
+    return shlex.join(relative(word, session.root) for word in shown_words(made.argv))

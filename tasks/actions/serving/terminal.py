@@ -17,7 +17,7 @@ from doit_cargo.actions import TEST_LOGS, given_path, log_path, require_package
 from doit_cargo.actions.serving import foreground, program
 from doit_cargo.actions.serving.script import DEFAULT, KEYS, Step, parse
 from doit_cargo.actions.serving.signals import interruptible
-from doit_cargo.engine import say
+from doit_cargo.engine import private, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.screen import plain
 
@@ -93,8 +93,8 @@ def by_script(session: Session, values: Values) -> bool:
     say.note(session.current, program.shown(session, made))
     log = log_path(session, LOG, TEST_LOGS)
     started = time.monotonic()
-    os.makedirs(os.path.dirname(log), exist_ok=True)
-    with open(log, "w", encoding="utf-8") as stream, interruptible(session.current):
+    private.folder(os.path.dirname(log))
+    with open(log, "w", encoding="utf-8", opener=private.opener) as stream, interruptible(session.current):
         problem = _play(made, steps, program.environment(session, made), session.root, stream, values)
     where = say.relative(log, session.root)
     if problem:

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple, cast
 
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Reading, Result
-from doit_cargo.engine import run, screen
+from doit_cargo.engine import private, run, screen
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 # Of a failing program's output this much is shown; the log has all of it.
@@ -128,7 +128,7 @@ def log_file(path: str) -> IO[str]:
     from doit_cargo.engine.receipts import unwritable
 
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, "a", encoding="utf-8", errors="replace")
+        private.folder(os.path.dirname(path))
+        return open(path, "a", encoding="utf-8", errors="replace", opener=private.opener)
     except OSError as error:
         raise UserError(unwritable(path, error, ""), COULD_NOT_RUN) from None

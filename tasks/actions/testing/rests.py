@@ -19,6 +19,7 @@ from doit_cargo.actions.testing.results import Identity, Kept, Label
 from doit_cargo.engine import declared, freshness, listings, stamps
 from doit_cargo.engine.freshness import Change
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.secrets import kept_words, shown_digest
 
 # What of another package's folder is no data: sources count through what they are compiled to.
 SOURCES = (".rs", ".md", "Cargo.toml")
@@ -100,7 +101,7 @@ class World:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
         if not (program.kind == DOC or program.own_harness):
             found.update(self._settings(given))
-        found["argument", "arguments"] = repr(program.argv)
+        found["argument", "arguments"] = repr(kept_words(program.argv))
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
         if program.kind == DOC:
@@ -326,7 +327,7 @@ def differences(known: Identity, now: Identity) -> list[Change]:
             continue
         kind, subject = label
         if kind in ("env", "tool"):
-            changes.append(Change(kind, subject, str(old or ""), str(new or "")))
+            changes.append(Change(kind, subject, shown_digest(str(old or "")), shown_digest(str(new or ""))))
         else:
             what = _what_became(old, new, named=label in now)
             changes.append(Change("file" if kind == "file" else "output", subject, "", what))

@@ -17,6 +17,7 @@ from doit_cargo.engine.cargo_config.effective import CargoProfile, Value, Values
 from doit_cargo.engine.cargo_config.findings import ERROR, Case, Finding, member_files
 from doit_cargo.engine.cargo_config.layers import Settings
 from doit_cargo.engine.model import Setting, Workspace
+from doit_cargo.engine.processes import GIT
 
 RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     findings.refused,
@@ -78,8 +79,8 @@ def rustc_facts(triple: str, directory: str, environ: Mapping[str, str]) -> tupl
 def _committed(root: str, environ: Mapping[str, str]) -> Callable[[str], bool]:
     @cache
     def known() -> frozenset[str] | None:
-        listed = _output(["git", "ls-files", "-z", "--", ".cargo", "*/.cargo"], root, environ)
-        inside = _output(["git", "rev-parse", "--is-inside-work-tree"], root, environ).strip() == "true"
+        listed = _output([*GIT, "ls-files", "-z", "--", ".cargo", "*/.cargo"], root, environ)
+        inside = _output([*GIT, "rev-parse", "--is-inside-work-tree"], root, environ).strip() == "true"
         names = (name for name in listed.split("\0") if name)
         return frozenset(os.path.realpath(os.path.join(root, name)) for name in names) if inside else None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from doit_cargo.engine.feature_graph.report import Feature
 from doit_cargo.engine.model import Profile, Rule
+from doit_cargo.engine.plain_text import for_markdown
 
 HEAD = "<!-- Written by `doit-cargo feature_docs`: change manifests, rules and profiles instead. -->"
 
@@ -19,14 +20,14 @@ def page(found: list[Feature], profiles: Iterable[tuple[Profile, str]], rules: I
     """Return the page. `profiles` come with why each is not valid, empty if it is."""
     parts = [HEAD, "# Features", LIMIT, *_sets(profiles), *_rules(rules)]
     for package in dict.fromkeys(feature.package for feature in found):
-        parts.append(f"## {package}")
+        parts.append(f"## {for_markdown(package)}")
         parts.append(_table([feature for feature in found if feature.package == package]))
     return "\n\n".join(parts) + "\n"
 
 
 def _sets(profiles: Iterable[tuple[Profile, str]]) -> list[str]:
     rows = [
-        f"| `{profile.name}` | {_codes(profile.feature_names)} | {_cell(reason) or 'valid'} |"
+        f"| {_codes([profile.name])} | {_codes(profile.feature_names)} | {_cell(reason) or 'valid'} |"
         for profile, reason in profiles
         if profile.features
     ]
@@ -54,7 +55,7 @@ def _row(feature: Feature) -> str:
     default = " (default)" if feature.is_default else ""
     here = _codes((*feature.own, *feature.members)) or "its own code"
     return (
-        f"| `{feature.name}`{default} | {here} | {_codes(feature.outside)} | {_cell(valid(feature))} "
+        f"| {_codes([feature.name])}{default} | {here} | {_codes(feature.outside)} | {_cell(valid(feature))} "
         f"| {_codes(feature.profiles)} |"
     )
 
@@ -69,8 +70,8 @@ def valid(feature: Feature) -> str:
 
 
 def _codes(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{for_markdown(name)}`" for name in names)
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return for_markdown(text)

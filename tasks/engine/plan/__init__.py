@@ -19,7 +19,7 @@ from doit_cargo.engine.plan.portable import Portable, portable
 from doit_cargo.engine.plan.selection import NAMED, WHOLE
 from doit_cargo.engine.profiles import Library
 from doit_cargo.engine.say import relative
-from doit_cargo.engine.secrets import masked
+from doit_cargo.engine.secrets import masked, shown_words
 from doit_cargo.engine.toolchain.platform import host_triple
 from doit_cargo.engine.toolchain.triples import COMMANDS, plain
 from doit_cargo.engine.variables import Values
@@ -225,7 +225,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "cargo_profile": plan.cargo_profile,
         "steps": [
             {
-                "argv": list(step.argv),
+                "argv": shown_words(step.argv),
                 "env": {name: masked(name, value) for name, value in step.env.items()},
                 "unset": list(step.unset),
                 "path_prepend": list(step.path_prepend),

@@ -5,6 +5,8 @@ Knows no tool and no version: an answer is a dict of the asker's, good while its
 
 import os
 
+from doit_cargo.engine import own_key
+
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,7 @@ class VersionCache:
         """Keep an answer, and write all of them; a cache that cannot be written is no error."""
         self._answers = {**self._load(), **self._all(), key: answer}
         if self.path:
-            _write_json(self.path, {"format": CACHE_FORMAT, "answers": self._answers})
+            _write_json(self.path, own_key.sealed({"format": CACHE_FORMAT, "answers": self._answers}))
 
     def _all(self) -> dict[str, dict[str, object]]:
         if self._answers is None:
@@ -50,11 +52,11 @@ class VersionCache:
 
         try:
             with open(self.path, encoding="utf-8") as file:
-                kept = json.load(file)
+                kept = own_key.unsealed(json.load(file)) or {}
         except (OSError, ValueError):
             return {}
-        whole = isinstance(kept, dict) and kept.get("format") == CACHE_FORMAT and isinstance(kept.get("answers"), dict)
-        return kept["answers"] if whole else {}
+        answers = kept.get("answers")
+        return answers if kept.get("format") == CACHE_FORMAT and isinstance(answers, dict) else {}
 
 
 def _has_expired(answer: "Mapping[str, object]") -> bool:
