@@ -45,18 +45,20 @@ def run_tool(
     log: str = "",
     seconds: float = 0,
     watched: str = "",
+    asks: bool = False,
 ) -> Outcome:
     """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
 
-    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does. Raises
-    `UserError` (could not run) if it cannot be started. The caller says what the end means: `finished`, as a rule.
+    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does; one that `asks`
+    may read the terminal. Raises `UserError` (could not run) if it cannot be started. The caller says what the end
+    means: `finished`, as a rule.
     """
     from doit_cargo.engine import run
     from doit_cargo.engine.model import Invocation
 
     invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
     place = log or log_path(session, target)
-    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched)
+    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched, asks=asks)
     session.interrupted = session.interrupted or outcome.interrupted
     return outcome
 

@@ -262,13 +262,17 @@ class RunLock:
         except OSError as error:
             raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
         if not self._try():
+            self._refuse_ancestor()
             sys.stderr.write(f"waiting for another doit-cargo run in this workspace ({self._holder()})\n")
             sys.stderr.flush()
             self._wait()
-        self._sign()
+        self._end_leftovers()
+        self.sign()
+        _held.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _held.remove(self)
         if os.name == "nt":
             import msvcrt
 
@@ -298,16 +302,55 @@ class RunLock:
             time.sleep(0.05)
 
     def _holder(self) -> str:
+        return self._said()[0] or "just started"
+
+    def _said(self) -> list[str]:
+        """Return the lines of the last holder: who it is, and what it is running."""
         try:
             with open(self.path, "rb") as stream:
-                return stream.read(200).decode("utf-8", "replace").strip() or "just started"
+                return stream.read(200).decode("utf-8", "replace").splitlines() or [""]
         except OSError:
-            return "just started"
+            return [""]
 
-    def _sign(self) -> None:
+    def sign(self, run: str = "") -> None:
+        """Write down who holds the lock and what it runs ("run MARK SESSION", see `guard`)."""
         try:
             self.stream.seek(0)
             self.stream.truncate()
-            self.stream.write(f"process {os.getpid()}".encode())
+            self.stream.write(f"process {os.getpid()}\n{run}".rstrip().encode())
         except OSError:
-            pass  # the name of the holder is a courtesy; the lock holds without it
+            pass  # a courtesy; the lock holds without it
+
+    def _end_leftovers(self) -> None:
+        """End what a holder left running that was killed together with its guard."""
+        words = self._said()[-1].split()
+        if len(words) == 3 and words[0] == "run" and words[2].isdigit():
+            from doit_cargo.engine import guard
+
+            ended = guard.end(words[1], int(words[2]))
+            if ended:
+                sys.stderr.write(f"ended what a killed doit-cargo run had left: {', '.join(ended)}\n")
+
+    def _refuse_ancestor(self) -> None:
+        """Raise `UserError` if the holder waits, by way of what it runs, for this very process."""
+        import time
+
+        from doit_cargo.engine import guard
+
+        holder = self._holder()
+        if holder not in {f"process {pid}" for pid in guard.ancestors(os.getpid())}:
+            return
+        time.sleep(0.05)  # between two holders the name of the first is still there
+        if holder == self._holder():
+            what = f"this call waits for its own caller: {holder} runs it, and holds the lock of this workspace"
+            fix = "a test, build script or target must not call doit-cargo in the workspace that it belongs to"
+            raise UserError(Problem(what, fix), COULD_NOT_RUN)
+
+
+_held: list[RunLock] = []
+
+
+def note_run(run: str) -> None:
+    """Let the locks that this process holds tell what it runs: the next holder ends that if we cannot."""
+    for lock in _held:
+        lock.sign(run)
