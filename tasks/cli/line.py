@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from doit_cargo import __version__
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
-from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError
+from doit_cargo.engine.errors import BAD_INPUT, DONE, Problem, UserError, as_user_error
+from doit_cargo.engine.paths import current_folder
 from doit_cargo.session import Session
 
 INTERRUPTED = 130
@@ -37,10 +38,11 @@ def main(words: list[str], known_stale: str = "") -> int:
         if targets[:1] == ["help"] and targets[1:]:
             return _help(session, targets[1:])
         return run_targets(session, targets or ["help"], _options_of_doit(options))
-    except UserError as error:
-        for problem in error.problems:
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        told = as_user_error(error)
+        for problem in told.problems:
             print(f"doit-cargo: {problem}", file=sys.stderr)
-        return error.code
+        return told.code
 
 
 def _command_in(words: list[str]) -> str:
@@ -146,9 +148,12 @@ def _sort_words(words: list[str], command: str) -> tuple[list[str], dict[str, st
 
 
 def _start(folder: str | None) -> str:
+    if folder and os.path.isabs(folder) and os.path.isdir(folder):
+        return folder
+    here = current_folder()
     if folder and not os.path.isdir(folder):
         raise UserError(Problem("there is no such folder", "give the folder of a Cargo workspace after -w", folder))
-    return folder or os.getcwd()
+    return folder or here
 
 
 def run_targets(session: Session, names: list[str], options: Sequence[str] = ()) -> int:

@@ -130,13 +130,12 @@ def show(stream: TextIO | None, data: bytes) -> None:
     with contextlib.suppress(OSError, ValueError):
         if stream is None or not data:
             return
-        raw = getattr(stream, "buffer", None)
-        if raw is None:
-            stream.write(data.decode("utf-8", "replace"))
+        as_it_is = getattr(stream, "write_bytes", None)
+        if as_it_is:
+            as_it_is(data)
         else:
+            stream.write(data.decode("utf-8", "replace"))
             stream.flush()
-            raw.write(data)
-        stream.flush()
 
 
 class Screen:
