@@ -9,6 +9,7 @@ log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -139,6 +140,8 @@ def require_consent(values: Values, target: str, what: str) -> None:
 def write_whole(path: str, text: str) -> None:
     """Write a file so that a reader sees the old text or the new one. Raises OSError."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
     temporary = f"{path}.{os.getpid()}.new"
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as stream:

@@ -119,8 +119,9 @@ def _run(
             if child.left_behind:
                 screen.tell(child.left_behind)
         return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
-    except OSError as error:
-        problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = getattr(error, "strerror", "") or error
+        problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
         raise UserError(problem, COULD_NOT_RUN) from None
     finally:
         log.close()
