@@ -3,7 +3,7 @@
 Until `main.main` takes over, Ctrl-C ends the program by its signal: there is nothing to put away, nor to tell.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found] # what `signal` wraps, without its enumerations
 import sys
 
 if sys.argv[0].endswith("doit-cargo") and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:

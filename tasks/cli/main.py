@@ -6,7 +6,7 @@ ends, without doit, TOML or a subprocess. Only then does it load the rest.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import gc
 import os
 import sys

@@ -84,13 +84,23 @@ def is_documentation(unit: Unit, workspace: Workspace) -> bool:
 
 def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
-    rule = ("package", workspace.target_directory)
-    inputs.trees[unit.directory] = rule
-    inputs.own(unit.directory, unit.package)
-    for name in listings.list_tree(unit.directory, rule)[1]:
-        path = os.path.join(unit.directory, name)
+    _add_listed(inputs, unit.directory, ("package", workspace.target_directory), unit.package)
+
+
+def _add_listed(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str) -> None:
+    """Take a folder and all files that a rule sees below it; one that holds too much is never up to date."""
+    try:
+        names = listings.list_tree(directory, rule)[1]
+        listings.require_readable(directory, names)
+    except listings.TooLarge as error:
+        inputs.always = f"{package}: {error.problems[0].what}"
+        return
+    inputs.trees[directory] = rule
+    inputs.own(directory, package)
+    for name in names:
+        path = os.path.join(directory, name)
         inputs.seen_by_cargo[path] = None
-        inputs.own(path, unit.package)
+        inputs.own(path, package)
 
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
@@ -181,6 +191,8 @@ def _add_foreign_watch(inputs: Inputs, paths: Iterable[str], package_directory: 
 def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> None:
     if os.path.isdir(path):
         _add_tree(inputs, path, ("watched",), package, directory)
+    elif (stamps.signature(path) or (0, 0))[1] > listings.MOST_BYTES:
+        inputs.always = f"{package}: {listings.too_large(path, f'{listings.MOST_BYTES >> 30} GiB').problems[0].what}"
     elif os.path.exists(path):
         _add_source(inputs, _absolute(path, workspace.root), package, workspace)
     else:
@@ -188,14 +200,9 @@ def _add_watched(inputs: Inputs, path: str, package: str, directory: str, worksp
 
 
 def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, package_directory: str) -> None:
-    inputs.trees[directory] = rule
-    inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
-    inputs.own(directory, package)
-    _, names = listings.list_tree(directory, rule)
-    for name in names:
-        path = os.path.join(directory, name)
-        inputs.seen_by_cargo[path] = None
-        inputs.own(path, package)
+    _add_listed(inputs, directory, rule, package)
+    if directory in inputs.trees:
+        inputs.scripts[directory] = os.path.join(package_directory, "build.rs")
 
 
 def _package_directories(workspace: Workspace, report: BuildReport) -> dict[str, str]:
