@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.paths import can_write_below
 
 if TYPE_CHECKING:
     from doit_cargo.engine.run import Outcome
@@ -29,10 +30,10 @@ LOGS, TEST_LOGS = ".logs", ".testlogs"
 
 def log_path(session: Session, target: str, folder: str = LOGS) -> str:
     """Return where the log of a target goes: beside the state where the sources are read-only."""
-    name = f"{target.replace('_', '-')}.log"
-    if os.access(session.root, os.W_OK) or os.path.isdir(os.path.join(session.root, folder)):
-        return os.path.join(session.root, folder, name)
-    return os.path.join(session.state, "logs", name)
+    own = os.path.join(session.root, folder)
+    return os.path.join(
+        own if can_write_below(own) else os.path.join(session.state, "logs"), f"{target.replace('_', '-')}.log"
+    )
 
 
 def run_tool(

@@ -1,4 +1,4 @@
-"""The folder we stand in, and those on the way up. Reads nothing of them."""
+"""The folder we stand in and those on the way up, and whether one can be written to. Reads nothing of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def ancestors(directory: str) -> Iterator[str]:
         if above == here:
             return
         here = above
+
+
+def can_write_below(directory: str) -> bool:
+    """Tell whether a folder can be written to, or made."""
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    return os.access(directory, os.W_OK)
 
 
 def current_folder() -> str:
