@@ -21,7 +21,8 @@ from doit_cargo.engine.model import Invocation
 from doit_cargo.engine.receipts import unwritable
 from doit_cargo.engine.secrets import masked
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+ANSI_BYTES = re.compile(ANSI.pattern.encode())
 PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
 MILESTONE = re.compile(
     r"^\s*(?:Finished|Compiling|Checking|Fresh|Dirty|Running|Locking|Adding|Blocking|Updating|Downloaded|Downloading|Removed|Documenting|error|warning)\b"
@@ -29,7 +30,7 @@ MILESTONE = re.compile(
 
 
 # A line that is longer goes out in parts; of less output each line is looked at.
-LONGEST_LINE = 1 << 22
+LONGEST_LINE = 1 << 18
 MANY = 1 << 14
 
 
@@ -100,9 +101,17 @@ def plain(text: str) -> str:
 
 def plain_bytes(data: bytes) -> bytes:
     """Return `plain` of bytes, as UTF-8; what is plain already costs nothing."""
-    if data.isascii() and b"\x1b" not in data and b"\r" not in data:
-        return data
-    return plain(data.decode("utf-8", "replace")).encode("utf-8", "replace")
+    if b"\r" in data:
+        return plain(data.decode("utf-8", "replace")).encode("utf-8", "replace")
+    seen = ANSI_BYTES.sub(b"", data) if b"\x1b" in data else data
+    return seen if _is_utf8(seen) else seen.decode("utf-8", "replace").encode()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def blocks(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -190,7 +199,7 @@ class Screen:
                     self._line_is_open = not piece.endswith((b"\n", b"\r"))
                     self._release()
             if self._is_dull(whole):
-                self._log.write_bytes(whole)
+                self._log.write_bytes(plain_bytes(whole))
             else:
                 self._log_lines(whole.decode("utf-8", "replace"))
 
@@ -199,10 +208,9 @@ class Screen:
         return (
             len(whole) > MANY
             and self._hidden is None
-            and whole.isascii()
-            and whole.endswith(b"\n")
             and not self._warnings.might_take(whole)
-            and not any(mark in whole for mark in (b"\x1b", b"\r", b" [=", b" [>"))
+            and b"\r" not in whole
+            and not (b"[" in whole and (b" [=" in whole or b" [>" in whole or b" [ " in whole))
         )
 
     def _visible(self, piece: bytes) -> bytes:
