@@ -18,8 +18,8 @@ from typing import Any
 from doit import doit_cmd
 from doit.exceptions import InvalidDodoFile
 from doit_cargo.cli.main import settle
-from doit_cargo.engine import bridge
-from doit_cargo.engine.errors import UserError
+from doit_cargo.engine import bridge, streams
+from doit_cargo.engine.errors import UserError, as_user_error
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import CARGO, Session
 
@@ -40,6 +40,8 @@ def targets_of(workspace: str = ".") -> Targets:
     `workspace` is relative to the folder of dodo.py; the environment variable DOIT_CARGO_WORKSPACE names another one.
     A function, since doit would take the class itself for a task creator.
     """
+    streams.ensure()
+    streams.quietly_interrupted()
     try:
         settle()
     except UserError as error:
@@ -63,8 +65,8 @@ class Targets:
         current = session = self.make_session()
         try:
             listing = session.listing
-        except UserError as error:
-            raise InvalidDodoFile(str(error)) from None
+        except (UserError, OSError, RecursionError) as error:
+            raise InvalidDodoFile(str(as_user_error(error))) from None
         dashed = {normalise(word): word for word in self.asked if "-" in word}
         for row in listing:
             if row["available"] or row["name"] in map(normalise, self.asked):

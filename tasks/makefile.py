@@ -97,6 +97,9 @@ def difference(path: str, text: str) -> str:
 
 
 def _read(path: str) -> str | None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "cannot read: this is no ordinary file"
+        raise UserError(Problem(what, "give another file with --output", path), COULD_NOT_RUN)
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as stream:
             return stream.read().replace("\r\n", "\n")

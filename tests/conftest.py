@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,16 @@ SHARED = Path(__file__).parents[2] / "shared"
 Spec = Mapping[str, Mapping[str, Any]]
 
 needs_cargo = pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not on PATH")
+
+
+def pytest_configure() -> None:
+    """Let what the tests start hear Ctrl-C and a hang-up, though we may be a background job or run by nohup.
+
+    What is ignored stays ignored in every child; a handler that does nothing is not inherited.
+    """
+    for number in (signal.SIGINT, *((signal.SIGHUP, signal.SIGQUIT) if os.name != "nt" else ())):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @dataclass

@@ -9,6 +9,7 @@ log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine import receipts, say
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.paths import can_write_below
 from doit_cargo.engine.secrets import shown_words
 
 if TYPE_CHECKING:
@@ -29,10 +31,10 @@ LOGS, TEST_LOGS = ".logs", ".testlogs"
 
 def log_path(session: Session, target: str, folder: str = LOGS) -> str:
     """Return where the log of a target goes: beside the state where the sources are read-only."""
-    name = f"{target.replace('_', '-')}.log"
-    if os.access(session.root, os.W_OK) or os.path.isdir(os.path.join(session.root, folder)):
-        return os.path.join(session.root, folder, name)
-    return os.path.join(session.state, "logs", name)
+    own = os.path.join(session.root, folder)
+    return os.path.join(
+        own if can_write_below(own) else os.path.join(session.state, "logs"), f"{target.replace('_', '-')}.log"
+    )
 
 
 def run_tool(
@@ -46,18 +48,20 @@ def run_tool(
     log: str = "",
     seconds: float = 0,
     watched: str = "",
+    asks: bool = False,
 ) -> Outcome:
     """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
 
-    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does. Raises
-    `UserError` (could not run) if it cannot be started. The caller says what the end means: `finished`, as a rule.
+    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does; one that `asks`
+    may read the terminal. Raises `UserError` (could not run) if it cannot be started. The caller says what the end
+    means: `finished`, as a rule.
     """
     from doit_cargo.engine import run
     from doit_cargo.engine.model import Invocation
 
     invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
     place = log or log_path(session, target)
-    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched)
+    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched, asks=asks)
     session.interrupted = session.interrupted or outcome.interrupted
     return outcome
 
@@ -138,6 +142,8 @@ def require_consent(values: Values, target: str, what: str) -> None:
 def write_whole(path: str, text: str) -> None:
     """Write a file so that a reader sees the old text or the new one. Raises OSError."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
     temporary = f"{path}.{os.getpid()}.new"
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as stream:

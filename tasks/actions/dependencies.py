@@ -230,9 +230,9 @@ def _text(path: str) -> str | None:
 
 def _difference(before: str | None, after: str | None) -> Iterable[str]:
     """Yield how two locks differ, a line a package: - gone, + new, ~ another version."""
-    import tomllib
+    from doit_cargo.engine import toml
 
-    old, new = (_versions(tomllib.loads(text or "")) for text in (before, after))
+    old, new = (_versions(toml.loads(text or "")) for text in (before, after))
     for name in sorted({*old, *new}):
         was, now = old.get(name, []), new.get(name, [])
         gone, come = [v for v in was if v not in now], [v for v in now if v not in was]

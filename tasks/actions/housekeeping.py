@@ -193,7 +193,7 @@ def _owner(session: Session, path: str) -> str:
 
 def _measures(paths: list[str]) -> list[int]:
     texts = []
-    for path in paths:
+    for path in filter(os.path.isfile, paths):
         with open(path, encoding="utf-8", errors="replace") as stream:
             texts.append(stream.read())
     lines = sum(text.count("\n") for text in texts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import ssl
 import time
-import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.engine import say
+from doit_cargo.engine import say, toml
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
@@ -169,7 +168,7 @@ def _absolute(path: str, key: str, value: object) -> object:
 def _table(path: str, name: str) -> Mapping[str, Any]:
     try:
         with open(path, "rb") as stream:
-            found = tomllib.load(stream).get(name, {})
-    except (OSError, tomllib.TOMLDecodeError) as error:
+            found = toml.load(stream).get(name, {})
+    except (OSError, toml.TOMLDecodeError) as error:
         raise UserError(Problem(f"cannot be read: {error}", "correct it: cargo cannot read it either", path)) from None
     return found if isinstance(found, dict) else {}

@@ -23,7 +23,7 @@ def run(session: Session, _: Any) -> bool:
     if not os.path.isdir(cwd):
         where = session.target(target).where
         raise UserError(Problem(f"there is no folder {program.cwd!r}", "correct cwd", where), COULD_NOT_RUN)
-    outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env)
+    outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env, asks=True)
     missing = [path for path in program.outputs if not os.path.exists(os.path.join(session.root, path))]
     if outcome.ok and missing:
         raise UserError(Problem(f"{target} ended well, but {missing[0]} is not there", "see its log"), code=1)

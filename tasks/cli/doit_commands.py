@@ -18,7 +18,7 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo, listing
 from doit_cargo.cli.line import function_of, run_targets, told
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
-from doit_cargo.engine.errors import UserError
+from doit_cargo.engine.errors import UserError, as_user_error
 from doit_cargo.session import Session
 
 
@@ -37,10 +37,10 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
         given |= {name.replace("-", "_"): self.params[name] for name in COMMANDS[self.command].options}
         try:
             return function_of(self.command)(dodo.current, argparse.Namespace(**given, targets=pos_args))
-        except UserError as error:
+        except (UserError, OSError, RecursionError, MemoryError) as error:
             if given.get("json"):
-                return told(error, as_json=True)
-            raise InvalidDodoFile(str(error)) from None
+                return told(as_user_error(error), as_json=True)
+            raise InvalidDodoFile(str(as_user_error(error))) from None
 
     def execute(self, params: Any, args: list[str]) -> int:
         self.params = params

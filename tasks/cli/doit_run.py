@@ -12,6 +12,7 @@ from typing import Any
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo import dodo
+from doit_cargo.engine import streams
 from doit_cargo.engine.receipts import normalise
 from doit_cargo.session import Session
 
@@ -29,6 +30,7 @@ class TargetRun(Run):  # type: ignore[misc]
             return int(super()._execute(*args, **options))
         from doit_cargo.cli import lanes
 
+        streams.Stream.goes_on = True
         options["continue_"] = options.get("continue_") or self._keeps_going()
         try:
             with lanes.in_charge():

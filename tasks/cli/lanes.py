@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +24,7 @@ from doit_cargo.engine import output
 from doit_cargo.engine.model import ALONE, CARGO, FREE
 
 SECONDS_TO_STOP = 20
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @contextlib.contextmanager
@@ -169,7 +172,15 @@ class InProcesses(_Lanes, MRunner):  # type: ignore[misc]
         """Do a worker's work."""
         for number in _signals():
             signal.signal(number, _interrupt_once)
+        threading.Thread(target=_end_without, args=(os.getppid(),), daemon=True).start()
         super().execute_task_subprocess(*arguments)
+
+
+def _end_without(parent: int) -> None:
+    """Interrupt this worker when the process that hands out the work has been killed."""
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(workers: Iterable[Any]) -> None:

@@ -14,7 +14,8 @@ from typing import NoReturn, TextIO, cast
 
 from doit_cargo import __version__
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
-from doit_cargo.engine.errors import DONE, Problem, UserError
+from doit_cargo.engine.errors import DONE, Problem, UserError, as_user_error
+from doit_cargo.engine.paths import current_folder
 from doit_cargo.engine.plain_text import Terminal, without_passwords
 from doit_cargo.session import Session
 
@@ -44,8 +45,8 @@ def main(words: list[str], known_stale: str = "") -> int:
             with _escaped():
                 return _help(session, targets[1:])
         return run_targets(session, targets or ["help"], _options_of_doit(options))
-    except UserError as error:
-        return told(error, options.json)
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        return told(as_user_error(error), options.json)
 
 
 def _escaped() -> contextlib.redirect_stdout[TextIO]:
@@ -174,9 +175,12 @@ def _sort_words(words: list[str], command: str) -> tuple[list[str], dict[str, st
 
 
 def _start(folder: str | None) -> str:
+    if folder and os.path.isabs(folder) and os.path.isdir(folder):
+        return folder
+    here = current_folder()
     if folder and not os.path.isdir(folder):
         raise UserError(Problem("there is no such folder", "give the folder of a Cargo workspace after -w", folder))
-    return folder or os.getcwd()
+    return folder or here
 
 
 def run_targets(session: Session, names: list[str], options: Sequence[str] = ()) -> int:

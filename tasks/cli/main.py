@@ -6,12 +6,13 @@ ends, without doit, TOML or a subprocess. Only then does it load the rest.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import gc
 import os
 import sys
 
 from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import own_key, receipts, say
+from doit_cargo.engine import own_key, receipts, say, streams
 from doit_cargo.engine.errors import UserError
 
 OFF = ("", "0", "false", "no")
@@ -22,12 +23,17 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     gc.disable()  # a short life: what is garbage goes with the process
     try:
+        if argv is None:
+            streams.ensure()
         stale = ""
         settle()
         if words and _is_target(words[0]):
+            streams.Stream.goes_on = True
             fresh, stale = _skip(words)
             if fresh:
                 return _leave(0) if argv is None else 0
+        if argv is None and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         from doit_cargo.cli import line
 
         status = line.main(words, stale)
@@ -38,9 +44,6 @@ def main(argv: list[str] | None = None) -> int:
         return line.told(error, "--json" in words)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
 
 
 def settle() -> None:
@@ -71,7 +74,7 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
     """Return (targets, variables, workspace folder), or None if there is an option that needs a real parser."""
     targets: list[str] = []
     variables: dict[str, str] = {}
-    start, rest = os.getcwd(), iter(words)
+    start, rest = "", iter(words)
     for word in rest:
         if word == "-w":
             start = next(rest, "")
@@ -84,7 +87,10 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
             variables[name] = value
         else:
             targets.append(receipts.normalise(word))
-    return targets, variables, os.path.abspath(start)
+    try:
+        return targets, variables, os.path.abspath(start)
+    except FileNotFoundError:
+        return None  # we stand in a folder that is gone: that is told where all bad input is
 
 
 def _skip(words: list[str]) -> tuple[bool, str]:

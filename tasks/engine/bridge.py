@@ -13,7 +13,7 @@ from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 from doit_cargo.engine import own_key, private, receipts, say
-from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
+from doit_cargo.engine.errors import COULD_NOT_RUN, UserError, as_user_error
 from doit_cargo.engine.freshness import Change
 
 
@@ -87,10 +87,11 @@ def task(runner: Runner, row: Mapping[str, Any], has_proof: bool = True, basenam
 def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
     try:
         return None if runner.run(name) else TaskFailed(f"{name} failed", report=False)
-    except UserError as error:
-        say.problem(name, error)
-        kind = TaskError if error.code == COULD_NOT_RUN else TaskFailed
-        return kind(str(error), report=False)
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        told = as_user_error(error)
+        say.problem(name, told)
+        kind = TaskError if told.code == COULD_NOT_RUN else TaskFailed
+        return kind(str(told), report=False)
 
 
 def _clean(runner: Runner) -> None:
@@ -110,8 +111,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         try:
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
-        except UserError as error:
-            raise InvalidDodoFile(str(error)) from None
+        except (UserError, OSError, RecursionError, MemoryError) as error:
+            raise InvalidDodoFile(str(as_user_error(error))) from None
 
     def execute_task(self, task: Any) -> None:
         if not _is_ours(task):

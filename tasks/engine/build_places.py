@@ -69,6 +69,7 @@ def _take(directories: Iterable[str]) -> None:
         try:
             _prepare(directory)
             if not lock.take():
+                lock.refuse_ancestor()
                 sys.stderr.write(f"waiting for another doit-cargo run that builds in {directory} ({lock.holder()})\n")
                 sys.stderr.flush()
                 lock.wait()

@@ -7,12 +7,12 @@ The lock holds what all features, platforms and kinds of dependencies of the wor
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 
@@ -85,12 +85,12 @@ def read(path: str) -> Lock:
     """Return the lock at `path`; raises `UserError` if there is none, or none that cargo would take."""
     try:
         with open(path, "rb") as stream:
-            data = tomllib.load(stream)
+            data = toml.load(stream)
         return _lock(data.get("package", []))
     except FileNotFoundError:
         fix = "cargo writes it: build, or cargo generate-lockfile"
         raise UserError(Problem("there is no Cargo.lock", fix, path), COULD_NOT_RUN) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, toml.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         line = re.search(r"at line (\d+)", str(error))
         where = f"{path}:{line[1]}" if line else path
         fix = "take it back from version control, or let cargo generate-lockfile write it anew"

@@ -7,9 +7,9 @@ build output.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.model import Plan, Workspace
 from doit_cargo.engine.paths import ancestors
 
@@ -33,8 +33,8 @@ def path_dependencies(directory: str) -> list[str]:
     """Return the directories that a manifest outside the workspace names; none for one that cannot be read."""
     try:
         with open(os.path.join(directory, "Cargo.toml"), "rb") as stream:
-            manifest = tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError):
+            manifest = toml.load(stream)
+    except (OSError, toml.TOMLDecodeError):
         return []
     tables = [manifest, *manifest.get("target", {}).values()]
     found = [
@@ -51,8 +51,8 @@ def member_globs(root: str) -> dict[str, tuple[str, ...]]:
     """Return {root: rule} for the `members` patterns; none for a manifest that cannot be read."""
     try:
         with open(os.path.join(root, "Cargo.toml"), "rb") as stream:
-            members = tomllib.load(stream).get("workspace", {}).get("members", [])
-    except (OSError, tomllib.TOMLDecodeError):
+            members = toml.load(stream).get("workspace", {}).get("members", [])
+    except (OSError, toml.TOMLDecodeError):
         return {}
     globs = [pattern for pattern in members if any(mark in pattern for mark in "*?[")]
     return {root: ("globs", *globs)} if globs else {}
@@ -91,7 +91,7 @@ def _included(path: str, depth: int) -> Iterator[str]:
     try:
         with open(path, "rb") as stream:
             content = stream.read()
-        includes = tomllib.loads(content.decode()).get("include", []) if b"include" in content else []
+        includes = toml.loads(content.decode()).get("include", []) if b"include" in content else []
     except (OSError, ValueError):
         return
     for entry in [includes] if isinstance(includes, str | dict) else includes:

@@ -7,10 +7,10 @@ cargo tells what is wrong with it.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.toolchain.files import line_of, read_text
 
@@ -25,7 +25,7 @@ def read_tables(root: str, environ: Mapping[str, str]) -> Tables:
         if not os.path.isfile(path) or (twin != path and os.path.isfile(twin)):
             continue  # where both are, cargo takes the one without an ending
         try:
-            found.append((path, tomllib.loads(read_text(path))))
+            found.append((path, toml.loads(read_text(path))))
         except ValueError:
             continue
     return tuple(found)

@@ -39,6 +39,20 @@ class UserError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def as_user_error(error: BaseException) -> UserError:
+    """Return what a user can do about an error of the system, or of input beyond all measure, that nobody has met."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError):
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return UserError(Problem(reason, "make it readable or writable, or name another place"), COULD_NOT_RUN)
+    if isinstance(error, MemoryError):
+        return UserError(
+            Problem("there is not enough memory", "raise the limit (ulimit -v) or free some"), COULD_NOT_RUN
+        )
+    return UserError(Problem("an input file is nested too deeply", "a TOML file with less depth"))
+
+
 class Absent(UserError):  # noqa: N818 - a state of a target, not a fault
     """This checkout lacks what a target needs (a role, a feature, a platform): the target is absent, not broken."""
 

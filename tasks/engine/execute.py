@@ -33,6 +33,7 @@ from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.inputs import Inputs, gather
 from doit_cargo.engine.ledger import Ledger, Root, making_anew
 from doit_cargo.engine.model import Plan, Workspace
+from doit_cargo.engine.paths import can_write_below
 from doit_cargo.engine.plain_text import without_passwords
 from doit_cargo.engine.request import Request, machine_of
 from doit_cargo.engine.run import Outcome
@@ -270,7 +271,7 @@ def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
 
 def _writable_log(request: Request, plan: Plan) -> str:
     """Return where the log goes: beside the state where the sources are read-only."""
-    if os.access(request.root, os.W_OK) or os.path.isdir(os.path.dirname(plan.log)):
+    if can_write_below(os.path.dirname(plan.log)):
         return plan.log
     return os.path.join(request.state, "logs", os.path.basename(plan.log))
 

@@ -183,9 +183,13 @@ class Check:
                 continue
             if all(stamp is not None and signature(path) == stamp for path, stamp in stamps.items()):
                 continue
-            from doit_cargo.engine.listings import list_tree
+            from doit_cargo.engine.listings import TooLarge, list_tree
 
-            now_stamps, now_names = list_tree(directory, rule)
+            try:
+                now_stamps, now_names = list_tree(directory, rule)
+            except TooLarge:
+                yield Change("listing", directory, "", "holds too much to be looked through")
+                continue
             if now_names != names:
                 yield Change("listing", directory, "", _listing_text(names, now_names))
                 continue

@@ -149,13 +149,7 @@ def is_documentation(unit: Unit, workspace: Workspace) -> bool:
 
 def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
-    rule = ("package", *workspace.built_in)
-    inputs.trees[unit.directory] = rule
-    inputs.own(unit.directory, unit.package)
-    paths = [os.path.join(unit.directory, name) for name in listings.list_tree(unit.directory, rule)[1]]
-    for path in paths:
-        inputs.seen_by_cargo[path] = None
-        inputs.own(path, unit.package)
+    paths = _add_listed(inputs, unit.directory, ("package", *workspace.built_in), unit.package)
     for path in cargo_files.included([path for path in paths if path.endswith(".rs")]):
         if not _below(path, unit.directory):
             _add_unseen(inputs, path, (unit.package,), workspace)
@@ -170,6 +164,25 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
 def _without_lock(paths: Iterable[str]) -> tuple[str, ...]:
     """Leave out Cargo.lock, which cargo itself writes: what it says counts, and that cargo compares."""
     return tuple(path for path in paths if os.path.basename(path) != "Cargo.lock")
+
+
+def _add_listed(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str) -> list[str]:
+    """Take a folder and all files that a rule sees below it, and return them; one that holds too much is never up to
+    date.
+    """
+    try:
+        names = listings.list_tree(directory, rule)[1]
+        listings.require_readable(directory, names)
+    except listings.TooLarge as error:
+        inputs.always = f"{package}: {error.problems[0].what}"
+        return []
+    inputs.trees[directory] = rule
+    inputs.own(directory, package)
+    paths = [os.path.join(directory, name) for name in names]
+    for path in paths:
+        inputs.seen_by_cargo[path] = None
+        inputs.own(path, package)
+    return paths
 
 
 def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
@@ -279,6 +292,9 @@ def _add_watched(inputs: Inputs, path: str, package: str, directory: str, worksp
     """Take what a build script watches, and return the files."""
     if os.path.isdir(path):
         return _add_tree(inputs, path, ("watched",), package, _script_in(directory))
+    if (stamps.signature(path) or (0, 0))[1] > listings.MOST_BYTES:
+        inputs.always = f"{package}: {listings.too_large(path, f'{listings.MOST_BYTES >> 30} GiB').problems[0].what}"
+        return []
     if os.path.exists(path):
         plain = _absolute(path, workspace.root)
         _add_source(inputs, plain, package, workspace)
@@ -293,13 +309,9 @@ def _script_in(directory: str) -> str:
 
 def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, script: str) -> list[str]:
     """Take all files of a directory; `script` is what makes cargo run the package's build script when it is touched."""
-    inputs.trees[directory] = rule
-    inputs.scripts[directory] = script
-    inputs.own(directory, package)
-    paths = [os.path.join(directory, name) for name in listings.list_tree(directory, rule)[1]]
-    for path in paths:
-        inputs.seen_by_cargo[path] = None
-        inputs.own(path, package)
+    paths = _add_listed(inputs, directory, rule, package)
+    if directory in inputs.trees:
+        inputs.scripts[directory] = script
     return paths
 
 

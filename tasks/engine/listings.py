@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.stamps import signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from doit_cargo.engine.stamps import Stamps
 
@@ -24,6 +25,30 @@ MODULE = "module"
 LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", "node_modules"})
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
 
+# What holds more is not looked through: whatever rests on it is never skipped, and that is said.
+MOST_FILES = 50_000
+MOST_BYTES = 4 << 30
+
+
+class TooLarge(UserError):  # noqa: N818 - a state of a folder, not a fault
+    """A folder that is not looked through."""
+
+
+def too_large(directory: str, what: str) -> TooLarge:
+    """Return what to tell of a folder, or of a file, that holds too much."""
+    fix = "let the build script name what it reads (cargo::rerun-if-changed), or move the data out of the package"
+    return TooLarge(Problem(f"{directory} holds more than {what}, which is not looked through", fix), COULD_NOT_RUN)
+
+
+def require_readable(directory: str, names: Iterable[str]) -> None:
+    """Raise `TooLarge` if these files of a directory are too large to be read as a matter of course."""
+    total = 0
+    for name in names:
+        found = signature(os.path.join(directory, name))
+        total += found[1] if found else 0
+        if total > MOST_BYTES:
+            raise too_large(directory, f"{MOST_BYTES >> 30} GiB")
+
 
 def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     """Return ({directory: signature}, names) of what `rule` sees below `directory`.
@@ -34,7 +59,7 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     `members` pattern matches; ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern
     (`fits`), but for the target directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so,
     but for directories that hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY, ...) those of "package"
-    but for what Python leaves.
+    but for what Python leaves. Raises `TooLarge` for a "watched", "package" or "module" of more than MOST_FILES files.
     """
     kind = rule[0]
     if kind == "only":
@@ -53,7 +78,7 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
         return _list_matching(directory, tuple(rule[1].split(os.pathsep)), rule[2:])
     skipped = LEFTOVERS if kind == MODULE else frozenset()
     of_package = kind in ("package", MODULE)
-    return _list_files(directory, rule[1:] if of_package else (), of_package, skipped)
+    return _list_files(directory, rule[1:] if of_package else (), of_package, skipped, most=MOST_FILES)
 
 
 def holds_sources(directory: str, name: str) -> bool:
@@ -160,11 +185,14 @@ def _list_files(
     skip_packages: bool,
     skipped: frozenset[str] = frozenset(),
     deepest: int | None = None,
+    most: int = 0,
 ) -> tuple[Stamps, tuple[str, ...]]:
     stamps: Stamps = {}
     names: list[str] = []
     seen: set[int] = set()
     for directory, below, files in os.walk(top, followlinks=True):
+        if len(names) + len(files) > most > 0:
+            raise too_large(top, f"{most} files")
         stamps[directory] = stamp = signature(directory)
         if stamp is None or stamp[2] in seen:
             below.clear()

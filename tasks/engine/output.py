@@ -5,6 +5,7 @@ Stands in for `sys.stdout` and `sys.stderr` of a worker process. Knows nothing o
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 import threading
@@ -70,10 +71,15 @@ class _Stream:
     def __init__(self, held: _Held, stream: TextIO) -> None:
         self._held = held
         self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(self, text: str) -> int:
         self._held.take(self._stream, text)
         return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write what another program has said."""
+        self.write(self._decoder.decode(data))
 
     def flush(self) -> None:
         """Nothing to do: what is whole is out."""

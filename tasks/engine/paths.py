@@ -1,8 +1,10 @@
-"""Folders on the way up. Reads nothing of them."""
+"""The folder we stand in and those on the way up, and whether one can be written to. Reads nothing of them."""
 
 from __future__ import annotations
 
 import os
+
+from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,3 +20,21 @@ def ancestors(directory: str) -> Iterator[str]:
         if above == here:
             return
         here = above
+
+
+def can_write_below(directory: str) -> bool:
+    """Tell whether a folder can be written to, or made."""
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    return os.access(directory, os.W_OK)
+
+
+def current_folder() -> str:
+    """Return the folder that we were called in. Raises `UserError` if it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        what = "the folder that this was called in is gone"
+        raise UserError(
+            Problem(what, "change to one that exists (`cd .` if it was made anew)"), COULD_NOT_RUN
+        ) from None

@@ -86,19 +86,29 @@ def _add_late(state: dict[str, Any], watched: Watched, machine: Machine, started
     names = [path for path in watched.files if path not in state["files"]]
     for directory in [path for path in watched.folders if path not in state["trees"] and os.path.isdir(path)]:
         rule = watched.folders[directory]
-        found_stamps, found = listings.list_tree(directory, rule)
+        try:
+            found_stamps, found = listings.list_tree(directory, rule)
+            listings.require_readable(directory, found)
+        except listings.TooLarge as error:
+            state["always"] = error.problems[0].what
+            continue
         held = all(stamp and stamps.changed_before(stamp, started) for stamp in found_stamps.values())
         state["trees"][directory] = (rule, stamps.settle_all(found_stamps, started), found if held else None)
         names += [os.path.join(directory, name) for name in found]
     state["files"].update({path: snapshot.read_settled(path, started) for path in names if path not in state["files"]})
-    state["always"] = watched.always
+    state["always"] = watched.always or state["always"]
 
 
 def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], now: int) -> None:
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
         return
-    found_stamps, names = listings.list_tree(directory, rule)
+    try:
+        found_stamps, names = listings.list_tree(directory, rule)
+        listings.require_readable(directory, names)
+    except listings.TooLarge as error:
+        state["always"] = error.problems[0].what
+        return
     state["trees"][directory] = (rule, stamps.settle_all(found_stamps, now), names)
     for name in names:
         path = os.path.join(directory, name)

@@ -315,20 +315,41 @@ class FileLock:
 
     def holder(self) -> str:
         """Return what the holder has signed with."""
+        return self.said()[0] or "just started"
+
+    def said(self) -> list[str]:
+        """Return the lines of the last holder: who it is, and what it is running."""
         try:
             with open(self.path, "rb") as stream:
-                return stream.read(2000).decode("utf-8", "replace").strip() or "just started"
+                return stream.read(2000).decode("utf-8", "replace").splitlines() or [""]
         except OSError:
-            return "just started"
+            return [""]
 
-    def sign(self, more: str = "") -> None:
-        """Say in the file who holds it. A courtesy: the lock holds without it."""
+    def sign(self, more: str = "", run: str = "") -> None:
+        """Say in the file who holds it and what it runs ("run MARK SESSION", see `guard`). A courtesy: the lock holds
+        without it.
+        """
         import contextlib
 
         with contextlib.suppress(OSError):
             self.stream.seek(0)
             self.stream.truncate()
-            self.stream.write(f"process {os.getpid()}{more}".encode("utf-8", "surrogateescape"))
+            self.stream.write(f"process {os.getpid()}{more}\n{run}".rstrip().encode("utf-8", "surrogateescape"))
+
+    def refuse_ancestor(self) -> None:
+        """Raise `UserError` if the holder waits, by way of what it runs, for this very process."""
+        import time
+
+        from doit_cargo.engine import guard
+
+        holder = self.holder()
+        if holder.partition(",")[0] not in {f"process {pid}" for pid in guard.ancestors(os.getpid())}:
+            return
+        time.sleep(0.05)  # between two holders the name of the first is still there
+        if holder == self.holder():
+            what = f"this call waits for its own caller: {holder} runs it, and holds the lock of this workspace"
+            fix = "a test, build script or target must not call doit-cargo in the workspace that it belongs to"
+            raise UserError(Problem(what, fix), COULD_NOT_RUN)
 
     def _is_there(self) -> bool:
         try:
@@ -368,10 +389,36 @@ class RunLock(FileLock):
             if os.path.isdir(self.path):
                 _remove_folder(self.path)
             if not self.take():
+                self.refuse_ancestor()
                 sys.stderr.write(f"waiting for another doit-cargo run in this workspace ({self.holder()})\n")
                 sys.stderr.flush()
                 self.wait()
         except OSError as error:
             raise UserError(unwritable(self.path, error), COULD_NOT_RUN) from None
+        self._end_leftovers()
         self.sign()
+        _held.append(self)
         return self
+
+    def __exit__(self, *_: object) -> None:
+        _held.remove(self)
+        self.release()
+
+    def _end_leftovers(self) -> None:
+        """End what a holder left running that was killed together with its guard."""
+        words = self.said()[-1].split()
+        if len(words) == 3 and words[0] == "run" and words[2].isdigit():
+            from doit_cargo.engine import guard
+
+            ended = guard.end(words[1], int(words[2]))
+            if ended:
+                sys.stderr.write(f"ended what a killed doit-cargo run had left: {', '.join(ended)}\n")
+
+
+_held: list[RunLock] = []
+
+
+def note_run(run: str) -> None:
+    """Let the locks that this process holds tell what it runs: the next holder ends that if we cannot."""
+    for lock in _held:
+        lock.sign(run=run)

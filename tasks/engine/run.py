@@ -6,29 +6,21 @@ nothing of targets, receipts or freshness.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import IO
 
 from doit_cargo.engine.cargo_files import BuildReport
+from doit_cargo.engine.child import Child
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Invocation
-from doit_cargo.engine.processes import running
 from doit_cargo.engine.screen import Log, Screen, StderrWarnings
 
-GRACE_SECONDS = 30.0  # for a program that was interrupted: profilers write their data then
-SECONDS_BETWEEN_LOOKS = 0.2
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
 
@@ -87,14 +79,16 @@ def run_tool(
     seconds: float = 0,
     watched: str = "",
     appends: bool = False,
+    asks: bool = False,
 ) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
     With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
-    profiler runs gets it, so that the profiler can write its data. Raises `UserError` as `run` does.
+    profiler runs gets it, so that the profiler can write its data. One that `asks` may read the terminal as its
+    standard input. Raises `UserError` as `run` does.
     """
     log = Log(log_path, title, invocation, appends)
-    return _run(invocation, environ, log, "", None, seconds, watched)
+    return _run(invocation, environ, log, "", None, seconds, watched, asks)
 
 
 def _run(
@@ -105,6 +99,7 @@ def _run(
     hidden: re.Pattern[str] | None,
     seconds: float = 0,
     watched: str = "",
+    asks: bool = False,
 ) -> Outcome:
     child_environ = _with_terminal(environment(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
@@ -112,31 +107,24 @@ def _run(
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
     try:
-        with Child(argv, invocation.cwd, child_environ, watched) as child:
+        with Child(argv, invocation.cwd, child_environ, watched, asks=asks) as child:
             screen = Screen(log, warnings, hidden)
-            show = screen.show_messages if messages else screen.show_output
-            readers = [
-                threading.Thread(target=_to_the_end, args=(show, child.process.stdout, report)),
-                threading.Thread(target=_to_the_end, args=(screen.show_errors, child.process.stderr)),
-            ]
-            for reader in readers:
-                reader.start()
+            if messages:
+                child.read(child.process.stdout, lambda said: screen.show_messages(said, report))
+            else:
+                child.read(child.process.stdout, screen.show_output)
+            child.read(child.process.stderr, screen.show_errors)
             status = child.wait(seconds)
-            for reader in readers:
-                reader.join()
             screen.finish()
+            if child.left_behind:
+                screen.tell(child.left_behind)
         return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
-    except OSError as error:
-        problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "see doit-cargo info", invocation.cwd)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = getattr(error, "strerror", "") or error
+        problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
         raise UserError(problem, COULD_NOT_RUN) from None
     finally:
         log.close()
-
-
-def _to_the_end(show: Callable[..., None], stream: IO[bytes], *more: object) -> None:
-    """Let `show` read a stream, then close it: only its reader knows that it is through."""
-    with stream:
-        show(stream, *more)
 
 
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
@@ -156,98 +144,3 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
     if "NO_COLOR" in environ:
         del drawn["CARGO_TERM_COLOR"]
     return {**drawn, **environ}
-
-
-class Child:
-    """A process in a group of its own; what ends us reaches all of it.
-
-    `watched` is a program that it runs, if any; `merged`: one stream for both of its own. Who reads a stream closes it.
-    """
-
-    def __init__(
-        self, argv: list[str], cwd: str, environ: Mapping[str, str], watched: str = "", merged: bool = False
-    ) -> None:
-        self.watched = watched
-        self.signalled = False
-        self.expired = False
-        self._previous: dict[int, object] = {}
-        group = {"creationflags": 0x200} if os.name == "nt" else {"process_group": 0}
-        self.process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            **group,  # type: ignore[call-overload]
-        )
-
-    def __enter__(self) -> Child:
-        names = ("SIGINT", "SIGTERM", "SIGHUP")
-        if threading.current_thread() is threading.main_thread():
-            for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
-                if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs want it ignored
-                    self._previous[number] = signal.signal(number, self._forward)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        if self.process.poll() is None:
-            self._send(signal.SIGTERM)
-            self.process.wait()
-
-    def _forward(self, number: int, _: FrameType | None) -> None:
-        self.signalled = True
-        self._send(number)
-
-    def _send(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.name == "nt":
-                self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", number))
-            else:
-                os.killpg(self.process.pid, number)
-
-    def _interrupt(self) -> None:
-        """Interrupt the watched program alone where it can be found, so that its watcher goes on to its own end."""
-        watched = running(self.watched, self.process.pid) if self.watched and os.name != "nt" else []
-        for number in watched:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(number, signal.SIGINT)
-        if not watched:
-            self._send(signal.SIGINT)
-
-    def _awaited(self, seconds: float) -> int:
-        """Wait in short steps: a signal that comes just before one long system call would be seen only at its end."""
-        ended = threading.Event()
-
-        def fetch() -> None:
-            self.process.wait()
-            ended.set()
-
-        threading.Thread(target=fetch, daemon=True).start()
-        deadline = time.monotonic() + seconds if seconds else None
-        while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            if deadline and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(self.process.args, seconds)
-        return int(self.process.returncode)
-
-    def wait(self, seconds: float = 0) -> int:
-        """Wait for the end, asked for after `seconds` if any, then end what the process may have left in its group."""
-        try:
-            status = self._awaited(seconds)
-        except subprocess.TimeoutExpired:
-            status = self._expire()
-        if (self.signalled or self.expired) and os.name != "nt":
-            self._send(signal.SIGKILL)
-        return int(status)
-
-    def _expire(self) -> int:
-        """Interrupt the group, and kill it where it does not end within its time."""
-        self.expired = True
-        self._interrupt()
-        try:
-            return int(self.process.wait(timeout=GRACE_SECONDS))
-        except subprocess.TimeoutExpired:
-            self._send(signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
-            return int(self.process.wait())

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from doit_cargo.engine.listings import list_tree
+from doit_cargo.engine.listings import TooLarge, list_tree
 from doit_cargo.engine.stamps import UNKNOWN, changed_before, digest, settled, signature
 
 Stamp = tuple[int, int, int, int]
@@ -36,7 +36,11 @@ class Snapshot:
 
     def record_tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         """List a directory as it is before the run, and return the names."""
-        stamps, names = list_tree(directory, rule)
+        try:
+            stamps, names = list_tree(directory, rule)
+        except TooLarge:
+            self.trees[directory, rule] = Listing(None, {})
+            return ()
         self.trees[directory, rule] = Listing(names, stamps)
         return names
 
@@ -44,8 +48,11 @@ class Snapshot:
         """Return what the rule sees after the run; names are None if it may have seen something else meanwhile."""
         key = (directory, rule)
         if key not in self.tree_ends:
-            stamps, names = list_tree(directory, rule)
-            self.tree_ends[key] = Listing(names if self._held(key, names, stamps) else None, stamps)
+            try:
+                stamps, names = list_tree(directory, rule)
+                self.tree_ends[key] = Listing(names if self._held(key, names, stamps) else None, stamps)
+            except TooLarge:
+                self.tree_ends[key] = Listing(None, {})
         return self.tree_ends[key]
 
     def _held(

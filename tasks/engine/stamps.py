@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # A file changed within one tick of the clock that stamps it may change again unseen (git calls it "racily clean").
 TICK_NS = 50_000_000
 COARSE_TICK_NS = 2_000_000_000
+# stat.S_IFMT and what it tells; the module itself would cost the launcher an import.
+KIND, REGULAR, DIRECTORY = 0o170000, 0o100000, 0o040000
 UNKNOWN = b"changed while it was read"
 
 
@@ -49,15 +51,22 @@ def changed_before(stamp: Stamp, moment_ns: int) -> bool:
 
 
 def digest(path: str) -> bytes | None:
-    """Return the BLAKE2b of a file, b"directory", or None where there is nothing to read."""
+    """Return the BLAKE2b of a file, b"directory", or None where there is nothing to read.
+
+    A pipe, socket or device is never read, since that may last for ever: of it cargo knows the time, and so do we.
+    """
     import hashlib
 
     try:
+        found = os.stat(path)
+        kind = found.st_mode & KIND
+        if kind == DIRECTORY:
+            return b"directory"
+        if kind != REGULAR:
+            return b"no file, of %d" % found.st_mtime_ns
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
-    except IsADirectoryError:
-        return b"directory"
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.paths import ancestors
@@ -202,7 +202,7 @@ def _read_toml(path: str) -> dict[str, Any]:
     """Return a file's tables, or none: cargo has read it already and reports what is wrong with it."""
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            return toml.load(file)
     except (OSError, ValueError):
         return {}
 

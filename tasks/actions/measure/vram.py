@@ -129,12 +129,11 @@ class Expected:
 
 def expected_for(model: str) -> Expected | None:
     """Return the row of a model's name, or None where the table has none."""
-    import tomllib
-
     import doit_cargo
+    from doit_cargo.engine import toml
 
     with open(os.path.join(doit_cargo.DIRECTORY, "data", "vram.toml"), "rb") as stream:
-        rows: list[Mapping[str, Any]] = tomllib.load(stream)["model"]
+        rows: list[Mapping[str, Any]] = toml.load(stream)["model"]
     plain = re.sub(r"[\s_-]+", "-", model.lower())
     for row in rows:
         if all(_holds(plain, word) for word in row["words"]):

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from doit_cargo.engine import pyo3
+from doit_cargo.engine import pyo3, toml
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.listings import LEFTOVERS, SKIPPED_DIRECTORIES
 from doit_cargo.engine.model import Package, Workspace
@@ -120,7 +119,7 @@ def read_toml(path: str) -> Mapping[str, Any]:
     """Return a file's tables, or none: who reads it next tells what is wrong with it."""
     text = read_text(path)
     try:
-        return tomllib.loads(text)
+        return toml.loads(text)
     except ValueError:
         return {}
 

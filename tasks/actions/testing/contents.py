@@ -109,6 +109,8 @@ class Contents:
 
 
 def _named_in_file(path: str) -> Named:
+    if not os.path.isfile(path):
+        return NOTHING  # a pipe would let us wait
     try:
         with open(path, "rb") as stream:
             return named_in(stream.read())

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import IO, NamedTuple, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, NamedTuple
 
 from doit_cargo.actions.testing.programs import DOC, Program
 from doit_cargo.actions.testing.results import Reading, Result
-from doit_cargo.engine import private, run, screen
+from doit_cargo.engine import private, say, screen
+from doit_cargo.engine.child import Child
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 
 # Of a failing program's output this much is shown; the log has all of it.
@@ -54,11 +55,10 @@ def run_program(
     log.write(f"\n# {program.package}: {program.title}\n# in {program.cwd}: {' '.join(argv)}\n")
     log.flush()
     started = time.monotonic()
-    reading, tail = Reading(), _Tail()
+    reader = _Reader(log, manner.shows or manner.prints)
     try:
-        with run.Child(_found(argv, environ), program.cwd, environ, merged=True) as child:
-            with cast("IO[bytes]", child.process.stdout) as stream:
-                _read(stream, reading, tail, log, manner.shows or manner.prints)
+        with Child(_found(argv, environ), program.cwd, environ, merged=True) as child:
+            child.read(child.process.stdout, reader.show)
             status = child.wait()
     except OSError as error:
         problem = Problem(f"cannot start {argv[0]}: {error.strerror or error}", "FORCE=1 builds it again", program.cwd)
@@ -66,7 +66,10 @@ def run_program(
     if child.signalled:
         interrupted()
         status = status or 130
-    return reading.result(program, status, time.monotonic() - started, tail.text())
+    if child.left_behind:
+        log.write(f"{child.left_behind}\n")
+        say.note(program.title, child.left_behind)
+    return reader.reading.result(program, status, time.monotonic() - started, reader.tail.text())
 
 
 def _found(argv: list[str], environ: Mapping[str, str]) -> list[str]:
@@ -79,32 +82,43 @@ class _Tail:
     """The last lines of an output."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._size = 0
+        self._text = ""
         self._cut = False
 
-    def take(self, line: str) -> None:
-        self._lines.append(line)
-        self._size += len(line)
-        while self._size > SHOWN and len(self._lines) > 1:
-            self._size -= len(self._lines.pop(0))
-            self._cut = True
+    def take(self, text: str) -> None:
+        self._text += text[-2 * SHOWN :]
+        if len(self._text) > 4 * SHOWN:
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        if len(self._text) > SHOWN:
+            self._text, self._cut = self._text[-SHOWN:].partition("\n")[2] or self._text[-SHOWN:], True
 
     def text(self) -> str:
-        return ("[...]\n" if self._cut else "") + "".join(self._lines)
+        self._cut_off()
+        return ("[...]\n" if self._cut else "") + self._text
 
 
-def _read(stream: IO[bytes], reading: Reading, tail: _Tail, log: IO[str], shows: bool) -> None:
-    for raw in stream:
-        line = raw.decode("utf-8", "replace").replace("\r\n", "\n")
-        plain = screen.plain(line)
-        reading.take(plain.rstrip("\n"))
-        tail.take(plain)
-        log.write(plain)
-        log.flush()
-        if shows:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+class _Reader:
+    """What a test program says: into the log and its tail, to the terminal if asked for, read for its tests."""
+
+    def __init__(self, log: IO[str], shows: bool) -> None:
+        self.reading, self.tail = Reading(), _Tail()
+        self._log, self._shows = log, shows
+
+    def show(self, pieces: Iterator[bytes]) -> None:
+        for piece, whole in screen.blocks(pieces):
+            if self._shows:
+                screen.show(sys.stdout, piece)
+            self._take(screen.plain_bytes(whole.replace(b"\r\n", b"\n")).decode("utf-8", "replace"))
+
+    def _take(self, text: str) -> None:
+        self._log.write(text)
+        self._log.flush()
+        self.tail.take(text)
+        if "test " in text:
+            for line in text.split("\n"):
+                self.reading.take(line)
 
 
 def ignored_tests(program: Program, environ: Mapping[str, str], manner: Manner) -> list[str]:

@@ -17,6 +17,7 @@ from doit_cargo.actions.testing.results import FAILED, IGNORED, PASSED, Case, Re
 from doit_cargo.engine import receipts, run
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.model import Plan
+from doit_cargo.engine.paths import can_write_below
 from doit_cargo.engine.profiles.files import toml_text
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _argv(request: Request, report: str) -> tuple[str, ...]:
     end = words.index("--") if "--" in words else len(words)
     argv: list[str] = ["cargo", "nextest", "run", *(RENAMED.get(word, word) for word in words[:end] if word != "-vv")]
     config = os.path.join(request.state, "nextest.toml")
-    _write_config(config, report)
+    _write_config(config, report, "" if can_write_below(request.plan.invocation.cwd) else request.state)
     argv += ["--profile", PROFILE, "--tool-config-file", f"{PROFILE}:{config}", "--no-tests", "pass", "--no-fail-fast"]
     argv += ["--retries", str(request.retries)] if request.retries is not None else []
     argv += [] if request.configured else ["--ignore-default-filter"]
@@ -120,8 +121,10 @@ def _argv(request: Request, report: str) -> tuple[str, ...]:
     return (*argv, "--", *passed) if passed else tuple(argv)
 
 
-def _write_config(path: str, report: str) -> None:
-    text = f"[profile.{PROFILE}.junit]\npath = {toml_text(report)}\nstore-success-output = false\n"
+def _write_config(path: str, report: str, elsewhere: str) -> None:
+    """Write what we ask of nextest; it keeps its own files below the workspace, unless they must go `elsewhere`."""
+    text = f"[store]\ndir = {toml_text(os.path.join(elsewhere, 'nextest'))}\n\n" if elsewhere else ""
+    text += f"[profile.{PROFILE}.junit]\npath = {toml_text(report)}\nstore-success-output = false\n"
     try:
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)

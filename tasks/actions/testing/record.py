@@ -11,13 +11,12 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.programs import DOC, Program, kind_of
-from doit_cargo.engine import receipts
+from doit_cargo.engine import receipts, toml
 from doit_cargo.engine.cargo_files import BuildReport
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
@@ -170,7 +169,7 @@ def _target_tables(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str,
         try:
             with open(path, "rb") as stream:
                 content = stream.read()
-            table = tomllib.loads(content.decode()).get("target", {}) if b"runner" in content else {}
+            table = toml.loads(content.decode()).get("target", {}) if b"runner" in content else {}
         except (OSError, ValueError):
             continue
         yield path, {key: entry for key, entry in table.items() if isinstance(entry, dict)}
@@ -286,8 +285,8 @@ def _has_own_harness(manifest: str, kind: str, name: str) -> bool:
     """Tell whether a manifest declares a target with ``harness = false``."""
     try:
         with open(manifest, "rb") as stream:
-            tables = tomllib.load(stream).get(kind, [])
-    except (OSError, tomllib.TOMLDecodeError):
+            tables = toml.load(stream).get(kind, [])
+    except (OSError, toml.TOMLDecodeError):
         return False
     rows = [tables] if isinstance(tables, dict) else tables
     return any(row.get("harness") is False and row.get("name", name) == name for row in rows if isinstance(row, dict))

@@ -24,7 +24,6 @@ from doit_cargo.engine.secrets import kept_words, shown_digest
 # What of another package's folder is no data: sources count through what they are compiled to.
 SOURCES = (".rs", ".md", "Cargo.toml")
 LOADED = (".so", ".dylib", ".dll")
-LARGEST_FOLDER = 20_000
 
 
 class Built(NamedTuple):
@@ -60,6 +59,7 @@ class _Package:
     variables: dict[str, None] = field(default_factory=dict)
     programs: dict[str, None] = field(default_factory=dict)
     libraries: list[str] = field(default_factory=list)
+    always: str = ""
 
 
 class World:
@@ -101,6 +101,8 @@ class World:
             found["tool", name] = freshness.which(name, self.environ.get("PATH", ""))
         if not (program.kind == DOC or program.own_harness):
             found.update(self._settings(given))
+        if package.always:
+            found["always", package.always] = time.time_ns()  # like no other
         found["argument", "arguments"] = repr(kept_words(program.argv))
         for name, value in self.built.plan.invocation.env.items():
             found["env", name] = freshness.public_value(name, value)
@@ -146,9 +148,7 @@ class World:
         directories = {name: own.directory} if own else {}
         others = dict(self._rests_on(name))
         for member, directory in {**directories, **others}.items():
-            listing = self.folder(directory, ("package", *self.workspace.built_in))
-            found.folders[directory] = None
-            for file in listing.names:
+            for file in self._listed_in(found, directory, ("package", *self.workspace.built_in)):
                 if member == name or not file.endswith(SOURCES):
                     found.files[os.path.join(directory, file)] = None
             self._add_named(found, member, directory)
@@ -162,6 +162,17 @@ class World:
             if variable in found.variables:
                 self._add_given(found, value)
         return found
+
+    def _listed_in(self, found: _Package, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the files of a folder that tests rest on; tests whose folder holds too much are never skipped."""
+        try:
+            names = self.folder(directory, rule).names
+            listings.require_readable(directory, names)
+        except listings.TooLarge as error:
+            found.always = error.problems[0].what
+            return ()
+        found.folders[directory] = None
+        return names
 
     def _add_given(self, found: _Package, value: str) -> None:
         """Take a file or folder that the caller hands to the tests."""
@@ -253,10 +264,8 @@ class World:
         builds = any(place.startswith(path + os.sep) for place in self.workspace.built_in)
         if holds_packages or self._is_covered(path) or builds:
             return
-        listing = self.folder(path, ("watched",))
-        found.folders[path] = None
-        if len(listing.names) <= LARGEST_FOLDER:
-            found.files.update((os.path.join(path, name), None) for name in listing.names)
+        names = self._listed_in(found, path, ("watched",))
+        found.files.update((os.path.join(path, name), None) for name in names)
 
     # --- after the run, and the launcher's proof ---------------------------------------------------------------------
 
@@ -292,6 +301,7 @@ class World:
         state["env"] = {name: freshness.public_value(name, self.environ.get(name)) for name in names}
         state["files"].update((path, self.contents.kept(path)) for path in self.built.settings)
         for package in packages:
+            state["always"] = state["always"] or package.always
             state["files"].update((path, self.contents.kept(path)) for path in package.files)
             state["files"].update((path, (None, None)) for path in package.absent)
             for directory in package.folders:
@@ -326,7 +336,9 @@ def differences(known: Identity, now: Identity) -> list[Change]:
         if old == new and (label in known) == (label in now):
             continue
         kind, subject = label
-        if kind in ("env", "tool"):
+        if kind == "always":
+            changes.append(Change("always", "tests", "", subject))
+        elif kind in ("env", "tool"):
             changes.append(Change(kind, subject, shown_digest(str(old or "")), shown_digest(str(new or ""))))
         else:
             what = _what_became(old, new, named=label in now)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
 from doit_cargo.engine.toolchain.platform import INSTALL
 
@@ -134,7 +134,7 @@ class Knowledge:
 def shipped() -> dict[str, Any]:
     """Return what ships with doit-cargo, as its file has it."""
     with open(os.path.join(data_directory(), "hints.toml"), "rb") as stream:
-        return tomllib.load(stream)
+        return toml.load(stream)
 
 
 def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Knowledge:

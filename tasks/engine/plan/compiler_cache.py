@@ -105,10 +105,10 @@ def _configured(path: str) -> str:
     text = read_text(path) if os.path.isfile(path) else ""
     if "rustc-wrapper" not in text or _is_shadowed(path):
         return ""
-    import tomllib
+    from doit_cargo.engine import toml
 
     try:
-        build = tomllib.loads(text).get("build")
+        build = toml.loads(text).get("build")
     except ValueError:
         return ""  # cargo says what is wrong with its file
     value = build.get("rustc-wrapper") if isinstance(build, dict) else ""

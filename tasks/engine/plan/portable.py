@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.cargo_places import config_files
 from doit_cargo.engine.toolchain.files import read_text
 from doit_cargo.engine.toolchain.triples import default_cpu, plain
@@ -54,7 +54,7 @@ def _tables(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str, Mappin
         text = read_text(path) if os.path.isfile(path) else ""
         if "native" in text:
             try:
-                yield path, tomllib.loads(text)
+                yield path, toml.loads(text)
             except ValueError:
                 continue  # cargo says what is wrong with its file
 

@@ -194,8 +194,8 @@ def cuda_release(version: str) -> Mapping[str, object]:
 @lru_cache(maxsize=1)
 def cuda_releases() -> Mapping[str, Mapping[str, object]]:
     """Return the table of CUDA releases (data/cuda.toml), read once and only for a plan that needs nvcc."""
-    import tomllib
+    from doit_cargo.engine import toml
 
     path = os.path.join(doit_cargo.DIRECTORY, "data", "cuda.toml")
     with open(path, "rb") as file:
-        return tomllib.load(file)
+        return toml.load(file)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import glob
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.model import Plan
 from doit_cargo.engine.plan.decision import platform_of
 from doit_cargo.engine.preflight.crates import Answer, Crate, Graph, from_cargo
@@ -190,7 +190,7 @@ def _metadata(crate: Crate, manifests: str) -> dict[str, Any]:
     for place in places[:1]:
         try:
             with open(os.path.join(place, "Cargo.toml"), "rb") as stream:
-                found = tomllib.load(stream)["package"]["metadata"]["system-deps"]
+                found = toml.load(stream)["package"]["metadata"]["system-deps"]
         except (OSError, ValueError, KeyError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -6,12 +6,12 @@ Knows which keys there are and reads them; which rules hold for a plan is for in
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import doit_cargo
+from doit_cargo.engine import toml
 from doit_cargo.engine.errors import Problem, UserError
 from doit_cargo.engine.profiles.files import FLAG, LIST, ON_PLATFORMS, SPECIFIER, TEXT, Kind, Section, check
 from doit_cargo.engine.profiles.places import TomlFile
@@ -115,7 +115,7 @@ def load(overlay: str = "", label: str = "") -> Knowledge:
     Raises `UserError` with every mistake of the user's file, each with its line.
     """
     with open(shipped_path(), "rb") as stream:
-        values: dict[str, Any] = tomllib.load(stream)
+        values: dict[str, Any] = toml.load(stream)
     if overlay and os.path.isfile(overlay):
         file = TomlFile.read(overlay, label or overlay)
         problems = list(problems_of(file))

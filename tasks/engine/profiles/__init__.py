@@ -18,6 +18,8 @@ from doit_cargo.engine.profiles.files import PROFILE, dotted, problems_of
 from doit_cargo.engine.profiles.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
 from doit_cargo.engine.profiles.places import TomlFile
 
+LONGEST_CHAIN = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -99,7 +101,11 @@ class Library:
             if source in ordered:
                 return
             trail.append((source, where))
-            if any(source == earlier for earlier, _ in trail[:-1]):
+            if len(trail) > LONGEST_CHAIN:
+                what = f"{first.name} extends profiles through more than {LONGEST_CHAIN} others"
+                problems.problems.append(Problem(what, "let a profile extend what it needs directly", where))
+                ordered.append(source)
+            elif any(source == earlier for earlier, _ in trail[:-1]):
                 problems.problems.append(_cycle(trail))
             else:
                 for parent, place in self._parents(source, problems):

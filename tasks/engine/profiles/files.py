@@ -127,6 +127,19 @@ SHA256 = Kind("a string", '"64 hexadecimal digits"', _is_text, _sha256)
 FLAG = Kind("true or false", "true", lambda value: isinstance(value, bool))
 POSITIVE = Kind("a whole number above 0", "4", _is_positive)
 LIST = Kind("a list of strings", '["one", "two"]', _is_list)
+
+
+def _variables(value: list[str], key: str, where: str) -> list[Problem]:
+    return [problem for name in value for problem in variable_problems(name, key, where)]
+
+
+def variable_problems(name: str, key: str, where: str) -> list[Problem]:
+    """Return what keeps a text from being the name of an environment variable."""
+    if name and not set("=\0") & set(name):
+        return []
+    return [Problem(f"{key} names {name!r}, which no environment variable can be called", "correct the name", where)]
+
+
 NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _is_text(value) or _is_list(value))
 FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
 ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
@@ -136,6 +149,7 @@ DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list
 COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 LANE = Kind("a string", '"free"', _is_text, _lane)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
+VARIABLES = Kind("a list of strings", '["MODEL_DIR"]', _is_list, _variables)
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
 
@@ -150,7 +164,7 @@ PROFILE: Section = {
     "cargo": {"profile": TEXT, "config": CONFIG, "jobs": POSITIVE, "target": TEXT, "locked": FLAG},
     "env": {ANY: ENV},
     "needs": {ANY: SPECIFIER},
-    "inputs": {"files": LIST, "env": LIST, "packages": LIST},
+    "inputs": {"files": LIST, "env": VARIABLES, "packages": LIST},
 }
 
 # A row of the user's own, or of a pack (model.Target): a cargo call, a program, or a group.
@@ -170,7 +184,7 @@ TARGET: Section = {
     "needs": LIST,
     "services": LIST,
     "platforms": ON_PLATFORMS,
-    "inputs": {"files": LIST, "env": LIST},
+    "inputs": {"files": LIST, "env": VARIABLES},
     "outputs": LIST,
     "lane": LANE,
     "keep-going": FLAG,
@@ -212,7 +226,11 @@ def check(file: TomlFile, section: Section, table: Mapping[str, Any], path: Path
     for key, value in table.items():
         kind = section.get(key) or section.get(ANY)
         where = file.where(*path, key)
-        if kind is None:
+        if path[-1:] == ("env",):
+            yield from variable_problems(key, dotted(path), where)
+        if _holds_nul(value):
+            yield Problem(f"{dotted((*path, key))} holds a NUL character, which no program takes", "remove it", where)
+        elif kind is None:
             yield unknown(f"key of [{dotted(path)}]" if path else "key", key, tuple(section), where)
         elif isinstance(kind, Kind):
             yield from kind.check(value, dotted((*path, key)), where)
@@ -221,6 +239,10 @@ def check(file: TomlFile, section: Section, table: Mapping[str, Any], path: Path
         else:
             what = f"{dotted((*path, key))} must be a table, not {_shown(value)}"
             yield Problem(what, f"write [{dotted((*path, key))}]", where)
+
+
+def _holds_nul(value: Any) -> bool:
+    return "\0" in value if isinstance(value, str) else isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def dotted(path: Path) -> str:

@@ -7,9 +7,9 @@ nothing of profiles.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.errors import Problem, UserError
 
 # A path to a value: keys of tables, and the index of an element of an array.
@@ -54,8 +54,8 @@ class TomlFile:
 
 def _parse(text: str, label: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         # An error "at end of document" has no line of its own.
         number = int(line[1]) if line else text.count("\n") + 1
@@ -164,4 +164,4 @@ class _Scanner:
 
 def _plain(key: str) -> str:
     """Return a key without its quotes and escapes."""
-    return str(tomllib.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key
+    return str(toml.loads(f"key = {key}")["key"]) if key[0] in "\"'" else key

@@ -5,10 +5,10 @@ For people, and valid as a profile file of its own. Knows nothing of how profile
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from doit_cargo.engine import toml
 from doit_cargo.engine.model import Inputs, Profile, Setting
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _by(setting: Setting) -> str:
 def _parts(key: str) -> list[str]:
     """Return the parts of a dotted key, which may hold quoted ones."""
     parts: list[str] = []
-    table: Any = tomllib.loads(f"{key} = 0")
+    table: Any = toml.loads(f"{key} = 0")
     while isinstance(table, dict):
         part, table = next(iter(table.items()))
         parts.append(part)

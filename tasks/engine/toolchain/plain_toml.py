@@ -13,9 +13,9 @@ def read_toml(text: str) -> "dict[str, object]":
     plain = _read_plain_toml(text)
     if plain is not None:
         return plain
-    import tomllib
+    from doit_cargo.engine import toml
 
-    return tomllib.loads(text)
+    return toml.loads(text)
 
 
 def _read_plain_toml(text: str) -> "dict[str, object] | None":

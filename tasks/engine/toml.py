@@ -1,0 +1,34 @@
+"""TOML read by `tomllib`, with one more thing that can be wrong with a text: that it is nested beyond all depth."""
+
+from __future__ import annotations
+
+import tomllib
+from tomllib import TOMLDecodeError
+from typing import IO, Any
+
+DEEP = 100
+
+__all__ = ["TOMLDecodeError", "load", "loads"]
+
+
+def loads(text: str) -> dict[str, Any]:
+    """Return a document. Raises `TOMLDecodeError`."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise TOMLDecodeError(f"it is nested too deeply (at line {_deep_line(text)}, column 1)") from None
+
+
+def _deep_line(text: str) -> int:
+    depth = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        depth += line.count("[") + line.count("{")
+        if depth > DEEP:
+            return number
+        depth -= line.count("]") + line.count("}")
+    return 1
+
+
+def load(stream: IO[bytes]) -> dict[str, Any]:
+    """Return the document of a file that is open. Raises `TOMLDecodeError`, or `ValueError` if it is not UTF-8."""
+    return loads(stream.read().decode())
