@@ -27,7 +27,7 @@ CREDENTIALS = ("credential-provider", "global-credential-providers")
 PROVIDERS = frozenset({"cargo:token", "cargo:libsecret", "cargo:wincred", "cargo:macos-keychain"})
 # What [env] of a config file could do to the programs that we ask.
 STEERING = ("LD_", "DYLD_", "GIT_", "PYTHON", "BASH_ENV", "RUSTUP_")
-STEERING_NAMES = frozenset({"ENV", "PATH", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"})
+STEERING_NAMES = frozenset({"ENV", "PATH"})
 
 
 class Brought(NamedTuple):
