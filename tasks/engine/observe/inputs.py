@@ -81,6 +81,7 @@ class Run:
     updated: set[str] = field(default_factory=set)  # changed first, but not replaced: what was there still counts
     made_in: dict[str, list[str]] = field(default_factory=dict)
     serving: set[str] = field(default_factory=set)
+    states: dict[Item, object] = field(default_factory=dict)  # taken once, though many units have it
 
 
 def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
@@ -97,7 +98,9 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
         reason = _conflict(item, run)
         if reason is None:
             own = _own(item, run)
-            kept.append([item.kind, item.subject, states.take(item.kind, item.subject, own, scope), own])
+            if item not in run.states:
+                run.states[item] = states.take(item.kind, item.subject, own, scope)
+            kept.append([item.kind, item.subject, run.states[item], own])
         elif reason:
             reasons.add(reason)
     return Inputs(kept, sorted(reasons))
@@ -227,7 +230,7 @@ def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]
 
 def _own(item: Item, run: Run) -> list[str]:
     """The names that the run itself put into a folder that it lists."""
-    if item.kind == "list":
+    if item.kind == "list" or (item.kind == "read" and os.path.isdir(item.subject)):
         return sorted(run.made_in.get(os.path.normpath(item.subject), []))
     if item.kind == "tree":
         root = os.path.normpath(item.subject) + "/"

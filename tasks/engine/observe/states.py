@@ -51,7 +51,7 @@ def take(kind: str, subject: str, own: Sequence[str], scope: Sight) -> Any:
 
 def same(kind: str, subject: str, state: Any, own: Sequence[str], scope: Sight) -> bool:
     """Tell whether the state is still this one. A file that nobody touched is not read for it."""
-    if kind == "read" and isinstance(state, list):
+    if kind == "read" and isinstance(state, list) and len(state) == 3:
         try:
             if _stamp(os.stat(subject)) == state[2]:
                 return True

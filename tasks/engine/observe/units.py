@@ -60,7 +60,7 @@ def by_unit(observed: Observed) -> dict[Unit, Group]:
 def _own(process: Process) -> Unit | None:
     given = process.variables
     package = given.get("CARGO_PKG_NAME", "")
-    if "NEXTEST_BINARY_ID" in given:
+    if "NEXTEST_BINARY_ID" in given and process.name != "cargo-nextest":  # which starts each test through itself
         return Unit("test", package, given["NEXTEST_BINARY_ID"], given.get("NEXTEST_TEST_NAME", ""))
     compiler = next((os.path.basename(word) for word in process.argv[:2] if os.path.basename(word) in COMPILERS), "")
     if compiler:
