@@ -295,14 +295,15 @@ def test_without_a_compiler_it_says_so(tmp_path: Path) -> None:
         Observer.find({"PATH": str(tmp_path), "HOME": str(tmp_path)})
 
 
-def test_a_library_that_others_can_write_is_refused(tmp_path: Path) -> None:
-    observer()
-    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    made = Path(Observer.find(environ).program)
-    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (0o500, 0o700)
-    made.chmod(0o777)
+def test_a_library_that_others_can_write_is_refused(by: Observer, tmp_path: Path) -> None:
+    cache = tmp_path / "doit-cargo"
+    shutil.copytree(Path(by.program).parent, cache)
+    assert cache.stat().st_mode & 0o777 == 0o700
+    copy = cache / os.path.basename(by.program)
+    assert Observer.find(os.environ, cache=str(cache)).program == str(copy)
+    copy.chmod(0o522)
     with pytest.raises(NotHere, match="can be written by others"):
-        Observer.find(environ)
+        Observer.find(os.environ, cache=str(cache))
 
 
 def test_it_works_is_proven_by_a_program(by: Observer) -> None:

@@ -11,6 +11,18 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
+/* Whether an open that may make its file, and keeps what is in it, will find none. */
+static bool will_make(int flags, int folder, const char *path) {
+    MAYBE_NULL(path);
+    if ((flags & (O_CREAT | O_EXCL | O_TRUNC)) != O_CREAT || !observing || sealed || !path) return false;
+    return RAW(SYS_faccessat, folder, path, F_OK, 0) == -ENOENT;
+}
+static void made(int result, int folder, const char *path) {
+    int error = errno;
+    if (result >= 0) { note_path(ABSENT, folder, path); note_path(WRITE, folder, path); }
+    errno = error;
+}
+
 /* Opened for reading and writing at once: both. */
 static void opened(int flags, int result, int folder, const char *path) {
     if ((flags & (O_ACCMODE | O_TRUNC | O_EXCL | O_PATH)) == O_RDWR && (flags & __O_TMPFILE) != __O_TMPFILE)
@@ -21,9 +33,13 @@ static void opened(int flags, int result, int folder, const char *path) {
 #define MODE(last) mode_t mode = 0; \
     if (flags & O_CREAT || (flags & __O_TMPFILE) == __O_TMPFILE) { va_list more; va_start(more, last); mode = va_arg(more, mode_t); va_end(more); }
 #define OPEN(name) HOOK int name(const char *path, int flags, ...) { \
-    MODE(flags) int result = REAL(name)(path, flags, mode); opened(flags, result, AT_FDCWD, path); return result; }
+    MODE(flags) bool makes = will_make(flags, AT_FDCWD, path); int result = REAL(name)(path, flags, mode); \
+    if (makes) made(result, AT_FDCWD, path); else opened(flags, result, AT_FDCWD, path); \
+    return result; }
 #define OPENAT(name) HOOK int name(int folder, const char *path, int flags, ...) { \
-    MODE(flags) int result = REAL(name)(folder, path, flags, mode); opened(flags, result, folder, path); return result; }
+    MODE(flags) bool makes = will_make(flags, folder, path); int result = REAL(name)(folder, path, flags, mode); \
+    if (makes) made(result, folder, path); else opened(flags, result, folder, path); \
+    return result; }
 OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64)
 
 #define FORTIFIED(name) int name(const char *path, int flags); HOOK int name(const char *path, int flags) { \
