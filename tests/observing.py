@@ -52,11 +52,15 @@ def compiled(folder: Path, name: str, *options: str, source: Path = SOURCE, comp
 
 
 def watch(
-    by: Observer, argv: Sequence[str | Path], cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    by: Observer,
+    argv: Sequence[str | Path],
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    trusted: Sequence[str] = (),
 ) -> Sight:
     """Run a program observed; it must end well."""
     with by.start() as observation:
-        return watch_in(observation, argv, cwd, environ)
+        return watch_in(observation, argv, cwd, environ, trusted=trusted)
 
 
 def watch_in(
@@ -65,9 +69,10 @@ def watch_in(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     code: int = 0,
+    trusted: Sequence[str] = (),
 ) -> Sight:
     given = observation.environ({**os.environ, **(environ or {})})
     command = observation.command([str(word) for word in argv])
     done = subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stderr
-    return Sight(observation.read(), done)
+    return Sight(observation.read(trusted), done)

@@ -226,6 +226,34 @@ def test_own_servers_are_told_from_others(by: Observer, program: Path, tmp_path:
     assert others == {f"4 7f000001 {port:04x}", f"unix {tmp_path}/socket"}
 
 
+OWN_CALLS = """
+#include <fcntl.h>
+#include <sys/syscall.h>
+#if defined(__x86_64__)
+static long call(long number, long a, const char *b) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(0L) : "rcx", "r11", "memory");
+    return result;
+}
+#else
+static long call(long number, long a, const char *b) {
+    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = (long)b, x2 __asm__("x2") = 0;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    return x0;
+}
+#endif
+int main(void) { return call(CALL, AT_FDCWD, "/etc/passwd") < 0; }
+"""
+
+
+@pytest.mark.parametrize(("number", "told"), [("SYS_openat", True), ("SYS_sched_yield", False)])
+def test_system_calls_past_libc_are_noticed_if_they_read(by: Observer, tmp_path: Path, number: str, told: bool) -> None:
+    (tmp_path / "own.c").write_text(OWN_CALLS, encoding="utf-8")
+    made = compiled(tmp_path, "own", f"-DCALL={number}", source=tmp_path / "own.c")
+    reason = "own: it makes system calls by itself (rustix), which the observer does not see"
+    assert watch(by, [made]).reasons == ({reason} if told else set())
+
+
 def test_io_uring_is_noticed(by: Observer, program: Path) -> None:
     reasons = watch(by, [program, "ring"]).reasons
     if not reasons:

@@ -107,7 +107,7 @@ def toolchain() -> list[str]:
 
 
 def run(by: Observer, root: Path, *argv: str) -> Run:
-    observed = watch(by, ["cargo", *argv], root).observed
+    observed = watch(by, ["cargo", *argv], root, trusted=toolchain()).observed
     facts, scope = whole_run(observed), Scope(dropped=[str(root / "target"), *toolchain()])
     return Run(root, observed, {unit: inputs(facts, group, scope) for unit, group in by_unit(observed).items()})
 

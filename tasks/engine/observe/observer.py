@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from doit_cargo.engine.observe import library, log, strace
+from doit_cargo.engine.observe import library, log, own_calls, strace
 from doit_cargo.engine.observe.library import NotHere
 from doit_cargo.engine.observe.model import Observed, Process, Unobserved
 
@@ -95,13 +95,16 @@ class Observation:
             return [*strace.command(self.observer.program, self._trace), *argv]
         return list(argv)
 
-    def read(self) -> Observed:
-        """Return what was seen until now; call it when the run has ended."""
+    def read(self, trusted: Sequence[str] = ()) -> Observed:
+        """Return what was seen until now; call it when the run has ended.
+
+        Programs in `trusted` folders (the toolchain) are not searched for system calls of their own.
+        """
         if self.observer.kind == "strace":
             processes, unobserved = strace.load(self._trace, self._directory)
         else:
             processes, unobserved = log.load(self.folders)
-            unobserved += _alive(processes, self.folders[0])
+            unobserved += [*_alive(processes, self.folders[0]), *own_calls.programs(processes, trusted)]
         return Observed(processes, unobserved, self.started)
 
     def close(self) -> None:
