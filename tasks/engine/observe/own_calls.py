@@ -24,7 +24,8 @@ SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/")
 X86_64 = (2, 4, 6, 21, 217, 257, 262, 267, 269, 332, 437, 439)
 AARCH64 = (61, 56, 79, 78, 48, 291, 437, 439)
 NEAR = 40  # bytes between the number of a call and the call
-EM_X86_64, EM_AARCH64, PT_LOAD, PF_X = 62, 183, 1, 1
+ELF64 = b"\x7fELF\x02"
+EM_X86_64, EM_AARCH64, PT_LOAD, PF_X, SHT_STRTAB = 62, 183, 1, 1, 3
 
 
 def programs(processes: Sequence[Process], trusted: Sequence[str] = ()) -> Iterator[Unobserved]:
@@ -50,16 +51,25 @@ def _searched(path: str, size: int, modified: int, inode: int) -> bool:
     del modified, inode
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
-            by_symbol = content.find(b"rustix") >= 0 and SYMBOL.search(content) is not None
-            return by_symbol or _calls(content)
+            return content[:5] == ELF64 and (_names(content) or _calls(content))
     except (OSError, ValueError, struct.error):
         return False
 
 
+def _names(content: mmap.mmap) -> bool:
+    """Search the names of functions that were linked; debug information also names those that were not."""
+    (headers,) = struct.unpack_from("<Q", content, 40)
+    size, count = struct.unpack_from("<HH", content, 58)
+    for number in range(count):
+        _, kind, _, _, offset, length = struct.unpack_from("<IIQQQQ", content, headers + number * size)
+        named = kind == SHT_STRTAB and content.find(b"rustix", offset, offset + length) >= 0
+        if named and SYMBOL.search(content, offset, offset + length):
+            return True
+    return False
+
+
 def _calls(content: mmap.mmap) -> bool:
     """Search the instructions for a call whose number was loaded right before it."""
-    if content[:5] != b"\x7fELF\x02":
-        return False
     (machine,) = struct.unpack_from("<H", content, 18)
     if machine == EM_X86_64:
         call, numbers = b"\x0f\x05", {b"\xb8" + struct.pack("<I", number) for number in X86_64}  # mov eax, number
