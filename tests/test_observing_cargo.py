@@ -172,18 +172,9 @@ def test_each_test_is_told_apart_where_nextest_runs_it(root: Path) -> None:
 
 # What libc and its loader read past every hook, and what stands for it: variables, and where a path leads.
 PAST_HOOKS = (
-    "/etc/ld.so",
-    "/usr/lib/locale",
-    "/usr/share/locale",
-    "/etc/locale",
-    "/usr/share/zoneinfo",
-    "/etc/malloc.conf",
-)
-PAST_HOOKS += (
-    "/usr/lib/x86_64-linux-gnu/gconv",
-    "/usr/lib/aarch64-linux-gnu/gconv",
-    "/etc/nsswitch.conf",
-    "/etc/localtime",
+    *("/etc/ld.so", "/etc/locale", "/etc/localtime", "/etc/malloc.conf", "/etc/nsswitch.conf"),
+    *("/usr/lib/locale", "/usr/share/locale", "/usr/share/zoneinfo"),
+    *("/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/aarch64-linux-gnu/gconv"),
 )
 
 
