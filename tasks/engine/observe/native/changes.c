@@ -1,0 +1,80 @@
+/* What the run itself makes, moves and removes: it is no input of the run. */
+#include "observe.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <utime.h>
+
+static int moved(int result, int from, const char *old, int to, const char *new) {
+    int error = errno;
+    if (!result) { note_path(READ, from, old); note_path(REMOVE, from, old); note_path(WRITE, to, new); }
+    else note_outcome(STAT, false, from, old);
+    errno = error;
+    return result;
+}
+HOOK int rename(const char *old, const char *new) { return moved(REAL(rename)(old, new), AT_FDCWD, old, AT_FDCWD, new); }
+HOOK int renameat(int from, const char *old, int to, const char *new) {
+    return moved(REAL(renameat)(from, old, to, new), from, old, to, new); }
+HOOK int renameat2(int from, const char *old, int to, const char *new, unsigned flags) {
+    NEWER(renameat2)
+    return moved(REAL(renameat2)(from, old, to, new, flags), from, old, to, new); }
+
+static int linked(int result, int from, const char *old, int to, const char *new) {
+    int error = errno;
+    if (!result) { note_path(READ, from, old); note_path(WRITE, to, new); }
+    else if (error == EEXIST) note_path(STAT, to, new);
+    else note_outcome(READ, false, from, old);
+    errno = error;
+    return result;
+}
+HOOK int link(const char *old, const char *new) { return linked(REAL(link)(old, new), AT_FDCWD, old, AT_FDCWD, new); }
+HOOK int linkat(int from, const char *old, int to, const char *new, int flags) {
+    return linked(REAL(linkat)(from, old, to, new, flags), from, old, to, new); }
+
+#define ONE(op, name, folder, parameters, ...) HOOK int name parameters { \
+    int result = REAL(name)(__VA_ARGS__); note_outcome(op, !result, folder, path); return result; }
+ONE(WRITE, symlink, AT_FDCWD, (const char *to, const char *path), to, path)
+ONE(WRITE, symlinkat, folder, (const char *to, int folder, const char *path), to, folder, path)
+ONE(REMOVE, unlink, AT_FDCWD, (const char *path), path)
+ONE(REMOVE, unlinkat, folder, (int folder, const char *path, int flags), folder, path, flags)
+ONE(REMOVE, rmdir, AT_FDCWD, (const char *path), path)
+ONE(REMOVE, remove, AT_FDCWD, (const char *path), path)
+ONE(FOLDER, mkdir, AT_FDCWD, (const char *path, mode_t mode), path, mode)
+ONE(FOLDER, mkdirat, folder, (int folder, const char *path, mode_t mode), folder, path, mode)
+ONE(WRITE, mkfifo, AT_FDCWD, (const char *path, mode_t mode), path, mode)
+ONE(WRITE, mkfifoat, folder, (int folder, const char *path, mode_t mode), folder, path, mode)
+ONE(WRITE, mknod, AT_FDCWD, (const char *path, mode_t mode, dev_t device), path, mode, device)
+ONE(WRITE, mknodat, folder, (int folder, const char *path, mode_t mode, dev_t device), folder, path, mode, device)
+ONE(UPDATE, truncate, AT_FDCWD, (const char *path, off_t size), path, size)
+ONE(UPDATE, truncate64, AT_FDCWD, (const char *path, off64_t size), path, size)
+ONE(UPDATE, chmod, AT_FDCWD, (const char *path, mode_t mode), path, mode)
+ONE(UPDATE, fchmodat, folder, (int folder, const char *path, mode_t mode, int flags), folder, path, mode, flags)
+ONE(UPDATE, chown, AT_FDCWD, (const char *path, uid_t user, gid_t group), path, user, group)
+ONE(UPDATE, lchown, AT_FDCWD, (const char *path, uid_t user, gid_t group), path, user, group)
+ONE(UPDATE, fchownat, folder, (int folder, const char *path, uid_t user, gid_t group, int flags), folder, path, user, group, flags)
+
+/* A file's mode is part of its state, and a descriptor changes it as well. */
+HOOK int fchmod(int descriptor, mode_t mode) {
+    int result = REAL(fchmod)(descriptor, mode), error = errno;
+    if (!result) note_descriptor(UPDATE, descriptor);
+    errno = error;
+    return result;
+}
+
+#define TEMPORARY(name, parameters, ...) HOOK int name parameters { \
+    int result = REAL(name)(__VA_ARGS__), error = errno; if (result >= 0) note_path(WRITE, AT_FDCWD, path); errno = error; return result; }
+TEMPORARY(mkstemp, (char *path), path)
+TEMPORARY(mkstemp64, (char *path), path)
+TEMPORARY(mkostemp, (char *path, int flags), path, flags)
+TEMPORARY(mkostemp64, (char *path, int flags), path, flags)
+TEMPORARY(mkstemps, (char *path, int suffix), path, suffix)
+TEMPORARY(mkstemps64, (char *path, int suffix), path, suffix)
+TEMPORARY(mkostemps, (char *path, int suffix, int flags), path, suffix, flags)
+TEMPORARY(mkostemps64, (char *path, int suffix, int flags), path, suffix, flags)
+HOOK char *mkdtemp(char *path) {
+    char *result = REAL(mkdtemp)(path);
+    int error = errno;
+    if (result) note_path(FOLDER, AT_FDCWD, path);
+    errno = error;
+    return result;
+}

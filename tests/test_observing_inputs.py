@@ -1,0 +1,218 @@
+"""What was seen becomes states that are the same without an edit, and others after one that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from doit_cargo.engine.observe import CARGO, Inputs, Observer, Scope, by_unit, changed, inputs, whole_run
+from observing import compiled, observer, watch
+
+
+@dataclass
+class Look:
+    """A run's inputs, kept as they would be in a file, and what of them is another now."""
+
+    taken: Inputs
+    scope: Scope
+    folder: Path
+
+    def changes(self) -> set[str]:
+        found = changed(json.loads(json.dumps(self.taken.states)), self.scope)
+        return {f"{kind} {subject.replace(str(self.folder), '.')}" for kind, subject in found}
+
+    def named(self) -> set[str]:
+        here = (f"{item[0]} {item[1]}" for item in self.taken.states)
+        return {item.replace(str(self.folder), ".") for item in here if str(self.folder) in item}
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason.replace(str(self.folder), ".") for reason in self.taken.reasons]
+
+
+@pytest.fixture(scope="module")
+def by() -> Observer:
+    return observer()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("program"), "observed")
+
+
+@dataclass
+class Looker:
+    """Runs programs in a folder, observed, with an environment that a test may change afterwards."""
+
+    by: Observer
+    folder: Path
+    environ: dict[str, str]
+
+    def __call__(self, *argv: str | Path, variables: Mapping[str, str] | None = None) -> Look:
+        self.environ |= variables or {}
+        observed = watch(self.by, argv, self.folder, self.environ).observed
+        scope = Scope([str(self.folder / "dropped")], self.environ.get, lambda: list(self.environ))
+        return Look(inputs(whole_run(observed), by_unit(observed)[CARGO], scope), scope, self.folder)
+
+
+@pytest.fixture
+def look(by: Observer, tmp_path: Path) -> Looker:
+    return Looker(by, tmp_path, dict(os.environ))
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(1, 1))
+
+
+def test_a_file_that_is_read_counts_by_content_and_mode(look: Looker, tmp_path: Path) -> None:
+    file = write(tmp_path / "read", "one")
+    seen = look("cat", file)
+    assert (seen.named(), seen.reasons, seen.changes()) == ({"read ./read"}, [], set())
+    touch(file)
+    assert seen.changes() == set()
+    file.chmod(0o600)
+    assert seen.changes() == {"read ./read"}
+    file.chmod(0o644)
+    assert seen.changes() == set()
+    write(file, "two")
+    assert seen.changes() == {"read ./read"}
+
+
+def test_a_file_that_is_not_there_counts_as_long_as_it_is_not(look: Looker, tmp_path: Path) -> None:
+    seen = look("sh", "-c", "test -e .env; true")
+    assert seen.changes() == set()
+    write(tmp_path / ".env", "")
+    assert seen.changes() == {"stat ./.env"}
+
+
+def test_a_file_that_is_looked_at_counts_by_size_and_mode(look: Looker, tmp_path: Path) -> None:
+    write(tmp_path / "looked", "one")
+    seen = look("sh", "-c", "test -e looked")
+    write(tmp_path / "looked", "two")
+    assert seen.changes() == set()
+    write(tmp_path / "looked", "three")
+    assert seen.changes() == {"stat ./looked"}
+
+
+def test_a_listing_counts_without_the_names_of_the_run_itself(look: Looker, tmp_path: Path) -> None:
+    write(tmp_path / "folder/one", "")
+    seen = look("sh", "-c", "touch folder/own; ls folder > /dev/null")
+    assert "list ./folder" in seen.named()
+    (tmp_path / "folder/own").unlink()
+    write(tmp_path / "folder/one", "another content")
+    assert seen.changes() == set()
+    write(tmp_path / "folder/two", "")
+    assert seen.changes() == {"list ./folder"}
+
+
+def test_a_resolved_path_counts_by_where_it_leads(look: Looker, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name / "file", "same")
+    (tmp_path / "link").symlink_to("one")
+    seen = look("realpath", "link/file")
+    (tmp_path / "link").unlink()
+    assert seen.changes()
+    (tmp_path / "link").symlink_to("two")
+    assert seen.changes()
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("one")
+    assert seen.changes() == set()
+
+
+def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    script = write(tmp_path / "second/tool", "#!/bin/sh\necho one\n")
+    script.chmod(0o755)
+    path = f"{tmp_path}/first:{tmp_path}/second:{os.environ['PATH']}"
+    seen = look("sh", "-c", "tool", variables={"PATH": path})
+    assert seen.changes() == set()
+    write(tmp_path / "first/tool", "")
+    assert seen.changes() == {"stat ./first/tool"}
+    (tmp_path / "first/tool").unlink()
+    write(script, "#!/bin/sh\necho two\n")
+    assert "read ./second/tool" in seen.changes()
+
+
+def test_a_variable_counts_by_name_and_a_walk_by_all_but_the_terminals(look: Looker, program: Path) -> None:
+    asked, walked = look(program, "asks"), look(program, "walks")
+    look.environ |= {"TERM": "another", "SSH_TTY": "/dev/pts/1"}
+    assert (asked.changes(), walked.changes()) == (set(), set())
+    look.environ["UNRELATED"] = "1"
+    assert (asked.changes(), walked.changes()) == (set(), {"environment "})
+    look.environ["ASKED_PLAIN"] = "1"
+    assert asked.changes() == {"variable ASKED_PLAIN"}
+
+
+def test_a_library_put_before_the_one_that_was_loaded_counts(look: Looker, program: Path, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    seen = look(program, "asks", variables={"LD_LIBRARY_PATH": f"{tmp_path}/first"})
+    write(tmp_path / "first/libc.so.6", "")
+    assert "stat ./first/libc.so.6" in seen.changes()
+
+
+def test_what_the_run_makes_is_no_input(look: Looker, tmp_path: Path) -> None:
+    write(tmp_path / "replaced", "before")
+    seen = look("sh", "-c", "echo new > replaced; cat replaced; t=$(mktemp -p .); cat $t; rm $t; mkdir d; rmdir d")
+    assert seen.reasons == []
+    assert "read ./replaced" not in seen.named()
+    write(tmp_path / "replaced", "edited")
+    assert seen.changes() == set()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("cat file; echo new > file", "./file is read and also written by the run itself"),
+        ("echo more >> file; cat file", "./file is read and also written by the run itself"),
+        ("cat file; rm file", "./file is read and then removed by the run itself"),
+        ("test -e new || touch new", "./new is read and also written by the run itself"),
+        ("mkdir stays", "mkdir makes the folder ./stays, which stays"),
+    ],
+)
+def test_what_is_read_and_written_proves_nothing(look: Looker, tmp_path: Path, script: str, reason: str) -> None:
+    write(tmp_path / "file", "before")
+    assert look("sh", "-c", script).reasons == [reason]
+
+
+def test_a_file_that_somebody_changes_meanwhile_proves_nothing(by: Observer, tmp_path: Path) -> None:
+    file = write(tmp_path / "file", "before")
+    with by.start() as observation:
+        subprocess.run(["cat", file], env=observation.environ(os.environ), check=True, capture_output=True)
+        write(file, "after")
+        observed = observation.read()
+    taken = inputs(whole_run(observed), by_unit(observed)[CARGO], Scope())
+    assert taken.reasons == [f"{file} was changed by something else while the run was going on"]
+
+
+def test_connections_to_others_prove_nothing(look: Looker, program: Path, tmp_path: Path) -> None:
+    assert look(program, "connects").reasons == []
+    assert look(program, "connects", "1", tmp_path / "socket").reasons == [
+        "observed connects to ./socket",
+        "observed connects to 127.0.0.1:1",
+    ]
+
+
+def test_what_others_prove_is_dropped(look: Looker, tmp_path: Path) -> None:
+    write(tmp_path / "dropped/file", "one")
+    assert look("sh", "-c", "cat dropped/file /proc/self/stat /dev/null").named() == {"stat ./."}
+
+
+def test_two_runs_without_an_edit_have_the_same_states(look: Looker, tmp_path: Path) -> None:
+    write(tmp_path / "file", "x")
+    script = ("sh", "-c", "cat file; ls; python3 -c 'import json'; git --version; mktemp -u")
+    first, second = look(*script), look(*script)
+    assert (first.reasons, first.changes(), second.changes()) == ([], set(), set())
+    names = {tuple(item[:2]) for item in first.taken.states} ^ {tuple(item[:2]) for item in second.taken.states}
+    assert {os.path.dirname(str(name)) for _, name in names} == {tempfile.gettempdir()}  # mktemp's random ones
