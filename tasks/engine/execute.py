@@ -185,10 +185,10 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
     proven.learn(inputs.made, build.ledger, build.before)
     say.unproven(build.request.target, doubts, build.request.root)
     with making_anew(build.workspace.target_directory):
-        proven.build_anew(doubts)
+        proven.build_anew(doubts, build.workspace.target_directory)
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds
-    left = proven.left(doubts, inputs.made, build.ledger, build.before) if second.ok else ()
+    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
     if left:
         build.ledger.finish()
         what = f"cargo ended well, but compiled nothing of {left[0].one.package}, which is not what its sources make"
