@@ -193,10 +193,10 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
     told = [(doubt.one.package, doubt.changed) for doubt in doubts]
     say.unproven(build.request.target, told, build.request.root)
     with making_anew(build.workspace.kept_in):
-        proven.build_anew(doubts)
+        proven.build_anew(doubts, build.workspace.kept_in)
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds
-    left = proven.left(doubts, inputs.made, build.ledger, build.before) if second.ok else ()
+    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
     if left:
         build.ledger.finish()
         what = f"cargo ended well, but compiled nothing of {left[0].one.package}, which is not what its sources make"

@@ -19,14 +19,12 @@ from doit_cargo.engine.units import Placed
 
 
 class Made(NamedTuple):
-    """What a local unit of the call lies in, was made from, and is known again by; `unit` tells it from its package's
-    others.
+    """What a local unit of the call lies in, was made from, and is known again by.
 
     `marks` are files, or a folder of pages, whose content tells one making from another. `fresh` is cargo's word.
     """
 
     package: str
-    unit: str
     keys: tuple[str, ...]
     sources: tuple[str, ...]
     marks: tuple[str, ...]
@@ -126,11 +124,7 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
             (inputs.generated if workspace.is_built(source) else sources)[source] = None
     keys = tuple(place.key for place in placed)
     marks = _marks(unit, placed)
-    inputs.made.append(Made(unit.package, _words(unit), keys, tuple(sources), marks, unit.fresh, tuple(found)))
-
-
-def _words(unit: Unit) -> str:
-    return " ".join((*unit.kinds, unit.name, *(("test",) if unit.is_test else ())))
+    inputs.made.append(Made(unit.package, keys, tuple(sources), marks, unit.fresh, tuple(found)))
 
 
 def _marks(unit: Unit, placed: list[Placed]) -> tuple[str, ...]:
@@ -158,7 +152,7 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
         names = listings.list_tree(folder, ("watched",))[1]
         inputs.units.update((os.path.join(folder, name), None) for name in names)
     keys = units.documentation_keys(unit, workspace.kept_in)
-    inputs.made.append(Made(unit.package, _words(unit), keys, _without_lock(paths), pages, unit.fresh))
+    inputs.made.append(Made(unit.package, keys, _without_lock(paths), pages, unit.fresh))
 
 
 def _without_lock(paths: Iterable[str]) -> tuple[str, ...]:
@@ -254,9 +248,7 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
     made = tuple(path for path in inputs.generated if _below(path, script.out_dir))
     inputs.units.update(dict.fromkeys(made))
     marks = (script.output, *made)
-    inputs.made.append(
-        Made(script.package, script.out_dir, (key,) if key else (), _without_lock(sources), marks, fresh=True)
-    )
+    inputs.made.append(Made(script.package, (key,) if key else (), _without_lock(sources), marks, fresh=True))
 
 
 def _add_unseen(inputs: Inputs, path: str, packages: tuple[str, ...], workspace: Workspace) -> None:

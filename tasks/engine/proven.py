@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from doit_cargo.engine import cargo_files, units
@@ -26,22 +26,24 @@ class Doubt(NamedTuple):
     changed: str
 
 
-def doubts(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
-    """Return the fresh units of a call of which nothing proves that they are right."""
+def doubts(made: Collection[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
+    """Return the fresh units of a call of which nothing proves that they are right; also one that is not even there."""
+    known = {units.profile_of_key(key) for one in made for key in one.keys}
+    lost = (Doubt(one, "") for one in made if one.fresh and not one.keys and _profile(one) in known)
     found = (_doubt(one, ledger, before) for one in made if _is_fresh(one, before))
-    return tuple(doubt for doubt in found if doubt)
+    return (*(doubt for doubt in found if doubt), *lost)
 
 
-def left(known: Iterable[Doubt], made: Iterable[Made], ledger: Ledger, before: Snapshot) -> tuple[Doubt, ...]:
-    """Return the doubts that a second call has left: also of a unit that it calls fresh and that is not there."""
-    names = {(doubt.one.package, doubt.one.unit): doubt for doubt in known}
-    fresh = [one for one in made if one.fresh and not one.keys and (one.package, one.unit) in names]
-    return (*doubts(made, ledger, before), *(names[one.package, one.unit] for one in fresh))
+def _profile(one: Made) -> str:
+    return units.profile_of(os.path.dirname(one.marks[0])) if one.marks else ""
 
 
-def build_anew(known: Iterable[Doubt]) -> None:
-    """Make cargo build these units. Raises OSError."""
-    units.drop(key for doubt in known for key in doubt.one.keys)
+def build_anew(known: Iterable[Doubt], target_directory: str) -> None:
+    """Make cargo build these units; of one that is not where it should be, the whole package. Raises OSError."""
+    for doubt in known:
+        units.drop(doubt.one.keys)
+        if not doubt.one.keys:
+            units.drop_packages(target_directory, (doubt.one.package,))
 
 
 def learn(made: Iterable[Made], ledger: Ledger, before: Snapshot) -> None:

@@ -46,6 +46,11 @@ def package_of(key: str) -> str:
     return os.path.basename(os.path.dirname(key)).rpartition("-")[0]
 
 
+def profile_of_key(key: str) -> str:
+    """Return the folder of a cargo profile in which a unit lies."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(key)))
+
+
 def is_documentation(key: str) -> bool:
     """Tell whether a key is that of pages, which all variants of a package write into one folder."""
     return os.path.basename(key).startswith(DOCUMENTATION)
