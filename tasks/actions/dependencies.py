@@ -15,6 +15,7 @@ from doit_cargo.engine.model import Watched
 from doit_cargo.engine.plan import mirror
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Plan
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
@@ -41,6 +42,12 @@ def deps_duplicates(session: Session, values: Values) -> bool:
         say.done(session.current, "no package is in Cargo.lock in several versions")
         return True
     return _tree(session, values, "--duplicates")
+
+
+def show_tree(session: Session, values: Values) -> list[Plan]:
+    """Return the call of deps_tree or deps_duplicates."""
+    flags = ("--duplicates",) if session.current == "deps_duplicates" else ()
+    return [planned.plan_of(session, values, "tree", flags)]
 
 
 def check_tree(session: Session, values: Values) -> None:

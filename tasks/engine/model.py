@@ -240,7 +240,9 @@ class Target:
     `like` is the cargo call for which an action stands, to compare with what an old Makefile calls; if the action names
     profiles, its packages and features are added.
     `by` is for a cargo call that is only the first step of the work: a module with `run(session, name, values) ->
-    success`, which takes the place of the plain call, and `explain(session, name)`, which answers `why`.
+    success`, which takes the place of the plain call, `explain(session, name)`, which answers `why`, and
+    `plans(session, values)`. `shows` ("module:function" with session and values) returns the plans that an action
+    carries out, for `plan`; without it, what an action runs is decided as it runs.
 
     `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
     Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.
@@ -271,6 +273,7 @@ class Target:
     writes: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
     by: str = ""
+    shows: str = ""
     lane: str = CARGO
     root_files: tuple[str, ...] = ()
     keep_going: bool = False

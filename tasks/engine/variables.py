@@ -194,6 +194,7 @@ TABLE = (
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
     Variable("TEST", _text, "run only the tests whose name contains this", "tokenizer::"),
     Variable("TEST_FILE", _words, "run only the test programs of these names (tests/NAME.rs)", "streaming"),
+    Variable("WHOLE", _flag, "compile a part's tests by the selection of the whole workspace: all of it, once", "1"),
     Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
     Variable("RUNNER", _runner, "what runs the tests: cargo or nextest; default: nextest if installed", "cargo"),
     Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
