@@ -31,11 +31,11 @@ TARGETS: tuple[Target, ...] = (
     ),
     _action(
         name="deps_why",
-        doc="Show who depends on PACKAGE, up to the members of the workspace.",
+        doc="Show who depends on PACKAGE, up to the members of the workspace, with all features or those of FEATURES.",
         action=f"{_ACTIONS}:deps_why",
         like=("cargo", "tree", "--workspace", "--invert"),
         check=f"{_ACTIONS}:check_why",
-        takes=("PACKAGE", "TARGET", "REGISTRY"),
+        takes=("PACKAGE", "FEATURES", "TARGET", "REGISTRY"),
     ),
     _action(
         name="deps_update",

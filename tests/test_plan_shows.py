@@ -69,3 +69,11 @@ def test_every_target_has_a_plan_or_says_why_not(site: Path) -> None:
             assert (said.status, "Traceback" in said.err) == (0, False), (row["name"], said)
             assert "  run  " in said.out or "decided as it runs" in said.out, said
     assert call(site, "doit-cargo", "plan", "biuld").status == 3
+
+
+def test_programs_of_one_name_in_one_place_are_said(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", {"one": {"bins": {"m": []}}, "two": {"bins": {"m": []}}, "low": {}})
+    found = plans(root, "build_all")["build_all"]
+    assert len([path for path in found["outputs"] if path.endswith("/m")]) == 1
+    assert any(note.startswith("2 packages make a program named m (one, two) in one place") for note in found["notes"])
+    assert plans(root, "build_one")["build_one"]["notes"] == []

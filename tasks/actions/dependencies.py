@@ -76,7 +76,7 @@ def check_why(session: Session, values: Values) -> None:
 
 
 def deps_why(session: Session, values: Values) -> bool:
-    """`cargo tree --invert` for each version of PACKAGE that the lock has."""
+    """`cargo tree --invert` for each version of PACKAGE that the lock has, over all features or those of FEATURES."""
     found = _wanted(read(lock_path(session)), values.words("PACKAGE")[0])
     return all([_invert(session, values, one) for one in found])  # noqa: C419 - each one, also after a failure
 
@@ -99,11 +99,14 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
     name = session.current
     spec = f"{wanted.name}@{wanted.version}"
     triple = values.text("TARGET") or "all"
-    call = ["cargo", "tree", "--workspace", "--invert", spec, "--target", triple, *mirror.arguments(values)]
+    asked = ",".join(values.words("FEATURES"))
+    features = ["--features", asked] if asked else ["--all-features"]
+    call = ["cargo", "tree", "--workspace", "--invert", spec, "--target", triple, *features, *mirror.arguments(values)]
     answer = ask(session, call)
-    if answer.status == 0 and not answer.out.strip():
-        say.note(name, f"{wanted} is in no tree with the default features; with all features:")
-        call.append("--all-features")
+    if "did not match any packages" in answer.err or (answer.status == 0 and not answer.out.strip()):
+        how = f"with FEATURES={asked}" if asked else "with any feature"
+        say.done(name, f"{wanted} is in Cargo.lock, and no member depends on it {how}")
+        return True
     outcome = run_tool(session, name, call)
     return finished(session, name, outcome, f"who depends on {wanted}")
 

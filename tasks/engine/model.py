@@ -176,6 +176,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Features that belong together (``[feature-sets.NAME]`` of a pack), in the place of a profile's own."""
+
+    name: str
+    features: tuple[str, ...] = ()
+    default_features: bool = True
+    all_features: bool = False
+    package: str = "all"
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """The set as it stands in a sentence."""
+        base = "all features" if self.all_features else "the defaults" if self.default_features else "no defaults"
+        return ", ".join([base, *self.features])
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """Something that must run before a target can (``[services.NAME]`` of a pack).
 
@@ -245,6 +263,7 @@ class Target:
     carries out, for `plan`; without it, what an action runs is decided as it runs.
 
     `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
+    `feature_set` takes the place of the profile's features.
     Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.
     """
 
@@ -274,6 +293,7 @@ class Target:
     like: tuple[str, ...] = ()
     by: str = ""
     shows: str = ""
+    feature_set: FeatureSet | None = None
     lane: str = CARGO
     root_files: tuple[str, ...] = ()
     keep_going: bool = False
@@ -322,6 +342,7 @@ class Pack:
     quick: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     duplicates: Duplicates = field(default_factory=Duplicates)
+    feature_sets: Mapping[str, FeatureSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

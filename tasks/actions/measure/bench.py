@@ -102,7 +102,7 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
     found: dict[str, None] = {}
     lacking: dict[str, str] = {}
     for package in map(session.workspace.packages.__getitem__, plan.packages):
-        on = features.enabled(package, plan.features, bool(plan.profile.default_features.value))
+        on = features.enabled_in(plan, package)
         for target in _benches(package):
             missing = [feature for feature in target.required_features if feature not in on]
             if missing:

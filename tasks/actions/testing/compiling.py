@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 KEY = "test_programs"
+# Variables that choose other units.
+PLANNING = ("FEATURES", "ALL_FEATURES", "NO_DEFAULT_FEATURES", "PROFILE", "TARGET")
 # What cargo says when it starts a program, or its recorder.
 STARTS = re.compile(r"^\s*(?:Running|Doc-tests|Executable) ")
 DECISIONS = "test-selections"
@@ -53,8 +55,10 @@ class Compiled(NamedTuple):
 def key_of(work: Work, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the words that name this compilation: the same for all targets that call cargo alike."""
     chosen = ALL if work.whole else ",".join(sorted(work.packages))
-    raw = {name: work.session.raw.get(name, "") for name in ("FEATURES", "PROFILE", "TARGET")}
-    words = [*work.target.flags, f"packages={chosen}", *(f"without={name}" for name in without)]
+    raw = {name: work.session.raw.get(name, "") for name in PLANNING}
+    chosen_set = work.target.feature_set
+    words = [*work.target.flags, *([repr(chosen_set)] if chosen_set else []), f"packages={chosen}"]
+    words += [f"without={name}" for name in without]
     return (KEY, *words, *(f"{name}={value}" for name, value in raw.items() if value))
 
 
