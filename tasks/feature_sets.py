@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from doit_cargo import check, test
-from doit_cargo.engine.model import FeatureSet, Target
+from doit_cargo.engine.feature_set import FeatureSet
+from doit_cargo.engine.model import Target
 
 WORK = ("check", "lint", "test")
 

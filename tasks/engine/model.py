@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from doit_cargo.engine.feature_set import FeatureSet
 from doit_cargo.engine.launch import Launch, ModelSource
 
 
@@ -173,24 +174,6 @@ class Rule:
     conflicts: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSet:
-    """Features that belong together (``[feature-sets.NAME]`` of a pack), in the place of a profile's own."""
-
-    name: str
-    features: tuple[str, ...] = ()
-    default_features: bool = True
-    all_features: bool = False
-    package: str = "all"
-    where: str = ""
-
-    @property
-    def words(self) -> str:
-        """The set as it stands in a sentence."""
-        base = "all features" if self.all_features else "the defaults" if self.default_features else "no defaults"
-        return ", ".join([base, *self.features])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Mapping
 
 from doit_cargo.engine.errors import Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.model import FeatureSet, Package, Plan, Profile, Rule, Workspace
+from doit_cargo.engine.feature_set import FeatureSet
+from doit_cargo.engine.model import Package, Plan, Profile, Rule, Workspace
 
 VARIABLE = "FEATURES"
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from doit_cargo.engine.errors import Problem, UserError, unknown
+from doit_cargo.engine.feature_set import FeatureSet
 from doit_cargo.engine.launch import Launch, ModelSource
-from doit_cargo.engine.model import Duplicates, FeatureSet, Pack, Rule, Service, Setting, Workspace
+from doit_cargo.engine.model import Duplicates, Pack, Rule, Service, Setting, Workspace
 from doit_cargo.engine.profiles import files as profile_files
 from doit_cargo.engine.profiles.files import problems_of
 from doit_cargo.engine.profiles.places import TomlFile
