@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
-from doit_cargo import check, own_rows
+from doit_cargo import check, feature_sets, own_rows
 from doit_cargo.cli.table import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
 from doit_cargo.engine import variables
 from doit_cargo.engine.errors import Absent, Problem, UserError, unknown
@@ -76,7 +76,8 @@ def targets(workspace: Workspace, library: Library, environ: Mapping[str, str]) 
     own = own_rows.load(workspace.root, environ)
     require_good_names(own)
     checks = map(check.of_service, library.pack.services.values())
-    found = {target.name: target for target in (*rows(), *checks, *library.pack.targets, *own)}
+    sets = feature_sets.rows(library.pack.feature_sets.values())
+    found = {target.name: target for target in (*rows(), *checks, *sets, *library.pack.targets, *own)}
     for family in FAMILIES:
         for package in workspace.packages.values():
             for target in of_member(family, package):
@@ -92,7 +93,7 @@ def of_member(family: str, package: Package) -> Iterator[Target]:
 
 def row_files() -> tuple[str, ...]:
     """Return the files that hold rows, and this one, which names them."""
-    return (__file__, *(str(_module(family).__file__) for family in FAMILIES))
+    return (__file__, str(feature_sets.__file__), *(str(_module(family).__file__) for family in FAMILIES))
 
 
 def root_files() -> tuple[str, ...]:

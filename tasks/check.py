@@ -75,6 +75,7 @@ TARGETS: tuple[Target, ...] = (
         name="lint_fix",
         doc="Let clippy and ruff correct what they can; on a git tree with uncommitted changes only with YES=1.",
         action=f"{_ACTIONS}.linting:lint_fix",
+        shows=f"{_ACTIONS}.linting:show_fix",
         like=("cargo", "clippy", "--fix", "--workspace", "--all-targets"),
         takes=(*(name for name in CARGO if name not in ("FORCE", "WITHOUT_PREFLIGHT")), "YES"),
         needs=("clippy", "git"),

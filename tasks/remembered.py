@@ -78,7 +78,8 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
     state["trees"] = recorder.discovery_state(known)
     mark = zlib.crc32(repr(found).encode("utf-8", "surrogateescape"))
     finding = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
-    _keep(receipts.state_directory(known.root, environ), "workspace", finding)
+    if not found["borrowed"]:  # once the pinned toolchain is here, it is asked itself
+        _keep(receipts.state_directory(known.root, environ), "workspace", finding)
     return found, mark
 
 

@@ -30,10 +30,11 @@ FETCHING = "cargo downloads the sources that are not here yet, to tell what they
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
+PROGRAM = "doit_cargo.cli.planning:program_of"
 
 Row = dict[str, Any]
 """A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule, by, lane, keep_going."""
+"group"), after, action, watch, check, needs, services, takes, rule, by, shows, lane, keep_going."""
 
 
 class Session:
@@ -210,7 +211,7 @@ class Session:
             row = self.row(name)
             if row["check"]:
                 self.current = name
-                _call(row["check"], self, self.values_for(name))
+                call_by_name(row["check"], self, self.values_for(name))
             elif row["kind"] == CARGO:
                 self.plan(name)
 
@@ -289,7 +290,7 @@ class Session:
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
         if not row["watch"]:
-            return _call(row["action"], self, values) is not False
+            return call_by_name(row["action"], self, values) is not False
         from doit_cargo.engine import model, proof
 
         request = proof.Request(
@@ -299,8 +300,8 @@ class Session:
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
             lock="" if row["lane"] in (model.CARGO, model.ALONE) else row["name"],
-            watch=lambda: cast("Watched", _call(row["watch"], self, values)),
-            act=lambda: cast("bool | None", _call(row["action"], self, values)),
+            watch=lambda: cast("Watched", call_by_name(row["watch"], self, values)),
+            act=lambda: cast("bool | None", call_by_name(row["action"], self, values)),
         )
         return proof.run(request)
 
@@ -375,6 +376,7 @@ def _row(entry: Entry) -> Row:
         "takes": target.takes,
         "rule": target.rule,
         "by": target.by,
+        "shows": target.shows or (PROGRAM if target.program else f"{target.by}:plans" if target.by else ""),
         "lane": target.lane,
         "keep_going": target.keep_going,
     }
@@ -386,7 +388,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _call(action: str, session: Session, values: Values) -> object:
+def call_by_name(action: str, session: Session, values: Values) -> object:
     """Call "module:function" with the session and return its result."""
     from doit_cargo import own_rows
 

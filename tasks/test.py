@@ -16,11 +16,11 @@ _test = partial(
     command="test",
     profile=("test",),
     package="all",
-    takes=(*CARGO, *TESTS, "TEST_FILE"),
+    takes=(*CARGO, *TESTS, "TEST_FILE", "WHOLE"),
     by=BY,
     check=f"{BY}:check",
 )
-_role = partial(_test, takes=(*MEMBER, *TESTS, "TEST_FILE"))
+_role = partial(_test, takes=(*MEMBER, *TESTS, "TEST_FILE", "WHOLE"))
 
 TARGETS: tuple[Target, ...] = (
     _test(
@@ -43,32 +43,32 @@ TARGETS: tuple[Target, ...] = (
         name="test_quick",
         doc="Run the smoke test: the unit tests of the libraries that the pack names, no programs and no doc tests.",
         flags=("--lib",),
-        takes=(*CARGO, *TESTS),
+        takes=(*CARGO, *TESTS, "WHOLE"),
     ),
     _test(
         name="test_nextest",
         doc="Run all tests with cargo-nextest and its configuration, RETRIES times again where one fails, and doc "
         "tests with cargo.",
         like=("cargo", "nextest", "run", "--workspace"),
-        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES"),
+        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES", "WHOLE"),
     ),
     _test(
         name="test_integration",
         doc="Run the integration tests (tests/*.rs) of the workspace; MODEL is handed to them.",
         flags=("--test", "*"),
-        takes=(*CARGO, *TESTS, "TEST_FILE", "MODEL"),
+        takes=(*CARGO, *TESTS, "TEST_FILE", "MODEL", "WHOLE"),
     ),
     _test(
         name="test_examples",
         doc="Compile every example of the workspace and run the tests in it.",
         flags=("--examples",),
-        takes=(*CARGO, *TESTS),
+        takes=(*CARGO, *TESTS, "WHOLE"),
     ),
     _test(
         name="test_doc",
         doc="Run the doc tests of the workspace.",
         flags=("--doc",),
-        takes=(*CARGO, *TESTS),
+        takes=(*CARGO, *TESTS, "WHOLE"),
     ),
 )
 
@@ -80,6 +80,6 @@ def of_member(package: Package) -> Iterator[Target]:
         doc=f"Run the tests of the package {package.name}.",
         package="",
         member=package.name,
-        takes=(*MEMBER, *TESTS, "TEST_FILE"),
+        takes=(*MEMBER, *TESTS, "TEST_FILE", "WHOLE"),
         rule="test_<package>",
     )

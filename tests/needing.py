@@ -1,13 +1,15 @@
 """Workspaces whose crates bear the names of real ones, with versions, features and edges that a test gives.
 
-Path crates stand in for the real -sys crates: cargo resolves them alike, and pre-flight knows them by name and version.
+Crates with a version stand in for real ones of a registry: cargo finds them in a vendored folder and resolves them
+alike, and pre-flight knows them by name and version.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,14 @@ LINUX = "x86_64-unknown-linux-gnu"
 
 Crates = Mapping[str, Mapping[str, Any]]
 """Crate -> version, features (a table), needs, build, dev (crate -> text after its path), target (a table of needs),
-script (build.rs), lib, main (source texts), metadata."""
+script (build.rs), lib, main (source texts), metadata, member (it is one though it has a version)."""
+
+VENDORED = '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "vendor"\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Needing:
-    """A workspace on disk: its members are those without `outside`, which become path dependencies beside it."""
+    """A workspace on disk."""
 
     root: Path
 
@@ -59,28 +63,40 @@ def plan_of(root: Path, argv: Sequence[str]) -> Plan:
 
 
 def lay_out(root: Path, crates: Crates, extra: str = "") -> Needing:
-    """Write a workspace of crates, all of them members."""
-    members = ", ".join(f'"crates/{name}"' for name in crates)
+    """Write a workspace of crates; those with a version, unless they say `member`, are of a registry."""
+    vendored = {name for name, crate in crates.items() if "version" in crate and not crate.get("member")}
+    members = ", ".join(f'"crates/{name}"' for name in crates if name not in vendored)
     write(root / "Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = [{members}]\n{extra}')
+    if vendored:
+        write(root / ".cargo/config.toml", VENDORED)
     for name, crate in crates.items():
-        folder = root / "crates" / name
-        write(folder / "Cargo.toml", _manifest(name, crate))
+        folder = root / ("vendor" if name in vendored else "crates") / name
+        write(folder / "Cargo.toml", _manifest(name, crate, vendored))
+        if name in vendored:
+            write(folder / ".cargo-checksum.json", '{"files": {}}')
         write(folder / "src/lib.rs", crate.get("lib", ""))
         if "main" in crate:
             write(folder / "src/main.rs", crate["main"])
-        if "script" in crate:
-            write(folder / "build.rs", crate["script"])
+        if "script" in crate or crate.get("build"):
+            write(folder / "build.rs", _script(crate))
     return Needing(root)
 
 
-def _manifest(name: str, crate: Mapping[str, Any]) -> str:
+def _script(crate: Mapping[str, Any]) -> str:
+    """Return the build script; one that does not say otherwise uses what it is compiled with."""
+    script = str(crate.get("script", "fn main() {}\n"))
+    names = [name.replace("-", "_") for name in crate.get("build", {})]
+    return "".join(f"use {name} as _;\n" for name in names if not re.search(rf"\b{name}::", script)) + script
+
+
+def _manifest(name: str, crate: Mapping[str, Any], vendored: Collection[str]) -> str:
     lines = ["[package]", f'name = "{name}"', f'version = "{crate.get("version", "0.1.0")}"', 'edition = "2021"']
     lines += ["[features]", *(f"{key} = {values!r}".replace("'", '"') for key, values in _features(crate).items())]
     tables = {"dependencies": "needs", "build-dependencies": "build", "dev-dependencies": "dev"}
     for table, key in tables.items():
-        lines += [f"[{table}]", *_edges(crate.get(key, {}))]
+        lines += [f"[{table}]", *_edges(crate.get(key, {}), vendored)]
     for target, edges in crate.get("target", {}).items():
-        lines += [f"[target.'{target}'.dependencies]", *_edges(edges)]
+        lines += [f"[target.'{target}'.dependencies]", *_edges(edges, vendored)]
     return "\n".join([*lines, crate.get("metadata", "")]) + "\n"
 
 
@@ -89,5 +105,6 @@ def _features(crate: Mapping[str, Any]) -> Mapping[str, list[str]]:
     return features
 
 
-def _edges(edges: Mapping[str, str]) -> list[str]:
-    return [f'{name} = {{ path = "../{name}"{", " if more else ""}{more} }}' for name, more in edges.items()]
+def _edges(edges: Mapping[str, str], vendored: Collection[str]) -> list[str]:
+    places = {name: 'version = "*"' if name in vendored else f'path = "../{name}"' for name in edges}
+    return [f"{name} = {{ {places[name]}{', ' if more else ''}{more} }}" for name, more in edges.items()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from calling import Said, call
 from conftest import needs_cargo, write
+from needing import Crates, lay_out
 
 pytestmark = needs_cargo
 
@@ -212,3 +213,17 @@ def test_a_workspace_without_duplicates_says_so(root: Path) -> None:
     said = call(root, "doit-cargo", "deps_duplicates")
     expected = "ok deps_duplicates  no package is in Cargo.lock in several versions\n"
     assert (said.status, said.out, said.err) == (0, expected, "")
+
+
+def test_an_optional_dependency_is_found_over_all_features_or_those_that_are_named(tmp_path: Path) -> None:
+    crates: Crates = {
+        "app": {"needs": {"itoa": "optional = true"}, "features": {"numbers": ["dep:itoa"], "other": []}},
+        "itoa": {"version": "1.0.1"},
+    }
+    made = lay_out(tmp_path, crates)
+    made.lock()
+    said = call(tmp_path, "doit-cargo", "deps_why", "PACKAGE=itoa")
+    assert (said.status, "app v0.1.0" in said.out) == (0, True), said
+    assert "app v0.1.0" in call(tmp_path, "doit-cargo", "deps_why", "PACKAGE=itoa", "FEATURES=numbers").out
+    none = call(tmp_path, "doit-cargo", "deps_why", "PACKAGE=itoa", "FEATURES=other")
+    assert (none.status, "no member depends on it with FEATURES=other" in none.out) == (0, True), none

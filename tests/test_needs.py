@@ -25,9 +25,10 @@ CRATES: Crates = {
         "build": {"prost-build": ""},
         "dev": {"alsa-sys": ""},
         "features": {"tls": ["dep:native-tls"], "vendored": ["tls", "native-tls/vendored"]},
-        "script": "fn main() {}\n",
     },
     "plain": {"needs": {"protobuf": ""}},
+    "glib": {"needs": {"glib-sys": ""}, "features": {"new": ["glib-sys/v2_72"]}},
+    "tls": {"needs": {"openssl-sys": ""}, "features": {"vendored": ["openssl-sys/vendored"]}},
     "pure": {"build": {"prost-build": "", "protox": ""}},
     "bindings": {"needs": {"pyo3-ffi": ""}},
     "extension": {"needs": {"pyo3-ffi": 'features = ["extension-module"]'}},
@@ -61,6 +62,7 @@ CRATES: Crates = {
     "wayland-sys": {"version": "0.31.7", "features": {"client": [], "dlopen": []}},
     "glib-sys": {
         "version": "0.20.0",
+        "member": True,
         "build": {"system-deps": ""},
         "features": {"v2_72": []},
         "metadata": '[package.metadata.system-deps.glib_2_0]\nname = "glib-2.0"\nversion = "2.56"\n'
@@ -99,7 +101,7 @@ FROM_SOURCE = {"cc": ["openssl-src"], "make": ["openssl-src"], "perl": ["openssl
         ("build -p gpu --features cuda", {"nvcc": ["cudarc"]}),
         ("build -p desktop", {"pkg-config": ["wayland-sys"], "wayland-client": ["wayland-sys"]}),
         ("build -p desktop --all-features", {}),
-        ("build -p glib-sys", {"glib-2.0": ["glib-sys"]}),
+        ("build -p glib", {"glib-2.0": ["glib-sys"]}),
     ],
 )  # fmt: skip
 def test_a_build_needs_what_its_own_crates_and_features_need(
@@ -114,13 +116,13 @@ def test_another_target_has_other_crates_and_other_needs(workspace: Needing) -> 
 
 
 def test_variables_take_needs_away_and_bring_them(workspace: Needing) -> None:
-    vendored = ("build", "-p", "openssl-sys", "--features", "vendored")
+    vendored = ("build", "-p", "tls", "--features", "vendored")
     assert workspace.needs(*vendored) == FROM_SOURCE
     assert workspace.needs(*vendored, OPENSSL_NO_VENDOR="1") == OPENSSL
     assert workspace.needs(*vendored, OPENSSL_NO_VENDOR="0") == FROM_SOURCE
     assert workspace.needs("build", "-p", "bindings", PYO3_NO_PYTHON="1") == {}
     assert workspace.needs("build", "-p", "gpu", "--features", "cuda", CUDARC_CUDA_VERSION="12080") == {}
-    plain = ("build", "-p", "openssl-sys")
+    plain = ("build", "-p", "tls")
     assert workspace.needs(*plain, OPENSSL_DIR="/opt/ssl") == {"openssl": ["openssl-sys"]}
     assert workspace.needs(*plain, X86_64_UNKNOWN_LINUX_GNU_OPENSSL_DIR="/opt/ssl") == {"openssl": ["openssl-sys"]}
 
@@ -140,9 +142,9 @@ def test_a_helper_of_build_scripts_is_called_only_where_one_is_compiled_with_it(
 
 
 def test_a_need_names_the_way_to_its_crate_and_what_it_wants(workspace: Needing) -> None:
-    found = workspace.infer("build", "-p", "gpu", "-p", "glib-sys", "--features", "gpu/cuda,glib-sys/v2_72")
+    found = workspace.infer("build", "-p", "gpu", "-p", "glib", "--features", "gpu/cuda,glib/new")
     assert [(need.thing, need.version, need.chain, need.feature) for need in found.needs] == [
-        ("glib-2.0", ">=2.72", ("glib-sys",), ""),
+        ("glib-2.0", ">=2.72", ("glib", "glib-sys"), ""),
         ("nvcc", ">=11.4,<12.10", ("gpu", "cudarc"), "cuda-version-from-build-system"),
     ]
     assert (found.basis, found.why, found.problem) == ("cargo", "", "")
@@ -150,19 +152,25 @@ def test_a_need_names_the_way_to_its_crate_and_what_it_wants(workspace: Needing)
 
 
 def test_the_version_of_a_crate_decides(tmp_path: Path) -> None:
-    made = lay_out(tmp_path, {"prost-build": {"version": "0.10.4"}, "zmq-sys": {"version": "0.11.0"}})
+    app = {"app": {"needs": {"prost-build": "", "zmq-sys": ""}}}
+    made = lay_out(tmp_path, {**app, "prost-build": {"version": "0.10.4"}, "zmq-sys": {"version": "0.11.0"}})
     made.lock()
     assert made.needs("build") == {}
 
 
 def test_a_crate_of_the_same_name_with_other_dependencies_is_another_crate(tmp_path: Path) -> None:
     quant = {"version": "0.6.0", "features": {"cuda": []}}
-    crates: Crates = {"mistralrs-quant": {**quant, "needs": {"candle-core": ""}}, "candle-core": {"version": "0.9.1"}}
-    real, model = lay_out(tmp_path / "real", crates), lay_out(tmp_path / "model", {"mistralrs-quant": quant})
-    argv = ("build", "-p", "mistralrs-quant", "--features", "cuda")
-    for made, expected in ((real, "<12.10"), (model, "")):
+    app = {"app": {"needs": {"mistralrs-quant": 'features = ["cuda"]'}}}
+    real: Crates = {
+        **app,
+        "mistralrs-quant": {**quant, "needs": {"candle-core": ""}},
+        "candle-core": {"version": "0.9.1"},
+    }
+    model: Crates = {**app, "mistralrs-quant": quant}
+    for name, crates, expected in (("real", real, "<12.10"), ("model", model, "")):
+        made = lay_out(tmp_path / name, crates)
         made.lock()
-        versions = [need.version for need in made.infer(*argv).needs if need.thing == "nvcc"]
+        versions = [need.version for need in made.infer("build").needs if need.thing == "nvcc"]
         assert max(versions) == expected
 
 

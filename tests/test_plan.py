@@ -160,7 +160,8 @@ def test_flags_and_what_is_passed_on_stand_at_the_end(fork: Workspace) -> None:
 def rendered(**changes: object) -> tuple[str, ...]:
     context = {
         "command": "build", "cargo_profile": "dev", "whole_workspace": False, "excluded": (), "packages": (),
-        "features": (), "default_features": True, "triple": "", "locked": False, "config": [], "jobs": None,
+        "features": (), "all_features": False, "default_features": True,
+        "triple": "", "locked": False, "config": [], "jobs": None,
         "verbose": False, "flags": (), "passed": (),
     }  # fmt: skip
     return render.arguments(render.CARGO, {**context, **changes})

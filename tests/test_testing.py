@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, write
 from doit_cargo.engine import receipts
 from trying import ALL, PACKAGES, Trial, suites
@@ -431,21 +431,43 @@ def test_the_model_is_handed_to_the_integration_tests(trial: Trial) -> None:
     assert trial.test("MODEL=common/tiny.gguf", target="test_integration").table["user"] == (1, 0, 0, "")
 
 
-def test_the_first_call_for_a_part_says_why_it_compiles_the_whole_workspace(tmp_path: Path) -> None:
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """A workspace whose members ask for one package with different features."""
     spec: Spec = {
         "low": {"features": {"more": []}},
         "app": {"dependencies": {"low": 'features = ["more"]'}},
         "alone": {"dependencies": {"low": ""}},
     }
-    root = make_workspace(tmp_path / "ws", spec)
-    note = (
-        ".. test_alone  compiles the tests of all 3 packages, once: compiled alone, alone would get crates with other "
-        "features, and every later run of another part would compile those again"
-    )
-    first = call(root, "doit-cargo", "test_alone", "RUNNER=cargo")
-    assert (first.status, first.out.splitlines().count(note)) == (0, 1), first
-    write(root / "alone/src/lib.rs", "// an edit\n")
-    assert note not in call(root, "doit-cargo", "test_alone", "RUNNER=cargo").out
+    return make_workspace(tmp_path / "ws", spec)
+
+
+def compiled(said: Said) -> list[str]:
+    return sorted(line.split()[1] for line in said.err.splitlines() if line.strip().startswith("Compiling"))
+
+
+def test_a_part_is_compiled_and_tested_alone_as_cargo_would(parts: Path) -> None:
+    first = call(parts, "doit-cargo", "test_alone", "RUNNER=cargo")
+    assert (first.status, compiled(first)) == (0, ["alone", "low"]), first
+    assert call(parts, "doit-cargo", "test_alone", "RUNNER=cargo").out.startswith("-- test_alone  passed before")
+    two = call(parts, "doit-cargo", "test", "PACKAGE=alone,low", "RUNNER=cargo")
+    assert (two.status, compiled(two)) == (0, ["low"]), two
+
+
+def test_the_selection_of_the_whole_is_a_choice_that_says_its_price(parts: Path) -> None:
+    note = ".. test_alone  WHOLE=1: compiles the tests of all 3 packages, once, for alone and every later part"
+    first = call(parts, "doit-cargo", "test_alone", "WHOLE=1", "RUNNER=cargo")
+    assert (first.status, compiled(first), first.out.splitlines().count(note)) == (0, ["alone", "app", "low"], 1), first
+    other = call(parts, "doit-cargo", "test_app", "WHOLE=1", "RUNNER=cargo")
+    assert (other.status, compiled(other)) == (0, []), other
+
+
+def test_one_part_that_does_not_compile_hides_no_other(parts: Path) -> None:
+    write(parts / "app/src/lib.rs", "nonsense")
+    said = call(parts, "doit-cargo", "test", "PACKAGE=alone,app", "RUNNER=cargo")
+    assert (said.status, "app: not compiled; the other packages go on without" in said.out) == (1, True), said
+    assert re.search(r"^   alone +\d", said.out, re.MULTILINE), said.out
+    assert re.search(r"^   app .*does not compile", said.out, re.MULTILINE), said.out
 
 
 def test_a_text_that_begins_with_dots_is_no_file_outside(tmp_path: Path) -> None:

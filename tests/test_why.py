@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from building import FRESH, Site
-from conftest import needs_cargo
+from calling import call
+from conftest import needs_cargo, write
+from needing import Crates, Needing, lay_out
 
 pytestmark = [pytest.mark.slow, needs_cargo]
 
@@ -165,3 +170,42 @@ def test_a_run_tells_the_same_reason(site: Site) -> None:
 
     reason = f".. dev  kit changed ({PART}); that rebuilds app; 4 of 6 packages skipped\n"
     assert site.tool("dev").out.startswith(reason)
+
+
+# --- causes that cargo alone would not name --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Needing:
+    """Two members, of which one rests on a crate of a registry."""
+    crates: Crates = {"app": {"needs": {"itoa": ""}}, "alone": {}, "itoa": {"version": "1.0.1"}}
+    made = lay_out(tmp_path / "ws", crates)
+    made.lock()
+    return made
+
+
+def test_a_new_lock_names_the_crates_and_what_they_rebuild(locked: Needing) -> None:
+    assert call(locked.root, "doit-cargo", "check", "PACKAGE=all").status == 0
+    manifest = locked.root / "vendor/itoa/Cargo.toml"
+    manifest.write_text(manifest.read_text().replace('"1.0.1"', '"1.0.9"'))
+    (locked.root / "Cargo.lock").unlink()
+    locked.lock()
+    found = json.loads(call(locked.root, "doit-cargo", "why", "check", "PACKAGE=all", "--json").out)
+    assert change("file", "Cargo.lock", "itoa 1.0.1 -> 1.0.9") in found["changes"]
+    assert (found["changed"], found["rebuilds"], found["skipped"]) == (["app"], ["app"], 1)
+
+
+def test_a_group_answers_through_its_parts(locked: Needing) -> None:
+    said = call(locked.root, "doit-cargo", "why", "ci_fast", "--json")
+    assert [one["target"] for one in json.loads(said.out)] == ["fmt_check", "check", "lint", "check_duplicates"]
+
+
+def test_a_target_that_compiled_the_same_since_is_named(locked: Needing) -> None:
+    assert call(locked.root, "doit-cargo", "check", "PACKAGE=all").status == 0
+    assert call(locked.root, "doit-cargo", "check", "PACKAGE=app", "FORCE=1").status == 0
+    write(locked.root / "crates/app/src/lib.rs", "pub fn new() {}\n")
+    assert call(locked.root, "doit-cargo", "build", "PACKAGE=app").status == 0
+    assert call(locked.root, "doit-cargo", "check", "PACKAGE=app").status == 0
+    write(locked.root / "crates/app/src/lib.rs", "")
+    found = json.loads(call(locked.root, "doit-cargo", "why", "check", "PACKAGE=all", "--json").out)
+    assert found["changes"] == [change("run", "check PACKAGE=app", "compiled app since")], found

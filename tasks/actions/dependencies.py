@@ -15,6 +15,7 @@ from doit_cargo.engine.model import Watched
 from doit_cargo.engine.plan import mirror
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Plan
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
@@ -43,6 +44,12 @@ def deps_duplicates(session: Session, values: Values) -> bool:
     return _tree(session, values, "--duplicates")
 
 
+def show_tree(session: Session, values: Values) -> list[Plan]:
+    """Return the call of deps_tree or deps_duplicates."""
+    flags = ("--duplicates",) if session.current == "deps_duplicates" else ()
+    return [planned.plan_of(session, values, "tree", flags)]
+
+
 def check_tree(session: Session, values: Values) -> None:
     """Refuse packages and features that are not here."""
     planned.plan_of(session, values, "tree")
@@ -69,7 +76,7 @@ def check_why(session: Session, values: Values) -> None:
 
 
 def deps_why(session: Session, values: Values) -> bool:
-    """`cargo tree --invert` for each version of PACKAGE that the lock has."""
+    """`cargo tree --invert` for each version of PACKAGE that the lock has, over all features or those of FEATURES."""
     found = _wanted(read(lock_path(session)), values.words("PACKAGE")[0])
     return all([_invert(session, values, one) for one in found])  # noqa: C419 - each one, also after a failure
 
@@ -92,11 +99,14 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
     name = session.current
     spec = f"{wanted.name}@{wanted.version}"
     triple = values.text("TARGET") or "all"
-    call = ["cargo", "tree", "--workspace", "--invert", spec, "--target", triple, *mirror.arguments(values)]
+    asked = ",".join(values.words("FEATURES"))
+    features = ["--features", asked] if asked else ["--all-features"]
+    call = ["cargo", "tree", "--workspace", "--invert", spec, "--target", triple, *features, *mirror.arguments(values)]
     answer = ask(session, call)
-    if answer.status == 0 and not answer.out.strip():
-        say.note(name, f"{wanted} is in no tree with the default features; with all features:")
-        call.append("--all-features")
+    if "did not match any packages" in answer.err or (answer.status == 0 and not answer.out.strip()):
+        how = f"with FEATURES={asked}" if asked else "with any feature"
+        say.done(name, f"{wanted} is in Cargo.lock, and no member depends on it {how}")
+        return True
     outcome = run_tool(session, name, call)
     return finished(session, name, outcome, f"who depends on {wanted}")
 

@@ -17,6 +17,7 @@ from doit_cargo.actions import ask, finished, run_tool
 from doit_cargo.actions.formatting import files_of
 from doit_cargo.engine import build_places, receipts, say, stamps
 from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.model import Invocation, Plan
 from doit_cargo.engine.processes import GIT
 from doit_cargo.engine.toolchain.tools import how_to_get
 
@@ -103,12 +104,26 @@ def _stamp(session: Session, name: str) -> object:
     return stamps.signature(os.path.join(session.root, name))
 
 
-def _fix_rust(session: Session, values: Values) -> bool:
-    from doit_cargo.engine import plan, preflight
+def show_fix(session: Session, values: Values) -> list[Plan]:
+    """Return the calls of lint_fix."""
+    rust = _rust_plan(session, values)
+    files = files_of(session)["python"]
+    python = replace(rust, invocation=Invocation((*_ruff(session), "--fix", "--exit-zero", *files), session.root))
+    return [rust, python] if files and session.machine.tool("ruff") else [rust]
+
+
+def _rust_plan(session: Session, values: Values) -> Plan:
+    from doit_cargo.engine import plan
 
     flags = ("--all-targets", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs")
     target = replace(session.target("lint"), name="lint_fix", flags=flags, passed=())
-    made = plan.make(target, values, session.workspace, session.library, session.machine)
+    return plan.make(target, values, session.workspace, session.library, session.machine)
+
+
+def _fix_rust(session: Session, values: Values) -> bool:
+    from doit_cargo.engine import preflight
+
+    made = _rust_plan(session, values)
     for note in made.notes:
         say.note("lint_fix", note)
     preflight.require(made, session.machine, session.root, session.known(made, "lint_fix"))

@@ -158,7 +158,7 @@ def version(session: Session, _: Any) -> bool:
     print(f"doit-cargo  {__version__}")
     for tool in ("cargo", "rustc"):
         found = session.machine.tool(tool)
-        print(f"{tool:11} {found.version if found else 'not found'}")
+        print(f"{tool:11} {found.version if found else _lacking(session, tool)}")
     versions = {package.version for package in session.workspace.packages.values()}
     print(f"workspace   {', '.join(sorted(versions))}")
     return True
@@ -185,7 +185,13 @@ def info(session: Session, _: Any) -> bool:
 
 def _found(session: Session, tool: str) -> str:
     found = session.machine.tool(tool)
-    return f"{found.version}  {found.path}" if found else "not found"
+    return f"{found.version}  {found.path}" if found else _lacking(session, tool)
+
+
+def _lacking(session: Session, tool: str) -> str:
+    pinned = session.machine.toolchain()
+    lacks = pinned.pinned and not pinned.installed and tool in ("cargo", "rustc")
+    return f"not found: the pinned toolchain {pinned.name} is not installed" if lacks else "not found"
 
 
 def help(session: Session, _: Any) -> bool:  # noqa: A001 - the name of the target

@@ -10,13 +10,12 @@ import argparse
 import dataclasses
 import json
 import os
-from typing import Any
 
 from doit_cargo import listing
 from doit_cargo.engine.errors import DONE, FAILED, Problem, UserError, unknown
-from doit_cargo.engine.plain_text import one_line, phrase
+from doit_cargo.engine.plain_text import phrase
 from doit_cargo.engine.receipts import normalise
-from doit_cargo.session import CARGO, Session
+from doit_cargo.session import Session
 
 
 def list_targets(session: Session, options: argparse.Namespace) -> int:
@@ -30,63 +29,11 @@ def list_targets(session: Session, options: argparse.Namespace) -> int:
     return DONE
 
 
-def plan_target(session: Session, options: argparse.Namespace) -> int:
-    """`plan`: what a target would run, without running it."""
-    from doit_cargo.engine import plan
-
-    found = []
-    for name in wanted(options, "plan"):
-        calls = [part for part in session.parts(name) if session.row(part)["kind"] == CARGO]
-        if not calls:
-            what = f"{normalise(name)} is not made of cargo calls that could be shown beforehand"
-            raise UserError(Problem(what, f"doit-cargo help {normalise(name)} tells what it does"))
-        session.variables(normalise(name))
-        found += [plan.to_json(session.new_plan(part)) for part in calls]
-    if options.json:
-        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
-    else:
-        for one in found:
-            _print_plan(one)
-    return DONE
-
-
 def wanted(options: argparse.Namespace, command: str) -> list[str]:
     """Return the targets that a command was given, at least one."""
     if not options.targets:
         raise UserError(Problem(f"{command} needs a target", f"for example: doit-cargo {command} build"))
     return list(options.targets)
-
-
-def _print(line: str) -> None:
-    print(one_line(line))
-
-
-def _print_plan(plan: dict[str, Any]) -> None:
-    _print(f"{plan['target']}: profile {plan['profile']}, cargo profile {plan['cargo_profile']}")
-    _print(f"  packages  {', '.join(plan['packages'])}")
-    _print(f"  features  {', '.join(plan['features']) or 'default'}")
-    for step in plan["steps"]:
-        for name, value in step["env"].items():
-            _print(f"  env       {name}={value}")
-        for name in step["unset"]:
-            _print(f"  unset     {name}")
-        for folder in step["path_prepend"]:
-            _print(f"  PATH      {folder} first")
-        _print(f"  in        {step['cwd']}")
-        _print(f"  run       {' '.join(_quoted(word) for word in step['argv'])}")
-    for output in plan["outputs"]:
-        _print(f"  makes     {output}")
-    for tool, specifier in plan["needs"].items():
-        _print(f"  needs     {tool} {specifier}".rstrip())
-    _print(f"  log       {plan['log']}")
-    for note in plan["notes"]:
-        _print(f"  note      {note}")
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
 
 
 def show_profile(session: Session, options: argparse.Namespace) -> int:

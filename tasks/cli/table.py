@@ -89,7 +89,7 @@ COMMANDS = {
         options=("check", "compare", "force", "json", "output"),
     ),
     "plan": Command(
-        "doit_cargo.cli.commands:plan_target",
+        "doit_cargo.cli.planning:plan_target",
         "What a target would run, without running it.",
         TARGETS,
         "TARGET... [VAR=value...]",

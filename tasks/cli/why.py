@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from doit_cargo.cli.commands import wanted
-from doit_cargo.engine import say
+from doit_cargo.engine import causes, say
 from doit_cargo.engine.errors import DONE
 from doit_cargo.engine.freshness import difference_of
 from doit_cargo.engine.plain_text import one_line
@@ -17,7 +17,7 @@ from doit_cargo.session import CARGO, Session
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
-    found = [_why(session, name) for name in wanted(options, "why")]
+    found = [_why(session, part) for name in wanted(options, "why") for part in session.parts(name)]
     texts = [one.pop("says", None) for one in found]
     if options.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
@@ -53,7 +53,10 @@ def _why(session: Session, name: str) -> dict[str, Any]:
     if receipt is None and basis:  # what the failed run itself has left behind explains nothing
         first, rest = changes[:1], say.split_consequences(changes[1:])[0]
         changes = first + rest
-    changed = say.changed_packages(changes, basis) if basis else []
+    given: list[str] = []
+    if basis:
+        changes, given = causes.named(changes, basis, session.root)
+    changed = say.roots_of([*say.changed_packages(changes, basis), *given], basis) if basis else []
     rebuilds = say.rebuilds(changed, basis) if basis else []
     return {
         "target": row["name"],

@@ -16,6 +16,7 @@ from doit_cargo.engine import (
     before_run,
     blind,
     build_places,
+    causes,
     declared,
     footprint,
     history,
@@ -351,6 +352,7 @@ def _keep(request: Request, receipt: dict[str, Any]) -> None:
     try:
         receipts.store(receipts.receipt_path(request.state, request.key), receipt)
         receipts.remove(receipts.receipt_path(request.state, request.key) + ".last")
+        causes.keep_lock(request.state, request.root)
     except OSError as error:
         say.note(
             request.target, f"built, but the receipt could not be kept ({error.strerror}): the next call builds again"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from doit_cargo.engine.feature_set import FeatureSet
 from doit_cargo.engine.launch import Launch, ModelSource
 
 
@@ -258,9 +259,12 @@ class Target:
     `like` is the cargo call for which an action stands, to compare with what an old Makefile calls; if the action names
     profiles, its packages and features are added.
     `by` is for a cargo call that is only the first step of the work: a module with `run(session, name, values) ->
-    success`, which takes the place of the plain call, and `explain(session, name)`, which answers `why`.
+    success`, which takes the place of the plain call, `explain(session, name)`, which answers `why`, and
+    `plans(session, values)`. `shows` ("module:function" with session and values) returns the plans that an action
+    carries out, for `plan`; without it, what an action runs is decided as it runs.
 
     `lane` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
+    `feature_set` takes the place of the profile's features.
     Of a group: `keep_going` runs all parts whatever becomes of one; `whole` makes it absent if one of its parts is.
     """
 
@@ -289,6 +293,8 @@ class Target:
     writes: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
     by: str = ""
+    shows: str = ""
+    feature_set: FeatureSet | None = None
     lane: str = CARGO
     root_files: tuple[str, ...] = ()
     keep_going: bool = False
@@ -337,6 +343,7 @@ class Pack:
     quick: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     duplicates: Duplicates = field(default_factory=Duplicates)
+    feature_sets: Mapping[str, FeatureSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,7 +235,12 @@ def owners(change: Change, receipt: Receipt) -> tuple[str, ...]:
 
 def changed_packages(changes: Iterable[Change], receipt: Receipt) -> list[str]:
     """Return the packages whose own inputs changed, those first that others rest on."""
-    found = {name for change in changes for name in owners(change, receipt)}
+    return roots_of((name for change in changes for name in owners(change, receipt)), receipt)
+
+
+def roots_of(names: Iterable[str], receipt: Receipt) -> list[str]:
+    """Return packages once each, those first that others rest on."""
+    found = set(names)
     order = {name: position for position, name in enumerate(roots_first(receipt["graph"]))}
     return sorted(found, key=lambda name: (order.get(name, len(order)), name))
 

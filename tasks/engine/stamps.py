@@ -71,8 +71,8 @@ def digest(path: str) -> bytes | None:
 
 
 def is_runnable(path: str, mode: int) -> bool:
-    """Tell whether a program has its executable bit; libraries and Windows need none."""
-    return bool(mode & 0o111) or os.name == "nt" or path.endswith((".a", ".so", ".dylib", ".rlib", ".lib"))
+    """Tell whether a program has its executable bit; libraries, pages and Windows need none."""
+    return bool(mode & 0o111) or os.name == "nt" or path.endswith((".a", ".so", ".dylib", ".rlib", ".lib", ".html"))
 
 
 def settle_all(stamps: Stamps, now_ns: int) -> Stamps:

@@ -25,10 +25,13 @@ _SHOWN_LINES = 10
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
+_NOT_INSTALLED = re.compile(r"toolchain '([^']+)' is not installed")
+
+
 def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the facts of the workspace that holds `directory`, as a plain dict that JSON can carry."""
     _require_manifest(directory)
-    raw = _ask_cargo(directory, environ)
+    raw, borrowed = _ask_cargo(directory, environ)
     root = raw["workspace_root"]
     names = {package["id"]: package["name"] for package in raw["packages"]}
     configs = list(_cargo_configs(root, environ))
@@ -43,6 +46,8 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "cargo_profiles": _cargo_profiles([_read_toml(os.path.join(root, "Cargo.toml")), *configs]),
         "build_target": _build_target(configs),
         "metadata": raw.get("metadata") or {},
+        # The toolchain that answered in the place of a pinned one that is not installed.
+        "borrowed": borrowed,
     }
 
 
@@ -53,7 +58,7 @@ def _build_directory(raw: Mapping[str, Any]) -> str:
 
 def read_directories(directory: str, environ: Mapping[str, str], settings: Iterable[str]) -> tuple[str, str]:
     """Return the target directory and the build directory under another environment and `--config` settings."""
-    raw = _ask_cargo(directory, environ, settings)
+    raw, _ = _ask_cargo(directory, environ, settings)
     return raw["target_directory"], _build_directory(raw)
 
 
@@ -79,7 +84,22 @@ def _find_upwards(directory: str, names: Iterable[str]) -> str:
     return ""
 
 
-def _ask_cargo(directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()) -> dict[str, Any]:
+def _ask_cargo(directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()) -> tuple[dict[str, Any], str]:
+    """Return what cargo tells, and the toolchain that told it if the pinned one is not installed, else ""."""
+    answer, error = _query(directory, environ, settings)
+    if answer is not None:
+        return answer, ""
+    if _NOT_INSTALLED.search(error):
+        for name in _installed(environ):
+            answer, _ = _query(directory, {**environ, "RUSTUP_TOOLCHAIN": name}, settings)
+            if answer is not None:
+                return answer, name
+    raise UserError(_explain(error, directory, environ))
+
+
+def _query(
+    directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()
+) -> tuple[dict[str, Any] | None, str]:
     import json
     import subprocess
 
@@ -87,14 +107,20 @@ def _ask_cargo(directory: str, environ: Mapping[str, str], settings: Iterable[st
     command = [_find_cargo(environ), *_QUERY, *chosen]
     try:
         done = subprocess.run(command, cwd=directory, env=dict(environ), capture_output=True, check=False)
-        if done.returncode == 0:
-            answer: dict[str, Any] = json.loads(done.stdout)
-            return answer
+        return (json.loads(done.stdout) if done.returncode == 0 else None), done.stderr.decode("utf-8", "replace")
     except (OSError, ValueError) as error:
         raise UserError(
             Problem(f"cargo metadata could not be read: {error}", "check `cargo metadata`", directory)
         ) from None
-    raise UserError(_explain(done.stderr.decode("utf-8", "replace"), directory, environ))
+
+
+def _installed(environ: Mapping[str, str]) -> list[str]:
+    """Return the toolchains that are here, stable ones first."""
+    from doit_cargo.engine.toolchain.rustup import rustup_home
+
+    folder = os.path.join(rustup_home(environ), "toolchains")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(names, key=lambda name: (not name.startswith("stable"), name.startswith("nightly"), name))
 
 
 def _find_cargo(environ: Mapping[str, str]) -> str:
@@ -111,7 +137,7 @@ def _find_cargo(environ: Mapping[str, str]) -> str:
 
 
 def _explain(stderr: str, directory: str, environ: Mapping[str, str]) -> Problem:
-    missing = re.search(r"toolchain '([^']+)' is not installed", stderr)
+    missing = _NOT_INSTALLED.search(stderr)
     if missing:
         return _missing_toolchain(missing[1], directory, environ)
     # rustup adds its own backtrace where RUST_BACKTRACE is set: it says nothing to a user.

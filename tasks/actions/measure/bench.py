@@ -55,6 +55,19 @@ def check(session: Session, values: Values, wanted: Wanted) -> None:
     _choose(session, values, wanted)
 
 
+def plans(session: Session, values: Values, wanted: Wanted) -> list[Plan]:
+    """Return the calls of a measurement: the build of all benchmarks, and each by itself."""
+    plan, names, lacking, program = _choose(session, values, wanted)
+    left_out = tuple(f"{name} is left out: it needs FEATURES={features}" for name, features in lacking.items())
+    found = [replace(_building(plan, names), notes=(*plan.notes, *left_out))] if names else []
+    found += [_with(plan, "--bench", name) for name in names]
+    if program:
+        built = _program_plan(session, values, program)
+        started = replace(built.invocation, argv=(planned.require_program(built, ""),))
+        found += [built, replace(built, invocation=started)]
+    return found
+
+
 def _choose(session: Session, values: Values, wanted: Wanted) -> tuple[Plan, list[str], dict[str, str], str]:
     """Return the plan, its benchmarks, those that lack a feature (and which), and the package of the bench program."""
     plan = planned.plan_of(session, values, "bench")
@@ -89,7 +102,7 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
     found: dict[str, None] = {}
     lacking: dict[str, str] = {}
     for package in map(session.workspace.packages.__getitem__, plan.packages):
-        on = features.enabled(package, plan.features, bool(plan.profile.default_features.value))
+        on = features.enabled_in(plan, package)
         for target in _benches(package):
             missing = [feature for feature in target.required_features if feature not in on]
             if missing:
@@ -104,8 +117,7 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
 
 def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted) -> Results:
     """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
-    chosen = [word for name in names for word in ("--bench", name)]
-    built = planned.run_cargo(session, _with(plan, *chosen, "--no-run"), log_path(session, f"{plan.target}-build"))
+    built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
     if not built.ok:
         raise UserError(Problem("the benchmarks could not be built", _log(session, f"{plan.target}-build")), FAILED)
     programs_of = {unit.name: unit.executable for unit in built.report.units if "bench" in unit.kinds}
@@ -115,6 +127,10 @@ def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted)
         call = _with(plan, "--bench", name, passed=("--quick",) if quick else ()).invocation
         found.update(_run(session, name, call))
     return found
+
+
+def _building(plan: Plan, names: Iterable[str]) -> Plan:
+    return _with(plan, *(word for name in names for word in ("--bench", name)), "--no-run")
 
 
 def _with(plan: Plan, *words: str, passed: tuple[str, ...] = ()) -> Plan:
@@ -173,10 +189,14 @@ def program_package(session: Session, values: Values) -> str:
     return found if not asked or found in asked or "all" in asked else ""
 
 
-def _run_program(session: Session, values: Values, package: str, wanted: Wanted) -> Results:
+def _program_plan(session: Session, values: Values, package: str) -> Plan:
     rest = Values({name: value for name, value in values.by_name.items() if name != "PACKAGE"})
-    plan = planned.plan_of(session, rest, "build", member=package, package="", profile=("release",))
-    planned.require(session, rest, plan)
+    return planned.plan_of(session, rest, "build", member=package, package="", profile=("release",))
+
+
+def _run_program(session: Session, values: Values, package: str, wanted: Wanted) -> Results:
+    plan = _program_plan(session, values, package)
+    planned.require(session, values, plan)
     if not planned.run_cargo(session, plan, log_path(session, f"{plan.target}-build")).ok:
         raise UserError(Problem(f"{package} could not be built", _log(session, f"{plan.target}-build")), FAILED)
     program = planned.require_program(plan, "")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions.measure import baselines
 from doit_cargo.actions.measure.baselines import LAST, Baseline
-from doit_cargo.actions.measure.bench import Wanted, check, measure, program_package
+from doit_cargo.actions.measure.bench import Wanted, check, measure, plans, program_package
 from doit_cargo.actions.measure.bench_results import REGRESSION, Change, Results, compare, text_of
 from doit_cargo.engine import say
 from doit_cargo.engine.errors import Problem, UserError
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Plan
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
@@ -47,6 +48,12 @@ def check_bench(session: Session, values: Values) -> None:
 def check_all(session: Session, values: Values) -> None:
     """Raise the same where the bench program counts too."""
     check(session, values, FULL)
+
+
+def show_bench(session: Session, values: Values) -> list[Plan]:
+    """Return the calls of the target at hand."""
+    wanted = CARGOS if session.current not in ("bench_quick", "bench_full") else FULL
+    return plans(session, values, wanted)
 
 
 def _bench(session: Session, values: Values, wanted: Wanted) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -17,14 +18,24 @@ from doit_cargo.actions import finished, log_path, run_tool
 from doit_cargo.actions.python import crates
 from doit_cargo.actions.python.crates import Crate
 from doit_cargo.actions.python.inputs import late_inputs, packaged
-from doit_cargo.actions.python.plans import NAME, Build, builds_of, interpreter, known, require_version, tell_no_python
+from doit_cargo.actions.python.plans import (
+    NAME,
+    NO_PYTHON,
+    Build,
+    builds_of,
+    interpreter,
+    known,
+    require_version,
+    tell_no_python,
+)
 from doit_cargo.engine import build_places, declared, processes, pyo3, say, sccache
-from doit_cargo.engine.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.errors import COULD_NOT_RUN, Absent, Problem, UserError
 from doit_cargo.engine.listings import MODULE
 from doit_cargo.engine.model import Watched
 
 if TYPE_CHECKING:
     from doit_cargo.engine.ledger import Ledger
+    from doit_cargo.engine.model import Plan
     from doit_cargo.engine.run import Outcome
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
@@ -59,6 +70,17 @@ def build_python(session: Session, values: Values) -> bool | None:
     _require(session, builds)
     done = [_build(session, build) for build in builds]
     return all(done)
+
+
+def show(session: Session, values: Values) -> list[Plan]:
+    """Return the call of maturin for each crate."""
+    python = interpreter(session, values)
+    if python is None:
+        raise Absent(Problem(NO_PYTHON))
+    maturin = session.machine.tool("maturin")
+    program = maturin.path if maturin else "maturin"
+    calls = [(build, tuple(build.argv(program))) for build in builds_of(session, values, python)]
+    return [replace(one.plan, invocation=replace(one.plan.invocation, argv=argv), outputs=()) for one, argv in calls]
 
 
 def _require(session: Session, builds: Iterable[Build]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.model import Plan
     from doit_cargo.engine.variables import Values
     from doit_cargo.session import Session
 
@@ -25,6 +26,13 @@ def run(session: Session, name: str, values: Values) -> bool:
     from doit_cargo.actions.testing import running
 
     return running.run(session, name, values)
+
+
+def plans(session: Session, values: Values) -> list[Plan]:
+    """Return the call that compiles the tests of the target at hand and starts them."""
+    from doit_cargo.actions.testing import asking, compiling
+
+    return [compiling.plan_of(asking.work_of(session, session.current, values))]
 
 
 def explain(session: Session, name: str) -> dict[str, Any]:

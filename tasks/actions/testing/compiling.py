@@ -1,16 +1,12 @@
-"""Compile the tests of a target: one cargo call in one form of selection, skipped with proof like any build.
+"""Compile the tests of a target: one cargo call, skipped with proof like any build.
 
-`cargo test -p X` may unify features in another way than `--workspace` and then compiles dependencies once more
-(docs/testing.md). So a part of the workspace is compiled by the selection of the whole, unless both are known to give
-the same units; which programs run is decided afterwards.
+A part of the workspace is compiled alone, as cargo would; with WHOLE=1 by the selection of the whole workspace
+(docs/testing.md). Which programs run is decided afterwards.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +15,7 @@ from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import programs as test_programs
 from doit_cargo.actions.testing import record
 from doit_cargo.actions.testing.programs import Program
-from doit_cargo.engine import receipts, recorder, run
+from doit_cargo.engine import receipts, run
 from doit_cargo.engine.model import Plan, Target
 from doit_cargo.engine.variables import ALL, Values
 
@@ -29,6 +25,8 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 KEY = "test_programs"
+# Variables that choose other units.
+PLANNING = ("FEATURES", "ALL_FEATURES", "NO_DEFAULT_FEATURES", "PROFILE", "TARGET")
 # What cargo says when it starts a program, or its recorder.
 STARTS = re.compile(r"^\s*(?:Running|Doc-tests|Executable) ")
 DECISIONS = "test-selections"
@@ -57,8 +55,10 @@ class Compiled(NamedTuple):
 def key_of(work: Work, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the words that name this compilation: the same for all targets that call cargo alike."""
     chosen = ALL if work.whole else ",".join(sorted(work.packages))
-    raw = {name: work.session.raw.get(name, "") for name in ("FEATURES", "PROFILE", "TARGET")}
-    words = [*work.target.flags, f"packages={chosen}", *(f"without={name}" for name in without)]
+    raw = {name: work.session.raw.get(name, "") for name in PLANNING}
+    chosen_set = work.target.feature_set
+    words = [*work.target.flags, *([repr(chosen_set)] if chosen_set else []), f"packages={chosen}"]
+    words += [f"without={name}" for name in without]
     return (KEY, *words, *(f"{name}={value}" for name, value in raw.items() if value))
 
 
@@ -101,7 +101,7 @@ def compile_tests(work: Work) -> Compiled | None:
     if outcome.ok:
         return _of_receipt(_receipt(work, ()), work, ())
     broken = tuple(name for name in outcome.report.failed if name in work.session.workspace.packages)
-    if outcome.interrupted or not work.whole or not broken or len(broken) == len(work.packages):
+    if outcome.interrupted or not broken or len(broken) == len(work.packages):
         return None
     return _compile_rest(work, broken)
 
@@ -134,7 +134,7 @@ def _compile_rest(work: Work, broken: tuple[str, ...]) -> Compiled | None:
     from doit_cargo.engine import say
 
     for without in dict.fromkeys((broken, _with_dependents(broken, work))):
-        if len(without) == len(work.session.workspace.packages):
+        if set(work.packages) <= set(without):
             break
         say.note(work.name, f"{', '.join(without)}: not compiled; the other packages go on without")
         outcome = _call(
@@ -235,43 +235,44 @@ def _call(
 
 
 def _tell_whole(work: Work) -> None:
-    """Say why the first call for a part compiles so much."""
+    """Say what WHOLE=1 costs, on the first call."""
     from doit_cargo.engine import say
 
     every = _every_package(work)
     if work.whole and set(work.packages) != set(every):
         say.note(
             work.name,
-            f"compiles the tests of all {len(every)} packages, once: compiled alone, {', '.join(work.packages)} would "
-            "get crates with other features, and every later run of another part would compile those again",
+            f"WHOLE=1: compiles the tests of all {len(every)} packages, once, for {', '.join(work.packages)} and every "
+            "later part",
         )
 
 
 def _without(plan: Plan, packages: tuple[str, ...]) -> Plan:
     argv = plan.invocation.argv
-    position = argv.index("--workspace") + 1 if packages else len(argv)
-    words = tuple(word for name in packages for word in ("--exclude", name))
+    if not packages:
+        return plan
     kept = tuple(name for name in plan.packages if name not in packages)
-    invocation = replace(plan.invocation, argv=(*argv[:position], *words, *argv[position:]))
+    invocation = replace(plan.invocation, argv=_excluding(argv, packages))
     return replace(plan, packages=kept, invocation=invocation)
 
 
-# --- one form of selection -------------------------------------------------------------------------------------------
+def _excluding(argv: tuple[str, ...], packages: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a cargo call without some packages: excluded from the workspace, or no longer asked for."""
+    if "--workspace" in argv:
+        position = argv.index("--workspace") + 1
+        words = tuple(word for name in packages for word in ("--exclude", name))
+        return (*argv[:position], *words, *argv[position:])
+    named = {place for place, word in enumerate(argv[:-1]) if word == "--package" and argv[place + 1] in packages}
+    return tuple(word for place, word in enumerate(argv) if place not in named and place - 1 not in named)
+
+
+# --- the selection ---------------------------------------------------------------------------------------------------
 
 
 def is_whole(work: Work) -> bool:
-    """Tell whether a part of the workspace must be compiled by the selection of the whole, to compile nothing twice."""
-    if set(work.packages) == set(_every_package(work)):
-        return True
-    known = _known_decisions(work)
-    key = key_of(work._replace(whole=False))
-    if key not in known:
-        part, whole = plan_of(work._replace(whole=False)), _plan_or_none(work._replace(whole=True))
-        if whole is None or not set(work.packages) <= set(whole.packages):
-            return False
-        known[key] = not _gives_same_units(work, part, whole)
-        _keep_decisions(work, known, whole)
-    return bool(known[key])
+    """Tell whether the selection is that of the whole workspace: all packages are asked for, or WHOLE=1 is."""
+    every = set(_every_package(work))
+    return set(work.packages) == every or (work.values.flag("WHOLE") and set(work.packages) <= every)
 
 
 def _every_package(work: Work) -> tuple[str, ...]:
@@ -282,86 +283,3 @@ def _every_package(work: Work) -> tuple[str, ...]:
     target = replace(work.target, package=ALL, member="")
     values = Values({name: value for name, value in work.values.by_name.items() if name != "PACKAGE"})
     return select(target, values, session.workspace, session.library.pack, session.machine).packages
-
-
-def _plan_or_none(work: Work) -> Plan | None:
-    from doit_cargo.engine.errors import UserError
-
-    try:
-        return plan_of(work)
-    except UserError:
-        return None
-
-
-def _gives_same_units(work: Work, part: Plan, whole: Plan) -> bool:
-    """A member that runs inside the compiler is another unit under each selection (facts of the differential test)."""
-    below = _below(work)
-    for name in below:
-        package = work.session.workspace.packages[name]
-        if any("proc-macro" in one.kinds for one in package.cargo_targets):
-            return False
-        if any(edge.kind == "build" and edge.name in work.session.workspace.packages for edge in package.dependencies):
-            return False
-    some, every = _tree(work, part), _tree(work, whole)
-    return bool(some) and some <= every
-
-
-def _below(work: Work) -> set[str]:
-    packages = work.session.workspace.packages
-    found, waiting = set(work.packages), list(work.packages)
-    while waiting:
-        for edge in packages[waiting.pop()].dependencies:
-            if edge.name in packages and edge.name not in found:
-                found.add(edge.name)
-                waiting.append(edge.name)
-    return found
-
-
-def _tree(work: Work, plan: Plan) -> set[str]:
-    """Return a line for each package with its features, as `cargo tree` resolves this selection."""
-    argv = plan.invocation.argv
-    chosen: list[str] = []
-    for position, word in enumerate(argv):
-        if word in ("--package", "--exclude", "--features", "--target"):
-            chosen += argv[position : position + 2]
-        elif word in ("--workspace", "--no-default-features"):
-            chosen.append(word)
-    command = ["cargo", "tree", *chosen, "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p} {f}"]
-    environ = run.environment(plan.invocation, work.session.environ)
-    done = subprocess.run(
-        command,
-        cwd=work.session.root,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {line.removesuffix(" (*)").rstrip() for line in done.stdout.splitlines() if line.strip()}
-
-
-def _known_decisions(work: Work) -> dict[Any, bool]:
-    from doit_cargo.engine import freshness
-
-    found = receipts.load(os.path.join(work.session.state, DECISIONS))
-    if not isinstance(found, dict):
-        return {}
-    check = freshness.Check(found["state"], work.session.environ, time.time_ns())
-    return dict(found["value"]) if next(check.changes(), None) is None else {}
-
-
-def _keep_decisions(work: Work, known: Mapping[Any, bool], whole: Plan) -> None:
-    from doit_cargo.engine.cargo_places import config_files, manifests
-
-    workspace, now = work.session.workspace, time.time_ns()
-    state = recorder.empty_state(work.session.environ, ("cargo",))
-    files = [os.path.join(workspace.root, "Cargo.lock"), *manifests(workspace), *whole.files]
-    files += config_files(workspace.root, work.session.environ)
-    state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in dict.fromkeys(files)}
-    for folder in whole.folders:
-        recorder.add_folder(state, folder, now)
-    try:
-        receipts.prepare(work.session.state)
-        receipts.store(os.path.join(work.session.state, DECISIONS), {"state": state, "value": dict(known)})
-    except OSError:
-        return  # only time is lost

@@ -8,7 +8,7 @@ from doit_cargo.actions.testing import asking, runners
 from doit_cargo.actions.testing import programs as test_programs
 from doit_cargo.actions.testing.compiling import Work, plan_in, verdict
 from doit_cargo.actions.testing.rests import Built, World, nearest_differences
-from doit_cargo.engine import say
+from doit_cargo.engine import causes, say
 from doit_cargo.engine.freshness import Change
 
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ def _answer(
 
 def _of_compilation(work: Work, changes: list[Change], last: Any) -> dict[str, Any]:
     """Return why something must be compiled; what that changes in the programs is known only afterwards."""
-    causes = say.split_consequences(changes)[0] if last else changes
-    changed = say.changed_packages(causes, last) if last else []
+    reasons = say.split_consequences(changes)[0] if last else changes
+    given: list[str] = []
+    if last:
+        reasons, given = causes.named(reasons, last, work.session.root)
+    changed = say.roots_of([*say.changed_packages(reasons, last), *given], last) if last else []
     runs = [name for name in say.rebuilds(changed, last) if name in work.packages] if last else list(work.packages)
-    rows = [_row(change, ", ".join(say.owners(change, last)) if last else "", work) for change in causes]
+    rows = [_row(change, ", ".join(say.owners(change, last)) if last else "", work) for change in reasons]
     says = [f"{work.name} is stale:", *(_line(row) for row in rows)]
     says.append(f"  tests     {_names(runs)} {'run' if runs else 'run again if a program comes out different'}")
     return _answer(work, rows, changed, runs, says)

@@ -61,7 +61,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
         files=(*_files(decision, workspace, library, machine.environ), *clippy.files(target, workspace)),
         folders=library.directories,
-        notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace)),
+        notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace), *_collisions(case, decision)),
         is_remade=bindings.are_in_it,
     )
 
@@ -105,7 +105,8 @@ def _context(case: Case, decision: Decision, cross: Portable) -> dict[str, Any]:
         "excluded": selection.excluded,
         "packages": selection.packages if selection.how == NAMED else (),
         "features": decision.features,
-        "default_features": profile.default_features.value,
+        "default_features": decision.default_features,
+        "all_features": decision.all_features,
         "triple": decision.triple,
         "locked": profile.locked.value,
         "config": [
@@ -171,7 +172,23 @@ def _outputs(case: Case, decision: Decision, env: Mapping[str, str]) -> tuple[st
         return ()
     folder, triple = _folder(case, decision, env), _triple(case, decision, env)
     ending = executable_ending(triple, decision.platform)
-    return tuple(os.path.join(folder, name + ending) for name in _binaries(decision, case.workspace))
+    names = dict.fromkeys(name for name, _ in _binaries(decision, case.workspace))
+    return tuple(os.path.join(folder, name + ending) for name in names)
+
+
+def _collisions(case: Case, decision: Decision) -> tuple[str, ...]:
+    """Return a note for each program that several packages put into one place: cargo keeps the one it writes last."""
+    if case.target.command not in COMMANDS.values():
+        return ()
+    makers: dict[str, list[str]] = {}
+    for name, package in _binaries(decision, case.workspace):
+        makers.setdefault(name, []).append(package)
+    return tuple(
+        f"{len(found)} packages make a program named {name} ({', '.join(found)}) in one place, where the last one "
+        f"written stays: build one of them with PACKAGE={found[0]}, or rename the others"
+        for name, found in makers.items()
+        if len(found) > 1
+    )
 
 
 def _triple(case: Case, decision: Decision, env: Mapping[str, str]) -> str:
@@ -194,15 +211,15 @@ def executable_ending(triple: str, platform: str) -> str:
     return ".exe" if (platform_of(triple) if triple else platform) == "windows" else ""
 
 
-def _binaries(decision: Decision, workspace: Workspace) -> Iterable[str]:
-    """Yield the binaries of the selected packages whose required features are on."""
-    default_features = bool(decision.profile.default_features.value)
+def _binaries(decision: Decision, workspace: Workspace) -> Iterable[tuple[str, str]]:
+    """Yield the binaries of the selected packages whose required features are on, each with its package."""
     for name in decision.selection.packages:
         package = workspace.packages[name]
-        on = features.enabled(package, decision.features, default_features)
+        on = features.enabled(package, decision.features, decision.default_features)
+        on |= set(package.features) if decision.all_features else set()
         for cargo_target in package.cargo_targets:
             if "bin" in cargo_target.kinds and on.issuperset(cargo_target.required_features):
-                yield cargo_target.name
+                yield cargo_target.name, name
 
 
 # --- for machines ----------------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ class Decision:
     triple: str
     platform: str
     notes: tuple[str, ...]
+    default_features: bool = True
+    all_features: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def _complete(case: Case, choice: _Choice, selection: Selection, problems: Colle
     )
     _require_platform(case, _names(profile.platforms), platform)
     _require_cargo_targets(case, selection)
-    asked = features.asked_for(profile, case.values.words("FEATURES"), problems)
+    chosen = case.target.feature_set
+    asked = features.asked_for(profile, case.values.words("FEATURES"), problems, chosen)
     _gather(problems, lambda: features.require_existing(asked, selection.packages, case.workspace))
     _gather(problems, lambda: features.check_rules(asked, case.library.pack.rules, platform.name, platform.place))
     _gather(problems, lambda: _require_cargo_profile(choice, case.workspace))
@@ -90,6 +93,9 @@ def _complete(case: Case, choice: _Choice, selection: Selection, problems: Colle
         triple=platform.triple,
         platform=platform.name,
         notes=(*choice.notes, *selection.notes),
+        default_features=bool(chosen.default_features if chosen else profile.default_features.value)
+        and not case.values.flag("NO_DEFAULT_FEATURES"),
+        all_features=case.values.flag("ALL_FEATURES") or bool(chosen and chosen.all_features),
     )
 
 

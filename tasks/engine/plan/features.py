@@ -9,14 +9,19 @@ import os
 from collections.abc import Iterable, Mapping
 
 from doit_cargo.engine.errors import Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.model import Package, Profile, Rule, Workspace
+from doit_cargo.engine.feature_set import FeatureSet
+from doit_cargo.engine.model import Package, Plan, Profile, Rule, Workspace
 
 VARIABLE = "FEATURES"
 
 
-def asked_for(profile: Profile, words: tuple[str, ...], problems: Collector) -> dict[str, str]:
+def asked_for(
+    profile: Profile, words: tuple[str, ...], problems: Collector, chosen: FeatureSet | None = None
+) -> dict[str, str]:
     """Return each feature and who asks for it: a file:line, or FEATURES. Removing what is not set is a problem."""
     asked = {str(setting.value): setting.where for setting in profile.features}
+    if chosen:
+        asked = dict.fromkeys(chosen.features, chosen.where)
     for word in words:
         if not word.startswith("-"):
             asked.setdefault(word, VARIABLE)
@@ -51,7 +56,11 @@ def _lacking(name: str, origin: str, packages: tuple[str, ...], workspace: Works
     known = sorted({each for package in selected for each in package.features})
     listed = ", ".join(packages[:4]) + (f" and {len(packages) - 4} more" if len(packages) > 4 else "")
     what = f"none of the selected packages ({listed}) has the feature {feature!r}, asked for by {origin}"
-    return Problem(what, unknown("feature", feature, known).fix, where=_shown(workspace.manifest, workspace))
+    having = [one.name for one in workspace.packages.values() if feature in one.features]
+    fix = (
+        f"{', '.join(having[:4])} has it: add PACKAGE={having[0]}" if having else unknown("feature", feature, known).fix
+    )
+    return Problem(what, fix, where=_shown(workspace.manifest, workspace))
 
 
 def _lacking_in_package(
@@ -135,6 +144,14 @@ def enabled(package: Package, features: tuple[str, ...], default_features: bool)
     """Return the features of a package that the asked ones turn on, by its own table."""
     own = [name.removeprefix(f"{package.name}/") for name in features]
     return turned_on(package, [*own, "default"] if default_features else own)
+
+
+def enabled_in(plan: Plan, package: Package) -> set[str]:
+    """Return the features of a package that a plan's own cargo call turns on."""
+    argv = plan.invocation.argv
+    if "--all-features" in argv:
+        return set(package.features)
+    return enabled(package, plan.features, "--no-default-features" not in argv)
 
 
 def turned_on(package: Package, names: Iterable[str]) -> set[str]:

@@ -43,7 +43,8 @@ class Graph:
     """The crates of a plan and who depends on whom, by name. `basis` is CARGO, or LOCK with `why` there is no better.
 
     `asked` are all feature names that the members have on or ask of others: what the lock alone cannot place.
-    `in_scripts` are crates that build scripts are compiled with, so that they may be called while building.
+    `in_scripts` are crates that build scripts are compiled with, so that they may be called while building;
+    `of_scripts` names those packages whose manifest asks for one of them: "" is one whose sources nobody knows.
     """
 
     crates: tuple[Crate, ...]
@@ -52,6 +53,7 @@ class Graph:
     why: str = ""
     asked: frozenset[str] = frozenset()
     in_scripts: frozenset[str] = frozenset()
+    of_scripts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def dependencies(self, name: str) -> frozenset[str]:
         return self.below.get(name, frozenset())
@@ -130,7 +132,7 @@ class _Tree:
     def __init__(self) -> None:
         self.crates: dict[tuple[str, str, frozenset[str]], Crate] = {}
         self.below: dict[str, set[str]] = {}
-        self.of_scripts: set[str] = set()
+        self.of_scripts: dict[str, set[str]] = {}
         self._trail: list[str] = []
         self._sections: dict[int, str] = {}
 
@@ -149,7 +151,7 @@ class _Tree:
         if self._trail:
             self.below.setdefault(self._trail[-1], set()).add(name)
             if self._sections.get(depth - 1) == "build":
-                self.of_scripts.add(name)
+                self.of_scripts.setdefault(name, set()).add(self._trail[-1])
         self._trail.append(name)
         crate = Crate(name, version, features, tuple(self._trail), directory)
         known = self.crates.get((name, version, features))
@@ -162,7 +164,8 @@ def _parse(text: str) -> Graph:
     for line in text.splitlines():
         tree.read(line)
     below = {name: frozenset(names) for name, names in tree.below.items()}
-    return Graph(tuple(tree.crates.values()), below, in_scripts=closure(tree.of_scripts, below))
+    users = {name: frozenset(names) for name, names in tree.of_scripts.items()}
+    return Graph(tuple(tree.crates.values()), below, in_scripts=closure(users, below), of_scripts=users)
 
 
 def closure(names: Iterable[str], below: Mapping[str, Iterable[str]]) -> frozenset[str]:

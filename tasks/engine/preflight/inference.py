@@ -14,6 +14,7 @@ from typing import Any
 from doit_cargo.engine import toml
 from doit_cargo.engine.model import Plan
 from doit_cargo.engine.plan.decision import platform_of
+from doit_cargo.engine.preflight.certainty import Certainty
 from doit_cargo.engine.preflight.crates import Answer, Crate, Graph, from_cargo
 from doit_cargo.engine.preflight.knowledge import Knowledge, Rule
 from doit_cargo.engine.preflight.lock_graph import from_lock
@@ -74,11 +75,13 @@ def _why(answer: Answer) -> str:
 
 
 def _needs(graph: Graph, knowledge: Knowledge, triple: str, manifests: str) -> Iterator[Need]:
+    certainty = Certainty(graph)
     for crate in graph.crates:
         entry = knowledge.crates.get(crate.name)
         if entry:
             for rule in entry.rules:
-                yield from _apply(rule, crate, graph, knowledge, triple)
+                for need in _apply(rule, crate, graph, knowledge, triple):
+                    yield from certainty.weighed(need, rule, crate, entry.versions)
         elif "system-deps" in graph.dependencies(crate.name):
             yield from _declared(crate, manifests)
 

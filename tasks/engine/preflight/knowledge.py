@@ -6,6 +6,7 @@ Knows which keys there are and reads them; which rules hold for a plan is for in
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,16 +54,24 @@ class Rule:
     in_scripts: bool = False
     only_warn: bool = False
     when: str = ""
+    own: bool = False
+    """Whether the user's own file says it, who knows the packages at hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one crate: its rules, or why it needs nothing; and where that was read."""
+    """What is known of one crate: its rules, or why it needs nothing; and where, in which versions that was read."""
 
     name: str
     rules: tuple[Rule, ...]
     nothing: str = ""
     evidence: str = ""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The crate's versions that `evidence` names right behind the crate's name: ``bindgen 0.71, 0.72``."""
+        named = re.findall(rf"(?<![\w-]){re.escape(self.name)} (\d[\w.+-]*(?:(?:, | and )\d[\w.+-]*)*)", self.evidence)
+        return tuple(word for words in named for word in re.split(r", | and ", words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +125,15 @@ def load(overlay: str = "", label: str = "") -> Knowledge:
     """
     with open(shipped_path(), "rb") as stream:
         values: dict[str, Any] = toml.load(stream)
+    own: dict[str, Any] = {}
     if overlay and os.path.isfile(overlay):
         file = TomlFile.read(overlay, label or overlay)
         problems = list(problems_of(file))
         if problems:
             raise UserError(problems)
+        own = file.values.get("crate", {})
         _lay_over(values, file.values)
-    return _from_values(values)
+    return _from_values(values, own)
 
 
 def problems_of(file: TomlFile) -> Iterator[Problem]:
@@ -154,9 +165,9 @@ def _lay_over(values: dict[str, Any], more: Mapping[str, Any]) -> None:
             values[key] = value
 
 
-def _from_values(values: Mapping[str, Any]) -> Knowledge:
+def _from_values(values: Mapping[str, Any], own: Mapping[str, Any]) -> Knowledge:
     return Knowledge(
-        crates={name: _entry(name, table) for name, table in values.get("crate", {}).items()},
+        crates={name: _entry(name, table, own.get(name, {})) for name, table in values.get("crate", {}).items()},
         libraries={
             name: Library(name, tuple(table.get("pkg-config", [name])), table.get("get", ""))
             for name, table in values.get("library", {}).items()
@@ -168,17 +179,18 @@ def _from_values(values: Mapping[str, Any]) -> Knowledge:
     )
 
 
-def _entry(name: str, table: Mapping[str, Any]) -> Entry:
+def _entry(name: str, table: Mapping[str, Any], own: Mapping[str, Any]) -> Entry:
     needs = table.get("needs", {})
-    rules = tuple(_rule(name, label, need) for label, need in needs.items() if need is not False)
+    mine = own.get("needs", {})
+    rules = tuple(_rule(name, label, need, label in mine) for label, need in needs.items() if need is not False)
     return Entry(name, rules, "" if rules else table.get("nothing", ""), table.get("evidence", ""))
 
 
-def _rule(crate: str, label: str, need: Mapping[str, Any]) -> Rule:
+def _rule(crate: str, label: str, need: Mapping[str, Any], own: bool) -> Rule:
     fields: dict[str, Any] = {
         _field(key): tuple(value) if isinstance(value, list) else value for key, value in need.items()
     }
-    return Rule(crate, str(fields.pop("thing", label)), **fields)
+    return Rule(crate, str(fields.pop("thing", label)), **fields, own=own)
 
 
 def _field(key: str) -> str:

@@ -179,6 +179,7 @@ class _Walk:
     seen: set[Locked] = field(default_factory=set)
     below: dict[str, set[str]] = field(default_factory=dict)
     from_registry: set[str] = field(default_factory=set)
+    paths: dict[str, str] = field(default_factory=dict)
 
     def graph(self, why: str) -> Graph:
         asked = frozenset(name for names in self.choice.features.values() for name in names)
@@ -191,13 +192,19 @@ class _Walk:
             for edge in edges.values()
             if edge["name"] not in self.choice.features
         ]
+        chosen = [edge for edges in self.choice.active.values() for edge in edges.values()]
+        self.paths = {edge["name"]: edge["path"] for edge in chosen if edge.get("path")}
         for member, name in waiting:
             self._add(name, self.choice.chains[member], self._locked(member, name))
         crates = tuple(self._with_features(crate) for crate in self.crates.values())
         below = {name: frozenset(names) for name, names in self.below.items()}
         # The lock does not tell whose build script a registry crate's dependency is for: any may be.
-        called = {edge["name"] for edges in self.choice.active.values() for edge in edges.values() if _is_build(edge)}
-        return Graph(crates, below, LOCK, why, asked, closure({*called, *self.from_registry}, below))
+        users = {name: {""} for name in self.from_registry}
+        for member, edges in self.choice.active.items():
+            for edge in filter(_is_build, edges.values()):
+                users.setdefault(edge["name"], set()).add(member)
+        of_scripts = {name: frozenset(names) for name, names in users.items()}
+        return Graph(crates, below, LOCK, why, asked, closure(of_scripts, below), of_scripts)
 
     def _add_member(self, name: str, features: frozenset[str]) -> None:
         package = self.choice.members[name]
@@ -220,7 +227,8 @@ class _Walk:
                 continue
             self.seen.add(entry)
             key = (entry.name, entry.version)
-            self.crates.setdefault(key, Crate(*key, chain=chain, certain=False))
+            directory = self.paths.get(entry.name, "")
+            self.crates.setdefault(key, Crate(*key, chain=chain, directory=directory, certain=False))
             for other in self.lock.dependencies.get(entry, ()):
                 if self._is_on(entry.name, other.name):
                     self.below.setdefault(entry.name, set()).add(other.name)

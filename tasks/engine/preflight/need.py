@@ -16,6 +16,7 @@ class Need(NamedTuple):
     """One thing that one crate of a build needs. `chain` leads from a package that was asked for to the crate.
 
     `feature` is the crate's feature that brings the need, if one does. `modules` and `get` are set for a library.
+    `doubt` says why it may not be needed after all, where that is so; it then only warns.
     """
 
     thing: str
@@ -30,6 +31,7 @@ class Need(NamedTuple):
     only_if_env: tuple[str, ...] = ()
     place_env: tuple[str, ...] = ()
     only_warn: bool = False
+    doubt: str = ""
 
     def is_wanted(self, environ: Mapping[str, str], triple: str) -> bool:
         """Return whether the variables of a build script's environment leave the need standing."""

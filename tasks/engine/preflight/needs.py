@@ -44,9 +44,12 @@ def look_at_needs(look: Look) -> Iterator[Row]:
     """Look at everything that the crates of this build need, worst certainty told: the lock alone may be wrong."""
     if look.inferred.problem:
         yield _problem_of_sources(look)
+    said: set[str] = set()
     for wanted in _by_thing(look):
         for row in _rows(look, wanted):
-            yield _as_certain_as_it_is(look, wanted, row)
+            if row.name not in said or row.status != OK:
+                yield _as_certain_as_it_is(look, wanted, row)
+            said.add(row.name)
 
 
 def _problem_of_sources(look: Look) -> Row:
@@ -64,13 +67,24 @@ def _problem_of_sources(look: Look) -> Row:
 
 
 def _by_thing(look: Look) -> list[Wanted]:
-    """Return each thing with all crates that need it, as far as variables leave the need standing."""
+    """Return each thing with all crates that need it, as far as variables leave the need standing.
+
+    Crates that only warn are looked at apart where they ask for a version that the others do not.
+    """
     triple = look.inferred.triple
     found: dict[str, list[Need]] = {}
     for need in look.inferred.needs:
         if need.is_wanted(look.scripts.environ, triple):
             found.setdefault(need.thing, []).append(need)
-    return [Wanted(thing, tuple(needs)) for thing, needs in found.items()]
+    return [wanted for thing, needs in found.items() for wanted in _by_weight(thing, needs)]
+
+
+def _by_weight(thing: str, needs: list[Need]) -> Iterator[Wanted]:
+    surely = tuple(need for need in needs if not need.only_warn)
+    apart = tuple(need for need in needs if need.only_warn and need.version) if surely else ()
+    yield Wanted(thing, tuple(need for need in needs if need not in apart))
+    if apart:
+        yield Wanted(thing, apart)
 
 
 def _rows(look: Look, wanted: Wanted) -> Iterator[Row]:
@@ -147,6 +161,7 @@ def _way(look: Look, wanted: Wanted) -> str:
 def _as_certain_as_it_is(look: Look, wanted: Wanted, row: Row) -> Row:
     """Return the row with its true weight: what a build can do without warns; what only the lock says is said so."""
     status = WARN if wanted.only_warn and row.status in (MISSING, WRONG) else row.status
-    basis = " (by Cargo.lock alone)" if look.inferred.why and row.what else ""
-    what = row.what + basis
+    basis = "by Cargo.lock alone" if look.inferred.why else ""
+    reasons = "; ".join(filter(None, [wanted.doubt, basis]))
+    what = f"{row.what} ({reasons})" if row.what and reasons else row.what
     return Row(row.name, status, row.version, row.path, row.needed_by, what, row.fix, row.where, row.packages)

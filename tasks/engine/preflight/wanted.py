@@ -51,6 +51,12 @@ class Wanted(NamedTuple):
     def only_warn(self) -> bool:
         return all(need.only_warn for need in self.needs)
 
+    @property
+    def doubt(self) -> str:
+        """Why none of the crates may need it after all, by the one that the message names."""
+        first = _crates(self.needs)[0]
+        return next(need.doubt for need in self.needs if need.crate == first) if self.only_warn else ""
+
     def misfits(self, tool: Tool | None, fix: str = "") -> Iterator[Row]:
         """Yield one row if a tool that is there does not fit every crate; the crates that it does not fit are named."""
         if tool is None or not tool.version:
@@ -80,8 +86,8 @@ def subject_of(needs: tuple[Need, ...]) -> str:
 
 
 def _crates(needs: tuple[Need, ...]) -> list[str]:
-    """Return the crates, those first that are nearest to what was asked for."""
-    return list(dict.fromkeys(need.crate for need in sorted(needs, key=lambda need: len(need.chain))))
+    """Return the crates, those first that surely need it and are nearest to what was asked for."""
+    return list(dict.fromkeys(need.crate for need in sorted(needs, key=lambda need: (need.only_warn, len(need.chain)))))
 
 
 def _short(chain: tuple[str, ...]) -> tuple[str, ...]:

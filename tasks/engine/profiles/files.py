@@ -197,6 +197,7 @@ PACK: Section = {
     "rules": {ANY: {"requires": LIST, "conflicts": LIST, "platforms": ON_PLATFORMS}},
     "packages": {ANY: {"needs": TEXT}},
     "satellites": LIST,
+    "feature-sets": {ANY: {"features": LIST, "default-features": FLAG, "all-features": FLAG, "package": TEXT}},
     "services": {ANY: {"doc": TEXT, "variable": TEXT, "default": TEXT, "path": TEXT, "get": TEXT, "start": TEXT}},
     "platform-triples": TRIPLES,
     "serve": {ANY: {"binary": TEXT, "serve": LIST, "talk": LIST, "mcp": LIST, "plain": LIST, "gguf": LIST}},

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from doit_cargo.engine.errors import Problem, UserError, unknown
+from doit_cargo.engine.feature_set import FeatureSet
 from doit_cargo.engine.launch import Launch, ModelSource
 from doit_cargo.engine.model import Duplicates, Pack, Rule, Service, Setting, Workspace
 from doit_cargo.engine.profiles import files as profile_files
@@ -124,6 +125,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         duplicates=_duplicates(files),
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
+        feature_sets=_merged(files, "feature-sets", _feature_set),
     )
 
 
@@ -155,6 +157,13 @@ def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:
         platforms=tuple(table.get("platforms", [])),
         where=file.where("rules", feature),
     )
+
+
+def _feature_set(file: TomlFile, name: str, table: Mapping[str, Any]) -> FeatureSet:
+    fields: dict[str, Any] = {
+        key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in table.items()
+    }
+    return FeatureSet(name=name, where=file.where("feature-sets", name), **fields)
 
 
 def _service(file: TomlFile, name: str, table: Mapping[str, Any]) -> Service:
