@@ -3,6 +3,6 @@
 For your own workspace write the same two lines beside its Cargo.toml, or use `doit-cargo`, which needs no file.
 """
 
-from doit_cargo.dodo import DOIT_CONFIG, targets_of  # noqa: F401 - doit reads DOIT_CONFIG
+from doit_cargo.api import DOIT_CONFIG, targets_of  # noqa: F401 - doit reads DOIT_CONFIG
 
 targets = targets_of("examples/mistralrs")

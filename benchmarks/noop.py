@@ -25,7 +25,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FILES_PER_CRATE = 20
-DODO = 'from doit_cargo.dodo import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
+DODO = 'from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
 BARE_DODO = 'def task_build():\n    return {"actions": ["true"], "uptodate": [True]}\n'
 # Settings of the calling shell that no user's call has, or that would make two calls unequal.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONSTARTUP", "VIRTUAL_ENV")

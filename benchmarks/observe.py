@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from doit_cargo.engine.observe import NotHere, Observer, by_unit, whole_run
+from doit_cargo.engine.execution.observe import NotHere, Observer, by_unit, whole_run
 
 MODEL = Path(__file__).resolve().parents[1] / "examples/mistralrs"
 LEFT_OUT = shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs")

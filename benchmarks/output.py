@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from doit_cargo.engine import streams
-from doit_cargo.engine.model import Invocation
-from doit_cargo.engine.run import run_tool
+from doit_cargo.engine.base.model import Invocation
+from doit_cargo.engine.console import streams
+from doit_cargo.engine.execution.run import run_tool
 
 KINDS = {
     "one line": b"x" * (1 << 20),

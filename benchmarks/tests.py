@@ -68,7 +68,7 @@ def prepare(calls: Sequence[Call], environ: Mapping[str, str]) -> None:
                 MODEL, call.cwd, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs")
             )
             (call.cwd / "dodo.py").write_text(
-                'from doit_cargo.dodo import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
+                'from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
             )
         for _ in range(2):
             run_quietly(list(call.argv), environ, call.cwd)

@@ -18,22 +18,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from doit_cargo import catalogue
-from doit_cargo.cli import doit_commands
+from doit_cargo import engine
+from doit_cargo.cli.doit import commands
 from doit_cargo.cli.line import parser
-from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import errors, freshness, receipts, variables
+from doit_cargo.engine.base import errors, variables
+from doit_cargo.engine.base.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
 from doit_cargo.engine.hints import check as hint_check
-from doit_cargo.engine.hints import knowledge as hint_knowledge
-from doit_cargo.engine.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
-from doit_cargo.engine.preflight import knowledge
-from doit_cargo.engine.profiles import files as profile_files
-from doit_cargo.engine.profiles.files import ANY, Kind, Section
+from doit_cargo.engine.hints import rules as hint_knowledge
+from doit_cargo.engine.plan.profiles import files as profile_files
+from doit_cargo.engine.plan.profiles.files import ANY, Kind, Section
+from doit_cargo.engine.preflight.requirements import rules as knowledge
+from doit_cargo.engine.state import receipts, staleness
 from doit_cargo.engine.toolchain import tools
+from doit_cargo.targets import catalogue
+from doit_cargo.targets.commands import COMMANDS
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"
-ENGINE = DOCS.parent / "tasks" / "engine"
+ENGINE = DOCS.parent / "tasks/doit_cargo/engine"
+NO_MODULES = {"__init__", "__pycache__/"}
 
 # --- what the tables of the code do not say --------------------------------------------------------------------------
 
@@ -443,7 +446,7 @@ def _target(row: Target) -> tuple[str, ...]:
 
 def _work(row: Target) -> str:
     if row.command:
-        passed = ("--", *row.passed) if row.passed else ()
+        passed = ("--", *row.passthrough_args) if row.passthrough_args else ()
         return code(" ".join(("cargo", row.command, *row.flags, *passed)))
     if row.program:
         return code(" ".join(row.program.argv))
@@ -520,8 +523,8 @@ def command_table() -> str:
     """Return the commands of doit-cargo, which are commands of doit as well."""
     in_doit = {
         value.command
-        for value in vars(doit_commands).values()
-        if isinstance(value, type) and issubclass(value, doit_commands._Command) and hasattr(value, "command")
+        for value in vars(commands).values()
+        if isinstance(value, type) and issubclass(value, commands._Command) and hasattr(value, "command")
     }
     rows = (
         (
@@ -551,9 +554,9 @@ def _sentence(text: str) -> str:
 
 def guarded_variables() -> str:
     """Return which variables of the environment are always inputs."""
-    free = sorted(freshness.UNGUARDED) + [f"{prefix}*" for prefix in freshness.UNGUARDED_PREFIXES]
+    free = sorted(staleness.UNGUARDED) + [f"{prefix}*" for prefix in staleness.UNGUARDED_PREFIXES]
     return (
-        f"Every variable whose name begins with {codes(freshness.GUARDED_PREFIXES)} is an input of every cargo target, "
+        f"Every variable whose name begins with {codes(staleness.GUARDED_PREFIXES)} is an input of every cargo target, "
         f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name is "
         "not known to be harmless only a digest is kept ([Security](security.md#variables-and-passwords))."
     )
@@ -609,46 +612,15 @@ def _rule_variables(rule: knowledge.Rule) -> str:
 # --- the house -------------------------------------------------------------------------------------------------------
 
 
-def modules() -> str:
-    """Return the modules of the engine in the order of their imports: each may import those of earlier rows."""
-    parsed = {_module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ENGINE.rglob("*.py"))}
-    del parsed[""]
-    imports = {name: _imports(tree, parsed.keys()) - {name} for name, tree in parsed.items()}
-    rows: list[tuple[str, ...]] = []
-    placed: set[str] = set()
-    step = 0
-    while len(placed) < len(parsed):
-        ready = [name for name, others in imports.items() if name not in placed and others <= placed]
-        if not ready:
-            raise SystemExit(f"docs/generate.py: modules import each other: {', '.join(parsed.keys() - placed)}")
-        step += 1
-        rows += [(str(step), code(name), _first_sentence(parsed[name])) for name in ready]
-        placed.update(ready)
-    return table(("Step", "Module", "What it is"), rows)
-
-
-def _module_name(path: Path) -> str:
-    """Return the name below `doit_cargo.engine`; a room is named by its front door, `__init__`."""
-    parts = path.relative_to(ENGINE).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-def _imports(tree: ast.AST, known: Iterable[str]) -> set[str]:
-    """Return the modules that a module imports from the engine when it runs, wherever the import stands."""
-    skipped = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node not in skipped and node.module:
-            base = node.module.removeprefix("doit_cargo.engine").removeprefix(".")
-            if node.module.startswith("doit_cargo.engine"):
-                names = {f"{base}.{alias.name}".removeprefix(".") for alias in node.names} & set(known)
-                found |= names or {base}
-    return found
+def packages() -> str:
+    """Return the packages of the engine in their order: each may import those of earlier rows."""
+    rows = []
+    for number, name in enumerate(engine.PACKAGES, start=1):
+        folder = ENGINE / name
+        opening = _first_sentence(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        inside = sorted({path.stem if path.is_file() else f"{path.name}/" for path in folder.iterdir()} - NO_MODULES)
+        rows.append((str(number), code(name), opening, codes(inside)))
+    return table(("Step", "Package", "What it is", "Modules"), rows)
 
 
 def _first_sentence(tree: ast.Module) -> str:
@@ -697,7 +669,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "result free": lambda: codes(sorted(receipts.RESULT_FREE)) + ".",
     "commands": command_table,
     "options": option_table,
-    "modules": modules,
+    "packages": packages,
     "crates": crate_table,
     "exit codes": lambda: table(("Code", "Meaning"), ((str(number), text) for number, text in EXIT_CODES)),
     "guarded variables": guarded_variables,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Spec, make_workspace, write
-from doit_cargo.engine import variables
+from doit_cargo.engine.base import variables
 
 SCRIPTS = os.path.dirname(sys.executable)
 # Another make than the one on PATH may be tried: TEST_MAKE=/opt/make-3.81/make pytest tests/test_makefile.py
@@ -43,7 +43,7 @@ name = "low"
 version = "0.1.0"
 """
 DODO = """\
-from doit_cargo.dodo import DOIT_CONFIG, targets_of
+from doit_cargo.api import DOIT_CONFIG, targets_of
 
 targets = targets_of(".")
 """

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from building import BASELINE, FRESH, Site
-from doit_cargo.engine.model import Workspace
-from doit_cargo.engine.workspace import from_metadata, read_metadata
+from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.cargo.metadata import from_metadata, read_metadata
 
 EXAMPLE = Path(__file__).parents[1] / "examples/mistralrs"
 SHARED = Path(__file__).parents[2] / "shared"

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doit_cargo.engine import preflight
-from doit_cargo.engine.model import Invocation, Plan, Profile, Setting, Workspace
-from doit_cargo.engine.preflight.look import Row
-from doit_cargo.engine.preflight.need import Inference, Need
-from doit_cargo.engine.toolchain import Machine, cuda_libraries, finders, nvcc, platform
+from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting, Workspace
+from doit_cargo.engine.preflight import preflight
+from doit_cargo.engine.preflight.check_context import CheckRow
+from doit_cargo.engine.preflight.requirements.requirement import Inference, Need
+from doit_cargo.engine.toolchain import Machine, finders, platform
+from doit_cargo.engine.toolchain.cuda import libraries, nvcc
 
 TRIPLE = platform.host_triple()
 
@@ -80,9 +81,9 @@ class Host:
         chosen = profile or Profile("cuda", needs=settings)
         return Plan("build_cuda", chosen, packages, (), "release", invocation, needs=needed)
 
-    def rows(self, *needs: Need, triple: str = TRIPLE, **more: Any) -> list[Row]:
+    def rows(self, *needs: Need, triple: str = TRIPLE, **more: Any) -> list[CheckRow]:
         """The rows of a build whose crates need these things."""
-        known = preflight.Known(inferred=Inference(needs, triple=triple, crates=len(needs)))
+        known = preflight.PreflightFacts(inferred=Inference(needs, triple=triple, crates=len(needs)))
         return preflight.report(self.plan(*more.pop("argv", ()), **more), self.machine(), str(self.work), known)
 
     def found(self, name: str, *needs: Need, **more: Any) -> str:
@@ -98,16 +99,16 @@ class Host:
 
     def said(self, plan: Plan, workspace: Workspace | None = None) -> str:
         """All problems as the user reads them, with the test's own directory left out."""
-        problems = preflight.check(plan, self.machine(), str(self.work), preflight.Known(workspace))
+        problems = preflight.check(plan, self.machine(), str(self.work), preflight.PreflightFacts(workspace))
         return "\n".join(map(str, problems)).replace(str(self.root), "")
 
 
 def made(root: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Return a computer below `root`; what this one has of CUDA is out of sight."""
-    for module in (nvcc, cuda_libraries):
+    for module in (nvcc, libraries):
         monkeypatch.setattr(module, "python_libraries", lambda: [str(root / "site-packages")])
     monkeypatch.setattr(nvcc, "CUDA_DIRECTORY", "/no/usr/local/cuda")
-    monkeypatch.setattr(cuda_libraries, "SYSTEM", (str(root / "usr/lib"),))
+    monkeypatch.setattr(libraries, "SYSTEM", (str(root / "usr/lib"),))
     monkeypatch.setattr(finders, "_llvm_directories", lambda _: [str(root / "llvm/lib")])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     return Host(root)

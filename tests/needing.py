@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from conftest import write
-from doit_cargo.engine.model import Invocation, Plan, Profile
-from doit_cargo.engine.preflight import inference, knowledge
-from doit_cargo.engine.preflight.need import Inference
+from doit_cargo.engine.base.model import Invocation, Plan, Profile
+from doit_cargo.engine.preflight.requirements import inference, rules
+from doit_cargo.engine.preflight.requirements.requirement import Inference
 
 LINUX = "x86_64-unknown-linux-gnu"
 
@@ -46,7 +46,7 @@ class Needing:
     def infer(self, *argv: str, overlay: str = "", triple: str = LINUX, **environ: str) -> Inference:
         """Return what pre-flight infers for a cargo call here."""
         plan = plan_of(self.root, argv)
-        known = knowledge.load(overlay, "profiles/sysdeps.toml")
+        known = rules.load(overlay, "profiles/sysdeps.toml")
         return inference.infer(plan, str(self.root), {**self.environ, **environ}, known, triple)
 
     def needs(self, *argv: str, triple: str = LINUX, **environ: str) -> dict[str, list[str]]:

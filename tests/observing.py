@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.observe import NotHere, Observation, Observed, Observer
+from doit_cargo.engine.execution.observe import NotHere, Observation, Observed, Observer
 
 SOURCE = Path(__file__).parent / "data/observed.c"
 

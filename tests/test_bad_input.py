@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from calling import SCRIPTS, Said, call, linux, posix, shown, small_workspace, targets
 from conftest import needs_cargo, write
-from doit_cargo.engine.variables import BY_NAME
+from doit_cargo.engine.base.variables import BY_NAME
 
 pytestmark = [needs_cargo, posix]
 

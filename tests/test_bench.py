@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from calling import Said, call, linux
 from conftest import needs_cargo, write
-from doit_cargo.actions.measure import bench_results
-from doit_cargo.actions.measure.bench_results import Times, compare, criterion_files, criterion_places, read
+from doit_cargo.actions.measure.bench import results
+from doit_cargo.actions.measure.bench.results import Times, compare, criterion_files, criterion_places, read
 from measuring import STEADY_FIGURES, lay_out
 
 # --- what benchmarks print (recorded) --------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_the_faster_of_two_measurements_counts_with_the_noise_of_both() -> None:
 
 
 def test_the_text_of_a_time_names_its_unit() -> None:
-    assert [bench_results.text_of(value) for value in (9.96, 1e3, 2.5e6)] == ["10.0 ns", "1.000 us", "2.500 ms"]
+    assert [results.text_of(value) for value in (9.96, 1e3, 2.5e6)] == ["10.0 ns", "1.000 us", "2.500 ms"]
 
 
 # --- on a workspace --------------------------------------------------------------------------------------------------

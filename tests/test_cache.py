@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from calling import Said, bare_python, call, environment, posix, program, small_workspace
 from conftest import FakeMachine, needs_cargo, read_workspace, write
-from doit_cargo.engine import settings
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.plan import compiler_cache
-from doit_cargo.engine.sccache import Counts, Statistics, is_running, parse
-from doit_cargo.engine.variables import Values
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.variables import Values
+from doit_cargo.engine.execution.sccache import Counts, Statistics, is_running, parse
+from doit_cargo.engine.plan import compiler_cache, settings
 
 needs_sccache = pytest.mark.skipif(
     shutil.which("sccache", path=environment()["PATH"]) is None, reason="sccache is not here: the extra cache brings it"

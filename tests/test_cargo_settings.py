@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from calling import Said, call, environment, small_workspace
 from conftest import needs_cargo, write
-from doit_cargo.engine.cargo_config.cfg import holds
-from doit_cargo.engine.cargo_config.effective import CargoProfile, profiles
-from doit_cargo.engine.cargo_config.given import Call, differences, observed, read
-from doit_cargo.engine.cargo_config.layers import Settings
-from doit_cargo.engine.cargo_config.rehearsal import rehearse
-from doit_cargo.engine.cargo_config.rustflags import pairs
+from doit_cargo.engine.cargo.config.cfg import holds
+from doit_cargo.engine.cargo.config.effective import CargoProfile, profiles
+from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.rustc_args import RustcCall, differences, observed, read
+from doit_cargo.engine.cargo.config.rustflags import pairs
+from doit_cargo.engine.preflight.config.rustc_probe import rehearse
 
 pytestmark = needs_cargo
 
@@ -472,7 +472,7 @@ class Maze:
         assert problems == []
         return found[self.profile]
 
-    def verbose_build(self, target: Path) -> list[Call]:
+    def verbose_build(self, target: Path) -> list[RustcCall]:
         """Return the calls of rustc that ``cargo build -v`` prints while it really builds."""
         command = [*self.argv, "-v", "--target-dir", str(target)]
         done = subprocess.run(command, cwd=self.root, env=self.environ, capture_output=True, text=True, check=False)
@@ -484,7 +484,7 @@ def _manifest(name: str, more: str = "") -> str:
     return f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{more}'
 
 
-def calls_in(text: str) -> Iterator[Call]:
+def calls_in(text: str) -> Iterator[RustcCall]:
     """Yield the calls of rustc that cargo's -v prints."""
     import shlex
 
@@ -498,7 +498,7 @@ def calls_in(text: str) -> Iterator[Call]:
             yield found
 
 
-def disagreements(calls: list[Call], profile: CargoProfile) -> list[Any]:
+def disagreements(calls: list[RustcCall], profile: CargoProfile) -> list[Any]:
     return [(one.crate, difference) for one in calls for difference in differences(profile.of(one.package), one)]
 
 

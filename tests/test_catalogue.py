@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import SHARED, FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
-from doit_cargo import catalogue
-from doit_cargo.catalogue import Entry
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import Target
-from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.model import Target
+from doit_cargo.engine.plan.profiles import Library
+from doit_cargo.targets import catalogue
+from doit_cargo.targets.catalogue import Entry
 
 CUDA = FakeMachine(tools=("nvcc", "python"))
 SERVER: Spec = {
@@ -78,11 +78,11 @@ def test_wrong_rows_are_named_with_what_is_known() -> None:
         catalogue.require_good_rows((wrong,))
     lines = str(caught.value).splitlines()
     assert [line for line in lines if not line.startswith("  ")] == [
-        "tasks/build.py, a: unknown role 'servr'",
-        "tasks/build.py, a: unknown profile 'cuda-full'",
-        "tasks/build.py, a: unknown variable 'JOB'",
-        "tasks/build.py, a: unknown target 'b'",
-        "tasks/build.py, a: unknown pack 'mistral'",
+        "tasks/doit_cargo/targets/build.py, a: unknown role 'servr'",
+        "tasks/doit_cargo/targets/build.py, a: unknown profile 'cuda-full'",
+        "tasks/doit_cargo/targets/build.py, a: unknown variable 'JOB'",
+        "tasks/doit_cargo/targets/build.py, a: unknown target 'b'",
+        "tasks/doit_cargo/targets/build.py, a: unknown pack 'mistral'",
     ]
     assert lines[1].startswith("  fix: did you mean 'server'? known: ")
 
@@ -205,9 +205,9 @@ def test_what_rows_call_is_there() -> None:
         for name in filter(None, (target.action, target.watch, target.check)):
             module, _, function = name.partition(":")
             assert callable(getattr(importlib.import_module(module), function, None)), f"{target.name}: {name}"
-        if target.by:
-            way = importlib.import_module(target.by)
-            assert {"run", "explain"} <= vars(way).keys(), f"{target.name}: {target.by}"
+        if target.handler:
+            way = importlib.import_module(target.handler)
+            assert {"run", "explain"} <= vars(way).keys(), f"{target.name}: {target.handler}"
 
 
 @pytest.mark.shared

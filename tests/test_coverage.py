@@ -11,8 +11,9 @@ import pytest
 from calling import Said, call, posix, program
 from conftest import needs_cargo, read_workspace, write
 from doit_cargo.actions.measure.coverage import Lines, by_package
-from doit_cargo.engine.toolchain import Machine, llvm
-from doit_cargo.engine.toolchain.llvm import Found, find_coverage_tools
+from doit_cargo.engine.toolchain import Machine
+from doit_cargo.engine.toolchain.native import llvm
+from doit_cargo.engine.toolchain.native.llvm import Found, find_coverage_tools
 from measuring import here, lay_out
 
 
@@ -150,7 +151,7 @@ def test_variables_decide_over_everything() -> None:
 
 def test_what_cannot_read_the_profiles_is_named_with_every_way_to_get_what_can() -> None:
     from doit_cargo.actions.measure.coverage import _llvm_problem
-    from doit_cargo.engine.toolchain.llvm import LlvmTools
+    from doit_cargo.engine.toolchain.native.llvm import LlvmTools
 
     old = LlvmTools("/b/llvm-cov", "/b/llvm-profdata", "14.0.6", "PATH")
     assert str(_llvm_problem("test_coverage", Found(None, (old,), "22.1.2"), "apt")) == (

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from calling import Said, bare_python, call, environment, linux, small_workspace
 from conftest import FakeMachine, needs_cargo, read_workspace, write
-from doit_cargo import catalogue
-from doit_cargo.engine import plan as planning
-from doit_cargo.engine.plan.portable import portable
-from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.base.variables import Values
+from doit_cargo.engine.plan import plan as planning
+from doit_cargo.engine.plan.cross_cpu import portable
+from doit_cargo.engine.plan.profiles import Library
 from doit_cargo.engine.toolchain import triples
 from doit_cargo.engine.toolchain.machine import BareMachine
-from doit_cargo.engine.variables import Values
+from doit_cargo.targets import catalogue
 
 needs_zig = pytest.mark.skipif(
     shutil.which("cargo-zigbuild", path=environment()["PATH"]) is None,

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from conftest import make_workspace, needs_cargo
-from doit_cargo import catalogue
-from doit_cargo.cli.table import COMMANDS
-from doit_cargo.engine import variables
-from doit_cargo.engine.receipts import normalise
+from doit_cargo.engine.base import variables
+from doit_cargo.engine.state.receipts import normalise
+from doit_cargo.targets import catalogue
+from doit_cargo.targets.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import DODO, Said, call, environment, program
 from conftest import needs_cargo, write
-from doit_cargo.engine import footprint
+from doit_cargo.engine.state import footprint
 from needing import Crates, Needing, lay_out
 
 pytestmark = [needs_cargo, pytest.mark.skipif(sys.platform != "linux", reason="the answers name Linux's packages")]

@@ -217,7 +217,7 @@ def test_in_a_foreign_dodo_py_our_commands_say_what_they_need(tmp_path: Path, wo
     write(tmp_path / "dodo.py", FOREIGN)
     said = call(tmp_path, "doit", word)
     assert (said.status, said.out) == (3, "")
-    assert said.err.strip() == f"ERROR: `{word}` needs a dodo.py with doit_cargo.dodo.targets_of"
+    assert said.err.strip() == f"ERROR: `{word}` needs a dodo.py with doit_cargo.api.targets_of"
 
 
 def test_a_task_of_the_user_s_own_stands_beside_ours(workspace: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 import registry
 from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
-from doit_cargo.engine.feature_graph import Graph, State
-from doit_cargo.engine.feature_graph.halves import misspelt, of_feature
-from doit_cargo.engine.model import Dependency, Package
+from doit_cargo.engine.base.model import Dependency, Package
+from doit_cargo.engine.cargo.resolver import Graph, State
+from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 
 pytestmark = needs_cargo
 

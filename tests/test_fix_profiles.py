@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from calling import Said, call, environment, small_workspace
 from conftest import make_workspace, needs_cargo, read_workspace, write
-from doit_cargo.engine.cargo_config import report
-from doit_cargo.engine.cargo_config.effective import normal
-from doit_cargo.engine.cargo_config.given import observed
-from doit_cargo.engine.cargo_config.mend import Mend, mend
-from doit_cargo.engine.cargo_config.mend import write as write_mend
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import Workspace
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.cargo.config.effective import normal
+from doit_cargo.engine.cargo.config.rustc_args import observed
+from doit_cargo.engine.preflight.config import report
+from doit_cargo.engine.preflight.config.fix import Fix, mend
+from doit_cargo.engine.preflight.config.fix import write as write_mend
 from test_cargo_settings import VALUES, WHOLE_PROFILE, calls_in
 
 pytestmark = needs_cargo
@@ -217,7 +217,7 @@ def test_a_file_that_changes_meanwhile_is_not_written_over(tmp_path: Path) -> No
     assert texts(root) == before
 
 
-def _mend(root: Path) -> Mend:
+def _mend(root: Path) -> Fix:
     return mend(report.gather(read_workspace(root), {}))
 
 

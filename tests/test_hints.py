@@ -200,7 +200,7 @@ def test_hints_are_not_loaded_where_nothing_failed(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "doit_cargo.cli.main", "dev"]
     for _ in ("built", "up to date"):
         done = subprocess.run(command, cwd=workspace, env=environment(), capture_output=True, text=True, check=True)
-        assert "engine.receipts" in done.stderr
+        assert "engine.state.receipts" in done.stderr
         assert "engine.hints" not in done.stderr
 
 

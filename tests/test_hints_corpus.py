@@ -8,12 +8,12 @@ from collections import Counter
 
 import pytest
 from conftest import SHARED
-from doit_cargo.engine.hints import check, fixes, knowledge
+from doit_cargo.engine.base.toml.locations import TomlFile
+from doit_cargo.engine.hints import check, fixes, rules
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.literals import alternatives, bounded, words_of
 from doit_cargo.engine.hints.reading import candidates, windows
 from doit_cargo.engine.hints.recogniser import Found
-from doit_cargo.engine.profiles.places import TomlFile
 from hint_logs import KNOWN, SHAPES, Example, examples, first, quiet_logs, read
 
 EXAMPLES = list(examples())
@@ -24,7 +24,7 @@ QUIET = quiet_logs()
 
 
 def test_the_shipped_hints_are_right() -> None:
-    path = f"{knowledge.data_directory()}/hints.toml"
+    path = f"{rules.data_directory()}/hints.toml"
     problems = check.problems_of(TomlFile.read(path, "hints.toml"), frozenset(), check.SHIPPED)
     assert [str(problem) for problem in problems] == []
 

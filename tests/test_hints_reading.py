@@ -6,9 +6,9 @@ import io
 
 import pytest
 from doit_cargo.engine import hints
-from doit_cargo.engine.hints import fixes, knowledge, recogniser
-from doit_cargo.engine.hints.knowledge import Knowledge
+from doit_cargo.engine.hints import fixes, recogniser, rules
 from doit_cargo.engine.hints.reading import BLOCK, candidates, windows
+from doit_cargo.engine.hints.rules import Knowledge
 from hint_logs import KNOWN, first, read
 
 PROTOC = "  Error: Could not find `protoc`.\n"
@@ -17,7 +17,7 @@ PROTOC = "  Error: Could not find `protoc`.\n"
 def with_hint(**table: object) -> Knowledge:
     """Return what is known with one more hint, "own"."""
     own = {"hint": {"own": {"rank": 1, "cause": "own", "fix": {"any": "mend it"}, **table}}}
-    return knowledge.build(knowledge.shipped(), own)
+    return rules.build(rules.shipped(), own)
 
 
 def names(log: str, known: Knowledge) -> list[str]:

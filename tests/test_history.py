@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from calling import call
 from conftest import needs_cargo, write
-from doit_cargo.engine import history, own_key
-from doit_cargo.engine.history import Build
+from doit_cargo.engine.base import own_key
+from doit_cargo.engine.execution import history
+from doit_cargo.engine.execution.history import Build
 from measuring import MAIN, lay_out
 
 BIG = "static BIG: [u8; 400_000] = [7; 400_000];\n" + MAIN.replace(

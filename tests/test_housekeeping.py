@@ -123,7 +123,7 @@ def test_an_installed_tool_that_is_not_on_path_is_told(root: Path) -> None:
 
 
 def test_every_tool_that_a_command_installs_has_its_target() -> None:
-    from doit_cargo.setup import TOOLS
+    from doit_cargo.targets.setup import TOOLS
 
     wanted = {"setup_nextest", "setup_ruff", "setup_clang_format", "setup_audit", "setup_deny", "setup_llvm_cov"}
     assert wanted <= set(TOOLS)

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from calling import MAKE, call, environment, needs_make, posix
 from conftest import Spec, make_workspace, needs_cargo, write
-from doit_cargo.engine.profiles.schema import SCHEMAS, schema
+from doit_cargo.engine.plan.profiles.schema import SCHEMAS, schema
 
 pytestmark = needs_cargo
 
@@ -129,7 +129,7 @@ def test_files_that_are_there_stay(root: Path) -> None:
     assert now[".gitignore"] == "target\n.doit-cargo/\n.logs/\n.testlogs/\n"
     assert "Makefile.doit" in now
     assert "wrote Makefile.doit, since Makefile is yours: `make -f Makefile.doit TARGET`." in said.out
-    assert 'add `from doit_cargo.dodo import DOIT_CONFIG, targets_of` and `targets = targets_of(".")`' in said.out
+    assert 'add `from doit_cargo.api import DOIT_CONFIG, targets_of` and `targets = targets_of(".")`' in said.out
 
 
 def test_force_replaces_a_makefile(root: Path) -> None:

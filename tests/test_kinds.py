@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Spec, make_workspace, needs_cargo, write
-from doit_cargo import catalogue
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import Target, Watched
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.model import ActionInputs, Target
 from doit_cargo.session import Session
+from doit_cargo.targets import catalogue
 
 pytestmark = needs_cargo
 
@@ -31,8 +31,8 @@ class Family:
         self.ran.append(str(values))
         return self.succeeds
 
-    def watch(self, session: Session, _: object) -> Watched:
-        return Watched(files=(f"{session.root}/a.txt", f"{session.root}/absent"), variables=("SEEN",))
+    def watch(self, session: Session, _: object) -> ActionInputs:
+        return ActionInputs(files=(f"{session.root}/a.txt", f"{session.root}/absent"), variables=("SEEN",))
 
 
 def action(name: str, **more: object) -> Target:
@@ -55,7 +55,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Family:
 
     made = Family(ROWS)
     monkeypatch.setitem(sys.modules, NAME, made)
-    monkeypatch.setitem(sys.modules, f"doit_cargo.{NAME}", made)
+    monkeypatch.setitem(sys.modules, f"doit_cargo.targets.{NAME}", made)
     monkeypatch.setattr(catalogue, "FAMILIES", (NAME, "build"))
     return made
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from calling import Said, call, needs_make
 from conftest import Spec, make_workspace, needs_cargo, write
-from doit_cargo.adopt.cargo_call import differences, parse
-from doit_cargo.adopt.shell import commands_of
+from doit_cargo.migrate.cargo_call import differences, parse
+from doit_cargo.migrate.shell import commands_of
 
 pytestmark = [needs_cargo, needs_make]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import write
-from doit_cargo.engine.preflight.need import Need
-from doit_cargo.engine.toolchain import gpu
+from doit_cargo.engine.preflight.requirements.requirement import Need
+from doit_cargo.engine.toolchain.cuda import gpu
 from hosting import Host, made
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
@@ -491,14 +491,13 @@ def test_sccache_and_incremental_compilation_exclude_each_other(host: Host) -> N
 def test_disk_space_is_held_against_the_last_build(
     host: Host, monkeypatch: pytest.MonkeyPatch, free: int, took: int, expected: str
 ) -> None:
-    from doit_cargo.engine import preflight
-    from doit_cargo.engine.footprint import Footprint
-    from doit_cargo.engine.model import Workspace
-    from doit_cargo.engine.preflight import resources
+    from doit_cargo.engine.base.model import Workspace
+    from doit_cargo.engine.preflight import preflight, resources
+    from doit_cargo.engine.state.footprint import Footprint
 
     monkeypatch.setattr(resources, "free_space", lambda _: free)
     workspace = Workspace(str(host.work), str(host.root / "target"), {}, ())
-    known = preflight.Known(workspace, past=Footprint(took, 0))
+    known = preflight.PreflightFacts(workspace, past=Footprint(took, 0))
     rows = preflight.report(host.plan(), host.machine(), str(host.work), known)
     said = [row.what.replace(str(host.root), "") for row in rows if row.name == "disk" and row.status == "warn"]
     assert said == ([expected] if expected else [])
@@ -507,16 +506,16 @@ def test_disk_space_is_held_against_the_last_build(
 def test_memory_is_held_against_the_largest_process_of_the_last_build(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from doit_cargo.engine import preflight
-    from doit_cargo.engine.footprint import Footprint
-    from doit_cargo.engine.model import Workspace
+    from doit_cargo.engine.base.model import Workspace
+    from doit_cargo.engine.preflight import preflight
+    from doit_cargo.engine.state.footprint import Footprint
     from doit_cargo.engine.toolchain import memory
 
     monkeypatch.setattr(memory, "available", lambda: 2_000_000_000)
     workspace = Workspace(str(host.work), str(host.root / "target"), {}, ())
 
     def said(took: int) -> list[str]:
-        known = preflight.Known(workspace, past=Footprint(0, took))
+        known = preflight.PreflightFacts(workspace, past=Footprint(0, took))
         return preflight.require(host.plan(), host.machine(), str(host.work), known)
 
     assert said(1_000_000_000) == []

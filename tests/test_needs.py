@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo, write
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.preflight import knowledge, target_cfg
-from doit_cargo.engine.preflight.need import from_data, to_data
-from doit_cargo.engine.profiles.places import TomlFile
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.toml.locations import TomlFile
+from doit_cargo.engine.cargo.config import target_cfg
+from doit_cargo.engine.preflight.requirements import rules
+from doit_cargo.engine.preflight.requirements.requirement import from_data, to_data
 from needing import LINUX, Crates, Needing, lay_out
 
 pytestmark = needs_cargo
@@ -325,7 +326,7 @@ def test_every_mistake_in_it_is_told_with_its_line(tmp_path: Path) -> None:
     text = '[crate.a]\nneed.x = {}\n[crate.b.needs]\ny = { feature = ["z"], version = "new" }\nw = true\n[crates]\n'
     overlay = write(tmp_path / "sysdeps.toml", text)
     with pytest.raises(UserError) as raised:
-        knowledge.load(str(overlay), "profiles/sysdeps.toml")
+        rules.load(str(overlay), "profiles/sysdeps.toml")
     heads = [str(problem).splitlines()[0] for problem in raised.value.problems]
     assert heads == [
         "profiles/sysdeps.toml:2: unknown key of [crate.a] 'need'",
@@ -340,18 +341,18 @@ def test_every_mistake_in_it_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 def test_what_ships_is_well_formed_and_says_where_each_row_comes_from() -> None:
-    file = TomlFile.read(knowledge.shipped_path(), "sysdeps.toml")
-    assert [str(problem) for problem in knowledge.problems_of(file)] == []
-    known = knowledge.load()
+    file = TomlFile.read(rules.shipped_path(), "sysdeps.toml")
+    assert [str(problem) for problem in rules.problems_of(file)] == []
+    known = rules.load()
     assert [name for name, entry in known.crates.items() if not entry.evidence] == []
     assert [name for name, entry in known.crates.items() if bool(entry.rules) == bool(entry.nothing)] == []
 
 
 def test_each_thing_that_ships_is_a_library_a_tool_or_has_a_look_of_its_own() -> None:
-    from doit_cargo.engine.preflight.needs import LOOKS
+    from doit_cargo.engine.preflight.requirements.checks import LOOKS
     from doit_cargo.engine.toolchain.tools import ROWS
 
-    known = knowledge.load()
+    known = rules.load()
     things = {rule.thing for entry in known.crates.values() for rule in entry.rules}
     assert things - known.libraries.keys() - LOOKS.keys() - ROWS.keys() == set()
     assert known.libraries.keys() - things == set()
@@ -361,7 +362,7 @@ def test_each_thing_that_ships_is_a_library_a_tool_or_has_a_look_of_its_own() ->
 def test_systems_are_those_that_the_product_knows() -> None:
     from doit_cargo.engine.toolchain.platform import INSTALL
 
-    with open(knowledge.shipped_path(), "rb") as stream:
+    with open(rules.shipped_path(), "rb") as stream:
         libraries = tomllib.load(stream)["library"]
     ways = {entry.split()[0] for table in libraries.values() for entry in table["get"].split(";")}
     assert ways - {*INSTALL, "any", "*"} == set()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.observe import NotHere, Observer, Process
+from doit_cargo.engine.execution.observe import NotHere, Observer, Process
 from observing import Sight, compiled, observer, watch, watch_in
 
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo, write
-from doit_cargo.engine.observe import Inputs, Observed, Observer, Scope, Unit, by_unit, inputs, whole_run
+from doit_cargo.engine.execution.observe import Inputs, Observed, Observer, Scope, Unit, by_unit, inputs, whole_run
 from observing import observer, watch
 
 pytestmark = [needs_cargo, pytest.mark.slow]

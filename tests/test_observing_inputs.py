@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.observe import CARGO, Inputs, Observer, Scope, by_unit, changed, inputs, whole_run
+from doit_cargo.engine.execution.observe import CARGO, Inputs, Observer, Scope, by_unit, changed, inputs, whole_run
 from observing import compiled, observer, watch
 
 

@@ -33,7 +33,7 @@ doc = "Do two things."
 after = ["notes", "clippy-low"]
 """
 PROJECT = """\
-from doit_cargo.engine.model import Target
+from doit_cargo.api import Target
 
 TARGETS = (Target(name="answer", family="project", doc="Print the answer.", action="project:answer", takes=("MODEL",)),)
 

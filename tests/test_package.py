@@ -18,15 +18,15 @@ from calling import MAKE, call, environment, needs_make, posix, small_workspace
 from conftest import needs_cargo
 
 REPOSITORY = Path(__file__).parents[1]
-TASKS = REPOSITORY / "tasks"
+TASKS = REPOSITORY / "tasks/doit_cargo"
 PACKAGE = "doit_cargo"
 
 # --- the house -------------------------------------------------------------------------------------------------------
 
 # What the engine must not know: it serves the rows, the session and the doors, and they come later.
 ENGINE = f"{PACKAGE}.engine"
-DOORS = ("line", "doit_commands", "doit_run", "lanes")
-DOIT_KNOWN_TO = {f"{ENGINE}.bridge", f"{PACKAGE}.dodo", *(f"{PACKAGE}.cli.{name}" for name in DOORS)}
+DOORS = ("line", *(f"doit.{name}" for name in ("bridge", "commands", "dodo", "parallel", "run")))
+DOIT_KNOWN_TO = {f"{PACKAGE}.cli.{name}" for name in DOORS}
 
 
 def modules() -> dict[str, Path]:
@@ -62,7 +62,7 @@ def graph() -> dict[str, set[str]]:
 def test_imports_go_one_way() -> None:
     imports = graph()
     assert len(imports) > 40
-    assert imports[f"{ENGINE}.receipts"] >= {f"{ENGINE}.freshness"}
+    assert imports[f"{ENGINE}.state.receipts"] >= {f"{ENGINE}.state.staleness"}
     try:
         list(TopologicalSorter(imports).static_order())
     except CycleError as cycle:
@@ -80,11 +80,11 @@ def test_the_engine_knows_nothing_of_rows_sessions_and_doors() -> None:
 
 
 def test_rows_know_only_what_a_row_is_made_of() -> None:
-    from doit_cargo import catalogue
+    from doit_cargo.targets import catalogue
 
-    allowed = {f"{ENGINE}.model", f"{ENGINE}.variables", f"{ENGINE}.errors", f"{ENGINE}.toolchain.tools"}
+    allowed = {f"{ENGINE}.base.model", f"{ENGINE}.base.variables", f"{ENGINE}.base.errors", f"{ENGINE}.toolchain.tools"}
     imports = graph()
-    strange = {family: imports[f"{PACKAGE}.{family}"] - allowed for family in catalogue.FAMILIES}
+    strange = {family: imports[f"{PACKAGE}.targets.{family}"] - allowed for family in catalogue.FAMILIES}
     assert {family: names for family, names in strange.items() if names} == {}
 
 
@@ -205,7 +205,13 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     assert names == expected
     assert names >= {
         f"{PACKAGE}/{name}"
-        for name in ("py.typed", "templates/makefile.j2", "data/cuda.toml", "profiles/base/pack.toml", "engine/run.py")
+        for name in (
+            "py.typed",
+            "templates/makefile.j2",
+            "data/cuda.toml",
+            "profiles/base/pack.toml",
+            "engine/execution/run.py",
+        )
     }
 
 
@@ -253,5 +259,5 @@ def test_the_dependencies_are_those_that_the_package_names(installed: Path, tmp_
     have = {line.partition("==")[0].lower().replace("_", "-") for line in names.splitlines()} - {"pip", "setuptools"}
     assert have >= {"doit-cargo", "doit", "jinja2", "packaging", "tomlkit"}
     # Everything else is what those four need.
-    code = "import doit_cargo.engine.plan.render, doit_cargo.engine.profiles.places, doit_cargo.cli.doit_commands"
+    code = "import doit_cargo.engine.plan.render, doit_cargo.engine.base.toml.locations, doit_cargo.cli.doit.commands"
     assert fresh(installed, tmp_path, "python", "-c", code).stderr == ""

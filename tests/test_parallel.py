@@ -22,8 +22,7 @@ pytestmark = [needs_cargo, posix]
 PROJECT = """\
 import time
 from pathlib import Path
-from doit_cargo.engine import say
-from doit_cargo.engine.model import ALONE, CARGO, FREE, Target
+from doit_cargo.api import ALONE, CARGO, FREE, Target, done, failed
 
 def note(session, text):
     with open(Path(session.root) / "notes", "a") as stream:
@@ -40,17 +39,17 @@ def act(session, _):
                 break
             time.sleep(0.05)
         else:
-            say.failed(name, "was left alone")
+            failed(name, "was left alone")
             return False
         for number in range(50):
             print(f"{name} says {number}", flush=True)
     time.sleep(0.2)
     note(session, f"{name} ends")
-    say.done(name, "done")
+    done(name, "done")
     return True
 
 def row(name, lane):
-    return Target(name=name, family="project", doc=f"Do {name}.", action="project:act", lane=lane)
+    return Target(name=name, family="project", doc=f"Do {name}.", action="project:act", pool=lane)
 
 TARGETS = (
     row("one", CARGO), row("two", CARGO), row("free_a", FREE), row("free_b", FREE), row("alone", ALONE),

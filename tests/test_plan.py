@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeMachine, Spec, make_workspace, needs_cargo, read_workspace, write
-from doit_cargo import catalogue
-from doit_cargo.engine import plan as planning
-from doit_cargo.engine import variables
-from doit_cargo.engine.errors import Absent, UserError
-from doit_cargo.engine.model import Plan, Target, Workspace
+from doit_cargo.engine.base import variables
+from doit_cargo.engine.base.errors import Absent, UserError
+from doit_cargo.engine.base.model import Plan, Target, Workspace
+from doit_cargo.engine.plan import plan as planning
 from doit_cargo.engine.plan import render
-from doit_cargo.engine.profiles import Library
+from doit_cargo.engine.plan.profiles import Library
+from doit_cargo.targets import catalogue
 
 pytestmark = needs_cargo
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine import preflight
-from doit_cargo.engine.errors import COULD_NOT_RUN, UserError
-from doit_cargo.engine.model import Dependency, Invocation, Package, Plan, Profile, Setting, Workspace
-from doit_cargo.engine.preflight import cuda as cuda_checks
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
+from doit_cargo.engine.base.model import Dependency, Invocation, Package, Plan, Profile, Setting, Workspace
+from doit_cargo.engine.preflight import preflight
+from doit_cargo.engine.preflight.cuda import compiler as cuda_checks
 from doit_cargo.engine.toolchain import Machine, version_cache
 from hosting import TRIPLE, Host, made, script
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import call, environment, linux, small_workspace
@@ -18,6 +19,7 @@ from conftest import needs_cargo, write
 from serving import TOOL, running, started, until
 
 pexpect = pytest.importorskip("pexpect")
+Shell = Any  # pexpect has no types
 pytestmark = [pytest.mark.slow, needs_cargo, linux]
 PROMPT = "ready> "
 
@@ -57,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(root: Path) -> Iterator[pexpect.spawn[str]]:
+def shell(root: Path) -> Iterator[Shell]:
     """An interactive shell on a terminal, in the workspace."""
     env = environment(PS1=PROMPT)
     child = pexpect.spawn("bash", ["--norc", "--noediting", "-i"], cwd=root, env=env, encoding="utf-8", timeout=30)
@@ -66,7 +68,7 @@ def shell(root: Path) -> Iterator[pexpect.spawn[str]]:
     child.close(force=True)
 
 
-def status(shell: pexpect.spawn[str]) -> int:
+def status(shell: Shell) -> int:
     shell.expect_exact(PROMPT)
     shell.sendline("echo status=$?")
     shell.expect(r"status=(\d+)\r")
@@ -79,7 +81,7 @@ def status(shell: pexpect.spawn[str]) -> int:
 
 
 @pytest.mark.parametrize("target", ["ask", "reads"])
-def test_a_program_that_reads_the_terminal_gets_it(shell: pexpect.spawn[str], target: str) -> None:
+def test_a_program_that_reads_the_terminal_gets_it(shell: Shell, target: str) -> None:
     shell.sendline(f"doit-cargo {target}")
     if target == "ask":
         shell.expect_exact("name? ")
@@ -96,7 +98,7 @@ def test_without_a_terminal_a_program_reads_nothing(root: Path) -> None:
     assert (said.status, "got nothing" in said.out) == (0, True)
 
 
-def test_ctrl_z_stops_all_and_fg_resumes_all(shell: pexpect.spawn[str], root: Path) -> None:
+def test_ctrl_z_stops_all_and_fg_resumes_all(shell: Shell, root: Path) -> None:
     shell.sendline("doit-cargo sleeps")
     shell.expect_exact("begun\r\n")
     shell.send("\x1a")
@@ -119,7 +121,7 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def test_ctrl_z_and_ctrl_c_reach_a_program_that_has_the_terminal(shell: pexpect.spawn[str]) -> None:
+def test_ctrl_z_and_ctrl_c_reach_a_program_that_has_the_terminal(shell: Shell) -> None:
     shell.sendline("doit-cargo ask")
     shell.expect_exact("name? ")
     time.sleep(1)  # until it reads
@@ -133,7 +135,7 @@ def test_ctrl_z_and_ctrl_c_reach_a_program_that_has_the_terminal(shell: pexpect.
     assert status(shell) == 130
 
 
-def test_a_background_job_that_wants_the_terminal_is_stopped_as_the_shell_knows_it(shell: pexpect.spawn[str]) -> None:
+def test_a_background_job_that_wants_the_terminal_is_stopped_as_the_shell_knows_it(shell: Shell) -> None:
     shell.sendline("doit-cargo ask &")
     shell.expect_exact("name? ")
     assert until(lambda: shell.sendline("jobs") and shell.expect(["Stopped", pexpect.TIMEOUT], timeout=1) == 0)

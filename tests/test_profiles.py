@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from conftest import write
 from doit_cargo.engine import toolchain
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import DETECTORS, CargoTarget, Dependency, Package, Profile, Setting, Workspace
-from doit_cargo.engine.profiles import Library, packs
-from doit_cargo.engine.profiles import text as profile_text
-from doit_cargo.engine.profiles.places import TomlFile
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.model import DETECTORS, CargoTarget, Dependency, Package, Profile, Setting, Workspace
+from doit_cargo.engine.base.toml.locations import TomlFile
+from doit_cargo.engine.plan.profiles import Library, packs
+from doit_cargo.engine.plan.profiles import text as profile_text
 
 SHIPPED = packs.shipped_directory()
 

@@ -14,7 +14,7 @@ from doit_cargo.actions.measure.memory import massif_peak
 from doit_cargo.actions.measure.vram import Gpu, expected_for, read_csv
 from measuring import here, lay_out, needs
 
-DODO = 'from doit_cargo.dodo import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
+DODO = 'from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
 
 
 def _perf_samples() -> bool:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from calling import Said, call, environment, posix, small_workspace
 from conftest import needs_cargo, write
-from doit_cargo.engine import pyo3
-from doit_cargo.engine.listings import list_tree
-from doit_cargo.engine.pyo3 import bindings, difference, told
+from doit_cargo.engine.cargo import pyo3
+from doit_cargo.engine.cargo.pyo3 import bindings, difference, told
+from doit_cargo.engine.state.dir_listing import list_tree
 
 needs_maturin = pytest.mark.skipif(
     shutil.which("maturin", path=environment()["PATH"]) is None,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo
-from doit_cargo.engine.preflight import knowledge
+from doit_cargo.engine.preflight.requirements import rules
 from needing import Needing
 
 pytestmark = [needs_cargo, pytest.mark.shared]
@@ -153,4 +153,4 @@ def test_crates_that_only_stand_in_the_lock_bring_no_need(name: str, request: py
     workspace: Needing = request.getfixturevalue("dynamo" if name.startswith("dynamo") else "fork")
     crates = {crate for crates in workspace.needs("build").values() for crate in crates}
     assert crates & NEVER_NEEDED[name] == set()
-    assert NEVER_NEEDED[name] <= knowledge.load().crates.keys()
+    assert NEVER_NEEDED[name] <= rules.load().crates.keys()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from calling import call, environment, posix, small_workspace
 from conftest import needs_cargo
-from doit_cargo.engine import receipts
+from doit_cargo.engine.state import receipts
 
 pytestmark = [needs_cargo, posix, pytest.mark.slow]
 KEY = ("dev",)

@@ -18,7 +18,7 @@ pytestmark = needs_cargo
 
 PROJECT = """\
 from pathlib import Path
-from doit_cargo.engine.model import Target
+from doit_cargo.api import Target
 
 Path(__file__).with_name("ran").touch()
 TARGETS = (Target(name="answer", family="project", doc="Print the answer.", action="project:answer"),)

@@ -151,13 +151,13 @@ time.sleep(120)
 
 
 def test_what_a_program_leaves_in_its_group_is_ended_with_it(tmp_path: Path) -> None:
-    from doit_cargo.actions.serving.program import Call
+    from doit_cargo.actions.serving.program import ServerCall
     from doit_cargo.actions.serving.script import parse
     from doit_cargo.actions.serving.terminal import _play
-    from doit_cargo.engine.variables import NONE
+    from doit_cargo.engine.base.variables import NONE
 
     mark = str(tmp_path)
-    made = Call((sys.executable, str(write(tmp_path / "stubborn.py", STUBBORN)), mark), {})
+    made = ServerCall((sys.executable, str(write(tmp_path / "stubborn.py", STUBBORN)), mark), {})
     with open(tmp_path / "log", "w", encoding="utf-8") as stream:
         assert _play(made, parse("expect ready", "x"), dict(os.environ), mark, stream, NONE) == ""
     assert until(lambda: running(f"stubborn.py\0{mark}") == [], 5)
@@ -203,8 +203,8 @@ def test_ctrl_c_ends_the_program_and_says_so(model: Path) -> None:
 
 def test_windows_has_no_pseudo_terminal_and_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from doit_cargo.actions.serving import terminal
-    from doit_cargo.engine.errors import UserError
-    from doit_cargo.engine.variables import NONE
+    from doit_cargo.engine.base.errors import UserError
+    from doit_cargo.engine.base.variables import NONE
     from doit_cargo.session import Session
 
     session = Session(str(model), dict(os.environ), {})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, write
-from doit_cargo.engine import receipts
+from doit_cargo.engine.state import store
 from trying import ALL, PACKAGES, Trial, suites
 
 pytestmark = [pytest.mark.slow, needs_cargo]
@@ -95,7 +95,7 @@ def test_targets_share_what_has_passed(trial: Trial) -> None:
 
 
 def _seconds(path: Path) -> float:
-    receipt = receipts.load(str(path))
+    receipt = store.load(str(path))
     assert isinstance(receipt, dict)
     return float(receipt["seconds"])
 

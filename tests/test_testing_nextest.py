@@ -180,7 +180,7 @@ def test_a_failure_that_nextest_lays_on_no_test_is_a_failure(trial: Trial, tmp_p
 
 
 def test_the_other_doors_lead_to_the_same_receipts(trial: Trial) -> None:
-    trial.write("dodo.py", 'from doit_cargo.dodo import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n')
+    trial.write("dodo.py", 'from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n')
     trial.test()
     trial.clear_trace()
     said = call(trial.root, "doit", "test", "RUNNER=cargo", TRACE=str(trial.trace), RUST_BACKTRACE="0")

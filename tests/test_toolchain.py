@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 from doit_cargo.engine import toolchain
-from doit_cargo.engine.model import DETECTORS
+from doit_cargo.engine.base.model import DETECTORS
 from doit_cargo.engine.toolchain import (
     Machine,
     Tool,
     active_toolchain,
-    linkers,
-    nvcc,
     plain_toml,
     platform,
     rustup,
     toolchain_identity,
     version_cache,
 )
+from doit_cargo.engine.toolchain.cuda import nvcc
+from doit_cargo.engine.toolchain.native import linkers
 from doit_cargo.engine.toolchain.versions import satisfies
 
 RUSTUP = shutil.which("rustup")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from calling import shown
-from doit_cargo.engine import variables
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.variables import Values, parse
+from doit_cargo.engine.base import variables
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.variables import Values, parse
 
 TAKES = {"build": variables.CARGO, "check": variables.CARGO, "run": ("MODEL", "PORT"), "help": ()}
 

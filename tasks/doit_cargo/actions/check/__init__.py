@@ -1,0 +1,1 @@
+"""Targets that check the sources: formatting, lints, documentation, and services that must be running."""

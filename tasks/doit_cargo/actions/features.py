@@ -1,0 +1,245 @@
+"""What `features`, validate_features and feature_docs do: show the features of a workspace, and judge a set of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions import write_whole
+from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.model import Package, Profile, Rule
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.cargo.resolver import Graph
+from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
+from doit_cargo.engine.cargo.resolver.page import page, valid
+from doit_cargo.engine.cargo.resolver.report import Feature, features, to_json
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.plan import features as of_plan
+from doit_cargo.engine.toolchain.triples import host_of
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.session import Session
+
+PAGE = "docs/features.md"
+TIMEOUT = 60  # seconds
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def show(session: Session, options: argparse.Namespace) -> int:
+    """`features`: every feature of every member, what it turns on, its rules, and who uses it."""
+    graph, unread = graph_of(session)
+    found = _chosen(_features(session, graph), options.targets, session)
+    if options.output:
+        return _page(session, options.output, options.check)
+    if options.json:
+        print(json.dumps({"features": to_json(found), "unread": unread}, indent=2))
+        return DONE
+    for package in dict.fromkeys(feature.package for feature in found):
+        print(f"{package}:")
+        for feature in found:
+            if feature.package == package:
+                _print(feature)
+    if not found:
+        print("no member has features")
+    if unread:
+        print(unread)
+    return DONE
+
+
+def _chosen(found: list[Feature], packages: Iterable[str], session: Session) -> list[Feature]:
+    wanted = list(packages)
+    for name in wanted:
+        if name not in session.workspace.packages:
+            raise UserError(unknown("package", name, tuple(session.workspace.packages)))
+    return [feature for feature in found if not wanted or feature.package in wanted]
+
+
+def _print(feature: Feature) -> None:
+    on = [*feature.own, *feature.members]
+    lines = [("turns on", ", ".join(on)), ("outside", ", ".join(feature.outside)), ("rules", valid(feature))]
+    lines += [("profiles", ", ".join(feature.profiles)), ("programs", ", ".join(feature.binaries))]
+    shown = [(label, text) for label, text in lines if text]
+    default = "  (default)" if feature.is_default else ""
+    print(f"  {feature.name}{default}")
+    for label, text in shown:
+        print(f"    {label:9} {text}")
+
+
+def _features(session: Session, graph: Graph) -> list[Feature]:
+    return features(graph, session.library.pack.rules, (profile for profile, _ in _judged(session, graph, "")))
+
+
+# --- validate_features -----------------------------------------------------------------------------------------------
+
+
+def validate_features(session: Session, values: Values) -> bool:
+    """Judge FEATURES, or one profile, or all: do they exist, do the rules allow them, is anything half on."""
+    if not values.words("FEATURES") and not values.text("PROFILE"):
+        return _validate_profiles(session)
+    name = "build" if _is_here(session, "build") else "check"
+    plan = session.new_plan(name)
+    graph, _ = graph_of(session)
+    problems = _half_problems(
+        graph, plan.packages, plan.features, bool(plan.profile.default_features.value), "FEATURES"
+    )
+    for problem in problems:
+        reporter.failed("validate_features", str(problem))
+    if not problems:
+        chosen = ", ".join(plan.features) or "no features"
+        reporter.done("validate_features", f"{chosen}: valid for {_shortened(plan.packages)}")
+    return not problems
+
+
+def _is_here(session: Session, name: str) -> bool:
+    return any(row["name"] == name and row["available"] for row in session.listing)
+
+
+def _validate_profiles(session: Session) -> bool:
+    graph, _ = graph_of(session)
+    found = _judged(session, graph, session.machine.platform)
+    wrong = 0
+    for profile, reason in found:
+        if not profile.features:
+            continue
+        text = f"{profile.name} ({', '.join(profile.feature_names)})"
+        if reason.startswith("not here"):
+            reporter.note("validate_features", f"{text}: {reason}")
+        elif reason:
+            wrong += 1
+            reporter.failed("validate_features", f"{text}: {reason}")
+        else:
+            reporter.note("validate_features", f"{text}: valid")
+    checked = sum(bool(profile.features) for profile, _ in found)
+    if not wrong:
+        reporter.done("validate_features", f"{checked} feature profiles; FEATURES=a,b checks a set of your own")
+    return not wrong
+
+
+def _judged(session: Session, graph: Graph, platform: str) -> list[tuple[Profile, str]]:
+    """Return the feature profiles, each with why it is not valid, empty if it is; for no platform, on its own."""
+    found = []
+    for name in session.library.names():
+        try:
+            profile = session.library.compose(name)
+        except UserError as error:
+            found.append((Profile(name), str(error)))
+        else:
+            found.append((profile, _reason_against(session, graph, profile, platform)))
+    return found
+
+
+def _reason_against(session: Session, graph: Graph, profile: Profile, platform: str) -> str:
+    """Judge the features of a profile for all members: do they exist, do the rules allow them, is anything half on."""
+    asked = of_plan.asked_for(profile, (), Collector())
+    packages = tuple(session.workspace.packages)
+    try:
+        of_plan.require_existing(asked, packages, session.workspace)
+        rules = session.library.pack.rules
+        of_plan.check_rules(asked, rules if platform else _anywhere(rules), platform, f"this is {platform}")
+    except Absent as absent:
+        return f"not here: {'; '.join(problem.what for problem in absent.problems)}"
+    except UserError as error:
+        return "; ".join(problem.what for problem in error.problems)
+    halves = _half_problems(graph, packages, tuple(asked), bool(profile.default_features.value), profile.name)
+    return "; ".join(problem.what for problem in halves)
+
+
+def _anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    return {name: replace(rule, platforms=()) for name, rule in rules.items()}
+
+
+def _half_problems(
+    graph: Graph, packages: Iterable[str], asked: tuple[str, ...], default: bool, where: str
+) -> list[Problem]:
+    return [
+        Problem(f"half a set: {half}", f"add {half.feature} beside {', '.join(asked)}", where)
+        for half in of_selection(graph, packages, asked, default)
+    ]
+
+
+def _shortened(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+
+
+# --- feature_docs ----------------------------------------------------------------------------------------------------
+
+
+def feature_docs(session: Session, values: Values) -> bool:
+    """Write the page of features."""
+    return _page(session, values.text("OUTPUT") or PAGE, check=False) == DONE
+
+
+def _page(session: Session, output: str, check: bool) -> int:
+    """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
+    graph = Graph.of(session.workspace)
+    rules = [rule for name, rule in session.library.pack.rules.items() if _is_known(graph, name)]
+    text = page(_features(session, graph), _judged(session, graph, ""), rules)
+    path = os.path.join(session.root, output)
+    if check:
+        same = os.path.isfile(path) and _text(path) == text
+        print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
+        return DONE if same else FAILED
+    write_whole(path, text)
+    reporter.done("feature_docs", f"wrote {output}")
+    return DONE
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def _is_known(graph: Graph, feature: str) -> bool:
+    return any(feature in graph.packages[name].features for name in graph.members)
+
+
+# --- packages outside the workspace ----------------------------------------------------------------------------------
+
+
+def graph_of(session: Session) -> tuple[Graph, str]:
+    """Return the graph, and a sentence where the manifests of dependencies are not on this machine."""
+    others, failure = _dependencies(session)
+    unread = f"Features of dependencies are not known here: {failure}" if failure else ""
+    return Graph.of(session.workspace, others), unread
+
+
+def _dependencies(session: Session) -> tuple[list[Package], str]:
+    """Ask cargo for the manifests of all dependencies. It downloads nothing and leaves Cargo.lock alone.
+
+    What only other systems need is often not here: a build downloads what it compiles. Then those go without.
+    """
+    host = host_of(session.machine)
+    found, failure = _ask_cargo(session)
+    return _ask_cargo(session, "--filter-platform", host) if failure and host else (found, failure)
+
+
+def _ask_cargo(session: Session, *more: str) -> tuple[list[Package], str]:
+    command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1", *more]
+    # Cargo asks rustc for the target; a wrapper of a config file that is not installed must not stop that.
+    environ = {**session.environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""}
+    try:
+        done = processes.answer(command, environ, TIMEOUT, session.root)
+        if done.returncode == 0:
+            return _packages(json.loads(done.stdout), session), ""
+        text = done.stderr.strip().splitlines()
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return [], str(error)
+    return [], next((line.removeprefix("error: ") for line in text if line.startswith("error")), "cargo fails")
+
+
+def _packages(metadata: Mapping[str, Any], session: Session) -> list[Package]:
+    """Return the packages outside the workspace of which there is one version: two cannot be told apart by name."""
+    from doit_cargo.engine.cargo import metadata as workspace
+
+    raw = [package for package in metadata["packages"] if package["name"] not in session.workspace.packages]
+    names = [package["name"] for package in raw]
+    return [workspace.package_of(package) for package in raw if names.count(package["name"]) == 1]

@@ -1,0 +1,230 @@
+"""What the housekeeping targets do: logs, cargo's cache of downloads, what ran when, measures of the code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
+from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import dir_listing, receipts, store
+from doit_cargo.engine.toolchain.rustup import cargo_home
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.session import Session
+
+# What cargo can download again (Cargo book, "Cargo Home"); the index it would have to ask anew.
+DOWNLOADS = ("registry/cache", "registry/src", "git/db", "git/checkouts")
+OTHERS = ("registry/index", "bin", "advisory-db", "advisory-dbs")
+CARGO_LOCKS = (".package-cache", ".package-cache-mutate")
+
+# --- logs ------------------------------------------------------------------------------------------------------------
+
+
+def logs(session: Session) -> dict[str, str]:
+    """Return name -> path of every log, by the names of their targets."""
+    folders = [os.path.join(session.root, name) for name in (LOGS, TEST_LOGS)] + [os.path.join(session.state, "logs")]
+    found: dict[str, str] = {}
+    for folder in folders:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            if name.endswith(".log"):
+                found.setdefault(receipts.normalise(name.removesuffix(".log")), os.path.join(folder, name))
+    return found
+
+
+def check_log(session: Session, values: Values) -> None:
+    """Require that the log that LOG names is there."""
+    wanted = receipts.normalise(values.text("LOG") or "build").removesuffix(".log")
+    if wanted not in logs(session):
+        raise UserError(unknown("log", values.text("LOG") or "build", tuple(logs(session)), "LOG"))
+
+
+def show_log(session: Session, values: Values) -> bool:
+    """Print the log of the latest build, or of the target that LOG names."""
+    path = logs(session)[receipts.normalise(values.text("LOG") or "build").removesuffix(".log")]
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        shutil.copyfileobj(stream, sys.stdout)
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(os.path.getmtime(path)))
+    reporter.done("show_log", f"{reporter.relative(path, session.root)}, written {written}")
+    return True
+
+
+# --- cargo's cache ---------------------------------------------------------------------------------------------------
+
+
+def size_of(directory: str) -> int:
+    """Return the bytes of all files below, each inode once; 0 where there is nothing."""
+    seen: dict[tuple[int, int], int] = {}
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, file))
+                seen[found.st_dev, found.st_ino] = found.st_size
+    return sum(seen.values())
+
+
+def cargo_cache_size(session: Session, _: Any) -> bool:
+    """Print how large each part of cargo's home is."""
+    home = cargo_home(session.environ)
+    sizes = {name: size_of(os.path.join(home, *name.split("/"))) for name in (*DOWNLOADS, *OTHERS)}
+    for name, size in sizes.items():
+        if size:
+            again = "  can be downloaded again" if name in DOWNLOADS else ""
+            print(f"{_megabytes(size):>10}  {name}{again}")
+    free = shutil.disk_usage(home if os.path.isdir(home) else session.root).free
+    total = sum(sizes.values())
+    reporter.done("cargo_cache_size", f"{_megabytes(total)} in {home}; {_megabytes(free)} free on that disk")
+    return True
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def clean_cargo_cache(session: Session, values: Values) -> bool:
+    """Remove what cargo can download again, after asking: other workspaces use it too."""
+    home = cargo_home(session.environ)
+    paths = {name: os.path.join(home, *name.split("/")) for name in DOWNLOADS}
+    sizes = {name: size for name, path in paths.items() if (size := size_of(path))}
+    if not sizes:
+        reporter.done("clean_cargo_cache", f"nothing to remove in {home}")
+        return True
+    for name, size in sizes.items():
+        print(f"{_megabytes(size):>10}  {paths[name]}")
+    if not confirmed(
+        values, f"Remove {_megabytes(sum(sizes.values()))}? Every workspace downloads its packages again."
+    ):
+        raise UserError(Problem("nothing was removed", "YES=1 removes it"), COULD_NOT_RUN)
+    with _cargo_kept_out(home):
+        for name in sizes:
+            shutil.rmtree(paths[name])
+    reporter.done("clean_cargo_cache", f"removed {_megabytes(sum(sizes.values()))} of {home}")
+    return True
+
+
+@contextlib.contextmanager
+def _cargo_kept_out(home: str) -> Iterator[None]:
+    """Hold cargo's own locks of its cache: a download that runs must not lose its files."""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with contextlib.ExitStack() as held:
+        for name in CARGO_LOCKS:
+            stream = held.enter_context(open(os.path.join(home, name), "ab"))
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                what = f"a cargo is using {home} now: nothing was removed"
+                raise UserError(Problem(what, "try again when it has ended"), COULD_NOT_RUN) from None
+        yield
+
+
+# --- what ran when ---------------------------------------------------------------------------------------------------
+
+
+def status(session: Session, _: Any) -> bool:
+    """Print each result on record (`test_status`: of tests): whether it holds, when it was made, how long it took."""
+    of_tests = session.current == "test_status"
+    names = {row["name"] for row in session.listing if row["name"].startswith("test") or not of_tests}
+    found = [one for one in _receipts(session) if one["key"][0] in names]
+    for one in sorted(found, key=lambda each: -float(each["finished"])):
+        receipt, changes = receipts.verdict(session.state, one["key"], session.environ)
+        now = "failed since" if receipt is None else "stale" if changes else "up to date"
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
+        print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")
+    reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")
+    return True
+
+
+def _receipts(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the last success of each result; one that failed since has only its withdrawn receipt."""
+    folder = os.path.join(session.state, "receipts")
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if name.endswith(".last") and name.removesuffix(".last") in os.listdir(folder):
+            continue
+        found = store.load(os.path.join(folder, name))
+        if isinstance(found, dict) and found.get("state") == session.state and "finished" in found:
+            yield found
+
+
+# --- measures --------------------------------------------------------------------------------------------------------
+
+MARKS = {
+    "unsafe": re.compile(r"\bunsafe\b"),
+    "unwrap": re.compile(r"\.(?:unwrap|expect)\("),
+    "todo": re.compile(r"\b(?:TODO|FIXME|XXX)\b|\b(?:todo|unimplemented)!"),
+    "allow": re.compile(r"#!?\[allow\("),
+    "tests": re.compile(r"#\[(?:\w+::)*test\b"),
+}
+
+
+def quality_metrics(session: Session, _: Any) -> bool:
+    """Print for each member: files, lines, and how often what reviewers look for stands there."""
+    rule = (dir_listing.SOURCES, session.workspace.target_directory, ".rs")
+    head = ("package", "files", "lines", *MARKS)
+    counts: dict[str, list[int]] = {}
+    for name, package in sorted(session.workspace.packages.items()):
+        paths = [os.path.join(package.directory, file) for file in dir_listing.list_tree(package.directory, rule)[1]]
+        counts[name] = _measures([path for path in paths if _owner(session, path) == name])
+    total = tuple(map(sum, zip(*counts.values(), strict=True)))
+    rows: list[tuple[object, ...]] = [head, *((name, *counted) for name, counted in counts.items()), ("all", *total)]
+    width = max(len(str(row[0])) for row in rows)
+    for row in rows:
+        print(f"{row[0]:{width}}" + "".join(f"{value:>9}" for value in row[1:]))
+    reporter.done("quality_metrics", f"{len(counts)} packages; counts are of the text, comments included")
+    return True
+
+
+def _owner(session: Session, path: str) -> str:
+    """Return the innermost member that holds a file."""
+    holders = [one for one in session.workspace.packages.values() if path.startswith(one.directory + os.sep)]
+    return max(holders, key=lambda one: len(one.directory)).name if holders else ""
+
+
+def _measures(paths: list[str]) -> list[int]:
+    texts = []
+    for path in filter(os.path.isfile, paths):
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            texts.append(stream.read())
+    lines = sum(text.count("\n") for text in texts)
+    return [len(texts), lines, *(sum(len(mark.findall(text)) for text in texts) for mark in MARKS.values())]
+
+
+# --- a report --------------------------------------------------------------------------------------------------------
+
+LAST_LINES = 15
+
+
+def diagnose(session: Session, _: Any) -> bool:
+    """Print what a bug report needs: versions, workspace, variables, disk, git, the end of the latest log."""
+    from doit_cargo.actions.maintenance import folders
+    from doit_cargo.engine.base.secrets import masked
+
+    folders.version(session, None)
+    folders.info(session, None)
+    for name in sorted(session.environ):
+        if name.startswith(("CARGO", "RUST", "CUDA", "NVCC", "DOIT_CARGO")):
+            print(f"{name:17} {masked(name, session.environ[name])}")
+    usage = shutil.disk_usage(session.root)
+    print(f"{'disk':17} {_megabytes(usage.free)} of {_megabytes(usage.total)} free")
+    git = ask(session, [*GIT, "describe", "--always", "--dirty", "--tags"])
+    print(f"{'git':17} {git.out.strip() if git.status == 0 else 'no repository'}")
+    found = logs(session)
+    if found:
+        latest = max(found.values(), key=os.path.getmtime)
+        with open(latest, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()[-LAST_LINES:]
+        print(f"the end of {reporter.relative(latest, session.root)}:")
+        print("".join(f"  {line}\n" for line in lines), end="")
+    return True

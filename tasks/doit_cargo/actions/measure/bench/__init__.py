@@ -1,0 +1,1 @@
+"""Benchmarks: run, results, and the comparison with a saved baseline."""

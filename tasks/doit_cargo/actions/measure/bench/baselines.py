@@ -1,0 +1,87 @@
+"""Measurements of benchmarks that are kept under a name, one JSON file each, in the state directory.
+
+``last`` is always the latest one. Knows no benchmark and no cargo.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from doit_cargo.actions import write_whole
+from doit_cargo.actions.measure.bench.results import Results, Times
+from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base.errors import Problem, UserError, unknown
+from doit_cargo.engine.state import store
+
+FOLDER = "bench"
+LAST = "last"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was measured, when and with what; `setting` must be equal for a comparison to mean much."""
+
+    results: Results
+    setting: dict[str, str] = field(default_factory=dict)
+    time: float = 0.0
+    quick: bool = False
+
+    @property
+    def date(self) -> str:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.time))
+
+
+def names(state: str) -> tuple[str, ...]:
+    """Return the names of all that is kept."""
+    folder = os.path.join(state, FOLDER)
+    found = os.listdir(folder) if os.path.isdir(folder) else []
+    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))
+
+
+def _path(state: str, name: str) -> str:
+    return os.path.join(state, FOLDER, f"{name}.json")
+
+
+def save(state: str, name: str, baseline: Baseline) -> None:
+    """Keep a measurement under a name. Raises OSError."""
+    store.prepare(state)
+    data = {
+        "format": FORMAT,
+        "time": baseline.time,
+        "quick": baseline.quick,
+        "setting": baseline.setting,
+        "results": {name: [times.low, times.middle, times.high] for name, times in baseline.results.items()},
+    }
+    write_whole(_path(state, name), json.dumps(own_key.sealed(data), indent=1) + "\n")
+
+
+def load(state: str, name: str) -> Baseline:
+    """Return what is kept under a name. Raises `UserError` for an unknown name, with the nearest, or a broken file."""
+    path = _path(state, name)
+    if not os.path.isfile(path):
+        raise UserError(_missing(state, name))
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return _baseline(own_key.unsealed(json.load(stream)) or {})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fix = f"remove it, or measure again: doit-cargo bench BASELINE={name}"
+        raise UserError(Problem("this is no measurement of benchmarks that was made here", fix, path)) from None
+
+
+def _missing(state: str, name: str) -> Problem:
+    if not names(state):
+        return Problem("no benchmark has been measured here yet", "keep a measurement: doit-cargo bench BASELINE=main")
+    return unknown("baseline", name, names(state), "BASELINE")
+
+
+def _baseline(data: dict[str, Any]) -> Baseline:
+    if data["format"] != FORMAT:
+        raise ValueError(data["format"])
+    results = {str(name): Times(*map(float, times)) for name, times in data["results"].items()}
+    setting = {str(name): str(value) for name, value in data["setting"].items()}
+    return Baseline(results, setting, float(data["time"]), bool(data["quick"]))

@@ -1,0 +1,221 @@
+"""Benchmarks: which there are, how each is run, and the figures that come of it.
+
+A benchmark is a cargo target of the kind `bench`; the package in the role `bench` may also be a program that measures
+by itself. They are built once, then run one after the other, so that none disturbs another. Knows no baseline.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.actions.measure import programs
+from doit_cargo.actions.measure.bench.results import Results, criterion_files, criterion_places, read
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
+from doit_cargo.engine.base.variables import Values
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.state import lock
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import CargoTarget, Invocation, Package, Plan
+    from doit_cargo.session import Session
+
+ROLE = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to measure: fewer samples or all, and whether the program in the role `bench` belongs to it."""
+
+    quick: bool = False
+    programs: bool = False
+
+
+def measure(session: Session, values: Values, wanted: Wanted) -> Results:
+    """Build and run the benchmarks that the row and its variables select; return their figures.
+
+    Raises `UserError` where there are none, and where one of them fails or prints nothing that can be read.
+    """
+    plan, names, lacking, program = _choose(session, values, wanted)
+    for name, features in lacking.items():
+        reporter.note(plan.target, f"{name} is left out: it needs FEATURES={features}")
+    found: Results = {}
+    if names:
+        planned.require(session, values, plan)
+        found.update(_run_benches(session, plan, names, wanted))
+    if program:
+        found.update(_run_program(session, values, program, wanted))
+    return found
+
+
+def check(session: Session, values: Values, wanted: Wanted) -> None:
+    """Raise `UserError` for bad variables, and where the selected packages have nothing to run."""
+    _choose(session, values, wanted)
+
+
+def plans(session: Session, values: Values, wanted: Wanted) -> list[Plan]:
+    """Return the calls of a measurement: the build of all benchmarks, and each by itself."""
+    plan, names, lacking, program = _choose(session, values, wanted)
+    left_out = tuple(f"{name} is left out: it needs FEATURES={features}" for name, features in lacking.items())
+    found = [replace(_building(plan, names), notes=(*plan.notes, *left_out))] if names else []
+    found += [_with(plan, "--bench", name) for name in names]
+    if program:
+        built = _program_plan(session, values, program)
+        started = replace(built.invocation, argv=(planned.require_program(built, ""),))
+        found += [built, replace(built, invocation=started)]
+    return found
+
+
+def _choose(session: Session, values: Values, wanted: Wanted) -> tuple[Plan, list[str], dict[str, str], str]:
+    """Return the plan, its benchmarks, those that lack a feature (and which), and the package of the bench program."""
+    plan = planned.plan_of(session, values, "bench")
+    names, lacking = _benches_of(session, plan)
+    program = program_package(session, values) if wanted.programs else ""
+    if not names and not program:
+        raise UserError(_nothing_to_run(session, plan, lacking))
+    return plan, names, lacking, program
+
+
+def _nothing_to_run(session: Session, plan: Plan, lacking: dict[str, str]) -> Problem:
+    having = [name for name, package in session.workspace.packages.items() if _benches(package)]
+    selected = ", ".join(plan.packages) if len(plan.packages) < len(session.workspace.packages) else "this workspace"
+    if lacking:
+        name, features = next(iter(lacking.items()))
+        return Problem(f"the benchmark {name} needs features that are off", f"add FEATURES={features}")
+    fix = f"packages that have: {', '.join(having)}" if having else "add a [[bench]] to a Cargo.toml, or benches/*.rs"
+    program = next(iter(session.library.pack.roles.get(ROLE, ())), "")
+    if program in plan.packages:
+        fix += f"; bench_full runs the program {program}"
+    return Problem(f"{selected} has no benchmarks", fix)
+
+
+def _benches(package: Package) -> list[CargoTarget]:
+    return [target for target in package.cargo_targets if "bench" in target.kinds]
+
+
+def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]]:
+    """Return the benchmarks of the selected packages that can be built, and the features that the others lack."""
+    from doit_cargo.engine.plan import features
+
+    found: dict[str, None] = {}
+    lacking: dict[str, str] = {}
+    for package in map(session.workspace.packages.__getitem__, plan.packages):
+        on = features.enabled_in(plan, package)
+        for target in _benches(package):
+            missing = [feature for feature in target.required_features if feature not in on]
+            if missing:
+                lacking[target.name] = ",".join(missing)
+            else:
+                found.setdefault(target.name)
+    return list(found), lacking
+
+
+# --- cargo's benchmarks ----------------------------------------------------------------------------------------------
+
+
+def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted) -> Results:
+    """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
+    built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
+    if not built.ok:
+        raise UserError(Problem("the benchmarks could not be built", _log(session, f"{plan.target}-build")), FAILED)
+    programs_of = {unit.name: unit.executable for unit in built.report.units if "bench" in unit.kinds}
+    found: Results = {}
+    for name in names:
+        quick = wanted.quick and _has_quick_mode(session, name, programs_of.get(name, ""))
+        call = _with(plan, "--bench", name, passed=("--quick",) if quick else ()).invocation
+        found.update(_run(session, name, call))
+    return found
+
+
+def _building(plan: Plan, names: Iterable[str]) -> Plan:
+    return _with(plan, *(word for name in names for word in ("--bench", name)), "--no-run")
+
+
+def _with(plan: Plan, *words: str, passed: tuple[str, ...] = ()) -> Plan:
+    """Return a `cargo bench` with further arguments. It knows no --release: its own profile is an optimised one."""
+    call = planned.with_arguments(plan, *words)
+    argv = tuple(word for word in call.argv if word != "--release")
+    return replace(plan, invocation=replace(call, argv=(*argv, "--", *passed) if passed else argv))
+
+
+def _has_quick_mode(session: Session, name: str, program: str) -> bool:
+    """Ask a benchmark whether it takes --quick, together with --list, which measures nothing (Criterion takes both)."""
+    if program and programs.ask(session, session.root, program, "--bench", "--list", "--quick"):
+        return True
+    reporter.note(session.current, f"{name} has no quick mode: all of its samples are taken")
+    return False
+
+
+def _run(session: Session, name: str, call: Invocation) -> Results:
+    """Run one benchmark and read its figures: Criterion's files go before what it printed."""
+    before = criterion_places(_criterion_folder(session))
+    log = log_path(session, f"{session.current}-{name}")
+    with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
+        outcome = run_tool(session, session.current, call.argv, env=call.env, unset=call.unset, cwd=call.cwd, log=log)
+    if not outcome.ok:
+        what = "was interrupted" if outcome.interrupted else f"failed with status {outcome.status}"
+        raise UserError(Problem(f"the benchmark {name} {what}", _log(session, f"{session.current}-{name}")), FAILED)
+    with open(log, encoding="utf-8") as stream:
+        found = read(stream.read())
+    found.update(criterion_files(_criterion_folder(session), before))
+    if not found:
+        fix = "known are Criterion's and libtest's output, and JSON lines with name and median_ns; " + _log(
+            session, f"{session.current}-{name}"
+        )
+        raise UserError(Problem(f"the benchmark {name} printed no figures that can be read", fix), FAILED)
+    return {f"{name}: {each}": times for each, times in found.items()}
+
+
+def _criterion_folder(session: Session) -> str:
+    home = session.environ.get("CRITERION_HOME")
+    return home or os.path.join(session.workspace.target_directory, "criterion")
+
+
+def _log(session: Session, target: str) -> str:
+    return f"see the log: {reporter.relative(log_path(session, target), session.root)}"
+
+
+# --- the program in the role bench -----------------------------------------------------------------------------------
+
+
+def program_package(session: Session, values: Values) -> str:
+    """Return the package whose program measures by itself, if this checkout has it and PACKAGE does not exclude it."""
+    candidates: Iterable[str] = session.library.pack.roles.get(ROLE, ())
+    packages = session.workspace.packages
+    found = next((name for name in candidates if name in packages and packages[name].binaries), "")
+    asked = values.words("PACKAGE")
+    return found if not asked or found in asked or "all" in asked else ""
+
+
+def _program_plan(session: Session, values: Values, package: str) -> Plan:
+    rest = Values({name: value for name, value in values.by_name.items() if name != "PACKAGE"})
+    return planned.plan_of(session, rest, "build", member=package, package="", profile=("release",))
+
+
+def _run_program(session: Session, values: Values, package: str, wanted: Wanted) -> Results:
+    plan = _program_plan(session, values, package)
+    planned.require(session, values, plan)
+    if not planned.run_cargo(session, plan, log_path(session, f"{plan.target}-build")).ok:
+        raise UserError(Problem(f"{package} could not be built", _log(session, f"{plan.target}-build")), FAILED)
+    program = planned.require_program(plan, "")
+    argv = (program, *_program_arguments(session, values, program, package, wanted))
+    return _run(session, package, replace(plan.invocation, argv=argv))
+
+
+def _program_arguments(session: Session, values: Values, program: str, package: str, wanted: Wanted) -> list[str]:
+    """Return the options that the program's own help names, and its model if it takes one."""
+    words = programs.ask(session, session.root, program, "--help")
+    chosen = [option for option, asked in (("--json", True), ("--quick", wanted.quick)) if asked and option in words]
+    model = values.text("MODEL")
+    if not programs.TAKES_A_MODEL.search(words):
+        if model:
+            reporter.note(session.current, f"{package} takes no model: MODEL={model} has no effect on it")
+        return chosen
+    if not model:
+        fix = f"doit-cargo {session.current} MODEL=name, or MODEL=path/to/file.gguf"
+        raise UserError(Problem(f"{package} measures a model, and MODEL names none", fix), COULD_NOT_RUN)
+    return [*chosen, *programs.model_arguments(model)]

@@ -1,0 +1,179 @@
+"""The targets around benchmarks: run them, keep a measurement under a name, compare with one that was kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from doit_cargo.actions.measure.bench import baselines
+from doit_cargo.actions.measure.bench.baselines import LAST, Baseline
+from doit_cargo.actions.measure.bench.results import REGRESSION, Change, Results, compare, text_of
+from doit_cargo.actions.measure.bench.run import Wanted, check, measure, plans, program_package
+from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.console import reporter
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import Plan
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.session import Session
+
+THRESHOLD = 5.0
+
+
+CARGOS, QUICK, FULL = Wanted(), Wanted(quick=True, programs=True), Wanted(programs=True)
+
+
+def bench(session: Session, values: Values) -> bool:
+    """Run the benchmarks of cargo."""
+    return _bench(session, values, CARGOS)
+
+
+def bench_quick(session: Session, values: Values) -> bool:
+    """Run everything that can be measured with few samples."""
+    return _bench(session, values, QUICK)
+
+
+def bench_full(session: Session, values: Values) -> bool:
+    """Run everything that can be measured, with all samples."""
+    return _bench(session, values, FULL)
+
+
+def check_bench(session: Session, values: Values) -> None:
+    """Raise `UserError` where there is nothing to run, or the variables do not fit."""
+    check(session, values, CARGOS)
+
+
+def check_all(session: Session, values: Values) -> None:
+    """Raise the same where the bench program counts too."""
+    check(session, values, FULL)
+
+
+def show_bench(session: Session, values: Values) -> list[Plan]:
+    """Return the calls of the target at hand."""
+    wanted = CARGOS if session.current not in ("bench_quick", "bench_full") else FULL
+    return plans(session, values, wanted)
+
+
+def _bench(session: Session, values: Values, wanted: Wanted) -> bool:
+    measured = _measured(session, values, wanted)
+    for name, times in measured.results.items():
+        print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
+    kept = _keep(session, values, measured)
+    reporter.done(session.current, f"{len(measured.results)} benchmarks{kept}")
+    return True
+
+
+def _measured(session: Session, values: Values, wanted: Wanted) -> Baseline:
+    return Baseline(measure(session, values, wanted), _setting(session, values), time.time(), wanted.quick)
+
+
+def _keep(session: Session, values: Values, measured: Baseline) -> str:
+    """Keep a measurement as the last one, and under the name of BASELINE; return what there is to say of it."""
+    name = values.text("BASELINE")
+    for each in dict.fromkeys(filter(None, (LAST, name))):
+        baselines.save(session.state, each, measured)
+    return f", kept as {name}: compare with bench_compare BASELINE={name}" if name else ""
+
+
+def _setting(session: Session, values: Values) -> dict[str, str]:
+    """Return what a measurement depends on besides the code."""
+    from doit_cargo.engine.toolchain import platform
+
+    rustc = session.machine.tool("rustc")
+    here = f"{platform.operating_system()}-{platform.architecture()}, {platform.usable_cores()} cores"
+    return {
+        "rustc": rustc.version if rustc else "",
+        "machine": here,
+        "features": ",".join(values.words("FEATURES")),
+        "profile": values.text("PROFILE"),
+        "model": values.text("MODEL"),
+    }
+
+
+def check_save(session: Session, values: Values) -> None:
+    """Raise `UserError` where there is no name, or no measurement to keep."""
+    if not values.text("BASELINE"):
+        raise UserError(Problem("bench_save needs a name for the measurement", "doit-cargo bench_save BASELINE=main"))
+    baselines.load(session.state, LAST)
+
+
+def bench_save(session: Session, values: Values) -> bool:
+    """Keep the last measurement under another name."""
+    name = values.text("BASELINE")
+    last = baselines.load(session.state, LAST)
+    baselines.save(session.state, name, last)
+    reporter.done(session.current, f"the measurement of {last.date}, {len(last.results)} benchmarks, is kept as {name}")
+    return True
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+
+def check_compare(session: Session, values: Values) -> None:
+    """Raise `UserError` for an unknown or broken baseline, and for all that `bench_full` would refuse."""
+    baselines.load(session.state, values.text("BASELINE") or LAST)
+    check_all(session, values)
+
+
+def bench_compare(session: Session, values: Values) -> bool:
+    """Measure, compare with a measurement that was kept, and fail on a regression.
+
+    What looks like a regression is measured once more before it counts: other programs make benchmarks slow too.
+    """
+    name = values.text("BASELINE") or LAST
+    before = baselines.load(session.state, name)
+    _say_differences(session, before, _setting(session, values))
+    package = program_package(session, values)
+    programs = bool(package) and any(key.startswith(f"{package}: ") for key in before.results)
+    wanted = Wanted(before.quick, programs)
+    threshold = float(values.text("BENCH_THRESHOLD") or THRESHOLD)
+    measured = _measured(session, values, wanted)
+    changes = compare(before.results, measured.results, threshold)
+    if _regressions(changes):
+        reporter.note(session.current, f"{len(_regressions(changes))} look slower: all are measured once more")
+        again = _measured(session, values, wanted)
+        measured = replace(again, results=_better(measured.results, again.results))
+        changes = compare(before.results, measured.results, threshold)
+    return _judge(session, changes, measured, f"{name} of {before.date}", threshold)
+
+
+def _better(first: Results, second: Results) -> Results:
+    return {name: times.better(first[name]) if name in first else times for name, times in second.items()}
+
+
+def _regressions(changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if change.verdict == REGRESSION]
+
+
+def _say_differences(session: Session, before: Baseline, now: dict[str, str]) -> None:
+    for name, value in now.items():
+        then = before.setting.get(name, "")
+        if then != value:
+            reporter.note(session.current, f"{name} differs: {then or 'none'} then, {value or 'none'} now")
+
+
+def _judge(session: Session, changes: list[Change], measured: Baseline, what: str, threshold: float) -> bool:
+    print(f"   {'benchmark':48} {'before':>12} {'now':>12} {'change':>9} {'noise':>8}")
+    for change in changes:
+        print(_line(change))
+    regressions = _regressions(changes)
+    if regressions:
+        worst = max(regressions, key=lambda change: change.percent)
+        count = f"{len(regressions)} of {len(changes)} benchmarks"
+        more = f"{count} slower by more than {threshold:g} % and than the noise, compared with {what}"
+        reporter.failed(session.current, f"{more}; the worst is {worst.name} ({worst.percent:+.1f} %)")
+        return False
+    baselines.save(session.state, LAST, measured)
+    reporter.done(session.current, f"{len(changes)} benchmarks, none slower by more than {threshold:g} % than {what}")
+    return True
+
+
+def _line(change: Change) -> str:
+    before = text_of(change.before.middle) if change.before else "-"
+    after = text_of(change.after.middle) if change.after else "-"
+    figures = (
+        f"{change.percent:+8.1f}% {change.noise:7.1f}%" if change.before and change.after else f"{'-':>9} {'-':>8}"
+    )
+    return f"   {change.name:48} {before:>12} {after:>12} {figures}  {change.verdict}"

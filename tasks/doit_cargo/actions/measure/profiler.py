@@ -1,0 +1,126 @@
+"""Where a program spends its time: samply, perf or flamegraph, whichever is there, on the build for profilers.
+
+The program runs until it ends or SECONDS are over; then it is interrupted and the profiler writes what it has.
+Knows the command lines of the three profilers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from doit_cargo.actions import log_path, write_whole
+from doit_cargo.actions.measure import programs
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.console import reporter
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.toolchain.tools import Tool
+    from doit_cargo.session import Session
+
+SECONDS = 30.0
+FREQUENCY = "997"  # samples a second; a prime, so that it beats with nothing periodic
+SHOWN = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Profiler:
+    """A tool that runs a program and leaves a file; `argv` is all of its own arguments, before the program."""
+
+    tool: str
+    file: str
+    argv: Callable[[str], tuple[str, ...]]
+    look: str
+
+
+# In order of preference: samply needs no symbols of the kernel and shows the result in a browser.
+PROFILERS = {
+    profiler.tool: profiler
+    for profiler in (
+        Profiler(
+            "samply",
+            "samply.json.gz",
+            lambda file: ("samply", "record", "--save-only", "--rate", FREQUENCY, "--output", file, "--"),
+            "samply load {file}",
+        ),
+        Profiler(
+            "perf",
+            "perf.data",
+            # Release builds have no frame pointers: stacks come from the debug information.
+            lambda file: ("perf", "record", "--call-graph", "dwarf", "-F", FREQUENCY, "-o", file, "--"),
+            "perf report -i {file}",
+        ),
+        Profiler(
+            "flamegraph",
+            "flamegraph.svg",
+            lambda file: ("flamegraph", "--freq", FREQUENCY, "--output", file, "--"),
+            "open {file} in a browser",
+        ),
+    )
+}
+
+
+def check(session: Session, values: Values) -> None:
+    """Raise `UserError` for variables that do not fit, and where nothing says what the program shall do."""
+    programs.check(session, values, tuple(PROFILERS))
+
+
+def profile(session: Session, values: Values) -> bool:
+    """Run the program under a profiler and print the functions that took most of the time."""
+    tools = {name: name for name in PROFILERS}
+    profiler = PROFILERS[programs.choose(session, values, tools, "a profiler")]
+    program = programs.build(session, values)
+    file = programs.empty_file(session, profiler.file)
+    outcome = programs.watch(session, values, profiler.tool, profiler.argv(file), program, SECONDS)
+    log = reporter.relative(log_path(session, session.current), session.root)
+    if not os.path.isfile(file) or not os.path.getsize(file) or (outcome.status and not outcome.expired):
+        reporter.failed(
+            session.current, f"{profiler.tool} ended with status {outcome.status}{_hint(session)}; log: {log}"
+        )
+        return False
+    if profiler.tool == "perf":
+        _print_perf(session, file, values.number("N") or SHOWN)
+    place = reporter.relative(file, session.root)
+    reporter.done(
+        session.current, f"{outcome.seconds:.1f} s: {place}; look: {profiler.look.format(file=place)}; log: {log}"
+    )
+    return True
+
+
+def _hint(session: Session) -> str:
+    """Return what a profiler's log says about rights, in plain words."""
+    with open(log_path(session, session.current), encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+    if "perf_event_paranoid" in text or "No permission" in text:
+        return ": the kernel does not let you; as an administrator: sysctl kernel.perf_event_paranoid=1"
+    return ""
+
+
+def _print_perf(session: Session, file: str, shown: int) -> None:
+    """Print the functions with most samples, and keep perf's whole list and a flame graph beside its data."""
+    argv = ["perf", "report", "-i", file, "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.1"]
+    listed = _ask(session, argv)
+    write_whole(file.removesuffix(".data") + ".txt", listed)
+    rows = [line.rstrip() for line in listed.splitlines() if line.strip() and not line.startswith("#")]
+    if not rows:
+        reporter.note(session.current, "perf took no sample: the program hardly ran")
+    for row in rows[:shown]:
+        print(f"   {row.strip()}")
+    drawer: Tool | None = session.machine.tool("flamegraph")
+    if drawer:
+        picture = file.removesuffix(".data") + ".svg"
+        _ask(session, [drawer.path, "--perfdata", file, "--output", picture])
+        if os.path.isfile(picture):
+            reporter.note(session.current, f"flame graph: {reporter.relative(picture, session.root)}")
+
+
+def _ask(session: Session, argv: list[str]) -> str:
+    try:
+        done = processes.answer(argv, session.environ, 600, session.root)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout

@@ -1,0 +1,130 @@
+"""What a user sees of a test run: failures in full, a table of packages, one closing line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from doit_cargo.actions.testing.results import FAILED, ProgramResult
+from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.engine.console import reporter
+
+Results = Mapping[str, ProgramResult]
+"""A program's identity -> what came of it."""
+
+HEAD = ("package", "passed", "failed", "ignored", "time", "")
+NAMES_SHOWN = 3
+
+
+class SummaryRow(NamedTuple):
+    """A package in the table."""
+
+    package: str
+    passed: int
+    failed: int
+    ignored: int
+    seconds: float
+    kept: bool
+    remark: str
+    ok: bool
+
+
+def rows(
+    packages: Iterable[str], programs: Iterable[Program], results: Results, broken: Iterable[str]
+) -> list[SummaryRow]:
+    """Return a row for each package, those that do not compile too."""
+    found = []
+    by_package: dict[str, list[Program]] = {}
+    for program in programs:
+        by_package.setdefault(program.package, []).append(program)
+    for name in packages:
+        if name in broken:
+            found.append(SummaryRow(name, 0, 0, 0, 0.0, False, "does not compile", False))
+        else:
+            done = [(one, results[one.identity]) for one in by_package.get(name, ()) if one.identity in results]
+            found.append(_row(name, done, len(by_package.get(name, ()))))
+    return found
+
+
+def _row(name: str, done: list[tuple[Program, ProgramResult]], wanted: int) -> SummaryRow:
+    results = [result for _, result in done]
+    kept = bool(results) and all(result.kept for result in results)
+    passed, failed, ignored = (
+        sum(getattr(one, column) for one in results) for column in ("passed", "failed", "ignored")
+    )
+    ok = len(done) == wanted and all(result.ok for result in results)
+    seconds = sum(result.seconds for result in results if not result.kept)
+    remark = _remark(done, kept, wanted, passed + failed + ignored)
+    return SummaryRow(name, passed, failed, ignored, seconds, kept, remark, ok)
+
+
+def _remark(done: list[tuple[Program, ProgramResult]], kept: bool, wanted: int, count: int) -> str:
+    remarks = [f"{program.title} {result.why}" for program, result in done if result.why]
+    remarks += [f"flaky: {', '.join(result.flaky)}" for _, result in done if result.flaky]
+    if len(done) < wanted:
+        remarks.append("not run to the end")
+    if not count and not remarks:
+        return "no tests"
+    some = sum(result.kept for _, result in done)
+    if kept:
+        remarks.append("passed before")
+    elif some:
+        remarks.append(f"{some} of {len(done)} programs passed before")
+    return "; ".join(remarks)
+
+
+def print_table(found: list[SummaryRow]) -> None:
+    """Print the table of packages."""
+    lines = [HEAD, *((_cells(row)) for row in found)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD) - 1)]
+    for line in lines:
+        first = line[0].ljust(widths[0])
+        numbers = "  ".join(cell.rjust(width) for cell, width in zip(line[1:-1], widths[1:], strict=True))
+        print(f"   {first}  {numbers}  {line[-1]}".rstrip(), flush=True)
+
+
+def _cells(row: SummaryRow) -> tuple[str, ...]:
+    counts = (str(row.passed), str(row.failed), str(row.ignored))
+    time = "-" if row.kept or row.remark in ("no tests", "does not compile") else f"{row.seconds:.2f} s"
+    return (row.package, *counts, time, row.remark)
+
+
+def close(target: str, found: list[SummaryRow], failures: list[str], seconds: float, log: str) -> bool:
+    """Print the closing line; return whether all is well."""
+    kept = sum(row.kept for row in found)
+    sums = [sum(getattr(row, column) for row in found) for column in ("passed", "failed", "ignored")]
+    counts = ", ".join(f"{number} {word}" for number, word in zip(sums, ("passed", "failed", "ignored"), strict=True))
+    before = f", {kept} passed before" if kept else ""
+    text = f"{len(found)} {'package' if len(found) == 1 else 'packages'}{before}: {counts}; {seconds:.1f} s"
+    bad = [row.package for row in found if not row.ok]
+    if not bad and not any(sums):
+        names = ", ".join(row.package for row in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        reporter.note(target, f"no tests in {names}; log: {log}")
+        return True
+    if not bad:
+        reporter.done(target, f"{text}; log: {log}")
+        return True
+    more = f" and {len(failures) - NAMES_SHOWN} more" if len(failures) > NAMES_SHOWN else ""
+    names = f" ({', '.join(failures[:NAMES_SHOWN])}{more})" if failures else ""
+    reporter.failed(target, f"{', '.join(bad)} failed{names}; {text}; log: {log}")
+    return False
+
+
+def failures_in(programs: Iterable[Program], results: Results) -> list[str]:
+    """Return the names of failed tests, each with its package."""
+    return [
+        f"{program.package} {case.name}"
+        for program in programs
+        for case in (results[program.identity].cases if program.identity in results else ())
+        if case.outcome == FAILED
+    ]
+
+
+def show_failure(program: Program, result: ProgramResult) -> None:
+    """Print what a failed program has said, without the lines of tests that passed."""
+    print(f"\n--- {program.package}: {program.title}", flush=True)
+    kept = [line for line in result.output.splitlines() if not re.match(r"^test .* \.\.\. (ok|ignored.*)$", line)]
+    print("\n".join(kept).strip("\n"), flush=True)
+    if result.why:
+        print(f"({result.why})", flush=True)

@@ -1,0 +1,182 @@
+"""What came of a test program: read from libtest's output, judged by the exit status alone, kept if it is a proof.
+
+A kept result lies among the receipts. It names everything that the program rested on, so that it is true as long as
+all of that is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from doit_cargo import __version__
+from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.engine.state import store
+
+PASSED, FAILED, IGNORED = "passed", "failed", "ignored"
+PREFIX = "tested"
+# So many inputs of a program are remembered to have passed.
+REMEMBERED = 4
+Label = tuple[str, str]
+Identity = Mapping[Label, object]
+"""(kind, subject) -> value: everything that a program's outcome rests on."""
+
+# libtest's lines, the same for rustdoc: "test NAME ... ok", "test result: ok. 1 passed; 0 failed; 0 ignored; ...".
+_CASE = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (?:.*?)(ok|FAILED|ignored)(?:, .*| \(.*\))?$")
+_SUMMARY = re.compile(
+    r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored; \d+ measured; (\d+) filtered out"
+)
+_WORDS = {"ok": PASSED, "FAILED": FAILED, "ignored": IGNORED}
+
+
+class CaseResult(NamedTuple):
+    """One test. `seconds` is None where the harness does not tell."""
+
+    name: str
+    outcome: str
+    seconds: float | None = None
+    message: str = ""
+
+
+@dataclass(slots=True)
+class ProgramResult:
+    """What came of one program. `why` says how it ended where that was no ordinary failure; `kept`: from a receipt;
+    `has_case_results`: the program has told of single tests.
+    """
+
+    ok: bool
+    passed: int = 0
+    failed: int = 0
+    ignored: int = 0
+    seconds: float = 0.0
+    cases: list[CaseResult] = field(default_factory=list)
+    why: str = ""
+    output: str = ""
+    flaky: tuple[str, ...] = ()
+    kept: bool = False
+    has_case_results: bool = True
+
+    @property
+    def count(self) -> int:
+        return self.passed + self.failed + self.ignored
+
+
+class Reading:
+    """libtest's output, line by line."""
+
+    def __init__(self) -> None:
+        self.cases: dict[str, CaseResult] = {}
+        self.summaries: list[tuple[int, int, int]] = []
+
+    def take(self, line: str) -> None:
+        case = _CASE.match(line)
+        if case:
+            self.cases[case[1]] = CaseResult(case[1], _WORDS[case[2]])
+            return
+        summary = _SUMMARY.match(line)
+        if summary:
+            self.summaries.append((int(summary[1]), int(summary[2]), int(summary[3])))
+
+    def result(self, program: Program, status: int, seconds: float, output: str) -> ProgramResult:
+        """Return what came of the program; its exit `status` alone says whether it passed."""
+        cases = list(self.cases.values())
+        why = "" if self.summaries or program.own_harness else how_it_ended(status)
+        if program.own_harness and not self.summaries:
+            cases = [CaseResult(program.name, FAILED if status else PASSED, seconds, how_it_ended(status))]
+        # rustdoc prints a summary for each of its runs; of an executable the last one is its own.
+        taken = self.summaries if program.kind == "doc" else self.summaries[-1:]
+        passed, failed, ignored = [sum(column) for column in zip(*taken, strict=True)] or _counted(cases)
+        if why:
+            cases.append(CaseResult(f"({why})", FAILED, seconds, why))
+            failed += 1
+        told = bool(self.summaries) or not program.own_harness
+        return ProgramResult(status == 0, passed, failed, ignored, seconds, cases, why, output, has_case_results=told)
+
+
+def _counted(cases: list[CaseResult]) -> list[int]:
+    return [sum(case.outcome == outcome for case in cases) for outcome in (PASSED, FAILED, IGNORED)]
+
+
+def how_it_ended(status: int) -> str:
+    """Return how a process ended, nothing for a good end."""
+    if status == 0:
+        return ""
+    if status > 0:
+        return f"ended with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+# --- kept results ----------------------------------------------------------------------------------------------------
+
+
+class CachedResult(NamedTuple):
+    """A result that is kept, with what it rested on."""
+
+    result: ProgramResult
+    identity: Identity
+    finished: float
+
+
+def _path(state: str, runner: str, program: Program) -> str:
+    words = f"{runner}\0{program.identity}".encode("utf-8", "surrogateescape")
+    return os.path.join(state, "receipts", f"{PREFIX}-{program.package}-{zlib.crc32(words):08x}")
+
+
+def load(state: str, runner: str, program: Program) -> list[CachedResult]:
+    """Return what is kept of a program, the latest first: a branch switch there and back finds its old results."""
+    return [CachedResult(_result(row), row["identity"], row["finished"]) for row in _rows(state, runner, program)]
+
+
+def _rows(state: str, runner: str, program: Program) -> list[dict[str, Any]]:
+    data = store.load(_path(state, runner, program))
+    basis = (__version__, state, runner, program.identity)
+    return list(data["rows"]) if isinstance(data, dict) and data.get("basis") == basis else []
+
+
+def _result(row: Mapping[str, Any]) -> ProgramResult:
+    passed, failed, ignored, seconds, cases = row["result"]
+    return ProgramResult(True, passed, failed, ignored, seconds, [CaseResult(*case) for case in cases], kept=True)
+
+
+def keep(state: str, runner: str, program: Program, result: ProgramResult, identity: Identity) -> None:
+    """Keep a result that is a proof. Raises OSError."""
+    cases = tuple((case.name, case.outcome, case.seconds, case.message) for case in result.cases)
+    kept = (result.passed, result.failed, result.ignored, result.seconds, cases)
+    row = {"identity": dict(identity), "result": kept, "finished": time.time()}
+    _write(state, runner, program, [row, *_others(state, runner, program, identity)])
+
+
+def _others(state: str, runner: str, program: Program, identity: Identity) -> list[dict[str, Any]]:
+    return [row for row in _rows(state, runner, program) if row["identity"] != identity][: REMEMBERED - 1]
+
+
+def _write(state: str, runner: str, program: Program, rows: list[dict[str, Any]]) -> None:
+    data = {"basis": (__version__, state, runner, program.identity), "rows": tuple(rows)}
+    store.store(_path(state, runner, program), data)
+
+
+def drop(state: str, runner: str, program: Program, identity: Identity) -> None:
+    """Take away what is kept of a program with these inputs: it runs, or has failed. Raises OSError."""
+    rows = _rows(state, runner, program)
+    others = [row for row in rows if row["identity"] != identity]
+    if not others:
+        store.remove(_path(state, runner, program))
+    elif len(others) < len(rows):
+        _write(state, runner, program, others)
+
+
+def forget(state: str) -> None:
+    """Drop all that is kept of tests, so that they run again."""
+    directory = os.path.join(state, "receipts")
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        if name.startswith((f"{PREFIX}-", "test_", "test-")):
+            store.remove(os.path.join(directory, name))

@@ -1,0 +1,294 @@
+"""One run of a test target, step by step: compile, see what has passed before, run the rest, keep, report."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions import TEST_LOGS, log_path, write_whole
+from doit_cargo.actions.testing import reporting, results, selection
+from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
+from doit_cargo.actions.testing.results import CachedResult, Identity, ProgramResult
+from doit_cargo.actions.testing.runners import choice, libtest
+from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.execution import run as processes
+from doit_cargo.engine.state import lock, receipts, store
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.session import Session
+
+
+def run(session: Session, name: str, values: Values) -> bool:
+    """Run the tests of a target; return whether all passed. Raises `UserError` if they could not run."""
+    work = selection.work_of(session, name, values)
+    runner = choice.runner_of(work)
+    if not selection.has_targets(work):
+        reporter.note(name, f"no tests: {_packages_text(work)} nothing of that kind")
+        return True
+    with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
+        receipts.withdraw(session.state, session.key(name))
+        started = time.monotonic()
+        compiled = compile_tests(work)
+        return compiled is not None and _Run(work, compiled, runner, started).go()
+
+
+def _packages_text(work: TestRequest) -> str:
+    return f"{work.packages[0]} has" if len(work.packages) == 1 else f"{len(work.packages)} packages have"
+
+
+class _Run:
+    """The programs of a run, and what has come of them so far."""
+
+    def __init__(self, work: TestRequest, compiled: Compiled, runner: str, started: float) -> None:
+        self.work, self.compiled, self.runner, self.started = work, compiled, runner, started
+        self.session = work.session
+        self.programs = selection.wanted(work, compiled.programs)
+        self.extra = selection.extra_variables(work.session, work.values)
+        settings = choice.settings_of(self.session, runner)
+        built = Compilation(compiled.receipt, compiled.plan, compiled.programs, self.extra, *settings)
+        self.world = TestInputs(built, self.session.workspace, self.session.environ, self.session.state)
+        self.identities: dict[str, Identity] = {}
+        self.results: dict[str, ProgramResult] = {}
+        self.proven: set[str] = set()
+        self.chosen = runner
+        self.base = processes.environment(compiled.plan.invocation, self.session.environ)
+        self.manner = libtest.OutputOptions(
+            work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
+        )
+        self.log = log_path(self.session, work.name, TEST_LOGS)
+
+    def go(self) -> bool:
+        stale = self._stale()
+        self.chosen = choice.chosen(self.session.state, stale, self.runner)
+        self._say_what_runs(stale)
+        self._run(stale)
+        if not self.session.interrupted:
+            self._require_matches()
+        self._keep(stale)
+        return self._report()
+
+    # --- what has passed before --------------------------------------------------------------------------------------
+
+    def _stale(self) -> list[Program]:
+        """Return the programs to run; take the others' results from where they are kept."""
+        stale = []
+        for program in self.programs:
+            self.identities[program.identity] = self.world.identity(program)
+            kept = self._kept(program)
+            if kept and not self._must_run:
+                self.results[program.identity] = kept.result
+                self.proven.add(program.identity)
+            else:
+                stale.append(program)
+        return stale
+
+    def _kept(self, program: Program) -> CachedResult | None:
+        """Return the result that is kept of a program with today's inputs."""
+        identity = self.identities[program.identity]
+        return next((kept for kept in self._all_kept(program) if kept.identity == identity), None)
+
+    def _all_kept(self, program: Program) -> list[CachedResult]:
+        return choice.kept(self.session.state, program, self.runner)
+
+    @property
+    def _must_run(self) -> bool:
+        return self.session.forced or selection.proves_nothing(self.work)
+
+    def _say_what_runs(self, stale: list[Program]) -> None:
+        packages = list(dict.fromkeys(program.package for program in stale))
+        if not stale or len(stale) == len(self.programs):
+            return
+        others = len({program.package for program in self.programs}) - len(packages)
+        reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
+        named = [f"{name} ({reasons[name]})" if name in reasons else name for name in packages[:6]]
+        names = ", ".join(named) + (f" and {len(packages) - 6} more" if len(packages) > 6 else "")
+        before = f"; those of {counted(others, 'package')} passed before" if others else ""
+        reporter.note(self.work.name, f"runs the tests of {names}{before}")
+
+    def _reason(self, program: Program) -> str:
+        """Return the first thing that differs from the last success, if that is not the program itself."""
+        changes = nearest_differences(self._all_kept(program), self.identities[program.identity])
+        change = next((change for change in changes if change.kind != "output"), None)
+        if change is None:
+            return ""
+        subject = reporter.relative(change.subject, self.session.root)
+        return f"{subject} {change.new}" if change.kind == "file" else f"{change.kind} {subject}"
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def _run(self, stale: list[Program]) -> None:
+        if not self._must_run or self.session.forced:
+            for program in stale:
+                self._drop(program)
+        by_nextest = [one for one in stale if self._runner_for(one) != choice.CARGO]
+        if by_nextest:
+            self._run_nextest(by_nextest)
+        with libtest.log_file(self.log) as log:
+            for program in stale:
+                if program not in by_nextest and not self.session.interrupted:
+                    self._run_directly(program, log)
+
+    def _runner_for(self, program: Program) -> str:
+        return choice.CARGO if choice.is_for_cargo(program) else self.chosen
+
+    def _run_nextest(self, programs: list[Program]) -> None:
+        from doit_cargo.actions.testing.runners import nextest
+
+        configured = self.work.name == "test_nextest"
+        retries = self.work.values.number("RETRIES")
+        request = nextest.NextestRequest(
+            plan=self.compiled.plan,
+            programs=programs,
+            environ=self.session.environ,
+            extra=self.extra,
+            manner=self.manner,
+            state=self.session.state,
+            log=self.log,
+            target=self.work.name,
+            retries=retries if configured else 0,
+            configured=configured,
+        )
+        found, outcome = nextest.run_programs(request, self._ignored)
+        self.session.interrupted = self.session.interrupted or outcome.interrupted
+        self.results.update(found)
+
+    def _ignored(self, program: Program) -> list[str]:
+        return libtest.ignored_tests(program, self._environment(program), self.manner)
+
+    def _environment(self, program: Program) -> dict[str, str]:
+        return libtest.environment_of(program, self.base, self.extra)
+
+    def _run_directly(self, program: Program, log: Any) -> None:
+        def interrupted() -> None:
+            self.session.interrupted = True
+
+        result = libtest.run_program(program, self._environment(program), self.manner, log, interrupted)
+        self.results[program.identity] = result
+        if not result.ok and not (self.manner.shows or self.manner.prints):
+            reporting.show_failure(program, result)
+
+    def _require_matches(self) -> None:
+        """Raise if TEST leaves nothing: a run of no tests proves nothing."""
+        text = self.manner.test
+        if not text or any(result.count and result.has_case_results for result in self.results.values()):
+            return
+        known = tuple(case.name for one in self.programs for kept in self._all_kept(one) for case in kept.result.cases)
+        guess = nearest(text, known)
+        fix = (
+            f"did you mean {guess!r}?"
+            if guess
+            else "give a part of a test's name, such as a module; letter case counts"
+        )
+        what = f"TEST={text}: no test matches in {_packages_of(self.programs)}"
+        raise UserError(Problem(what, fix), code=1)
+
+    # --- keeping -----------------------------------------------------------------------------------------------------
+
+    def _keep(self, ran: list[Program]) -> None:
+        """Keep what proves something: a whole program that passed at once, from inputs that stood still."""
+        moved = self.world.moved(ran)
+        for package, path in moved.items():
+            place = reporter.relative(path, self.session.root)
+            reporter.note(self.work.name, f"{place} changed while the tests of {package} ran: its results are not kept")
+        for program in ran:
+            result = self.results.get(program.identity)
+            if result is None or not result.ok:
+                self._drop(program)
+            elif not (selection.proves_nothing(self.work) or result.flaky or program.package in moved or result.why):
+                self._store(program, result)
+        self.world.contents.store()
+        if not moved:
+            self._keep_whole()
+
+    def _drop(self, program: Program) -> None:
+        try:
+            for runner in choice.counting(program, self.runner):
+                results.drop(self.session.state, runner, program, self.identities[program.identity])
+        except OSError as error:
+            raise UserError(store.unwritable(self.session.state, error), COULD_NOT_RUN) from None
+
+    def _store(self, program: Program, result: ProgramResult) -> None:
+        runner = self._runner_for(program)
+        try:
+            results.keep(self.session.state, runner, program, result, self.identities[program.identity])
+            self.proven.add(program.identity)
+        except OSError as error:
+            reporter.note(
+                self.work.name, f"passed, but that could not be kept ({error.strerror}): the next call runs it again"
+            )
+
+    def _keep_whole(self) -> None:
+        """Keep one receipt of all of it, for the launcher."""
+        all_kept = self.programs and self.proven >= {program.identity for program in self.programs}
+        passed = len(self.results) == len(self.programs) and all(result.ok for result in self.results.values())
+        asks_more = selection.proves_nothing(self.work) or self.work.values.text("JUNIT")
+        if not all_kept or not passed or asks_more or self.compiled.broken or self.session.interrupted:
+            return
+        state = self.world.state(self.programs)
+        key = self.session.key(self.work.name)
+        receipt = {
+            **self.compiled.receipt,
+            "key": key,
+            "stored_plan": None,
+            "programs": (),
+            "parts": ("plan", "build", "tests"),
+            "tests": state,
+            "passed": self._passed_text(len(state["files"])),
+            "seconds": time.monotonic() - self.started,
+            "finished": time.time(),
+        }
+        try:
+            store.store(receipts.receipt_path(self.session.state, key), receipt)
+        except OSError:
+            return  # only time is lost: what each program rested on is kept
+
+    def _passed_text(self, inputs: int) -> str:
+        inputs += sum(len(self.compiled.receipt[part]["files"]) for part in ("plan", "build"))
+        count = sum(result.passed for result in self.results.values())
+        ignored = sum(result.ignored for result in self.results.values())
+        more = f" ({ignored} ignored)" if ignored else ""
+        packages = len(self.work.packages)
+        return (
+            f"passed before: {counted(count, 'test')}{more} in {counted(packages, 'package')}, "
+            f"{inputs} inputs unchanged"
+        )
+
+    # --- reporting ---------------------------------------------------------------------------------------------------
+
+    def _report(self) -> bool:
+        found = reporting.rows(self.work.packages, self.programs, self.results, self.compiled.broken)
+        reporting.print_table(found)
+        failures = reporting.failures_in(self.programs, self.results)
+        place = reporter.relative(self.log, self.session.root)
+        self._write_junit()
+        ok = reporting.close(self.work.name, found, failures, time.monotonic() - self.started, place)
+        return ok and not self.session.interrupted
+
+    def _write_junit(self) -> None:
+        asked = self.work.values.text("JUNIT")
+        if not asked:
+            return
+        from doit_cargo.actions.testing.runners import junit
+
+        path = junit.path_of(self.session.root, TEST_LOGS, self.work.name, asked)
+        try:
+            write_whole(path, junit.report(self.programs, self.results, self.compiled.broken))
+        except OSError as error:
+            fix = "give a file that can be written: JUNIT=path, or JUNIT=1"
+            raise UserError(Problem(f"cannot write {path}: {error.strerror}", fix, "JUNIT"), COULD_NOT_RUN) from None
+        reporter.note(self.work.name, f"JUnit report: {reporter.relative(path, self.session.root)}")
+
+
+def counted(number: int, one: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
+def _packages_of(programs: list[Program]) -> str:
+    names = list(dict.fromkeys(program.package for program in programs))
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more packages" if len(names) > 4 else "")

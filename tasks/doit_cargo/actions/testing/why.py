@@ -1,0 +1,131 @@
+"""`why` for test targets: which packages' tests would run, and the causes, without running anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.actions.testing import selection
+from doit_cargo.actions.testing import test_binaries as test_programs
+from doit_cargo.actions.testing.compile import TestRequest, plan_in, verdict
+from doit_cargo.actions.testing.runners import choice
+from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import causes
+from doit_cargo.engine.state.staleness import Change
+
+if TYPE_CHECKING:
+    from doit_cargo.session import Session
+
+Reasons = dict[str, list[Change]]
+"""Package -> why its tests would run."""
+
+
+def explain(session: Session, name: str) -> dict[str, Any]:
+    """Return the answer of `why` (docs/commands.md), with its text under "says"."""
+    work = selection.work_of(session, name, session.values_for(name))
+    receipt, changes = verdict(work, explain=True)
+    last = receipt or _last(work)
+    if receipt is None or changes:
+        return _of_compilation(work, changes, last)
+    return _of_programs(work, _reasons(work, receipt))
+
+
+def _last(work: TestRequest) -> Any:
+    from doit_cargo.actions.testing.compile import key_of
+    from doit_cargo.engine.state import receipts
+
+    return receipts.last_receipt(work.session.state, key_of(work))
+
+
+def _answer(
+    work: TestRequest, rows: list[dict[str, str]], changed: list[str], runs: list[str], says: list[str]
+) -> dict[str, Any]:
+    return {
+        "target": work.name,
+        "fresh": not rows,
+        "changes": rows,
+        "changed": changed,
+        "rebuilds": runs,
+        "skipped": len(work.packages) - len(runs) if rows else len(work.packages),
+        "always": False,
+        "says": says,
+    }
+
+
+def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> dict[str, Any]:
+    """Return why something must be compiled; what that changes in the programs is known only afterwards."""
+    reasons = reporter.split_consequences(changes)[0] if last else changes
+    given: list[str] = []
+    if last:
+        reasons, given = causes.named(reasons, last, work.session.root)
+    changed = reporter.roots_of([*reporter.changed_packages(reasons, last), *given], last) if last else []
+    runs = [name for name in reporter.rebuilds(changed, last) if name in work.packages] if last else list(work.packages)
+    rows = [_row(change, ", ".join(reporter.owners(change, last)) if last else "", work) for change in reasons]
+    says = [f"{work.name} is stale:", *(_line(row) for row in rows)]
+    says.append(f"  tests     {_names(runs)} {'run' if runs else 'run again if a program comes out different'}")
+    return _answer(work, rows, changed, runs, says)
+
+
+def _reasons(work: TestRequest, receipt: Any) -> Reasons:
+    session = work.session
+    plan = plan_in(receipt, work)
+    programs = test_programs.from_data(receipt["programs"])
+    extra = selection.extra_variables(session, work.values)
+    runner = choice.runner_of(work)
+    built = Compilation(receipt, plan, programs, extra, *choice.settings_of(session, runner))
+    world = TestInputs(built, session.workspace, session.environ, session.state)
+    found: Reasons = {}
+    for program in selection.wanted(work, programs):
+        found.setdefault(program.package, []).extend(_changes(program, runner, world, session.state))
+    world.contents.store()
+    return {package: changes for package, changes in found.items() if changes}
+
+
+def _changes(program: test_programs.Program, runner: str, world: TestInputs, state: str) -> list[Change]:
+    """Return what differs from the latest success of a program; nothing if any success had today's inputs."""
+    kept = choice.kept(state, program, runner)
+    if not kept:
+        return [Change("run", program.package, "", f"{program.title}: no success on record")]
+    identity = world.identity(program)
+    if any(one.identity == identity for one in kept):
+        return []
+    return nearest_differences(kept, identity)
+
+
+def _of_programs(work: TestRequest, reasons: Reasons) -> dict[str, Any]:
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for package, changes in reasons.items():
+        for change in changes:
+            row = rows.setdefault((change.kind, change.subject + change.new), _row(change, "", work))
+            names = [*row["package"].split(", "), package] if row["package"] else [package]
+            row["package"] = ", ".join(dict.fromkeys(names))
+    found = list(rows.values())
+    runs = list(reasons)
+    if not found:
+        return _answer(work, [], [], [], [f"{work.name} is up to date: all its tests have passed with what is here"])
+    says = [f"{work.name} is stale:", *(_line(row) for row in found)]
+    says.append(f"  tests     {_names(runs)} run; {len(work.packages) - len(runs)} packages passed before")
+    return _answer(work, found, runs, runs, says)
+
+
+def _row(change: Change, package: str, work: TestRequest) -> dict[str, str]:
+    return {
+        "kind": change.kind,
+        "subject": reporter.relative(change.subject, work.session.root),
+        "old": change.old,
+        "new": change.new,
+        "package": package,
+    }
+
+
+def _line(row: dict[str, str]) -> str:
+    pair = row["kind"] in ("env", "tool", "argument")
+    text = f"{row['old'] or 'unset'} -> {row['new'] or 'unset'}" if pair else row["new"]
+    same = row["kind"] == "run" or row["package"] == row["subject"]
+    return f"  {row['kind']:9} {row['subject']}: {text}" + (
+        f"  ({row['package']})" if row["package"] and not same else ""
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,81 @@
+"""The commands around targets: what exists, what would run, what a profile sets, the Makefile shim.
+
+Each command is one function (session, options) -> exit code, named by its row in `table`; the doit commands of the
+same names call them too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+
+from doit_cargo.engine.base.errors import DONE, FAILED, Problem, UserError, unknown
+from doit_cargo.engine.base.plain_text import phrase
+from doit_cargo.engine.state.receipts import normalise
+from doit_cargo.session import Session
+from doit_cargo.targets import listing
+
+
+def list_targets(session: Session, options: argparse.Namespace) -> int:
+    """`list`: the targets of this workspace by family."""
+    rows = [row for row in session.listing if row["available"] or options.all or options.json]
+    if options.json:
+        keys = ("name", "make_name", "family", "doc", "available", "reason", "kind", "rule")
+        print(json.dumps([{key: row[key] for key in keys} for row in rows], indent=2))
+        return DONE
+    listing.show(rows)
+    return DONE
+
+
+def wanted(options: argparse.Namespace, command: str) -> list[str]:
+    """Return the targets that a command was given, at least one."""
+    if not options.targets:
+        raise UserError(Problem(f"{command} needs a target", f"for example: doit-cargo {command} build"))
+    return list(options.targets)
+
+
+def show_profile(session: Session, options: argparse.Namespace) -> int:
+    """`profile`: a composed profile as TOML, each value with the file and line that set it."""
+    from doit_cargo.engine.plan.profiles.text import to_toml
+
+    if not options.targets:
+        print("\n".join(f"{name:15} {phrase(session.library.compose(name).doc)}" for name in session.library.names()))
+        return DONE
+    for name in options.targets:
+        if not session.library.has(normalise(name)):
+            raise UserError(unknown("profile", name, session.library.names()))
+        print(to_toml(session.library.compose(normalise(name))), end="")
+    return DONE
+
+
+def makefile(session: Session, options: argparse.Namespace) -> int:
+    """`makefile`: write the shim, or check that the file on disk is the one that would be written."""
+    from doit_cargo import makefile as shim
+
+    if options.compare:
+        return _compare(session, options)
+    path = os.path.join(session.root, options.output or "Makefile")
+    text = shim.render(session.listing)
+    if not options.check:
+        print(shim.write(path, text, options.force))
+        return DONE
+    difference = shim.difference(path, text)
+    print(difference or f"{path} is up to date")
+    return FAILED if difference else DONE
+
+
+def _compare(session: Session, options: argparse.Namespace) -> int:
+    """Print what became of each target of an old Makefile; fail if something that it did is lost."""
+    from doit_cargo.migrate import compare, makefiles
+
+    given = [name for name in ("check", "force", "output") if getattr(options, name)]
+    if given:
+        raise UserError(Problem(f"--{given[0]} does not go with --compare", "leave one of them out"))
+    verdicts = compare.compare(makefiles.read(options.compare, session.environ), session)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        print("\n".join(compare.text_of(verdicts, options.compare)))
+    return FAILED if any(verdict.verdict in compare.LOSSES for verdict in verdicts) else DONE

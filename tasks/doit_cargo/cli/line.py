@@ -1,0 +1,205 @@
+"""The command line that the launcher does not answer from receipts: parsed by the table of commands, then run.
+
+Targets run as doit tasks in this process; a command is called with the session and its options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TextIO, cast
+
+from doit_cargo import __version__
+from doit_cargo.engine.base.errors import DONE, Problem, UserError, as_user_error
+from doit_cargo.engine.base.paths import current_folder
+from doit_cargo.engine.base.plain_text import Terminal, without_passwords
+from doit_cargo.session import Session
+from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+
+INTERRUPTED = 130
+
+
+def main(words: list[str], known_stale: str = "") -> int:
+    """Run a command line that the launcher could not answer by itself; return its exit code."""
+    made = parser()
+    made.given = words
+    options = made.parse_intermixed_args(words)
+    if options.version:
+        print(f"doit-cargo {__version__}")
+        return DONE
+    command = _command_in(options.words)
+    targets, raw = _sort_words(options.words, command)
+    try:
+        environ = {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
+        session = Session(_start(options.workspace), environ, raw)
+        session.known_stale = known_stale
+        _require_options(command, options, targets, raw)
+        if command:
+            options.targets = targets[1:]
+            with _escaped():
+                return function_of(command)(session, options)
+        if targets[:1] == ["help"] and targets[1:]:
+            with _escaped():
+                return _help(session, targets[1:])
+        return run_targets(session, targets or ["help"], _options_of_doit(options))
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        return told(as_user_error(error), options.json)
+
+
+def _escaped() -> contextlib.redirect_stdout[TextIO]:
+    """Show what a command prints of names and texts of others instead of letting it steer the terminal."""
+    return contextlib.redirect_stdout(cast(TextIO, Terminal(sys.stdout)))
+
+
+def told(error: UserError, as_json: bool) -> int:
+    """Tell what is wrong, for a program on standard output, for a person on standard error; return the exit code."""
+    if as_json:
+        import json
+
+        shown = ({"where": one.where, "what": one.what, "fix": one.fix} for one in error.problems)
+        problems = [{key: without_passwords(text) for key, text in one.items()} for one in shown]
+        print(json.dumps({"error": {"code": error.code, "problems": problems}}, indent=2))
+    else:
+        for problem in error.problems:
+            print(f"doit-cargo: {problem}", file=sys.stderr)
+    return error.code
+
+
+def _command_in(words: list[str]) -> str:
+    """Return the command that a line begins with, "" for targets."""
+    first = words[0] if words and words[0] in COMMANDS else ""
+    means_target = first in ALSO_TARGETS and words[1:] and all("=" in word for word in words[1:])
+    return "" if means_target else first
+
+
+def _help(session: Session, targets: list[str]) -> int:
+    from doit_cargo.cli.explain import explain
+
+    explain(session, targets)
+    return DONE
+
+
+def function_of(command: str) -> Callable[[Session, argparse.Namespace], int]:
+    """Return what a command does; its module is loaded only now."""
+    import importlib
+
+    module, _, name = COMMANDS[command].function.partition(":")
+    found: Callable[[Session, argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def parser() -> _Parser:
+    """Return the parser of the whole command line, made from the table of commands."""
+    made = _Parser(
+        prog="doit-cargo",
+        usage="doit-cargo [-w DIR] TARGET... [VAR=value...]\n       doit-cargo [-w DIR] COMMAND [WORD...] [OPTION...]",
+        description="Make targets for Cargo workspaces. Commands: " + ", ".join(COMMANDS) + ".",
+        epilog="Try: doit-cargo list; doit-cargo build; doit-cargo why build. Exit codes: 0 done, 1 a target failed, "
+        "2 it could not run, 3 bad input.",
+    )
+    made.add_argument("words", nargs="*", metavar="TARGET | VAR=value")
+    made.add_argument("-w", "--workspace", metavar="DIR", help="the workspace, or a folder below it")
+    for name, option in OPTIONS.items():
+        text = f"{', '.join(_takers(name))}: {option.doc}"
+        if option.metavar:
+            made.add_argument(f"--{name}", metavar=option.metavar, help=text)
+        else:
+            made.add_argument(f"--{name}", action="store_true", help=text)
+    made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
+    text = "go on with the other targets after a failure"
+    made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
+    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
+    made.add_argument("--trust", action="store_true", help=text)
+    made.add_argument("--version", action="store_true", help="print the version")
+    return made
+
+
+def _number(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 999:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
+
+
+def _options_of_doit(options: argparse.Namespace) -> list[str]:
+    parallel = ["-n", str(options.process)] if options.process and options.process > 1 else []
+    return [*parallel, *(["--continue"] if options.keep_going else [])]
+
+
+def _takers(option: str) -> list[str]:
+    return [name for name, command in COMMANDS.items() if option in command.options]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with our exit code and form of a message. `given` are the words that it reads."""
+
+    given: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        problem = Problem(message, "doit-cargo --help shows what there is")
+        raise SystemExit(told(UserError(problem), "--json" in self.given))
+
+
+def _require_options(command: str, options: argparse.Namespace, targets: list[str], raw: dict[str, str]) -> None:
+    """Refuse what a command would ignore: a word without effect is a mistake that nobody sees."""
+    row = COMMANDS.get(command)
+    given = [name for name in OPTIONS if getattr(options, _attribute(name))]
+    problems = [_useless(f"--{name}", command) for name in given if row is None or name not in row.options]
+    if row and (options.process or options.keep_going):
+        problems.append(Problem(f"{command} runs no targets", "leave -n and --keep-going out"))
+    if row and row.words == NOTHING:
+        problems += [_useless(word, command) for word in targets[1:]]
+    if row and row.words != TARGETS:
+        problems += [_useless(f"{name}={value}", command) for name, value in raw.items()]
+    if problems:
+        raise UserError(problems)
+
+
+def _attribute(option: str) -> str:
+    return option.replace("-", "_")
+
+
+def _useless(word: str, command: str) -> Problem:
+    takers = _takers(word.removeprefix("--"))
+    fix = f"{word} is for: {', '.join(takers)}" if takers else "doit-cargo --help shows what there is"
+    return Problem(f"{command or 'a target'} does not take {word!r}", fix)
+
+
+def _sort_words(words: list[str], command: str) -> tuple[list[str], dict[str, str]]:
+    if command and COMMANDS[command].words == FREE:
+        return words, {}
+    targets = [word for word in words if "=" not in word]
+    return targets, dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _start(folder: str | None) -> str:
+    if folder and os.path.isabs(folder) and os.path.isdir(folder):
+        return folder
+    here = current_folder()
+    if folder and not os.path.isdir(folder):
+        raise UserError(Problem("there is no such folder", "give the folder of a Cargo workspace after -w", folder))
+    return folder or here
+
+
+def run_targets(session: Session, names: list[str], options: Sequence[str] = ()) -> int:
+    """Run targets as doit tasks, in this process; `options` are those of `doit run`."""
+    from doit.cmd_base import ModuleTaskLoader
+    from doit.doit_cmd import DoitMain
+
+    from doit_cargo.cli.doit.dodo import DOIT_CONFIG, Targets
+
+    found = [session.row(name)["name"] for name in names]
+    session.prepare(found)
+    namespace = {
+        "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},
+        "targets": Targets(lambda: session, found),
+    }
+    plugins = {
+        "BACKEND": {"doit-cargo": "doit_cargo.cli.doit.bridge:SafeJsonDB"},
+        "COMMAND": {"run": "doit_cargo.cli.doit.run:TargetRun"},
+    }
+    doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
+    status = int(doit.run(["run", *options, *found]))
+    return INTERRUPTED if session.interrupted else status

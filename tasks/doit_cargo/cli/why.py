@@ -1,0 +1,110 @@
+"""`doit-cargo why`: what makes a target stale, roots first, and what that rebuilds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from doit_cargo.cli.commands import wanted
+from doit_cargo.engine.base.errors import DONE
+from doit_cargo.engine.base.plain_text import one_line
+from doit_cargo.engine.base.tables import counted
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import causes
+from doit_cargo.engine.state.staleness import difference_of
+from doit_cargo.session import CARGO, Session
+
+
+def why_target(session: Session, options: argparse.Namespace) -> int:
+    """`why`: what makes a target stale, roots first; or that it is fresh."""
+    found = [_why(session, part) for name in wanted(options, "why") for part in session.parts(name)]
+    texts = [one.pop("says", None) for one in found]
+    if options.json:
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+        return DONE
+    for one, text in zip(found, texts, strict=True):
+        if text:
+            print("\n".join(text))
+        else:
+            _print_why(one)
+    return DONE
+
+
+def _why(session: Session, name: str) -> dict[str, Any]:
+    row = session.row(name)
+    session.variables(row["name"])
+    if row["handler"]:
+        import importlib
+
+        explained: dict[str, Any] = importlib.import_module(row["handler"]).explain(session, row["name"])
+        return explained
+    if row["kind"] != CARGO and not row["watch"]:
+        return {
+            "target": row["name"],
+            "fresh": False,
+            "changes": [],
+            "changed": [],
+            "rebuilds": [],
+            "skipped": 0,
+            "always": True,
+        }
+    receipt, changes = session.verdict(row["name"], explain=True)
+    basis = receipt or session.last_receipt(row["name"])
+    if receipt is None and basis:  # what the failed run itself has left behind explains nothing
+        first, rest = changes[:1], reporter.split_consequences(changes[1:])[0]
+        changes = first + rest
+    given: list[str] = []
+    if basis:
+        changes, given = causes.named(changes, basis, session.root)
+    changed = reporter.roots_of([*reporter.changed_packages(changes, basis), *given], basis) if basis else []
+    rebuilds = reporter.rebuilds(changed, basis) if basis else []
+    return {
+        "target": row["name"],
+        "fresh": receipt is not None and not changes,
+        "changes": [_change(change, basis, session.root) for change in _roots_first(changes, basis, changed)],
+        "changed": changed,
+        "rebuilds": rebuilds,
+        "skipped": len(basis["packages"]) - len(rebuilds) if basis else 0,
+        "always": False,
+    }
+
+
+def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list[str]) -> list[Any]:
+    """Changes that concern everything first, then those of packages in the order in which others rest on them."""
+    if basis is None:
+        return changes
+    places = {name: position for position, name in enumerate(changed)}
+    return sorted(
+        changes, key=lambda change: min((places[name] for name in reporter.owners(change, basis)), default=-1)
+    )
+
+
+def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
+    return {
+        "kind": change.kind,
+        "subject": reporter.below(change.subject, root),
+        "old": change.old,
+        "new": change.new,
+        "package": ", ".join(reporter.owners(change, basis)) if basis else "",
+    }
+
+
+def _print_why(why: dict[str, Any]) -> None:
+    if why["always"]:
+        print(f"{why['target']} runs each time that it is asked for")
+        return
+    if why["fresh"]:
+        print(f"{why['target']} is up to date")
+        return
+    print(f"{why['target']} is stale:")
+    causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
+    for change in causes or why["changes"]:
+        text = difference_of(change["kind"], change["old"], change["new"])
+        package = f"  ({change['package']})" if change["package"] else ""
+        print(f"  {change['kind']:9} {one_line(change['subject'])}: {one_line(text)}{package}")
+    if causes and len(causes) < len(why["changes"]):
+        print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
+    if why["changed"]:
+        others = [name for name in why["rebuilds"] if name not in why["changed"]]
+        print(f"  rebuilds  {reporter.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")

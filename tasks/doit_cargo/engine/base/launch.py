@@ -1,0 +1,55 @@
+"""How programs are started: those of a pack's packages, with the models recommended for them, and a TOML row's own. Data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the program of a package is started (``[serve.PACKAGE]`` of a pack).
+
+    `binary` is its name; the others are arguments, in which ``{port}``, ``{config}``, ``{model}``, ``{folder}`` and
+    ``{file}`` are filled in: `serve` makes it an HTTP server, `talk` an interactive program, `mcp` names an MCP
+    configuration, `plain` a model by name or folder, `gguf` a model as a GGUF file.
+    """
+
+    binary: str
+    serve: tuple[str, ...] = ()
+    talk: tuple[str, ...] = ()
+    mcp: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+    gguf: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that a pack recommends (``[models.NAME]``), on the Hugging Face hub.
+
+    `file` is "" for a whole repository; `size` is in bytes and `sha256` in hexadecimal, of that file, where known.
+    """
+
+    name: str
+    repo: str
+    doc: str = ""
+    file: str = ""
+    revision: str = ""
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the row of a TOML file runs: an argument list, where, and what it rests on.
+
+    `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
+    `variables` it runs each time. `env` is set for it.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()

@@ -1,0 +1,194 @@
+"""Where cargo's settings come from, strongest first: --config, the environment, config files, the workspace manifest.
+
+Knows Cargo's order (Cargo book, "Configuration") and nothing of what a setting means. A value is a `Setting` that
+knows its place. Reads files; runs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from doit_cargo.engine.base.model import Setting
+from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.toml.locations import TomlFile
+
+ARGUMENT, ENVIRONMENT, CONFIG, MANIFEST = "argument", "environment", "config", "manifest"
+NAMES = ("config", "config.toml")  # where both exist, cargo takes the first and warns
+
+Path = tuple[str, ...]
+
+
+class Layer:
+    """One source of settings. `ours` = a file inside the workspace, which its maintainers can change for everybody."""
+
+    def __init__(self, kind: str, label: str, file: TomlFile | None = None, ours: bool = False) -> None:
+        self.kind = kind
+        self.label = label
+        self.file = file
+        self.ours = ours
+        self.values: Mapping[str, Any] = file.values if file else {}
+
+    def where(self, path: Path) -> str:
+        return self.file.where(*path) if self.file else self.label
+
+    def table(self, path: Path) -> Mapping[str, Any]:
+        """Return a table, empty where there is none."""
+        found: Any = self.values
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+    def get(self, path: Path) -> Setting | None:
+        """Return the value at a path with its place."""
+        above = self.table(path[:-1])
+        return Setting(above[path[-1]], self.where(path)) if path[-1] in above else None
+
+
+class Arguments(Layer):
+    """What a feature profile passes with --config: dotted keys, each with the file and line of the profile."""
+
+    def __init__(self, settings: Mapping[str, Setting]) -> None:
+        super().__init__(ARGUMENT, "--config")
+        self.places = {tuple(key.split(".")): setting.where for key, setting in settings.items()}
+        tree: dict[str, Any] = {}
+        for key, setting in settings.items():
+            *above, last = key.split(".")
+            table = tree
+            for name in above:
+                table = table.setdefault(name, {})
+            table[last] = setting.value
+        self.values = tree
+
+    def where(self, path: Path) -> str:
+        return f"--config of {self.places.get(path, 'the profile')}"
+
+
+class Environment(Layer):
+    """`CARGO_PROFILE_RELEASE_LTO` and the like. Only single keys can be asked: names do not tell their tables."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(ENVIRONMENT, "the environment")
+        self.environ = environ
+
+    def get(self, path: Path) -> Setting | None:
+        # Cargo asks no variable for `profile.NAME.package.SPEC.KEY`: seen with 1.95, whatever the book says.
+        if path[0] == "profile" and "package" in path[2:3]:
+            return None
+        name = variable(path)
+        return Setting(plain(self.environ[name]), name) if name in self.environ else None
+
+
+def variable(path: Path) -> str:
+    """Return the name of the variable that cargo reads for a key (Cargo book, "Environment variables").
+
+    >>> variable(("profile", "release-fast", "codegen-units"))
+    'CARGO_PROFILE_RELEASE_FAST_CODEGEN_UNITS'
+    """
+    return "CARGO_" + "_".join(path).upper().replace("-", "_").replace(".", "_")
+
+
+def plain(text: str) -> object:
+    """Return a variable's text as cargo takes it where several kinds are allowed: a boolean, a number, else text."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isascii() and text.lstrip("-").isdigit() else text
+
+
+# --- config files ----------------------------------------------------------------------------------------------------
+
+
+def config_layers(root: str, environ: Mapping[str, str], texts: Mapping[str, str]) -> list[Layer]:
+    """Return the config files that cargo reads in `root`, the strongest first. Raises `UserError` for one that is no
+    TOML. `texts` stand for what is on disk, by path.
+
+    The deepest folder comes first and CARGO_HOME last; what a file includes comes after it, the last include first.
+    """
+    found: dict[str, Layer] = {}
+    for folder in config_folders(root, environ):
+        for path in _taken(folder):
+            for layer in _with_includes(path, root, texts, 0):
+                found.setdefault(os.path.realpath(layer.file.path) if layer.file else layer.label, layer)
+    return list(found.values())
+
+
+def config_folders(root: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the folders in which cargo looks for config files, the deepest first."""
+    user = environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")
+    home = environ.get("CARGO_HOME") or os.path.join(user, ".cargo")
+    return list(dict.fromkeys([*(os.path.join(folder, ".cargo") for folder in ancestors(root)), home]))
+
+
+def shadowed(root: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return (taken, ignored) for each folder that holds both `config` and `config.toml`."""
+    pairs = [[os.path.join(folder, name) for name in NAMES] for folder in config_folders(root, environ)]
+    return [(old, new) for old, new in pairs if os.path.isfile(old) and os.path.isfile(new)]
+
+
+def _taken(folder: str) -> list[str]:
+    return [path for name in NAMES if os.path.isfile(path := os.path.join(folder, name))][:1]
+
+
+def _with_includes(path: str, root: str, texts: Mapping[str, str], depth: int) -> Iterator[Layer]:
+    file = _file(path, shown(path, root), texts)
+    yield Layer(CONFIG, file.label, file, ours=inside(path, root))
+    included = file.values.get("include", [])
+    entries = [included] if isinstance(included, str | dict) else included
+    for entry in reversed(entries if depth < 8 and isinstance(entries, list) else []):
+        name = entry.get("path", "") if isinstance(entry, dict) else str(entry)
+        below = os.path.normpath(os.path.join(os.path.dirname(path), name))
+        if os.path.isfile(below):
+            yield from _with_includes(below, root, texts, depth + 1)
+
+
+def _file(path: str, label: str, texts: Mapping[str, str]) -> TomlFile:
+    return TomlFile(path, label, texts[path]) if path in texts else TomlFile.read(path, label)
+
+
+def inside(path: str, root: str) -> bool:
+    """Tell whether a file lies in the workspace."""
+    return os.path.realpath(path).startswith(os.path.realpath(root) + os.sep)
+
+
+def shown(path: str, root: str) -> str:
+    """Return a path as messages name it: from the workspace root where it lies below, with `/`."""
+    return os.path.relpath(path, root).replace(os.sep, "/") if path.startswith(root + os.sep) else path
+
+
+# --- all together ----------------------------------------------------------------------------------------------------
+
+
+class Settings:
+    """All layers of one call of cargo in a workspace, the strongest first."""
+
+    def __init__(
+        self,
+        root: str,
+        environ: Mapping[str, str],
+        arguments: Mapping[str, Setting] | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.environ = environ
+        self.environment = Environment(environ)
+        self.configs = config_layers(root, environ, texts or {})
+        manifest = _file(os.path.join(root, "Cargo.toml"), "Cargo.toml", texts or {})
+        self.manifest = Layer(MANIFEST, "Cargo.toml", manifest, ours=True)
+        self.manifest.values = {"profile": manifest.values.get("profile", {})}
+        self.layers: list[Layer] = [Arguments(arguments or {}), self.environment, *self.configs, self.manifest]
+
+    def all(self, path: Path) -> list[Setting]:
+        """Return every value that is set for a key, the one that counts first."""
+        return [found for layer in self.layers if (found := layer.get(path)) is not None]
+
+    def first(self, path: Path) -> Setting | None:
+        return next(iter(self.all(path)), None)
+
+    def keys(self, path: Path) -> list[str]:
+        """Return the keys of a table, as all layers together have them; the weakest first, as people read them."""
+        return list(dict.fromkeys(key for layer in reversed(self.layers) for key in layer.table(path)))
+
+    def joined(self, path: Path) -> list[Setting]:
+        """Return the values of a list that cargo joins over all layers, such as build.rustflags, the weakest first."""
+        return list(reversed(self.all(path)))

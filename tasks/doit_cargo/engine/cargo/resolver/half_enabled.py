@@ -1,0 +1,102 @@
+"""Half-enabled features: a dependency's feature is on, but the member's own one, meant to turn it on, is off.
+
+A member with ``cuda = ["engine/cuda", ...]`` and ``cudnn = ["engine/cudnn"]``, where the engine's cudnn turns its cuda
+on: `cudnn` alone builds the CUDA code of the engine and leaves out that of the member. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from doit_cargo.engine.base.errors import nearest
+from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """`package`'s own `feature` is off, while the feature of that name is on in the packages `on`."""
+
+    package: str
+    feature: str
+    on: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.feature} is on in {', '.join(self.on)} but off in {self.package}"
+
+
+def halves(graph: Graph, state: State, base: State | None = None) -> list[Half]:
+    """Return what is half on. `base` is what was on before: what is half by itself is not told again."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for member in graph.members:
+        if member in state.features:
+            for target, feature in _reached(graph, member, state):
+                if _is_new(target, feature, base):
+                    found.setdefault((member, feature), []).append(target)
+    return [Half(member, feature, tuple(dict.fromkeys(on))) for (member, feature), on in found.items()]
+
+
+def _reached(graph: Graph, member: str, state: State) -> Iterator[tuple[str, str]]:
+    """Yield (package, feature) that is on beside an own feature of the same name that leads there but is off."""
+    package = graph.packages[member]
+    for own in package.features:
+        if own == DEFAULT or own in state.of(member):
+            continue
+        for dependency, feature in _forwards(graph, member, own):
+            if feature != own:
+                continue
+            for edge in package.dependencies:
+                target = graph.target_of(edge) if edge.name == dependency and edge.kind != "dev" else ""
+                if target and own in state.of(target):
+                    yield target, own
+                elif edge.name == dependency and not target and own in state.outside.get(dependency, ()):
+                    yield dependency, own
+
+
+def _forwards(graph: Graph, member: str, own: str) -> Iterator[tuple[str, str]]:
+    """Yield (dependency, feature) that a feature turns on, through others of the same package too."""
+    table = graph.packages[member].features
+    waiting, seen = [own], {own}
+    while waiting:
+        for entry in table.get(waiting.pop(), ()):
+            dependency, slash, feature = entry.partition("/")
+            if slash:
+                yield dependency.removesuffix("?"), feature
+            elif entry in table and entry not in seen:
+                seen.add(entry)
+                waiting.append(entry)
+
+
+def _is_new(target: str, feature: str, base: State | None) -> bool:
+    return base is None or (feature not in base.of(target) and feature not in base.outside.get(target, ()))
+
+
+def of_feature(graph: Graph, package: str, feature: str) -> list[Half]:
+    """Return what one feature of a package leaves half on."""
+    return halves(graph, graph.turn_on((package,), (feature,)), graph.turn_on((package,)))
+
+
+def of_selection(graph: Graph, packages: Iterable[str], features: Iterable[str], default: bool = True) -> list[Half]:
+    """Return what a set of features leaves half on in the packages that are built."""
+    roots = tuple(packages)
+    return halves(graph, graph.turn_on(roots, features, default), graph.turn_on(roots, (), default))
+
+
+def misspelt(graph: Graph) -> list[tuple[str, str, str]]:
+    """Return (package, feature, what the packages that it leads to call it) of features that look misspelt."""
+    found = []
+    for member in graph.members:
+        own = graph.packages[member].features
+        for name in own:
+            names = {feature for _, feature in _forwards(graph, member, name)}
+            guess = nearest(name, tuple(names)) if names and name not in names else ""
+            if guess and guess not in own and _looks_like(name, guess):
+                found.append((member, name, guess))
+    return found
+
+
+def _looks_like(name: str, other: str) -> bool:
+    """Tell whether two names differ by a letter or two, and not by a word: cuda_12 is no misspelt cuda."""
+    import difflib
+
+    return difflib.SequenceMatcher(None, name, other).ratio() >= 0.85 and abs(len(name) - len(other)) <= 2

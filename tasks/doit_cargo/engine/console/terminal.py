@@ -1,0 +1,273 @@
+"""What a running program says: to the terminal as it comes, and plain to a log.
+
+Knows nothing of how the program is started, nor of targets, receipts or freshness.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO, TextIO
+
+from doit_cargo.engine.base import private
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
+from doit_cargo.engine.base.model import Invocation
+from doit_cargo.engine.base.plain_text import without_passwords
+from doit_cargo.engine.base.secrets import masked, shown_words
+from doit_cargo.engine.cargo.messages import BuildReport
+from doit_cargo.engine.console.child import lines
+from doit_cargo.engine.state.store import unwritable
+
+ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+ANSI_BYTES = re.compile(ANSI.pattern.encode())
+PROGRESS_STATUS = re.compile(r"^\s*(Building|Fetch|Updating|Downloading) \[[=> ]*\]")
+MILESTONE = re.compile(
+    r"^\s*(?:Finished|Compiling|Checking|Fresh|Dirty|Running|Locking|Adding|Blocking|Updating|Downloaded|Downloading|Removed|Documenting|error|warning)\b"
+)
+
+
+# A line that is longer goes out in parts; of less output each line is looked at.
+LONGEST_LINE = 1 << 18
+MANY = 1 << 14
+
+
+class Log:
+    """The plain text of a run. `.logs/build.log` is a second name of the latest build's log."""
+
+    def __init__(self, path: str, title: str, invocation: Invocation, appends: bool = False) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            private.folder(os.path.dirname(path))
+            _ignore_in_git(os.path.dirname(path))
+            self._stream = _log_file(path, appends)
+            self._name_as_latest()
+            self.write(_header(title, invocation))
+        except OSError as error:
+            raise UserError(unwritable(path, error, ""), COULD_NOT_RUN) from None
+
+    def _name_as_latest(self) -> None:
+        latest = os.path.join(os.path.dirname(self.path), "build.log")
+        if latest == self.path or not os.path.basename(self.path).startswith(("build", "release", "dev")):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(latest)
+        with contextlib.suppress(OSError):
+            os.link(self.path, latest)
+
+    def write(self, text: str) -> None:
+        self.write_bytes(text.encode("utf-8", "replace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        with self._lock:
+            self._stream.write(_without_passwords(data))
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _log_file(path: str, appends: bool) -> IO[bytes]:
+    """Open a log, anew unless it goes on: an older one may have a second name, which must keep its text."""
+    if appends:
+        return open(path, "ab", buffering=0, opener=private.opener)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(path, "wb", buffering=0, opener=private.opener)
+
+
+def _without_passwords(data: bytes) -> bytes:
+    if b"://" not in data or b"@" not in data:
+        return data
+    return without_passwords(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _ignore_in_git(directory: str) -> None:
+    ignore = os.path.join(directory, ".gitignore")
+    if not os.path.exists(ignore):
+        with open(ignore, "w", encoding="utf-8") as stream:
+            stream.write("*\n")
+
+
+def _header(title: str, invocation: Invocation) -> str:
+    lines = [f"# {title}", f"# {time.strftime('%Y-%m-%d %H:%M:%S%z')}  in {invocation.cwd}"]
+    lines += [f"# {name}={masked(name, value)}" for name, value in invocation.env.items()]
+    lines += [f"# {name} removed from the environment" for name in invocation.unset]
+    lines.append("# " + " ".join(shown_words(invocation.argv)))
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: str) -> str:
+    """Return `text` without terminal control sequences and without what a carriage return has painted over."""
+    without_colours = ANSI.sub("", text)
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in without_colours.split("\n"))
+
+
+def plain_bytes(data: bytes) -> bytes:
+    """Return `plain` of bytes, as UTF-8; what is plain already costs nothing."""
+    if b"\r" in data:
+        return plain(data.decode("utf-8", "replace")).encode("utf-8", "replace")
+    seen = ANSI_BYTES.sub(b"", data) if b"\x1b" in data else data
+    return seen if _is_utf8(seen) else seen.decode("utf-8", "replace").encode()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def blocks(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each piece as it comes, with the whole lines that it completes, if any; in the end what is left.
+
+    A line that never ends goes out in parts: memory is bounded.
+    """
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        size += len(piece)
+        if not end and size < LONGEST_LINE:
+            kept.append(piece)
+            yield piece, b""
+            continue
+        end = end or len(piece)
+        yield piece, b"".join([*kept, piece[:end]])
+        kept, size = [piece[end:]], len(piece) - end
+    yield b"", b"".join(kept)
+
+
+def show(stream: TextIO | None, data: bytes) -> None:
+    """Pass on what a program says, byte by byte where the stream can. It may go away, or be none: a log goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        if stream is None or not data:
+            return
+        as_it_is = getattr(stream, "write_bytes", None)
+        if as_it_is:
+            as_it_is(data)
+        else:
+            stream.write(data.decode("utf-8", "replace"))
+            stream.flush()
+
+
+class Screen:
+    """The terminal and the log, written by both readers. A diagnostic waits until cargo has ended its line."""
+
+    def __init__(self, log: Log, warnings: StderrWarnings, hidden: re.Pattern[str] | None = None) -> None:
+        self._log = log
+        self._hidden = hidden
+        self._held = b""
+        self._warnings = warnings
+        self._lock = threading.Lock()
+        self._colours = bool(sys.stderr) and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self._waiting: list[str] = []
+        self._line_is_open = False
+
+    def show_messages(self, pieces: Iterator[bytes], report: BuildReport) -> None:
+        """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
+        for line in lines(pieces):
+            text = report.feed(line.decode("utf-8", "replace").rstrip("\r\n"))
+            if text:
+                self._diagnostic(text if text.endswith("\n") else text + "\n")
+
+    def show_output(self, pieces: Iterator[bytes]) -> None:
+        """Pass a program's standard output on as it comes."""
+        for piece, whole in blocks(pieces):
+            show(sys.stdout, piece)
+            text = plain_bytes(whole)
+            self._log.write_bytes(text if text.endswith(b"\n") or piece or not text else text + b"\n")
+
+    def tell(self, text: str) -> None:
+        """Say something of our own about the program."""
+        self._diagnostic(f"{text}\n")
+
+    def _diagnostic(self, text: str) -> None:
+        self._log.write(plain(text))
+        # The progress bar stands on this line: wipe it first, cargo draws it again.
+        with self._lock:
+            self._waiting.append("\r\x1b[K" + text if self._colours else plain(text))
+            self._release()
+
+    def _release(self, at_the_end: bool = False) -> None:
+        if not self._line_is_open or at_the_end:
+            show(sys.stderr, "".join(self._waiting).encode("utf-8", "replace"))
+            self._waiting.clear()
+
+    def show_errors(self, pieces: Iterator[bytes]) -> None:
+        """Read cargo's standard error: status lines and the progress bar, passed on as they come."""
+        for piece, whole in blocks(pieces):
+            if piece:
+                with self._lock:
+                    show(sys.stderr, self._visible(piece))
+                    self._line_is_open = not piece.endswith((b"\n", b"\r"))
+                    self._release()
+            if self._is_dull(whole):
+                self._log.write_bytes(plain_bytes(whole))
+            else:
+                self._log_lines(whole.decode("utf-8", "replace"))
+
+    def _is_dull(self, whole: bytes) -> bool:
+        """Tell whether whole lines can go to the log unread: much output is neither cargo's nor drawn."""
+        return (
+            len(whole) > MANY
+            and self._hidden is None
+            and not self._warnings.might_take(whole)
+            and b"\r" not in whole
+            and not (b"[" in whole and (b" [=" in whole or b" [>" in whole or b" [ " in whole))
+        )
+
+    def _visible(self, piece: bytes) -> bytes:
+        """Return what of the text so far shall be seen. A line waits for its end, but for a progress bar."""
+        if self._hidden is None:
+            return piece
+        *whole, last = (self._held + piece).split(b"\n")
+        shown = [line + b"\n" for line in whole if not self._is_hidden(line)]
+        self._held = b"" if b"\r" in last else last
+        return b"".join(shown) + (b"" if self._held else last)
+
+    def _is_hidden(self, line: bytes) -> bool:
+        return self._hidden is not None and bool(self._hidden.match(plain(line.decode("utf-8", "replace"))))
+
+    def finish(self) -> None:
+        """Show what still waits."""
+        if self._held and not self._is_hidden(self._held):
+            show(sys.stderr, self._held)
+        self._release(at_the_end=True)
+
+    def _log_lines(self, whole: str) -> None:
+        for line in whole.removesuffix("\n").split("\n"):
+            text = plain(line)
+            if self._hidden and self._hidden.match(text):
+                continue
+            if text.strip() and not PROGRESS_STATUS.match(text):
+                self._log.write(text + "\n")
+                self._warnings.take(text)
+
+
+class StderrWarnings:
+    """Collect the warnings that cargo itself prints on every call, which a skip must repeat."""
+
+    def __init__(self) -> None:
+        self._kept: list[list[str]] = []
+        self._inside = False
+
+    def might_take(self, lines_of_it: bytes) -> bool:
+        """Tell whether there may be something in these lines."""
+        return self._inside or b"warning: " in lines_of_it
+
+    def take(self, line: str) -> None:
+        if line.startswith("warning: "):
+            self._kept.append([line])
+            self._inside = True
+        elif self._inside and line.strip() and not MILESTONE.match(line):
+            self._kept[-1].append(line)
+        else:
+            self._inside = False
+
+    def taken(self) -> list[str]:
+        return ["\n".join(lines) + "\n" for lines in self._kept]

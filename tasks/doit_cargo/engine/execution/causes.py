@@ -1,0 +1,153 @@
+"""Changes in words that name their cause: which crates a new Cargo.lock brings, and which target compiled since.
+
+Knows copies of locks, kept beside the receipts, and other targets' receipts; says only what they show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.cargo import lockfile
+from doit_cargo.engine.cargo.lockfile import Lock, Locked
+from doit_cargo.engine.state import fingerprint, store
+from doit_cargo.engine.state.staleness import Change
+
+LOCK, LOCKS = "Cargo.lock", "locks"
+COPIES, SHOWN = 8, 6
+
+
+def keep_lock(state: str, root: str) -> None:
+    """Keep a copy of the lock that a success has seen, under the name of its content; the oldest ones go."""
+    path, folder = os.path.join(root, LOCK), os.path.join(state, LOCKS)
+    content = fingerprint.digest(path)
+    with contextlib.suppress(OSError):
+        if content is None or os.path.exists(os.path.join(folder, content.hex())):
+            return
+        os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(folder, f"{os.getpid()}.new")
+        shutil.copyfile(path, temporary)
+        if fingerprint.digest(temporary) == content:
+            os.replace(temporary, os.path.join(folder, content.hex()))
+        kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
+        for entry in kept[COPIES:]:
+            store.remove(entry.path)
+
+
+def named(changes: list[Change], receipt: Mapping[str, Any], root: str) -> tuple[list[Change], list[str]]:
+    """Return the changes with their causes in words, and the members that a new lock gives other crates."""
+    told: list[Change] = []
+    members: list[str] = []
+    for change in changes:
+        if change.kind == "file" and change.subject == os.path.join(root, LOCK):
+            text, members = _of_lock(change, receipt)
+            told.append(Change(change.kind, change.subject, change.old, text))
+        else:
+            told.append(change)
+    return _with_makers(told, receipt), members
+
+
+# --- the lock --------------------------------------------------------------------------------------------------------
+
+
+def _of_lock(change: Change, receipt: Mapping[str, Any]) -> tuple[str, list[str]]:
+    before, after = _lock_of(receipt, change.subject), _read(change.subject)
+    if before is None or after is None:
+        return change.new, []
+    crates = [one for one in after.packages if one.source and one not in before.dependencies]
+    gone = [one for one in before.packages if one.source and one not in after.dependencies]
+    texts = list(_versions(crates, gone))
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    members = [name for name in receipt["graph"] if _rests_on(after, name, crates)]
+    return (", ".join(texts[:SHOWN]) + more or change.new), members
+
+
+def _lock_of(receipt: Mapping[str, Any], path: str) -> Lock | None:
+    """Return the lock that a receipt has seen, if its copy is kept."""
+    entry = next((receipt[part]["files"][path] for part in ("build", "plan") if path in receipt[part]["files"]), None)
+    content = entry[1] if entry else None
+    return _read(os.path.join(receipt["state"], LOCKS, content.hex())) if content else None
+
+
+def _read(path: str) -> Lock | None:
+    try:
+        return lockfile.read(path)
+    except UserError:
+        return None
+
+
+def _versions(new: list[Locked], gone: list[Locked]) -> Iterator[str]:
+    for name in dict.fromkeys(one.name for one in (*new, *gone)):
+        old, now = (_listed(one for one in group if one.name == name) for group in (gone, new))
+        if old and now:
+            yield f"{name} {old} -> {now}"
+        else:
+            yield f"{name} {now} added" if now else f"{name} {old} removed"
+
+
+def _listed(packages: Iterable[Locked]) -> str:
+    """Return versions; of a git package, which keeps its version, with the commit."""
+    commits = {one: one.source.partition("#")[2][:9] for one in packages}
+    return ", ".join(f"{one.version} ({commit})" if commit else one.version for one, commit in commits.items())
+
+
+def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
+    wanted, seen = set(crates), set()
+    first = lock.member(member)
+    waiting = [first] if first else []
+    while waiting:
+        here = waiting.pop()
+        if here in wanted:
+            return True
+        if here not in seen:
+            seen.add(here)
+            waiting += lock.dependencies.get(here, ())
+    return False
+
+
+# --- other targets ---------------------------------------------------------------------------------------------------
+
+
+def _with_makers(changes: list[Change], receipt: Mapping[str, Any]) -> list[Change]:
+    """Put the target that compiled a unit since in the place of the files that cargo touched for it."""
+    touched = [change for change in changes if change.kind == "artefact" and change.new == "changed"]
+    makers = list(_later(receipt)) if touched else []
+    made: dict[str, list[str]] = {}
+    for change in touched:
+        stamp = fingerprint.signature(change.subject)
+        maker = next((one for one in makers if stamp and one["build"]["units"].get(change.subject) == stamp[:3]), None)
+        if maker:
+            made.setdefault(_title(maker), []).append(change.subject)
+    known = {path for paths in made.values() for path in paths}
+    said = [Change("run", title, "", f"compiled {_packages(paths)} since") for title, paths in made.items()]
+    return [*said, *(change for change in changes if change.subject not in known)]
+
+
+def _later(receipt: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the receipts of other targets that are younger, the youngest first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(os.path.join(receipt["state"], "receipts")):
+            other = store.load(entry.path)
+            if isinstance(other, dict) and "build" in other and other.get("finished", 0) > receipt["finished"]:
+                found.append(other)
+    yield from sorted(found, key=lambda one: one["finished"], reverse=True)
+
+
+def _title(receipt: Mapping[str, Any]) -> str:
+    """Return the call behind a receipt; the compilation of tests has no name of its own but that of its log."""
+    if receipt["key"][0].startswith("test"):
+        return os.path.splitext(os.path.basename(str(receipt["log"])))[0].replace("-", "_")
+    return " ".join(map(str, receipt["key"]))
+
+
+def _packages(paths: Iterable[str]) -> str:
+    """Return the packages of these units, which `.fingerprint/PACKAGE-HASH/...` tells; else the files."""
+    folders = [os.path.split(os.path.dirname(path)) for path in paths]
+    names = dict.fromkeys(name.rpartition("-")[0] for above, name in folders if above.endswith(".fingerprint"))
+    listed = list(names) or [os.path.basename(path) for path in paths]
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

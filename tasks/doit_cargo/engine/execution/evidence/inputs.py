@@ -1,0 +1,338 @@
+"""Everything that one finished cargo call depended on, gathered from what cargo tells and from what it does not.
+
+Facts: docs/design.md, "Freshness". Knows nothing of states or receipts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.cargo import messages, units
+from doit_cargo.engine.cargo.config import named_files
+from doit_cargo.engine.cargo.discovery import config_files, discovery_rules
+from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
+from doit_cargo.engine.cargo.units import Placed
+from doit_cargo.engine.plan import declared
+from doit_cargo.engine.state import dir_listing, fingerprint, staleness
+
+
+class Made(NamedTuple):
+    """What a local unit of the call lies in, was made from, and is known again by.
+
+    `marks` are files, or a folder of pages, whose content tells one making from another. `fresh` is cargo's word.
+    """
+
+    package: str
+    keys: tuple[str, ...]
+    sources: tuple[str, ...]
+    marks: tuple[str, ...]
+    fresh: bool
+    dep_infos: tuple[str, ...] = ()
+
+
+# Where cargo keeps sources from registries and git below its home (Cargo book, "Cargo home").
+DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.join("git", "checkouts", ""))
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages, `unseen`
+    a file that cargo does not look at to the packages that it goes into.
+    """
+
+    files: dict[str, None] = field(default_factory=dict)
+    seen_by_cargo: dict[str, None] = field(default_factory=dict)
+    trees: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, None] = field(default_factory=dict)
+    outputs: dict[str, None] = field(default_factory=dict)
+    units: dict[str, None] = field(default_factory=dict)
+    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    cuda_packages: dict[str, None] = field(default_factory=dict)
+    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lock: str = ""
+    always_stale_reason: str = ""
+    made: list[Made] = field(default_factory=list)
+    generated: dict[str, None] = field(default_factory=dict)
+    links: HardLinks = field(default_factory=HardLinks)
+    _placed: dict[Unit, list[Placed]] = field(default_factory=dict)
+
+    def placed(self, unit: Unit) -> list[Placed]:
+        """Return where a unit lies in the target directory; found once a call."""
+        if unit not in self._placed:
+            self._placed[unit] = units.placed(unit, self.links)
+        return self._placed[unit]
+
+    def own(self, path: str, package: str) -> None:
+        """Note that a package rests on `path`; several may share a file."""
+        known = self.owners.get(path, ())
+        if package not in known:
+            self.owners[path] = (*known, package)
+
+
+def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:
+    """Collect the inputs of a call that has just ended."""
+    inputs = Inputs(links=HardLinks(*workspace.built_in))
+    inputs.lock = os.path.join(workspace.root, "Cargo.lock")
+    for path in config_files(workspace.root, {**environ, **plan.invocation.env}):
+        inputs.files[path] = None
+    for unit in report.units:
+        _add_unit(inputs, unit, workspace, extra=plan.invocation.argv[1] == "clippy")
+    for script in report.scripts:
+        _add_script(inputs, script, _directory_of(script, report), workspace)
+    for directory, package in _package_directories(workspace, report).items():
+        _add_discovery(inputs, directory, package, plan)
+    for name in staleness.guarded_names(environ):
+        inputs.variables[name] = None
+    settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
+    for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
+        _add_unseen(inputs, path, report.packages, workspace)
+    _add_declared(inputs, plan, workspace)
+    return inputs
+
+
+def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> None:
+    _add_artefacts(inputs, unit)
+    if not (unit.is_local or is_downloaded(unit.manifest)):
+        inputs.files[unit.manifest] = None  # of a vendored package: cargo reads it on each call
+    if "cuda" in unit.features and "custom-build" in unit.kinds:
+        inputs.cuda_packages[unit.package] = None
+    if not unit.is_local:
+        for path in inputs.links.dep_info_files(unit):
+            inputs.variables.update(dict.fromkeys(messages.read_dep_info(path).variables))
+    elif is_documentation(unit, workspace):
+        _add_documented(inputs, unit, workspace)
+    else:
+        _add_local(inputs, unit, workspace, (unit.manifest,) if extra else ())
+
+
+def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str, ...]) -> None:
+    """Take what rustc has read; `more` is what clippy reads besides (`rust-version`) and cargo does not compare."""
+    placed = inputs.placed(unit)
+    found = dict.fromkeys([place.dep_info for place in placed] or inputs.links.dep_info_files(unit))
+    if not found:
+        inputs.always_stale_reason = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
+    sources = dict.fromkeys(more)
+    for path in found:
+        info = messages.read_dep_info(path)
+        inputs.variables.update(dict.fromkeys(info.variables))
+        for name in info.files:
+            source = _absolute(name, workspace.root)
+            _add_source(inputs, source, unit.package, workspace)
+            (inputs.generated if workspace.is_built(source) else sources)[source] = None
+    keys = tuple(place.key for place in placed)
+    marks = _marks(unit, placed)
+    inputs.made.append(Made(unit.package, keys, tuple(sources), marks, unit.fresh, tuple(found)))
+
+
+def _marks(unit: Unit, placed: list[Placed]) -> tuple[str, ...]:
+    """Return the files whose content tells one making of a unit from another."""
+    if unit.executable or "custom-build" in unit.kinds:
+        own = [os.path.splitext(place.dep_info)[0] for place in placed]
+        return tuple(path for path in own if os.path.exists(path)) or unit.files[:1]
+    return tuple(path for path in unit.files if path.endswith(".rmeta")) or unit.files
+
+
+def is_documentation(unit: Unit, workspace: Workspace) -> bool:
+    """rustdoc leaves pages, and no dep-info."""
+    pages = [path for path in unit.files if _below(path, workspace.target_directory) and path.endswith(".html")]
+    return bool(pages) and len(pages) == len(unit.files)
+
+
+def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
+    """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
+    paths = _add_listed(inputs, unit.directory, ("package", *workspace.built_in), unit.package)
+    for path in messages.included([path for path in paths if path.endswith(".rs")]):
+        if not _below(path, unit.directory):
+            _add_unseen(inputs, path, (unit.package,), workspace)
+    pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
+    for folder in pages:
+        names = dir_listing.list_tree(folder, ("watched",))[1]
+        inputs.units.update((os.path.join(folder, name), None) for name in names)
+    keys = units.documentation_keys(unit, workspace.kept_in)
+    inputs.made.append(Made(unit.package, keys, _without_lock(paths), pages, unit.fresh))
+
+
+def _without_lock(paths: Iterable[str]) -> tuple[str, ...]:
+    """Leave out Cargo.lock, which cargo itself writes: what it says counts, and that cargo compares."""
+    return tuple(path for path in paths if os.path.basename(path) != "Cargo.lock")
+
+
+def _add_listed(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str) -> list[str]:
+    """Take a folder and all files that a rule sees below it, and return them; one that holds too much is never up to
+    date.
+    """
+    try:
+        names = dir_listing.list_tree(directory, rule)[1]
+        dir_listing.require_readable(directory, names)
+    except dir_listing.TooLarge as error:
+        inputs.always_stale_reason = f"{package}: {error.problems[0].what}"
+        return []
+    inputs.trees[directory] = rule
+    inputs.own(directory, package)
+    paths = [os.path.join(directory, name) for name in names]
+    for path in paths:
+        inputs.seen_by_cargo[path] = None
+        inputs.own(path, package)
+    return paths
+
+
+def _add_artefacts(inputs: Inputs, unit: Unit) -> None:
+    for path in unit.files:
+        inputs.units.update(dict.fromkeys(inputs.links.of(path)))
+        target = inputs.outputs if path == unit.executable or is_final(unit, path) else inputs.units
+        target[path] = None
+        inputs.own(path, unit.package)
+    if unit.is_local:
+        compared = [units.fingerprint_file(place.key) for place in inputs.placed(unit)]
+        inputs.units.update(dict.fromkeys(compared))
+
+
+def is_final(unit: Unit, path: str) -> bool:
+    """A library for others than Rust, put where users look for it."""
+    return bool({"cdylib", "staticlib"} & set(unit.kinds)) and os.path.basename(os.path.dirname(path)) != "deps"
+
+
+def _add_source(inputs: Inputs, path: str, package: str, workspace: Workspace) -> None:
+    if workspace.is_built(path):
+        inputs.units[path] = None
+        return
+    inputs.seen_by_cargo[path] = None
+    inputs.own(path, package)
+
+
+def _below(path: str, directory: str) -> bool:
+    return path.startswith(directory + os.sep)
+
+
+def _absolute(name: str, root: str) -> str:
+    """Return an absolute path, without `..` where that leads to the same file."""
+    path = os.path.join(root, name)
+    if ".." not in path:
+        return path
+    plain = os.path.normpath(path)
+    one, two = fingerprint.signature(path), fingerprint.signature(plain)
+    return plain if one and two and one[2] == two[2] else path
+
+
+def _directory_of(script: Script, report: BuildReport) -> str:
+    return next((unit.directory for unit in report.units if unit.package_id == script.package_id), "")
+
+
+def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Workspace) -> None:
+    try:
+        output = messages.read_script_output(script.output, directory)
+    except OSError:
+        inputs.always_stale_reason = f"the output of {script.package}'s build script was not found"
+        return
+    inputs.units[script.output] = None
+    inputs.variables.update(dict.fromkeys(output.variables))
+    inputs.generated.update((path, None) for path in output.static_libraries if workspace.is_built(path))
+    named = named_files.in_words(output.link_arguments, (workspace.root,))
+    for path in (*output.static_libraries, *named):
+        _add_unseen(inputs, path, (script.package,), workspace)
+    if not script.package_id.startswith("path+"):
+        _add_foreign_watch(inputs, output.paths, script.package, directory, workspace)
+        return
+    if any("cuda" in name.lower() or "nvcc" in name.lower() for name in output.variables):
+        inputs.cuda_packages.setdefault(script.package)
+    sources: list[str] = []
+    if output.watches_package:
+        rule = ("package", *workspace.built_in)
+        sources += _add_tree(inputs, directory, rule, script.package, _script_in(directory))
+    for path in output.paths:
+        sources += _add_watched(inputs, path, script.package, directory, workspace)
+    key = units.script_key(script.out_dir)
+    made = tuple(path for path in inputs.generated if _below(path, script.out_dir))
+    inputs.units.update(dict.fromkeys(made))
+    marks = (script.output, *made)
+    inputs.made.append(Made(script.package, (key,) if key else (), _without_lock(sources), marks, fresh=True))
+
+
+def _add_unseen(inputs: Inputs, path: str, packages: tuple[str, ...], workspace: Workspace) -> None:
+    """Take a file that goes into these packages without cargo's looking at it."""
+    if workspace.is_built(path):
+        return
+    inputs.files[path] = None
+    inputs.unseen[path] = tuple(dict.fromkeys([*inputs.unseen.get(path, ()), *packages]))
+    for package in packages:
+        inputs.own(path, package)
+
+
+def _add_foreign_watch(
+    inputs: Inputs, paths: Iterable[str], package: str, package_directory: str, workspace: Workspace
+) -> None:
+    """A package from elsewhere may watch what is on this machine; what cargo has downloaded never changes."""
+    downloaded = is_downloaded(package_directory)
+    for path in paths:
+        if downloaded and _below(path, package_directory) and os.path.exists(path):
+            continue
+        if os.path.isdir(path):
+            _add_tree(inputs, path, ("watched",), package, path)
+        else:
+            _add_watched(inputs, path, package, package_directory, workspace)
+
+
+def is_downloaded(path: str) -> bool:
+    """Tell whether a path lies where cargo keeps what it has downloaded."""
+    return any(place in path for place in DOWNLOADED)
+
+
+def _add_watched(inputs: Inputs, path: str, package: str, directory: str, workspace: Workspace) -> list[str]:
+    """Take what a build script watches, and return the files."""
+    if os.path.isdir(path):
+        return _add_tree(inputs, path, ("watched",), package, _script_in(directory))
+    if (fingerprint.signature(path) or (0, 0))[1] > dir_listing.MOST_BYTES:
+        inputs.always_stale_reason = (
+            f"{package}: {dir_listing.too_large(path, f'{dir_listing.MOST_BYTES >> 30} GiB').problems[0].what}"
+        )
+        return []
+    if os.path.exists(path):
+        plain = _absolute(path, workspace.root)
+        _add_source(inputs, plain, package, workspace)
+        return [] if workspace.is_built(plain) else [plain]
+    inputs.always_stale_reason = (
+        f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
+    )
+    return []
+
+
+def _script_in(directory: str) -> str:
+    return os.path.join(directory, "build.rs")
+
+
+def _add_tree(inputs: Inputs, directory: str, rule: tuple[str, ...], package: str, script: str) -> list[str]:
+    """Take all files of a directory; `script` is what makes cargo run the package's build script when it is touched."""
+    paths = _add_listed(inputs, directory, rule, package)
+    if directory in inputs.trees:
+        inputs.scripts[directory] = script
+    return paths
+
+
+def _package_directories(workspace: Workspace, report: BuildReport) -> dict[str, str]:
+    """Return directory -> package of the members and of every local package of the build."""
+    found = {package.directory: name for name, package in workspace.packages.items()}
+    found.update((unit.directory, unit.package) for unit in report.units if unit.is_local)
+    return found
+
+
+def _add_discovery(inputs: Inputs, directory: str, package: str, plan: Plan) -> None:
+    manifest = os.path.join(directory, "Cargo.toml")
+    inputs.files[manifest] = None
+    inputs.own(manifest, package)
+    for path, rule in discovery_rules(directory, plan).items():
+        if path not in inputs.trees:
+            inputs.trees[path] = rule
+            inputs.own(path, package)
+
+
+def _add_declared(inputs: Inputs, plan: Plan, workspace: Workspace) -> None:
+    found = declared.of(workspace, plan.profile.inputs.files)
+    inputs.trees.update(found.folders)
+    inputs.files.update(dict.fromkeys([*found.files, *found.found()]))
+    inputs.variables.update(dict.fromkeys(plan.profile.inputs.env))

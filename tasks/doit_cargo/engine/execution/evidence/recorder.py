@@ -1,0 +1,193 @@
+"""From a finished cargo call to the state that proves the next skip, and what the ledger learns of it.
+
+Knows nothing of receipts' format or of the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.cargo import units
+from doit_cargo.engine.cargo.discovery import all_discovery_rules, discovery_rules, manifests, member_globs
+from doit_cargo.engine.cargo.messages import BuildReport, Unit
+from doit_cargo.engine.execution.evidence import proven
+from doit_cargo.engine.execution.evidence.inputs import Inputs, is_final
+from doit_cargo.engine.execution.evidence.invalidation import Ledger
+from doit_cargo.engine.execution.evidence.snapshot import Snapshot, read_settled
+from doit_cargo.engine.plan import declared
+from doit_cargo.engine.state import dir_listing, fingerprint, staleness
+
+
+def plan_state(
+    plan: Plan,
+    workspace: Workspace,
+    pins: Iterable[str],
+    identity: Iterable[str],
+    programs: Iterable[str],
+    variables: Iterable[str],
+    environ: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the state of what shaped the plan: profiles, manifests, toolchain and tools; no source file.
+
+    `pins` are the files by which a toolchain is chosen, `identity` those that stand for toolchain and tools, and
+    `variables` choose tools.
+    """
+    started = time.time_ns()
+    files = [*plan.files, *manifests(workspace), *pins]
+    files += [os.path.join(workspace.root, "Cargo.toml")]
+    state = empty_state(environ, programs)
+    state["files"] = {path: read_settled_or_hash(path, started) for path in dict.fromkeys(files)}
+    state["tools"] = stamps_of(identity)
+    names = [name for name in plan.profile.env if plan.profile.env[name].value is not None]
+    state["env"] = {
+        name: staleness.public_value(name, environ.get(name)) for name in (*state["guarded"], *names, *variables)
+    }
+    for directory, rule in member_globs(workspace.root).items():
+        found_stamps, found = dir_listing.list_tree(directory, rule)
+        state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, started), found)
+    for directory in plan.folders:
+        add_folder(state, directory, started)
+    return state
+
+
+def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
+    """Put all files of a folder into a state; a folder that is not there must stay absent."""
+    if not os.path.isdir(directory):
+        state["files"][directory] = (None, None)
+        return
+    found_stamps, names = dir_listing.list_tree(directory, ("watched",))
+    state["trees"][directory] = (("watched",), fingerprint.settle_all(found_stamps, now), names)
+    for name in names:
+        path = os.path.join(directory, name)
+        state["files"][path] = read_settled_or_hash(path, now)
+
+
+def read_settled_or_hash(path: str, now: int) -> tuple[Any, bytes | None]:
+    """Return (signature or None, digest) as of now."""
+    stamp = fingerprint.signature(path)
+    return (None, None) if stamp is None else (fingerprint.settled(stamp, now), fingerprint.digest(path))
+
+
+def stamps_of(paths: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    """Return (mtime_ns, size, inode) of files that are there."""
+    return {path: stamp[:3] for path in paths if (stamp := fingerprint.signature(path))}
+
+
+def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str, Any]:
+    """Return a state that knows the environment and nothing else."""
+    path = environ.get("PATH", "")
+    return {
+        "env": {},
+        "guarded": staleness.guarded_names(environ),
+        "path": path,
+        "which": {program: staleness.which(program, path) for program in programs},
+        "files": {},
+        "trees": {},
+        "outputs": {},
+        "left": {},
+        "units": {},
+        "tools": {},
+        "always_stale_reason": "",
+    }
+
+
+def discovery_state(workspace: Workspace) -> dict[str, Any]:
+    """Return the trees whose change gives cargo other members or other cargo targets."""
+    now = time.time_ns()
+    places = dict(member_globs(workspace.root))
+    for package in workspace.packages.values():
+        places.update(all_discovery_rules(package.directory, everything=True))
+    found = {}
+    for directory, rule in places.items():
+        found_stamps, names = dir_listing.list_tree(directory, rule)
+        found[directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
+    return found
+
+
+def list_members(workspace: Workspace, plan: Plan, before: Snapshot) -> None:
+    """List the places of the members in which files count by appearing, and what the profile declares, to compare with
+    after the call.
+    """
+    for directory, rule in declared.of(workspace, plan.profile.inputs.files).folders.items():
+        before.record_tree(directory, rule)
+    for package in workspace.packages.values():
+        for path, rule in discovery_rules(package.directory, plan).items():
+            before.record_tree(path, rule)
+        if package.has_build_script:
+            before.record_tree(package.directory, ("package", *workspace.built_in))
+
+
+def build_state(
+    inputs: Inputs,
+    report: BuildReport,
+    ledger: Ledger,
+    before: Snapshot,
+    environ: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the state of a successful call, and teach the ledger what cargo has seen."""
+    before.files[inputs.lock] = _lock(inputs.lock, report, before)
+    learn(inputs, report, ledger, before)
+    state = empty_state(environ, ())
+    state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in inputs.variables}
+    files = dict.fromkeys([inputs.lock, *inputs.files, *inputs.seen_by_cargo])
+    state["files"] = {path: before.as_cargo_saw(path) for path in files}
+    state["trees"] = {path: _tree(path, rule, before) for path, rule in inputs.trees.items()}
+    now = time.time_ns()
+    state["outputs"] = {path: _output(path, ledger, now) for path in sorted(inputs.outputs)}
+    state["units"] = stamps_of(inputs.units)
+    state["always_stale_reason"] = inputs.always_stale_reason
+    return state
+
+
+def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes | None]:
+    """Return the state of Cargo.lock. Cargo itself may write it, always before the first unit."""
+    stamp = fingerprint.signature(path)
+    if stamp and before.started < stamp[3] < report.first_unit_ns:
+        return fingerprint.settled(stamp, time.time_ns()), fingerprint.digest(path)
+    return read_settled(path, before.started)
+
+
+def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot) -> None:
+    """Teach the ledger what this call read and made; also of a failed call, as far as it came."""
+    ledger.learn_files(inputs.seen_by_cargo, before)
+    for directory, script in inputs.scripts.items():
+        rule = inputs.trees[directory]
+        ledger.learn_tree(directory, rule, before.tree_as_cargo_saw(directory, rule).names, script)
+    for unit in report.units:
+        if unit.is_local:
+            _learn_artefacts(unit, ledger, inputs)
+    proven.learn(inputs.made, ledger, before)
+
+
+def _learn_artefacts(unit: Unit, ledger: Ledger, inputs: Inputs) -> None:
+    fingerprint_file = next((units.fingerprint_file(place.key) for place in inputs.placed(unit)), "")
+    if not fingerprint_file:
+        return
+    links = inputs.links
+    for path in unit.files:
+        if os.path.basename(os.path.dirname(path)) == "deps":
+            # Of a test program the content counts, of a library only that nobody has written it since.
+            content = (ledger.known_content(path) or fingerprint.digest(path)) if path == unit.executable else None
+            ledger.learn_artefact(path, content, fingerprint_file)
+        elif "custom-build" not in unit.kinds:
+            final = path == unit.executable or is_final(unit, path)
+            content = (ledger.known_content(path) or fingerprint.digest(path)) if final else None
+            for twin in links.of(path):
+                ledger.learn_artefact(twin, content, fingerprint_file)
+
+
+def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> tuple[Any, Any, Any]:
+    """Return the state of a tree; its names are None if it moved while cargo ran."""
+    names, found_stamps = before.tree_as_cargo_saw(path, rule)
+    return rule, fingerprint.settle_all(found_stamps, time.time_ns()), names
+
+
+def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:
+    stamp = fingerprint.signature(path)
+    if stamp is None:
+        return None, None
+    return fingerprint.settled(stamp, now), ledger.known_content(path) or fingerprint.digest(path)

@@ -1,0 +1,350 @@
+"""One target from "is there anything to do?" to its receipt: the steps of a run, in one visible order.
+
+Knows the other engine modules and nothing of doit or of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from doit_cargo import __version__
+from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.paths import can_write_below
+from doit_cargo.engine.base.plain_text import without_passwords
+from doit_cargo.engine.base.secrets import kept_words, masked
+from doit_cargo.engine.cargo import pyo3
+from doit_cargo.engine.cargo.discovery import path_dependencies
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
+from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs
+from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
+from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
+from doit_cargo.engine.execution.evidence.snapshot import Snapshot
+from doit_cargo.engine.execution.request import BuildRequest, machine_of
+from doit_cargo.engine.execution.run import Outcome
+from doit_cargo.engine.plan import declared
+from doit_cargo.engine.plan.serialize import plan_to_data
+from doit_cargo.engine.state import fingerprint, footprint, lock, receipts, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.staleness import Change
+
+PROGRAMS = ("cargo", "rustc")
+CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
+# What chooses the Python that a plan pins for PyO3.
+PYTHONS = ("python", "python3")
+PYTHON_VARIABLES = (pyo3.PYTHON, "VIRTUAL_ENV", "CONDA_PREFIX")
+CUDA_VARIABLES = (
+    "CUDA_PATH",
+    "CUDA_HOME",
+    "CUDA_ROOT",
+    "CONDA_PREFIX",
+    "NVCC",
+    "NVCC_CCBIN",
+    "CUDA_COMPUTE_CAP",
+    "CUDA_NVCC_FLAGS",
+)
+
+
+def execute(request: BuildRequest) -> Outcome | None:
+    """Bring the target up to date. Returns what came of it, None if nothing had to run.
+
+    Raises `UserError` if cargo could not be started, or was not since the machine lacks something.
+    """
+    with lock.RunLock(request.state):
+        receipt, changes = receipts.verdict(request.state, request.key, request.environ, explain=True)
+        if receipt and not changes and not request.variables.flag("FORCE"):
+            reporter.skipped(request.target, receipt)  # another run has just done it
+            return None
+        return execute_locked(request, receipt, changes)
+
+
+def execute_locked(request: BuildRequest, receipt: Mapping[str, Any] | None, changes: list[Change]) -> Outcome:
+    """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
+    previous = receipt or receipts.last_receipt(request.state, request.key)
+    plan, plan_state = _planned(request)
+    reporter.reasons(request.target, changes, previous)
+    return _build(request, plan, plan_state, previous)
+
+
+def _planned(request: BuildRequest) -> tuple[Plan, Mapping[str, Any]]:
+    """Return the plan, checked against this machine, and the state that it rests on."""
+    plan = request.make_plan()
+    if plan.state is not None:  # one that is made anew has been asked
+        declared.require(request.workspace(), plan.profile.inputs)
+    for note in plan.notes:
+        reporter.note(request.target, note)
+    if request.variables.flag("WITHOUT_PREFLIGHT"):
+        reporter.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
+    else:
+        _check(request, plan)
+    return plan, plan.state if plan.state is not None else _plan_state(request, plan)
+
+
+def _check(request: BuildRequest, plan: Plan) -> None:
+    """Raise what would stop the plan, tell what may; of a plan that has held, only what can have changed meanwhile."""
+    from doit_cargo.engine.preflight import preflight
+
+    known = request.known(plan)
+    again = plan.state is not None
+    for warning in preflight.require(plan, request.machine(), request.root, known, again=again):
+        reporter.note(request.target, f"warning: {warning}")
+
+
+def _plan_state(request: BuildRequest, plan: Plan) -> dict[str, Any]:
+    from doit_cargo.engine import toolchain
+
+    cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
+    machine = machine_of(request, plan)
+    tools = [machine.tool(name) for name in plan.needs]
+    identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
+    return recorder.plan_state(
+        plan,
+        request.workspace(),
+        toolchain.pin_candidates(request.root, machine.environ),
+        [*toolchain.toolchain_identity(request.root, machine.environ), *identity],
+        (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
+        (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
+        request.environ,
+    )
+
+
+def _wrapper(plan: Plan) -> tuple[str, ...]:
+    """Return the program whose going would break the plan, though its coming and going changes no result."""
+    return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()
+
+
+class _Build(NamedTuple):
+    """One build under way: what was decided, what cargo has seen here so far, and the inputs as they were before."""
+
+    request: BuildRequest
+    plan: Plan
+    workspace: Workspace
+    ledger: Ledger
+    before: Snapshot
+
+
+def _build(
+    request: BuildRequest, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None
+) -> Outcome:
+    """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
+    workspace = build_places.of(plan, request.workspace(), request.environ)
+    with build_places.held(workspace.built_in):
+        build = _begin(request, plan, workspace, previous)
+        meter = footprint.Meter(workspace.kept_in)
+        outcome, inputs = _prove(build, *_compile(build))
+        advice.learn(plan, request.environ, workspace, build.ledger, outcome)
+        if outcome.ok:
+            _require_outputs(plan)
+            footprint.keep(request.state, request.key, meter.read())
+            _keep(request, _receipt(build, outcome, plan_state, inputs))
+        else:
+            recorder.learn(inputs, outcome.report, build.ledger, build.before)
+        build.ledger.finish()
+        _tell_end(request, build.plan, outcome, workspace)
+        return outcome
+
+
+def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Mapping[str, Any] | None) -> _Build:
+    """Compare with what cargo has seen, make it look at what it would miss, and take the last proof away."""
+    ledger = Ledger(workspace.kept_in, workspace.target_directory)
+    for note in advice.notes(plan, request.environ, workspace, ledger):
+        reporter.note(request.target, note)
+    if previous:
+        ledger.adopt(previous)
+    _let_settle(os.path.join(workspace.root, "Cargo.lock"))
+    receipts.withdraw(request.state, request.key)
+    anew = _to_write_again(plan, previous)
+    before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew)
+    recorder.list_members(workspace, plan, before)
+    reporter.healed(request.target, healing, request.root)
+    return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
+
+
+def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
+    """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
+    outcome = _run(build.request, build.plan, again)
+    return outcome, gather(build.plan, build.workspace, outcome.report, build.request.environ)
+
+
+def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, Inputs]:
+    """Have built anew, once, what cargo calls fresh without a proof that it was made from what is there now.
+
+    Raises `UserError` if cargo still compiles nothing for it.
+    """
+    doubts = proven.doubts(inputs.made, build.ledger, build.before) if outcome.ok else ()
+    if not doubts:
+        return outcome, inputs
+    proven.learn(inputs.made, build.ledger, build.before)
+    told = [(doubt.one.package, doubt.changed) for doubt in doubts]
+    reporter.unproven(build.request.target, told, build.request.root)
+    with making_anew(build.workspace.kept_in):
+        proven.build_anew(doubts, build.workspace.kept_in)
+    second, inputs = _compile(build, again=True)
+    second.seconds += outcome.seconds
+    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
+    if left:
+        build.ledger.finish()
+        what = f"cargo ended well, but compiled nothing of {left[0].one.package}, which is not what its sources make"
+        raise UserError(Problem(what, f"cargo clean, and build again; the log: {build.plan.log}"), code=1)
+    return second, inputs
+
+
+def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the packages to build anew since a file that they write is gone or edited: cargo does not look at it."""
+    left = previous["build"]["left"] if previous else {}
+    changed = [path for path in plan.writes if path in left and fingerprint.digest(path) != left[path][1]]
+    return plan.packages if changed else ()
+
+
+def _run(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
+    """Run cargo; where it compiles through sccache, say what came of that."""
+    count = sccache.Count(plan.invocation, request.environ)
+    if count.problem:
+        reporter.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
+    outcome = _call(request, replace(plan, invocation=count.invocation), again)
+    counts = count.taken()
+    if counts:
+        reporter.note(request.target, str(counts))
+        sccache.remember(counts, request.target, os.path.join(request.state, sccache.LAST_RUN))
+    return outcome
+
+
+def _remember(request: BuildRequest, plan: Plan, outcome: Outcome) -> None:
+    """Keep what the build took and how large its programs are; tell of one that grew."""
+    workspace = request.workspace()
+    build = history.record(request.state, plan, outcome, workspace.target_directory, request.environ)
+    if build is None:
+        return
+    allowed = history.allowed_growth(workspace.settings)
+    for growth in history.growths(history.read(request.state), build):
+        if history.too_large(growth, allowed):
+            reporter.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
+
+
+def _call(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
+    hidden, appends = (request.more.hidden, request.more.appends) if request.more else (None, False)
+    return run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}", hidden, appends or again)
+
+
+def _let_settle(path: str) -> None:
+    """Wait out the tick in which a file was written: pre-flight's own cargo may just have completed the lock."""
+    stamp = fingerprint.signature(path)
+    left = stamp[3] + fingerprint.TICK_NS - time.time_ns() if stamp else 0
+    if 0 < left <= fingerprint.TICK_NS:
+        time.sleep(left / 1e9 + 0.001)
+
+
+def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Workspace) -> None:
+    """Tell how the call ended, remember what a build took, and name the cause of a failure."""
+    if outcome.ok and request.more:
+        reporter.compiled(request.target, outcome)
+    else:
+        reporter.finished(request.target, plan, outcome, request.root)
+    if outcome.ok and plan.invocation.argv[1] == "build":
+        _remember(request, plan, outcome)
+    if outcome.status and not outcome.interrupted:
+        from doit_cargo.engine import hints
+
+        hints.after_failure(request.target, plan.log, workspace)
+
+
+def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
+    """Leave out what the plan's state holds in the same form: no skip shall ask twice for one file."""
+    for path in [path for path, entry in files.items() if known.get(path, ("", ""))[1] == entry[1]]:
+        del files[path]
+
+
+def _writable_log(request: BuildRequest, plan: Plan) -> str:
+    """Return where the log goes: beside the state where the sources are read-only."""
+    if can_write_below(os.path.dirname(plan.log)):
+        return plan.log
+    return os.path.join(request.state, "logs", os.path.basename(plan.log))
+
+
+def _roots(workspace: Workspace) -> dict[str, Root]:
+    wanted = {"lib", "rlib", "cdylib", "dylib", "staticlib", "proc-macro", "bin", "custom-build"}
+    return {
+        name: Root(package.directory, tuple(t.path for t in package.cargo_targets if wanted & set(t.kinds)))
+        for name, package in workspace.packages.items()
+    }
+
+
+def _require_outputs(plan: Plan) -> None:
+    missing = [path for path in (*plan.outputs, *plan.writes) if not os.path.exists(path)]
+    if missing:
+        what = f"cargo ended well, but {missing[0]} is not there"
+        raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
+
+
+def _receipt(build: _Build, outcome: Outcome, plan_state: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    request, plan, workspace = build.request, build.plan, build.workspace
+    state = _build_state(build, outcome, inputs)
+    _drop_known(state["files"], plan_state["files"])
+    return {
+        "key": request.key,
+        "state": request.state,
+        "cosmetic_options": request.cosmetic_options,
+        "stored_plan": _stored(plan),
+        "version": __version__,
+        "plan": plan_state,
+        "build": state,
+        "packages": outcome.report.packages,
+        "graph": _graph(outcome, workspace),
+        "owners": inputs.owners,
+        "manifests": tuple(package.manifest for package in workspace.packages.values()),
+        "warnings": tuple(map(without_passwords, outcome.warnings)),
+        "seconds": outcome.seconds,
+        "finished": time.time(),
+        "log": plan.log,
+        "features": plan.features,
+        "outputs": tuple(state["outputs"]),
+        **(request.more.keeps(outcome) if request.more else {}),
+    }
+
+
+def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> dict[str, Any]:
+    """Return the state of a success, and have the ledger keep what it saw."""
+    request, plan = build.request, build.plan
+    untracked_inputs.learn(request, plan, build.ledger, inputs)
+    state = recorder.build_state(inputs, outcome.report, build.ledger, build.before, request.environ)
+    now = time.time_ns()
+    state["left"] = {path: recorder.read_settled_or_hash(path, now) for path in plan.writes}
+    return state
+
+
+def _stored(plan: Plan) -> dict[str, Any] | None:
+    """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
+    step = plan.invocation
+    hides = any(masked(name, value) != value for name, value in step.env.items())
+    hides = hides or kept_words(step.argv) != step.argv
+    return None if plan.is_remade or hides else plan_to_data(plan)
+
+
+def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return package -> local packages that it rests on, as far as they took part; outside the workspace too."""
+    by_directory = {unit.directory: unit.package for unit in outcome.report.units if unit.is_local}
+    graph = {}
+    for directory, name in by_directory.items():
+        member = workspace.packages.get(name)
+        paths = [one.path for one in member.dependencies] if member else path_dependencies(directory)
+        found = (by_directory.get(os.path.normpath(path)) for path in paths if path)
+        graph[name] = tuple(dict.fromkeys(other for other in found if other and other != name))
+    return graph
+
+
+def _keep(request: BuildRequest, receipt: dict[str, Any]) -> None:
+    try:
+        store.store(receipts.receipt_path(request.state, request.key), receipt)
+        store.remove(receipts.receipt_path(request.state, request.key) + ".last")
+        causes.keep_lock(request.state, request.root)
+    except OSError as error:
+        reporter.note(
+            request.target, f"built, but the receipt could not be kept ({error.strerror}): the next call builds again"
+        )

@@ -1,0 +1,91 @@
+"""Whose work a process did: a compiled unit's, a build script's, a test's, or cargo's own.
+
+A test's or a build script's whole tree is its own, cargo and rustc included. Reads nothing but the processes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
+
+COMPILERS = ("rustc", "clippy-driver", "rustdoc")
+HASHED = re.compile(r"-[0-9a-f]{16}(\.exe)?$")
+
+
+class Unit(NamedTuple):
+    """`kind` is compile, build-script, test, doctest, probe or cargo; `key` tells units of one name apart."""
+
+    kind: str
+    package: str = ""
+    name: str = ""  # the crate; a test's binary
+    key: str = ""  # the crate's metadata; a build script's OUT_DIR; nextest's name of the test
+
+    def __str__(self) -> str:
+        words = (self.kind, self.package, self.name if self.name != self.package else "", self.key)
+        return " ".join(word for word in words if word)
+
+
+CARGO = Unit("cargo")
+SHARED = ("cargo", "probe")  # kinds whose processes work for others
+
+
+@dataclass
+class Group:
+    """The processes of one unit, and what of them was not seen."""
+
+    processes: list[Process] = field(default_factory=list)
+    unobserved: list[Unobserved] = field(default_factory=list)
+
+
+def by_unit(observed: Observed) -> dict[Unit, Group]:
+    """Group a run by unit. What `CARGO` has belongs to the run as a whole: what is unseen there may be any unit's."""
+    units: dict[int, Unit] = {}
+    groups: dict[Unit, Group] = {}
+    for process in observed.processes:  # in the order in which they began: parents first
+        above = units.get(id(process.parent), CARGO)
+        unit = units[id(process)] = (_own(process) or CARGO) if above.kind in SHARED else above
+        groups.setdefault(unit, Group()).processes.append(process)
+    for unseen in observed.unobserved:
+        unit = units.get(id(unseen.by), CARGO)
+        groups.setdefault(unit, Group()).unobserved.append(unseen)
+    return groups
+
+
+def _own(process: Process) -> Unit | None:
+    given = process.variables
+    package = given.get("CARGO_PKG_NAME", "")
+    if "NEXTEST_BINARY_ID" in given and process.name != "cargo-nextest":  # which starts each test through itself
+        return Unit("test", package, given["NEXTEST_BINARY_ID"], given.get("NEXTEST_TEST_NAME", ""))
+    compiler = next((os.path.basename(word) for word in process.argv[:2] if os.path.basename(word) in COMPILERS), "")
+    if compiler:
+        return _compiled(process.argv, package, compiler)
+    if process.name.startswith("build-script-") and "OUT_DIR" in given:
+        return Unit("build-script", package, package, given["OUT_DIR"])
+    if "CARGO_MANIFEST_DIR" in given and HASHED.search(process.name):
+        return Unit("test", package, HASHED.sub("", process.name), process.program)
+    return None
+
+
+def _compiled(argv: Sequence[str], package: str, compiler: str) -> Unit:
+    crate = _after(argv, "--crate-name")
+    if compiler == "rustdoc" and "--test" in argv:
+        return Unit("doctest", package, crate)
+    if not crate or crate == "___":
+        return Unit("probe")
+    metadata = next(
+        (word.split("metadata=", 1)[1] for word in argv if word.removeprefix("-C").startswith("metadata=")), ""
+    )
+    return Unit("compile" if compiler != "rustdoc" else "document", package, crate, metadata)
+
+
+def _after(argv: Sequence[str], option: str) -> str:
+    for word, following in pairwise(argv):
+        if word == option:
+            return following
+    return next((word.split("=", 1)[1] for word in argv if word.startswith(option + "=")), "")

@@ -1,0 +1,146 @@
+"""Run one invocation: a process group of its own, output to the terminal and the log at once, the true exit status.
+
+Cargo keeps its colours and its progress bar where the terminal shows them; the log gets everything, plain. Knows
+nothing of targets, receipts or freshness.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.model import Invocation
+from doit_cargo.engine.cargo.messages import BuildReport
+from doit_cargo.engine.console.child import Child
+from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
+
+JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time.
+
+    `expired` tells that it was asked to end since its time was over.
+    """
+
+    status: int
+    seconds: float
+    report: BuildReport
+    cargo_warnings: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    expired: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0 and not self.interrupted
+
+    @property
+    def warnings(self) -> list[str]:
+        return [*self.cargo_warnings, *self.report.warnings]
+
+
+def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of the process."""
+    result = {name: value for name, value in environ.items() if name not in invocation.unset}
+    result.update(invocation.env)
+    if invocation.path_prepend:
+        result["PATH"] = os.pathsep.join([*invocation.path_prepend, result.get("PATH", "")])
+    return result
+
+
+def run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    hidden: re.Pattern[str] | None = None,
+    appends: bool = False,
+) -> Outcome:
+    """Run a cargo build to its end. `hidden` are lines of its standard error that nobody shall see.
+
+    Raises `UserError` if it cannot be started or the log cannot be written.
+    """
+    return _run(invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden)
+
+
+def run_tool(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log_path: str,
+    title: str,
+    seconds: float = 0,
+    watched: str = "",
+    appends: bool = False,
+    asks: bool = False,
+) -> Outcome:
+    """Run any other program to its end: its standard output stays standard output, the log gets both streams.
+
+    With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
+    profiler runs gets it, so that the profiler can write its data. One that `asks` may read the terminal as its
+    standard input. Raises `UserError` as `run` does.
+    """
+    log = Log(log_path, title, invocation, appends)
+    return _run(invocation, environ, log, "", None, seconds, watched, asks)
+
+
+def _run(
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    log: Log,
+    messages: str,
+    hidden: re.Pattern[str] | None,
+    seconds: float = 0,
+    watched: str = "",
+    asks: bool = False,
+) -> Outcome:
+    child_environ = _with_terminal(environment(invocation, environ))
+    argv = _argv(invocation, child_environ, messages)
+    gc.enable()  # the launcher turns it off, for calls of milliseconds
+    started = time.monotonic()
+    report, warnings = BuildReport(), StderrWarnings()
+    try:
+        with Child(argv, invocation.cwd, child_environ, watched, asks=asks) as child:
+            screen = Screen(log, warnings, hidden)
+            if messages:
+                child.read(child.process.stdout, lambda said: screen.show_messages(said, report))
+            else:
+                child.read(child.process.stdout, screen.show_output)
+            child.read(child.process.stderr, screen.show_errors)
+            status = child.wait(seconds)
+            screen.finish()
+            if child.left_behind:
+                screen.tell(child.left_behind)
+        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = getattr(error, "strerror", "") or error
+        problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
+        raise UserError(problem, COULD_NOT_RUN) from None
+    finally:
+        log.close()
+
+
+def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
+    """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
+    program, *arguments = invocation.argv
+    found = shutil.which(program, path=environ.get("PATH", "")) or program
+    position = arguments.index("--") if messages and "--" in arguments else len(arguments)
+    return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
+
+
+def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
+    """Let cargo draw as if it had the terminal that we read for it (Cargo book, "term.progress")."""
+    if not sys.stderr.isatty() or environ.get("TERM") == "dumb":
+        return environ
+    width = str(shutil.get_terminal_size().columns)
+    drawn = {"CARGO_TERM_COLOR": "always", "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
+    if "NO_COLOR" in environ:
+        del drawn["CARGO_TERM_COLOR"]
+    return {**drawn, **environ}

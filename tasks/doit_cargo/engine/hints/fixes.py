@@ -1,0 +1,108 @@
+"""A found cause in words: cause and fix with what the log named, the fix for one system and package manager.
+
+Knows nothing of how a cause was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from doit_cargo.engine.hints.recogniser import Found
+from doit_cargo.engine.hints.rules import SYSTEMS, Knowledge
+from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
+from doit_cargo.engine.toolchain.tools import how_to_get
+
+PLACE = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
+MANAGERS = {"linux": "apt", "macos": "brew", "windows": "winget"}
+# How to find the package that holds a file, where no table names it.
+SEARCH = {
+    "apt": "apt-file search {0}.pc; apt-file search lib{0}.so",
+    "dnf": "dnf provides '*/{0}.pc' '*/lib{0}.so'",
+    "pacman": "pacman -F {0}.pc lib{0}.so",
+    "zypper": "zypper search --provides {0}",
+    "apk": "apk search {0}",
+    "brew": "brew search {0}",
+    "winget": "vcpkg search {0}",
+}
+
+
+def cause_of(found: Found) -> str:
+    """Return the cause with what the log named."""
+    return _filled(found.hint.cause, found.values)
+
+
+def fix_of(found: Found, knowledge: Knowledge, system: str, manager: str) -> str:
+    """Return what mends it on a system ("linux", "macos", "windows") with a package manager ("" = unknown).
+
+    A cause that only another system knows is mended there.
+    """
+    told = _fix_on(found, knowledge, system, manager)
+    others = ((other, _fix_on(found, knowledge, other, MANAGERS[other])) for other in SYSTEMS)
+    return told or next((f"on {other}: {text}" for other, text in others if text), "")
+
+
+def _fix_on(found: Found, knowledge: Knowledge, system: str, manager: str) -> str:
+    fix = found.hint.fix
+    parts = [_install(found, knowledge, manager)]
+    parts += [_filled(fix[key], found.values) for key in (system, "any") if key in fix]
+    return _joined([part for part in parts if part])
+
+
+def all_fixes(found: Found, knowledge: Knowledge) -> dict[str, str]:
+    """Return the fix of each system; on Linux with Debian's and Fedora's packages where they differ."""
+    ways = {"linux (apt)": ("linux", "apt"), "linux (dnf)": ("linux", "dnf"), "macos": ("macos", "brew")}
+    ways["windows"] = ("windows", "winget")
+    told = {name: fix_of(found, knowledge, *way) for name, way in ways.items()}
+    if told["linux (apt)"] == told["linux (dnf)"]:
+        told = {"linux": told.pop("linux (apt)"), **told}
+        del told["linux (dnf)"]
+    return {name: text for name, text in told.items() if not text.startswith("on ")}
+
+
+def _install(found: Found, knowledge: Knowledge, manager: str) -> str:
+    """Return the command that installs what is missing, or nothing."""
+    fix = found.hint.fix
+    if "tool" in fix:
+        return how_to_get(fix["tool"], manager)
+    if "library" in fix:
+        return _install_libraries(found.values.get("library", ()), knowledge, manager)
+    if manager in fix:
+        return install_command(manager, fix[manager])
+    if (not manager or manager in FOR_ADMINISTRATORS) and "apt" in fix:
+        return f"install {fix['apt']} (Debian's names)"
+    return ""
+
+
+def _install_libraries(names: tuple[str, ...], knowledge: Knowledge, manager: str) -> str:
+    """Return how to get the development packages of libraries; of unknown ones, how to find them."""
+    known = [knowledge.libraries[name].get(manager, "") for name in names if name in knowledge.libraries]
+    packages = " ".join(dict.fromkeys(" ".join(known).split()))
+    told = [install_command(manager, packages)] if packages else []
+    unknown = [name for name in names if not knowledge.libraries.get(name, {}).get(manager)]
+    for name in unknown[:2]:
+        stem = re.sub(r"^lib(?=\w+\.so)|\.(?:so|dylib|h|hpp|lib).*$", "", name.rpartition("/")[2])
+        told.append(f"find the package of {name}: {SEARCH.get(manager, SEARCH['apt']).format(stem)}")
+    return "; ".join(told)
+
+
+def _filled(text: str, values: Mapping[str, tuple[str, ...]]) -> str:
+    """Return a text with its places filled: {group}, {group|what to say otherwise}, {group|} = in brackets if known."""
+
+    def fill(place: re.Match[str]) -> str:
+        name, otherwise = place[1], place[2]
+        said = ", ".join(values.get(name, ()))
+        if otherwise == "":
+            return f" ({said})" if said else ""
+        return said or otherwise or name
+
+    return PLACE.sub(fill, text)
+
+
+def _joined(parts: list[str]) -> str:
+    """Join sentences as they begin: "then ..." and "or ..." go on, "(...)" stands behind."""
+    told = ""
+    for part in parts:
+        separator = " " if part.startswith("(") else ", " if part.startswith(("then ", "and ", "or ")) else "; "
+        told += (separator if told else "") + part
+    return re.sub(r"^(?:then|and|or) ", "", told)

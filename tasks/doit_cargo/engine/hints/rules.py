@@ -1,0 +1,170 @@
+"""What is known of failures: the tables of data/hints.toml, and of a user's own hints.toml over it.
+
+Knows nothing of logs, and takes the tables as right: check.py checks them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
+from doit_cargo.engine.toolchain.platform import INSTALL
+
+SYSTEMS = ("linux", "macos", "windows")
+FIXES = ("tool", *INSTALL, *SYSTEMS, "any")
+RANKS = range(1, 10)
+NEAR = 40
+
+# Words of every log: a pattern is found by another of its words if it has one.
+COMMON_WORDS = """
+--edition a all allow an and any are artifacts as at be been bin build but by can cargo cc check checking clang
+clean command compile compiled compiler compiling config core could crate crates data debug dep-info dependency deps
+did do does done downloaded downloading embed-bitcode error exit failure feature features file files finished for
+from gcc git has have help home if in index info input into is it its json lib libc library line link linking list
+local make manifest may metadata name names new no not note ok on only or out output package packages passed path
+process profile python registry release root run running rust rustc rustup set should so some source src stable std
+stdout such system target test tests that the this to toolchain try type unit unused up use used user value variable
+version via warning warnings was when which will with you your
+"""
+
+
+class Pattern:
+    """A regular expression for one line, compiled when a line holds the literals that it needs.
+
+    `words`: one of them is in every line that can match; empty if the expression has no such word. `literal` and
+    one word of each of `needs` are in every line that can match, lower case.
+    """
+
+    __slots__ = ("_compiled", "_literals", "literal", "needs", "source", "words")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._compiled: re.Pattern[str] | None = None
+        self.words = tuple(dict.fromkeys(word.encode() for word in words_of(source, _commonness)))
+        self._literals = tuple(tuple(run.text.encode() for run in one.runs) for one in alternatives(source))
+        # What rules most lines out, where there is only one alternative.
+        self.literal = max(self._literals[0], key=len, default=b"") if len(self._literals) == 1 else b""
+        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source))
+
+    def may_match(self, lower: bytes) -> bool:
+        """Tell whether a line (lower case) holds all literals of one alternative."""
+        return any(all(literal in lower for literal in literals) for literals in self._literals)
+
+    def search(self, text: str, plain: str) -> re.Match[str] | None:
+        """Search a line; an expression that is bound to the beginning sees the line without what tools put before."""
+        return self._expression().search(plain if self.source.startswith("^") else text)
+
+    def find(self, lines: str) -> re.Match[str] | None:
+        """Search several lines."""
+        return self._expression().search(lines)
+
+    def _expression(self) -> re.Pattern[str]:
+        if self._compiled is None:
+            self._compiled = re.compile(bounded(self.source), re.IGNORECASE | re.MULTILINE)
+        return self._compiled
+
+
+def _commonness(word: str) -> tuple[bool, int]:
+    return word in _common() or word.isdigit() or len(word) < 2, -len(word)
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset(COMMON_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hint:
+    """One root cause.
+
+    Any of `patterns` matches a line; each of `also` must match within `near` lines of it, none of `unless` may.
+    `rank` orders: 1 fells everything else, 9 is a mere consequence. `hides` names hints that this one explains.
+    `warnings`: a line that is only a warning counts too. `fix` maps a package manager, a system, "tool" or "any" to
+    what mends it; `cause` and `fix` may hold {group} or {group|default}.
+    """
+
+    name: str
+    category: str
+    rank: int
+    patterns: tuple[Pattern, ...]
+    also: tuple[Pattern, ...]
+    unless: tuple[Pattern, ...]
+    near: int
+    hides: tuple[str, ...]
+    warnings: bool
+    cause: str
+    fix: Mapping[str, str]
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All hints, the packages of libraries (name -> package manager -> packages), and signs of success and failure."""
+
+    hints: tuple[Hint, ...]
+    libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def by_word(self) -> dict[bytes, list[tuple[Pattern, Hint | str]]]:
+        """Return each word to look for in a log with the patterns that it may belong to, and whose these are."""
+        found: dict[bytes, list[tuple[Pattern, Hint | str]]] = {}
+        for pattern, owner in self._patterns():
+            for word in pattern.words:
+                found.setdefault(word, []).append((pattern, owner))
+        return found
+
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        return frozenset(self.by_word)
+
+    def _patterns(self) -> Iterator[tuple[Pattern, Hint | str]]:
+        for hint in self.hints:
+            yield from ((pattern, hint) for pattern in hint.patterns)
+        for sign, patterns in self.signs.items():
+            yield from ((pattern, sign) for pattern in patterns)
+
+
+def shipped() -> dict[str, Any]:
+    """Return what ships with doit-cargo, as its file has it."""
+    with open(os.path.join(data_directory(), "hints.toml"), "rb") as stream:
+        return toml.load(stream)
+
+
+def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Knowledge:
+    """Return the knowledge of the shipped tables, with a user's checked tables over them."""
+    hints = {**values["hint"], **(own or {}).get("hint", {})}
+    libraries = {**values["library"], **(own or {}).get("library", {})}
+    return Knowledge(
+        tuple(_hint(name, table) for name, table in hints.items()),
+        {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
+        {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
+    )
+
+
+def data_directory() -> str:
+    """Return the folder of the knowledge that ships with doit-cargo."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data")
+
+
+def _hint(name: str, table: Mapping[str, Any]) -> Hint:
+    return Hint(
+        name=name,
+        category=table.get("category", name),
+        rank=table.get("rank", 5),
+        patterns=tuple(map(Pattern, table["patterns"])),
+        also=tuple(map(Pattern, table.get("also", ()))),
+        unless=tuple(map(Pattern, table.get("unless", ()))),
+        near=table.get("near", NEAR),
+        hides=tuple(table.get("hides", ())),
+        warnings=table.get("warnings", False),
+        cause=table["cause"],
+        fix=table["fix"],
+        evidence=tuple(table.get("evidence", ())),
+    )

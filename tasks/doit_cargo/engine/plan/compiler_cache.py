@@ -1,0 +1,122 @@
+"""Does a plan compile through sccache? Decided from the call, the profile, the settings and what cargo is told.
+
+sccache refuses to run beside ``CARGO_INCREMENTAL=1`` (it ends with status 1, and so does cargo), and a configured
+wrapper that is not installed stops every cargo call. A plan that would end so is mended, for this call, and says so.
+Statistics and the server are for engine/sccache.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from doit_cargo.engine.base.files import read_text
+from doit_cargo.engine.base.model import Machine, Workspace
+from doit_cargo.engine.base.variables import Values
+from doit_cargo.engine.cargo.discovery import config_files
+from doit_cargo.engine.plan import settings
+from doit_cargo.engine.toolchain.platform import find_executable
+
+WRAPPER, WRAPPER_OF_BUILD, INCREMENTAL = "RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER", "CARGO_INCREMENTAL"
+SCCACHE = "sccache"
+# sccache refuses this value and no other: "true" and "2" pass (tried with 0.16).
+REFUSED = "1"
+
+
+@dataclass(slots=True)
+class Choice:
+    """What a plan sets in the environment for its compiler cache, and what it says about that."""
+
+    env: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def choose(workspace: Workspace, machine: Machine, values: Values, env: Mapping[str, str]) -> Choice:
+    """Return what to set; `env` is what the profile sets already, "" for what it removes.
+
+    Raises `UserError` for wrong settings.
+    """
+    choice = Choice()
+    said = values.choice("SCCACHE")
+    wished = _wish(workspace, machine.environ) if said is None else said
+    decided = WRAPPER in env or WRAPPER in machine.environ or WRAPPER_OF_BUILD in machine.environ
+    if said is not None or (wished and not decided):
+        _follow(choice, bool(wished), machine, workspace, env)
+    _mend(choice, machine, workspace, env)
+    return choice
+
+
+def _wish(workspace: Workspace, environ: Mapping[str, str]) -> bool:
+    """Return what the settings say: those of this checkout before those of the project."""
+    local = settings.read(workspace.root, environ)
+    return bool(local.get(SCCACHE, workspace.settings.get(SCCACHE, False)))
+
+
+def _follow(choice: Choice, wished: bool, machine: Machine, workspace: Workspace, env: Mapping[str, str]) -> None:
+    """Switch the cache on or off as the call or the settings want it."""
+    if not wished:
+        if wrapper_of(workspace.root, {**machine.environ, **env}):
+            choice.env[WRAPPER] = ""
+        return
+    program = machine.detect(SCCACHE)
+    if program:
+        choice.env[WRAPPER] = program
+    else:
+        choice.notes.append("sccache is wanted but not here, so nothing is cached: doit-cargo setup_sccache gets it")
+
+
+def _mend(choice: Choice, machine: Machine, workspace: Workspace, env: Mapping[str, str]) -> None:
+    """Take out a wrapper that would stop every compilation.
+
+    Never CARGO_INCREMENTAL: with another value cargo makes other units, and SCCACHE=1 must not change a result.
+    """
+    seen = {**machine.environ, **env, **choice.env}
+    wrapper = wrapper_of(workspace.root, seen)
+    if not is_sccache(wrapper):
+        return
+    if not find_executable(wrapper, seen):
+        found = choice.env[WRAPPER] = machine.detect(SCCACHE) or ""
+        instead = f"this call takes {found}" if found else "this call goes without it"
+        choice.notes.append(f"the configured rustc wrapper, {wrapper}, is not on PATH: {instead}")
+    if seen.get(INCREMENTAL) == REFUSED:
+        choice.env[WRAPPER] = ""
+        choice.notes.append("sccache refuses to run beside CARGO_INCREMENTAL=1: this call goes without sccache")
+
+
+def is_sccache(wrapper: str) -> bool:
+    """Tell whether a wrapper of rustc is sccache, by the name of its program."""
+    return os.path.splitext(os.path.basename(wrapper))[0] == SCCACHE
+
+
+def wrapper_of(root: str, environ: Mapping[str, str]) -> str:
+    """Return the wrapper that cargo takes in a directory, "" for none (Cargo book, "build.rustc-wrapper").
+
+    A variable wins over the config files, an empty one too. The nearest file wins.
+    """
+    for name in (WRAPPER, WRAPPER_OF_BUILD):
+        if name in environ:
+            return environ[name]
+    return next(filter(None, map(_configured, config_files(root, environ))), "")
+
+
+def _configured(path: str) -> str:
+    """Return ``build.rustc-wrapper`` of a config file; a relative path counts from the folder that holds .cargo."""
+    text = read_text(path) if os.path.isfile(path) else ""
+    if "rustc-wrapper" not in text or _is_shadowed(path):
+        return ""
+    from doit_cargo.engine.base.toml import toml
+
+    try:
+        build = toml.loads(text).get("build")
+    except ValueError:
+        return ""  # cargo says what is wrong with its file
+    value = build.get("rustc-wrapper") if isinstance(build, dict) else ""
+    if not isinstance(value, str) or not os.path.dirname(value):
+        return value if isinstance(value, str) else ""
+    return os.path.join(os.path.dirname(os.path.dirname(path)), value)
+
+
+def _is_shadowed(path: str) -> bool:
+    """Tell whether cargo ignores a file: of ``config`` and ``config.toml`` it takes the one without an ending."""
+    return path.endswith(".toml") and os.path.isfile(path.removesuffix(".toml"))

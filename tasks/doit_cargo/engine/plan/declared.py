@@ -1,0 +1,123 @@
+"""What a profile declares as inputs that cargo cannot see: files, folders with all that they hold, and patterns.
+
+Knows where they are on disk, and nothing of what rests on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from doit_cargo.engine.base.errors import Problem, UserError, nearest
+from doit_cargo.engine.base.model import Inputs, Workspace
+from doit_cargo.engine.state import dir_listing, fingerprint
+
+MARKS = "*?["
+EVERYTHING = ("watched",)
+
+
+class Declared(NamedTuple):
+    """What names stand for: files, and the folders of which a listing counts, each with its rule."""
+
+    files: tuple[str, ...]
+    folders: dict[str, tuple[str, ...]]
+
+    def found(self) -> list[str]:
+        """Return every file there is."""
+        listed = [os.path.join(top, name) for top, rule in self.folders.items() for name in _names(top, rule)]
+        return list(dict.fromkeys([*(path for path in self.files if os.path.exists(path)), *listed]))
+
+
+def _names(top: str, rule: tuple[str, ...]) -> tuple[str, ...]:
+    return dir_listing.list_tree(top, rule)[1]
+
+
+def of(workspace: Workspace, names: Iterable[str]) -> Declared:
+    """Return what these names, relative to the root, stand for."""
+    files: list[str] = []
+    folders: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        path = os.path.normpath(os.path.join(workspace.root, name))
+        if os.path.isdir(path):
+            folders[_as_folder(path)] = EVERYTHING
+        elif is_pattern(name) and not os.path.lexists(path):
+            base, pattern = _split(name)
+            top = _as_folder(os.path.normpath(os.path.join(workspace.root, base)))
+            known = folders.get(top) or (dir_listing.MATCHING, os.pathsep.join(workspace.built_in))
+            folders[top] = known if known == EVERYTHING else (*known, pattern)
+        else:
+            files.append(path)
+    return Declared(tuple(files), folders)
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether a name stands for what it matches."""
+    return any(mark in name for mark in MARKS)
+
+
+def _as_folder(path: str) -> str:
+    """Return a folder's name with a slash at its end: it may be listed by another rule besides."""
+    return os.path.join(path, "")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the part of a pattern that is a plain folder, and the rest.
+
+    >>> _split("schema/v1/**/*.json"), _split("*.json")
+    (('schema/v1', '**/*.json'), ('', '*.json'))
+    """
+    parts = name.replace(os.sep, "/").split("/")
+    plain = next(index for index, part in enumerate(parts) if is_pattern(part))
+    return "/".join(parts[:plain]), "/".join(parts[plain:])
+
+
+def digest(workspace: Workspace, name: str) -> str:
+    """Return the content of all that a name stands for, names included; of a single file its own."""
+    declared = of(workspace, (name,))
+    if not declared.folders:
+        return (fingerprint.digest(declared.files[0]) or b"").hex()
+    whole = hashlib.blake2b(digest_size=16)
+    for path in declared.found():
+        whole.update(os.fsencode(path) + b"\0" + (fingerprint.digest(path) or b""))
+    return whole.hexdigest()
+
+
+def require(workspace: Workspace, inputs: Inputs) -> None:
+    """Raise `UserError` for each name that stands for nothing: a typing error must not look like a guarded input."""
+    places = (*inputs.places, *("" for _ in inputs.files[len(inputs.places) :]))
+    problems = [
+        _problem(workspace, name, where)
+        for name, where in zip(inputs.files, places, strict=True)
+        if not os.path.isdir(os.path.join(workspace.root, name)) and not of(workspace, (name,)).found()
+    ]
+    if problems:
+        raise UserError(problems)
+
+
+def _problem(workspace: Workspace, name: str, where: str) -> Problem:
+    what = "no file matches" if is_pattern(name) else "there is no file or folder"
+    guess = _guess(workspace.root, name.replace(os.sep, "/").split("/"))
+    fix = f"did you mean {guess!r}? " if guess else ""
+    fix += "names are relative to the workspace's root; * and ? stop at a slash, **/ stands for any folders"
+    return Problem(f"[inputs] files: {what} {name!r}", fix, where)
+
+
+def _guess(root: str, parts: list[str]) -> str:
+    """Return the name with the first part that leads nowhere replaced by the nearest one that leads somewhere."""
+    folder = root
+    for index, part in enumerate(parts):
+        path = os.path.join(folder, part)
+        if os.path.exists(path) or part == "**":
+            folder = folder if part == "**" else path
+            continue
+        found = nearest(part, tuple(_candidates(folder, part, deep="**" in parts[:index])))
+        return "/".join([*parts[:index], found, *parts[index + 1 :]]) if found else ""
+    return ""
+
+
+def _candidates(folder: str, part: str, deep: bool) -> Iterator[str]:
+    names = _names(folder, EVERYTHING) if deep else os.listdir(folder) if os.path.isdir(folder) else ()
+    for name in map(os.path.basename, names):
+        yield f"*{os.path.splitext(name)[1]}" if part.startswith("*.") else name

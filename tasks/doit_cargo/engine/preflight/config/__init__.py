@@ -1,0 +1,1 @@
+"""What in cargo's settings does not do what it says, and its mend."""

@@ -1,0 +1,1 @@
+"""The CUDA toolkit, its libraries and the GPUs of this computer."""

@@ -1,0 +1,1 @@
+"""Tools around native code: linkers, LLVM's programs, pkg-config, Visual C++."""

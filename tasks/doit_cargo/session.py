@@ -1,0 +1,381 @@
+"""One call in one workspace: its facts, its targets, its runs, each worked out when it is first needed.
+
+The place where catalogue and engine meet. Both doors come through here; nothing is computed at import.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, cast
+
+from doit_cargo import cache
+from doit_cargo.engine.base import own_key, secrets
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import receipts, store
+from doit_cargo.engine.state.staleness import Change
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.plan.profiles import Library
+    from doit_cargo.engine.preflight import preflight
+    from doit_cargo.engine.toolchain import Machine
+
+FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
+# Knowledge about crates, in the folder of one's own profiles.
+SYSDEPS = "sysdeps.toml"
+CARGO, ACTION, GROUP = "cargo", "action", "group"
+
+Row = dict[str, Any]
+"""A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
+"group"), after, action, watch, check, needs, services, takes, rule, handler, shows, pool, keep_going."""
+
+
+class Session:
+    """A workspace as one call sees it. `raw` are the variables of the command line, not yet checked."""
+
+    def __init__(self, start: str, environ: Mapping[str, str], raw: Mapping[str, str]) -> None:
+        self.start = os.path.abspath(start)
+        self.environ = environ
+        self.raw = raw
+        self.interrupted = False
+        self._plans: dict[str, Plan] = {}
+        self._prepared: list[str] = []
+        self.found: dict[object, Any] = {}
+        """What actions have found out in this call."""
+        self.known_stale = ""
+        self._own_thread = threading.local()
+        self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
+        call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
+        return {**call, "environ": dict(self.environ), "key": own_key.key()}
+
+    def __setstate__(self, call: dict[str, Any]) -> None:
+        self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
+        self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
+        own_key.use(call["key"])
+
+    @property
+    def current(self) -> str:
+        """The name of the target whose action runs."""
+        return str(getattr(self._own_thread, "current", ""))
+
+    @current.setter
+    def current(self, name: str) -> None:
+        self._own_thread.current = name
+
+    @cached_property
+    def _facts(self) -> tuple[dict[str, Any], int]:
+        return cache.facts(self.start, self.environ)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        from doit_cargo.engine.cargo import metadata
+
+        return metadata.from_metadata(self._facts[0])
+
+    @property
+    def root(self) -> str:
+        return str(self._facts[0]["root"])
+
+    @property
+    def state(self) -> str:
+        return store.state_directory(self.root, self.environ)
+
+    @cached_property
+    def machine(self) -> Machine:
+        from doit_cargo.engine.toolchain import Machine
+
+        return Machine(self.environ, directory=self.root, cache=os.path.join(self.state, "tools.json"))
+
+    @cached_property
+    def library(self) -> Library:
+        from doit_cargo.engine.plan.profiles import Library
+
+        return Library.load(self.workspace)
+
+    @cached_property
+    def listing(self) -> tuple[Row, ...]:
+        """All targets, available here or not; doit asks for them on every call."""
+        return cache.listing(self.state, self.root, self._facts[1], self.environ, lambda: self.library, self._rows)
+
+    def _rows(self) -> tuple[Row, ...]:
+        from doit_cargo.targets import catalogue
+
+        return tuple(catalogue.row_of(entry) for entry in catalogue.load(self.workspace, self.library, self.machine))
+
+    @cached_property
+    def _rows_by_name(self) -> dict[str, Row]:
+        return {row["name"]: row for row in self.listing}
+
+    def known_row(self, name: str) -> Row | None:
+        """Return a target, available here or not, or None."""
+        return self._rows_by_name.get(name)
+
+    def row(self, name: str) -> Row:
+        """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
+        wanted = receipts.normalise(name)
+        found = self._rows_by_name.get(wanted)
+        if not (found and found["available"]) and cache.forget_listing(self.state):
+            # A file may have appeared that the listing does not rest on, such as a pyproject.toml.
+            del self.listing, self._rows_by_name
+            found = self._rows_by_name.get(wanted)
+        if found is None:
+            known = tuple(row["name"] for row in self.listing if row["available"])
+            raise UserError(unknown("target", name, known))
+        if not found["available"]:
+            raise Absent(Problem(f"{wanted} {found['reason']}"))
+        return found
+
+    def variables(self, *names: str) -> Values:
+        """Return the checked variables of the command line, for these targets."""
+        from doit_cargo.engine.base import variables
+
+        everywhere = {row["name"]: row["takes"] for row in self.listing}
+        return variables.parse(self.raw, {name: everywhere[name] for name in names}, everywhere)
+
+    def plan(self, name: str) -> Plan:
+        """Return the plan of a cargo target: the one of its last success while it holds, else a new one."""
+        if name not in self._plans:
+            self._plans[name] = self._stored_plan(name) or self.new_plan(name)
+        return self._plans[name]
+
+    def _stored_plan(self, name: str) -> Plan | None:
+        return self.stored_plan(self.key(name))
+
+    def stored_plan(self, key: tuple[str, ...]) -> Plan | None:
+        """Return the plan of the last success of `key` while it holds, or None."""
+        from doit_cargo.engine.plan import serialize
+
+        receipt = receipts.load_receipt(self.state, key) or receipts.last_receipt(self.state, key)
+        if (
+            receipt is None
+            or not receipt["stored_plan"]
+            or receipt["cosmetic_options"] != self.cosmetic_options
+            or not receipts.plan_holds(receipt, self.environ)
+        ):
+            return None
+        return serialize.plan_from_data(receipt["stored_plan"], receipt["plan"])
+
+    @property
+    def cosmetic_options(self) -> tuple[str, ...]:
+        """Variables that a result does not depend on, but the argument list does."""
+        return tuple(secrets.kept(self.raw.get(name, "")) for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
+
+    def target(self, name: str) -> Target:
+        """Return the row of a target that the listing has."""
+        return self._targets[name]
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        from doit_cargo.targets import catalogue
+
+        return {target.name: target for target in catalogue.targets(self.workspace, self.library, self.environ)}
+
+    def new_plan(self, name: str) -> Plan:
+        """Return a plan made from scratch."""
+        return self.plan_of(self.target(name))
+
+    def plan_of(self, target: Target) -> Plan:
+        """Return the plan of a row, which need not be the listing's own: an action may stand for a cargo call."""
+        from doit_cargo.engine.plan import plan
+
+        return plan.make(target, self.values_for(target.name), self.workspace, self.library, self.machine)
+
+    def parts(self, name: str) -> list[str]:
+        """Return a target alone, or in their order the targets that a group is made of."""
+        row = self.row(name)
+        return [one for part in row["after"] for one in self.parts(part)] if row["kind"] == GROUP else [row["name"]]
+
+    def prepare(self, names: list[str]) -> None:
+        """Find all bad input of the asked targets before the first of them starts. Raises `UserError`."""
+        if names == self._prepared:
+            return
+        self._prepared = names
+        parts = self.with_parts(names)
+        for name in parts:
+            self._verdicts[name] = self._first_verdict(name)
+        stale = [name for name in parts if self.forced or self._verdicts[name][1]]
+        if not stale and not self.raw:
+            return
+        self.variables(*(self.row(name)["name"] for name in names))
+        for name in stale:
+            row = self.row(name)
+            if row["check"]:
+                self.current = name
+                call_by_name(row["check"], self, self.values_for(name))
+            elif row["kind"] == CARGO:
+                self.plan(name)
+
+    def with_parts(self, names: list[str]) -> list[str]:
+        """Return the targets and everything that runs before them, each once, parts first."""
+        found: dict[str, None] = {}
+        for name in names:
+            for part in self.with_parts(list(self._rows_by_name[name]["after"])) if name in self._rows_by_name else ():
+                found.setdefault(part)
+            found.setdefault(name)
+        return list(found)
+
+    def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
+        if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
+            return None, [Change("run", name)]
+        return receipts.verdict(self.state, self.key(name), self.environ)
+
+    @property
+    def forced(self) -> bool:
+        """FORCE=1: run whatever the receipts say."""
+        return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no")
+
+    def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]:
+        """Return (receipt, changes) of a target; no change is the proof that nothing needs to run.
+
+        What `prepare` has found counts once, and only until something runs.
+        """
+        if not explain and name in self._verdicts:
+            return self._verdicts.pop(name)
+        return receipts.verdict(self.state, self.key(name), self.environ, explain)
+
+    def last_receipt(self, name: str) -> dict[str, Any] | None:
+        """Return the last success that a failed run has put aside, or None."""
+        return receipts.last_receipt(self.state, self.key(name))
+
+    def key(self, name: str) -> tuple[str, ...]:
+        """Return the words that name a result of a target; one that runs as a part has only the variables it takes."""
+        return receipts.key_of(name, self.raw if name in self._prepared else self._own(name))
+
+    def _own(self, name: str) -> dict[str, str]:
+        takes = self._rows_by_name[name]["takes"] if self.raw and name in self._rows_by_name else ()
+        return {variable: value for variable, value in self.raw.items() if variable in takes}
+
+    def values_for(self, name: str) -> Values:
+        """Return the checked variables as one target sees them: those that it takes."""
+        from doit_cargo.engine.base import variables
+
+        everywhere = {row["name"]: row["takes"] for row in self.listing}
+        raw = self.raw if name in self._prepared or not self._prepared else self._own(name)
+        asked = {one: everywhere[one] for one in (name, *self._prepared) if one in everywhere}
+        return variables.parse(raw, asked, everywhere)
+
+    def has_run(self) -> None:
+        """Forget what was known to be fresh: something has run, here or in a worker."""
+        self._verdicts.clear()
+
+    def is_one_of_several(self) -> None:
+        """Let cargo draw no progress bar, which must have the terminal's last line for itself."""
+        self.environ = {**self.environ, "CARGO_TERM_PROGRESS_WHEN": "never"}
+
+    def run(self, name: str) -> bool:
+        """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""
+        self.has_run()
+        row = self.row(name)
+        values = self.values_for(row["name"])
+        if row["kind"] == GROUP:
+            reporter.done(row["name"], f"{', '.join(row['after'])}: all well")
+            return True
+        self._require(row)
+        if row["kind"] == ACTION:
+            return self._act(row, values)
+        if row["handler"]:
+            return bool(_module(row["handler"]).run(self, row["name"], values))
+        return self._call_cargo(row, values)
+
+    def _act(self, row: Row, values: Values) -> bool:
+        self.current = row["name"]
+        if not row["watch"]:
+            return call_by_name(row["action"], self, values) is not False
+        from doit_cargo.engine.base import model
+        from doit_cargo.engine.execution import action_cache
+
+        request = action_cache.ActionRequest(
+            state=self.state,
+            key=self.key(row["name"]),
+            root=self.root,
+            manifests=tuple(package.manifest for package in self.workspace.packages.values()),
+            machine=self.machine,
+            lock="" if row["pool"] in (model.CARGO, model.ALONE) else row["name"],
+            watch=lambda: cast("ActionInputs", call_by_name(row["watch"], self, values)),
+            act=lambda: cast("bool | None", call_by_name(row["action"], self, values)),
+        )
+        return action_cache.run(request)
+
+    def known(
+        self, plan: Plan, name: str, fetch: Callable[[], None] | None = None, workspace: Workspace | None = None
+    ) -> preflight.PreflightFacts:
+        """Return what pre-flight should know of a target's plan; `fetch` is called if cargo has to download first.
+
+        `workspace` is that of the plan where it is not the session's own, such as a satellite's.
+        """
+        from doit_cargo.engine.preflight import preflight
+        from doit_cargo.engine.state import footprint
+
+        workspace = workspace or self.workspace
+        machine = self.machine.at(workspace.root, preflight.effective_environment(plan, self.environ))
+        overlays = tuple(os.path.join(folder, SYSDEPS) for folder in plan.folders or self.library.directories)
+        inferred = cache.needs(self.state, plan, workspace, machine, overlays, fetch)
+        return preflight.PreflightFacts(workspace, inferred, footprint.past(self.state, self.key(name)))
+
+    def _require(self, row: Row) -> None:
+        """Raise for all tools and services that a target's row names and that are not here."""
+        problems: list[Problem] = []
+        if row["needs"] and row["kind"] == ACTION:
+            from doit_cargo.engine.preflight import preflight
+
+            problems += preflight.missing_tools(row["name"], row["needs"], self.machine)
+        if row["services"]:
+            from doit_cargo.engine.preflight import services
+
+            wanted = (self.library.pack.services[name] for name in row["services"])
+            problems += services.problems(row["name"], wanted, self.machine)
+        if problems:
+            raise UserError(problems, COULD_NOT_RUN)
+
+    def _call_cargo(self, row: Row, values: Values) -> bool:
+        from doit_cargo.engine.execution.execute import execute
+        from doit_cargo.engine.execution.request import BuildRequest
+
+        request = BuildRequest(
+            target=row["name"],
+            key=self.key(row["name"]),
+            root=self.root,
+            state=self.state,
+            environ=self.environ,
+            variables=values,
+            cosmetic_options=self.cosmetic_options,
+            make_plan=lambda: self.plan(row["name"]),
+            workspace=lambda: self.workspace,
+            machine=lambda: self.machine,
+            known=lambda plan: self.known(plan, row["name"], lambda: reporter.note(row["name"], FETCHING)),
+        )
+        outcome = execute(request)
+        self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
+        return outcome is None or outcome.ok
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(name)
+
+
+def call_by_name(action: str, session: Session, values: Values) -> object:
+    """Call "module:function" with the session and return its result."""
+    from doit_cargo.targets import project_targets
+
+    module, _, function = action.partition(":")
+    try:
+        home = (
+            project_targets.module(session.root, session.environ)
+            if module == project_targets.MODULE
+            else _module(module)
+        )
+        result: object = getattr(home, function)(session, values)
+        return result
+    except OSError as error:
+        raise UserError(Problem(f"{error.filename or action}: {error.strerror or error}"), COULD_NOT_RUN) from None

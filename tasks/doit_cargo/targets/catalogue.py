@@ -1,0 +1,329 @@
+"""Rows x pack x workspace -> the targets that exist here. A wrong row is an error, an absent target has a reason.
+
+Family modules hold the rows; a new family is one name in `FAMILIES`. A family may also have a rule:
+`of_member(package)` yields rows for a member of the workspace, such as ``test_<package>``. Knows nothing of doit but
+the names that it cannot take.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+from doit_cargo.engine.base import variables
+from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
+from doit_cargo.engine.base.launch import Program
+from doit_cargo.engine.base.model import PLATFORMS, Machine, Pack, Package, Target, Workspace
+from doit_cargo.engine.base.plain_text import phrase
+from doit_cargo.engine.plan.decision import PlanCase, decide
+from doit_cargo.engine.plan.profiles import Library, packs
+from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
+from doit_cargo.targets import check, feature_sets, project_targets
+from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
+
+PROGRAM = "doit_cargo.cli.planning:program_of"
+FAMILIES = (
+    "build",
+    "check",
+    "test",
+    "deps",
+    "ci",
+    "environment",
+    "settings",
+    "python",
+    "models",
+    "serve",
+    "mcp",
+    "coverage",
+    "bench",
+    "size",
+    "performance",
+    "cache",
+    "cross",
+    "deploy",
+    "setup",
+    "maintenance",
+)
+
+# Commands of doit: `doit NAME` runs the command, not a task of that name.
+DOIT_COMMANDS = frozenset(
+    {"auto", "clean", "completion", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run", "strace"}
+    | {"reset_dep", "tabcompletion"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A target and whether this checkout, on this machine, has it; `reason` says why not."""
+
+    target: Target
+    available: bool
+    reason: str = ""
+
+
+def rows() -> tuple[Target, ...]:
+    """Return the rows of all families, in their order."""
+    return tuple(target for family in FAMILIES for target in _module(family).TARGETS)
+
+
+def targets(workspace: Workspace, library: Library, environ: Mapping[str, str]) -> tuple[Target, ...]:
+    """Return all rows for a workspace: of the families, of its pack and its own, and those that rules make of members.
+
+    Of two rows of one name the nearer one counts: the project's own, the pack's, a family's, a rule's.
+    """
+    own = project_targets.load(workspace.root, environ)
+    require_good_names(own)
+    checks = map(check.of_service, library.pack.services.values())
+    sets = feature_sets.rows(library.pack.feature_sets.values())
+    found = {target.name: target for target in (*rows(), *checks, *sets, *library.pack.targets, *own)}
+    for family in FAMILIES:
+        for package in workspace.packages.values():
+            for target in of_member(family, package):
+                found.setdefault(target.name, target)
+    return tuple(found.values())
+
+
+def of_member(family: str, package: Package) -> Iterator[Target]:
+    """Yield the rows that the rule of a family, if it has one, makes of a member."""
+    rule = getattr(_module(family), "of_member", None)
+    yield from rule(package) if rule else ()
+
+
+def row_files() -> tuple[str, ...]:
+    """Return the files that hold rows, and this one, which names them."""
+    return (__file__, str(feature_sets.__file__), *(str(_module(family).__file__) for family in FAMILIES))
+
+
+def root_files() -> tuple[str, ...]:
+    """Return the names of files in the root of a workspace whose absence makes a target absent."""
+    return tuple(dict.fromkeys(name for target in rows() for name in target.root_files))
+
+
+def _module(family: str) -> ModuleType:
+    return importlib.import_module(f"doit_cargo.targets.{family}")
+
+
+def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entry, ...]:
+    """Return every target with whether it exists here; a group lacks the parts that do not."""
+    require_good_names(rows())
+    found = targets(workspace, library, machine.environ)
+    _require_known(found, library, workspace)
+    entries = {target.name: _entry(target, workspace, library, machine) for target in found}
+    for target in project_targets.named(workspace.root, machine.environ):
+        entries[target.name] = Entry(target, available=False, reason=f"{target.name} {project_targets.NOT_TRUSTED}")
+    for name in list(entries):
+        _settle(name, entries, set())
+    return tuple(entries.values())
+
+
+def _require_known(found: tuple[Target, ...], library: Library, workspace: Workspace) -> None:
+    """Raise for names in the rows of TOML files that nobody knows. Rows in Python are checked by the tests."""
+    names = {target.name for target in found}
+    written = [target for target in found if target.where]
+    problems = list(_bad_names(written))
+    for target in written:
+        known = (
+            ("role", (target.package,), {*library.pack.roles, *ROLES_OF_CARGO, *workspace.packages}),
+            ("profile", target.profile, set(library.names())),
+            ("target", target.after, names),
+            ("service", target.services, set(library.pack.services)),
+        )
+        problems += [problem for kind, asked, have in known for problem in _unknown_of(target, kind, asked, have)]
+    if problems:
+        raise UserError(problems)
+
+
+def _settle(name: str, entries: dict[str, Entry], above: set[str]) -> None:
+    """Settle the parts of a target, then itself: a group whose parts are groups depends on what becomes of those."""
+    if name not in above:  # doit tells of a cycle
+        for part in entries[name].target.after:
+            if part in entries:
+                _settle(part, entries, above | {name})
+        entries[name] = _with_parts(entries[name], entries)
+
+
+def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
+    """Drop the parts that do not exist here, and a group that then has none; a group takes what its parts take."""
+    target = entry.target
+    after = tuple(name for name in target.after if name in entries and entries[name].available)
+    if not target.is_group:
+        return replace(entry, target=replace(target, after=after)) if after != target.after else entry
+    if entry.available and (not after or (target.requires_all_parts and len(after) < len(target.after))):
+        lacking = "; ".join(entries[name].reason for name in target.after if name in entries and name not in after)
+        return Entry(target, available=False, reason=f"{target.name} lacks its parts: {lacking}")
+    takes = dict.fromkeys([*target.takes, *(name for part in after for name in entries[part].target.takes)])
+    return replace(entry, target=replace(target, after=after, takes=tuple(takes)))
+
+
+def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
+    reason = _absence(target, workspace, library, machine)
+    return Entry(target, available=not reason, reason=reason)
+
+
+def _absence(target: Target, workspace: Workspace, library: Library, machine: Machine) -> str:
+    """Return why a target does not exist here, an empty text if it does."""
+    if target.packs and library.pack.name not in target.packs:
+        return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
+    if target.platforms and machine.platform not in target.platforms:
+        verb = "builds only on" if target.command else "runs only on"
+        return f"{target.name} {verb} {' and '.join(target.platforms)}; this is {machine.platform}"
+    if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
+        return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
+    missing = [name for name in target.root_files if not os.path.exists(os.path.join(workspace.root, name))]
+    if missing:
+        return f"{target.name} needs {missing[0]} in the root of the workspace"
+    try:
+        _require_presence(target, workspace, library)
+        call = _call_of(target)
+        if call:
+            decide(PlanCase(call, variables.NONE, workspace, library, machine))
+        elif target.package or target.member:
+            select(target, variables.NONE, workspace, library.pack, machine)
+    except Absent as absent:
+        return "; ".join(problem.what for problem in absent.problems)
+    except UserError:
+        pass  # Something of the user's is broken, a profile file for instance. The target is here: asking for it tells.
+    return ""
+
+
+def _needed_by(program: Program) -> str:
+    """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
+    is_cargo = program.argv[0] == "cargo" and program.cwd
+    return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd
+
+
+def _require_presence(target: Target, workspace: Workspace, library: Library) -> None:
+    """Raise `Absent` if the row's own question says that a checkout has no such target."""
+    if target.absence:
+        module, _, function = target.absence.partition(":")
+        reason = getattr(importlib.import_module(module), function)(workspace, library)
+        if reason:
+            raise Absent(Problem(f"{target.name} {reason}"))
+
+
+def _call_of(target: Target) -> Target | None:
+    """Return the target as a cargo call; an action that names profiles makes one of its own with them."""
+    if target.command:
+        return target
+    return replace(target, command="build", action="") if target.action and target.profile else None
+
+
+def find(name: str, entries: Iterable[Entry]) -> Entry:
+    """Return the entry of a target, by its doit or its make name; an unknown one raises with the nearest."""
+    by_name = {entry.target.name: entry for entry in entries}
+    found = by_name.get(name.replace("-", "_"))
+    if found:
+        return found
+    known = tuple(name for name, entry in by_name.items() if entry.available)
+    raise UserError(unknown("target", name, known, shown=len(known)))
+
+
+# --- the rows are right ----------------------------------------------------------------------------------------------
+
+
+def require_good_names(targets: tuple[Target, ...]) -> None:
+    """Raise for names that are taken twice or that doit cannot have."""
+    problems = [*_duplicates(targets), *_bad_names(targets)]
+    if problems:
+        raise UserError(problems)
+
+
+def require_good_rows(targets: tuple[Target, ...], shipped: str = "") -> None:
+    """Raise for everything that rows name and nobody knows. For tests: rows do not change at run time."""
+    require_good_names(targets)
+    found = shipped_packs(shipped)
+    roles = {role for pack in found.values() for role in pack.roles} | set(ROLES_OF_CARGO)
+    profiles = {profile for pack in found.values() for profile in pack.profiles}
+    problems = [
+        problem
+        for target in targets
+        for kind, names, known in (
+            ("role", (target.package,), roles),
+            ("profile", target.profile, profiles),
+            ("variable", target.takes, set(variables.BY_NAME)),
+            ("target", target.after, {other.name for other in targets}),
+            ("pack", target.packs, set(found)),
+            ("platform", target.platforms, set(PLATFORMS)),
+        )
+        for problem in _unknown_of(target, kind, names, known)
+    ]
+    if problems:
+        raise UserError(problems)
+
+
+def shipped_packs(shipped: str = "") -> dict[str, Pack]:
+    """Return the packs that come with doit-cargo, each with what it has from `base`."""
+    layers = _shipped_layers(shipped or packs.shipped_directory())
+    return {name: packs.read_pack(layer, name) for name, layer in layers.items()}
+
+
+def _shipped_layers(shipped: str) -> dict[str, tuple[packs.Layer, ...]]:
+    names = packs.pack_names(shipped)
+    layers = {name: packs.Layer(os.path.join(shipped, name), f"profiles/{name}") for name in names}
+    return {name: tuple(dict.fromkeys([layers[name], layers[packs.BASE]])) for name in names}
+
+
+def _unknown_of(target: Target, kind: str, names: Iterable[str], known: set[str]) -> Iterator[Problem]:
+    for name in names:
+        if name not in known:
+            yield unknown(kind, name, tuple(known), where=_row(target))
+
+
+def _duplicates(targets: Iterable[Target]) -> Iterator[Problem]:
+    counts = Counter(target.name for target in targets)
+    for name, count in counts.items():
+        if count > 1:
+            families = sorted({target.family for target in targets if target.name == name})
+            yield Problem(
+                f"{count} targets are called {name}", "rename all but one", where=f"tasks: {', '.join(families)}"
+            )
+
+
+def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
+    for target in targets:
+        if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", target.name):
+            fix = "small letters, digits and single underscores, beginning with a letter"
+            yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
+        elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
+            yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
+        elif target.name in COMMANDS.keys() - ALSO_TARGETS:
+            yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
+        if (target.command and target.action) or (target.is_group and not target.after):
+            fix = "a cargo call has a command, an action an action, a group only `after`"
+            yield Problem(f"{target.name} must have a command, an action or parts", fix, where=_row(target))
+
+
+def _row(target: Target) -> str:
+    return target.where or f"tasks/doit_cargo/targets/{target.family}.py, {target.name}"
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """Return a target as the listing has it, with the keys of `session.Row`."""
+    target = entry.target
+    return {
+        "name": target.name,
+        "make_name": target.make_name,
+        "family": phrase(target.family),
+        "doc": phrase(target.doc),
+        "available": entry.available,
+        "reason": entry.reason.removeprefix(f"{target.name} "),
+        "kind": target.kind,
+        "after": target.after,
+        "action": target.action,
+        "watch": target.watch,
+        "check": target.check,
+        "needs": target.needs,
+        "services": target.services,
+        "takes": target.takes,
+        "rule": target.rule,
+        "handler": target.handler,
+        "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
+        "pool": target.pool,
+        "keep_going": target.keep_going,
+    }

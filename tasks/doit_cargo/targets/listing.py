@@ -1,0 +1,38 @@
+"""The listing of targets as a person reads it. Knows the keys of a row, and nothing of where rows come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doit_cargo.engine.base.plain_text import one_line
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print targets under the names of their families, one line each; those that a rule makes share a line."""
+    shown = [*(row for row in rows if not row["rule"]), *_rules(rows)]
+    width = max(len(row["name"]) for row in shown)
+    for family in dict.fromkeys(row["family"] for row in rows):
+        print(f"{family}:")
+        for row in shown:
+            if row["family"] == family:
+                absent = "" if row["available"] else f"  (not here: {row['reason']})"
+                print(one_line(f"  {row['name']:{width}}  {row['doc']}{absent}"))
+
+
+def _rules(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row for each rule: its pattern, and for which packages it stands."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["rule"]:
+            found.setdefault(row["rule"], []).append(row)
+    return [{**made[0], "name": rule, "doc": _rule_text(rule, made)} for rule, made in found.items()]
+
+
+def _rule_text(rule: str, made: list[dict[str, Any]]) -> str:
+    prefix, _, what = rule.rstrip(">").partition("<")
+    if what != "package":
+        names = ", ".join(row["name"].removeprefix(prefix) for row in made)
+        return f"{made[0]['doc'].partition(' ')[0]} one {what}: {names}."
+    packages = [row["name"].removeprefix(prefix) for row in made]
+    more = f" and {len(packages) - 6} more" if len(packages) > 6 else ""
+    return f"The same for one package: {', '.join(packages[:6])}{more}."

@@ -1,1 +1,0 @@
-"""How targets run. Modules import in one direction only; docs/design.md shows the order."""
