@@ -1,4 +1,4 @@
-"""How programs are started: those of a pack's packages, with the models recommended for them, and a TOML row's own. Data."""
+"""How programs are started: those of a pack's packages, with the models recommended for them, and a row's own. Data."""
 
 from __future__ import annotations
 
