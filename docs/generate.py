@@ -134,6 +134,20 @@ PACK_KEYS = {
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
     ),
+    # What `doit-cargo migrate` writes and the Makefile shim reads.
+    "migrated.kind": ("Of which kind the old build file is; `doit-cargo migrate` writes this table.", 'kind = "make"'),
+    "migrated.file": ("The old build file, which does what is kept.", 'file = "Makefile"'),
+    "migrated.default": ("Its default target, which `make` alone runs.", 'default = "all"'),
+    "migrated.variables": (
+        "What it reads: if make is given one of these, the old file is asked.",
+        'variables = ["MODE"]',
+    ),
+    "migrated.kept": ("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
+    "migrated.taken.*.target": ("The target that stands for an old name.", 'target = "build_all"'),
+    "migrated.taken.*.variables": (
+        "Variables with which the old file is asked instead, also where the environment sets them.",
+        'variables = ["MODE"]',
+    ),
 }
 
 # Keys of a target in a pack.toml.

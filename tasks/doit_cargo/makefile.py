@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.plain_text import for_make
 from doit_cargo.engine.state import store
+
+if TYPE_CHECKING:
+    from doit_cargo.session import Session
 
 MARK = "# Written by doit-cargo"
 # Commands of doit-cargo that make sense without an argument, which make has no way to give.
@@ -21,20 +24,30 @@ COMMANDS = {
     "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
     "profile": "List the feature profiles.",
 }
+# Variables that change nothing of what is built.
+OF_NO_BUILD = ("FORCE", "WITHOUT_PREFLIGHT")
+Row = dict[str, Any]
 # What GNU make reads instead of a Makefile where it finds it (GNU make manual, "Makefile Names").
 READ_FIRST = ("GNUmakefile", "makefile")
 
 
-def render(listing: Iterable[Mapping[str, Any]]) -> str:
-    """Return the text of the shim for the available targets."""
+def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None = None) -> str:
+    """Return the text of the shim: the same on every machine, since targets that are absent here are in it too.
+
+    `moved` is the table [migrated] of a pack: what of an older build file was taken over, and where the rest is.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from doit_cargo.engine.base.variables import BY_NAME
 
-    rows = [{**row, "family": for_make(row["family"])} for row in listing if row["available"]]
+    taken = moved["taken"] if moved else {}
+    everything = {row["name"]: row for row in listing}
+    rows = [_row(row, taken, everything) for row in listing if not row["rule"]]
+    names = {row["make_name"] for row in rows}
+    rows += [_old_row(name, row["target"], everything) for name, row in taken.items() if name not in names]
+    rows = [{**row, "family": for_make(row["family"]), "doc": for_make(row["doc"])} for row in rows]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
-    for row in rows:
-        row["doc"] = for_make(row["doc"])
+    commands = {name: doc for name, doc in COMMANDS.items() if name not in {row["make_name"] for row in rows}}
     environment = Environment(  # noqa: S701 - a Makefile is no HTML
         loader=PackageLoader("doit_cargo"),
         undefined=StrictUndefined,
@@ -42,14 +55,70 @@ def render(listing: Iterable[Mapping[str, Any]]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    template = environment.get_template("makefile.j2")
-    return template.render(
+    return environment.get_template("makefile.j2").render(
         mark=MARK,
         variables=sorted(BY_NAME),
         families=families.items(),
-        commands={name: doc for name, doc in COMMANDS.items() if name not in {row["name"] for row in rows}},
-        aliases={row["name"]: row["make_name"] for row in rows if row["name"] != row["make_name"]},
+        commands=commands,
+        names=[*(row["make_name"] for row in rows), *commands],
+        rules=_rules(listing),
+        moved=moved,
+        default=(moved or {}).get("default") or "help",
     )
+
+
+def moved(session: Session) -> dict[str, Any] | None:
+    """Return the table [migrated] of the user's own pack, if an older build file was taken over."""
+    import tomllib
+
+    try:
+        with open(os.path.join(session.root, "profiles", "pack.toml"), "rb") as stream:
+            table = tomllib.load(stream).get("migrated")
+    except (OSError, tomllib.TOMLDecodeError):
+        return None  # whoever needs the pack itself tells what is wrong with it
+    empty = {"kind": "make", "file": "", "default": "", "variables": [], "kept": [], "taken": {}}
+    return {**empty, **table} if table else None
+
+
+def file_name(session: Session) -> str:
+    """Return the name of the shim: where an old Makefile keeps its place, make must find ours first."""
+    found = moved(session)
+    return "GNUmakefile" if found and found["kind"] == "make" else "Makefile"
+
+
+def is_ours(path: str) -> bool:
+    """Tell whether a file is a shim."""
+    return (_read(path) or "").startswith(MARK)
+
+
+def _row(row: Mapping[str, Any], taken: Mapping[str, Any], everything: Mapping[str, Mapping[str, Any]]) -> Row:
+    """Return a row with the settings that the shim has for its name. An old target of that name may be another row."""
+    name = row["make_name"]
+    if name in taken:
+        return {**row, "settings": _settings(name, taken[name]["target"], everything)}
+    return {**row, "settings": _takes(name, row["takes"])}
+
+
+def _old_row(name: str, target: str, everything: Mapping[str, Mapping[str, Any]]) -> Row:
+    """Return a row for an old name that is spelt otherwise than the target that stands for it."""
+    doc = everything.get(target, {}).get("doc", "")
+    return {"make_name": name, "doc": doc, "family": "old names", "settings": _settings(name, target, everything)}
+
+
+def _settings(name: str, target: str, everything: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the settings of an old name. What the environment sets was nothing to it, whatever that is to us."""
+    known = everything.get(target, {}).get("takes", ())
+    row = f"doit_row_{name} := {target}\n" if target != name.replace("-", "_") else ""
+    return _takes(name, [variable for variable in known if variable in OF_NO_BUILD]) + row
+
+
+def _takes(name: str, variables: Sequence[str]) -> str:
+    return f"doit_takes_{name} := {','.join(variables)}\n" if variables else ""
+
+
+def _rules(listing: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the patterns of the targets that rules make, each with the variables that they take."""
+    return {row["rule"].partition("<")[0].replace("_", "-") + "%": row["takes"] for row in listing if row["rule"]}
 
 
 def _families(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -80,6 +149,8 @@ def write(path: str, text: str, force: bool) -> str:
 def _shadow(path: str) -> str:
     """Return what to tell where make would read another file than the one that was written."""
     folder, name = os.path.split(path)
+    if name == "GNUmakefile":
+        return ""
     if name != "Makefile":
         return f"; make -f {name} reads it"
     # Where letter case does not matter, makefile is the Makefile.

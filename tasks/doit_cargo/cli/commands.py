@@ -7,7 +7,6 @@ same names call them too.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 
@@ -56,8 +55,8 @@ def makefile(session: Session, options: argparse.Namespace) -> int:
 
     if options.compare:
         return _compare(session, options)
-    path = os.path.join(session.root, options.output or "Makefile")
-    text = shim.render(session.listing)
+    path = os.path.join(session.root, options.output or shim.file_name(session))
+    text = shim.render(session.listing, shim.moved(session))
     if not options.check:
         print(shim.write(path, text, options.force))
         return DONE
@@ -67,15 +66,10 @@ def makefile(session: Session, options: argparse.Namespace) -> int:
 
 
 def _compare(session: Session, options: argparse.Namespace) -> int:
-    """Print what became of each target of an old Makefile; fail if something that it did is lost."""
-    from doit_cargo.migrate import compare, makefiles
+    """Print what became of each target of an old build file; fail if something that it did is lost or unknown."""
+    from doit_cargo.migrate import command
 
     given = [name for name in ("check", "force", "output") if getattr(options, name)]
     if given:
         raise UserError(Problem(f"--{given[0]} does not go with --compare", "leave one of them out"))
-    verdicts = compare.compare(makefiles.read(options.compare, session.environ), session)
-    if options.json:
-        print(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
-    else:
-        print("\n".join(compare.text_of(verdicts, options.compare)))
-    return FAILED if any(verdict.verdict in compare.LOSSES for verdict in verdicts) else DONE
+    return command.compare(session, options.compare, options.yes, options.json)

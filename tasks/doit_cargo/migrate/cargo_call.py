@@ -10,13 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 ALIASES = {"b": "build", "c": "check", "d": "doc", "r": "run", "t": "test", "rm": "remove"}
-# Options that ask for nothing: how much is printed, how many jobs run.
-QUIET = frozenset({"-v", "-vv", "--verbose", "-q", "--quiet", "--offline", "--frozen", "--keep-going", "--color"})
-QUIET_VALUED = frozenset({"-j", "--jobs", "--color", "--message-format", "--manifest-path"})
-SHORT = {"-p": "--package", "-F": "--features", "-r": "--release", "-j": "--jobs", "--all": "--workspace"}
+SHORT = {
+    "-p": "--package",
+    "-F": "--features",
+    "-r": "--release",
+    "-j": "--jobs",
+    "-v": "--verbose",
+    "-q": "--quiet",
+    "--all": "--workspace",
+}
 VALUED = frozenset(
     {"--package", "--features", "--profile", "--target", "--exclude", "--config", "--bin", "--test", "--bench"}
     | {"--example", "--target-dir", "--jobs", "--color", "--message-format", "--manifest-path", "-Z", "-C", "--out-dir"}
+    | {"--artifact-dir", "--lockfile-path"}
 )
 
 
@@ -36,6 +42,7 @@ class CargoCall:
     passed: tuple[str, ...] = ()
     folder: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    toolchain: str = ""
 
     def __str__(self) -> str:
         return " ".join(self.words())
@@ -45,6 +52,7 @@ class CargoCall:
         profile = {"": [], "release": ["--release"]}.get(self.profile, ["--profile", self.profile])
         return [
             "cargo",
+            *([self.toolchain] if self.toolchain else []),
             self.command,
             *profile,
             *(["--workspace"] if self.workspace else []),
@@ -60,13 +68,15 @@ class CargoCall:
 
 def parse(argv: tuple[str, ...], folder: str = "", env: Mapping[str, str] | None = None) -> CargoCall | None:
     """Return what ``cargo ...`` asks for, or None if it asks for nothing that can be compared (``--version``)."""
-    words = [word for word in argv[1:] if word]
+    words = list(argv[1:])
+    toolchain = words.pop(0) if words and words[0].startswith("+") else ""
     position = _position_of_command(words)
     if position < 0:
         return None
     command = ALIASES.get(words[position], words[position])
     own, passed = _split(words[position + 1 :])
     options = list(_options([*words[:position], *own]))
+    is_known = command in COMPILING | LIKE_COMPILING
     return CargoCall(
         command=command,
         packages=frozenset(_values(options, "--package")),
@@ -76,10 +86,11 @@ def parse(argv: tuple[str, ...], folder: str = "", env: Mapping[str, str] | None
         default_features=("--no-default-features", "") not in options,
         profile=_profile(options, command),
         triple=next(iter(_values(options, "--target")), ""),
-        rest=_rest(options) if command in COMPILING | LIKE_COMPILING else tuple(_as_written(command, own)),
+        rest=_rest(options) if is_known else (*words[:position], *_as_written(command, own)),
         passed=passed,
         folder=folder if folder != "." else "",
         env=dict(env or {}),
+        toolchain=toolchain,
     )
 
 
@@ -112,12 +123,10 @@ def _as_written(command: str, words: list[str]) -> Iterator[str]:
 
 
 def _rest(options: list[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the options that no field holds, each with its value, in one order."""
-    return tuple(sorted(" ".join(filter(None, option)) for option in options if _is_other(option[0])))
-
-
-def _is_other(name: str) -> bool:
-    return not (name in KNOWN or name in QUIET or name in QUIET_VALUED or name.startswith("+"))
+    """Return the words that no field holds, in their order: each option with its value."""
+    triples = [option for option in options if option[0] == "--target"]
+    others = [option for option in options if option[0] not in KNOWN] + triples[1:]
+    return tuple(word for name, value in others for word in ((name, value) if value or name in VALUED else (name,)))
 
 
 def _split(words: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -160,7 +169,7 @@ def _profile(options: list[tuple[str, str]], command: str) -> str:
 def differences(old: CargoCall, new: CargoCall) -> list[str]:
     """Return in words how `new` differs from `old`: what is lost first. Empty if they ask for the same."""
     found = []
-    for name in ("command", "profile", "triple", "folder"):
+    for name in ("toolchain", "command", "profile", "triple", "folder"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             found.append(f"{name} {before or _default(name)} -> {after or _default(name)}")
@@ -174,6 +183,8 @@ def differences(old: CargoCall, new: CargoCall) -> list[str]:
         found.append("default features are on now" if new.default_features else "default features are off now")
     unset = {name: value for name, value in old.env.items() if new.env.get(name) != value}
     found += [f"environment lost: {name}={value}" for name, value in unset.items()]
+    added = {name: value for name, value in new.env.items() if name not in old.env}
+    found += [f"environment added: {name}={value}" for name, value in added.items()]
     for name, is_same in (("rest", sorted(old.rest) == sorted(new.rest)), ("passed", old.passed == new.passed)):
         if not is_same:
             found.append(f"{_shown(getattr(old, name))} -> {_shown(getattr(new, name))}")
@@ -181,7 +192,7 @@ def differences(old: CargoCall, new: CargoCall) -> list[str]:
 
 
 def _default(name: str) -> str:
-    return {"profile": "dev", "triple": "the host", "folder": "the root"}.get(name, "none")
+    return {"profile": "dev", "triple": "the host", "folder": "the root", "toolchain": "the default"}.get(name, "none")
 
 
 def _shown(words: tuple[str, ...]) -> str:

@@ -1,136 +1,211 @@
-"""The targets of an existing Makefile, as make itself sees them: names, parts, and the lines that each would run.
+"""A Makefile as a source of recordings: make itself is asked for its database, inside the box.
 
-Make is asked for its database and for a dry run of each target. A dry run expands variables (and so runs what
-``$(shell ...)`` says while it reads the file) but starts no recipe, save lines that begin with ``+``: a target with
-such a line is not asked.
+Reading a Makefile runs what ``$(shell ...)`` says in it; in the box nothing of that stays. Written for GNU make 3.81 to
+4.4: no option that came later.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.state.receipts import normalise
+from doit_cargo.makefile import is_ours
+from doit_cargo.migrate.box import TIMED_OUT, Box
+from doit_cargo.migrate.source import Old, Source, variables_of
 
-SECONDS = 60
-NO_TARGET = "# Not a target:"
+NAMES = ("GNUmakefile", "makefile", "Makefile")
 # A goal that no Makefile has: make reads the file and stops.
 NO_GOAL = "doit-cargo-asks-for-nothing"
-NO_NAME = re.compile(r"[^a-z0-9_]+")
+INCLUDE = re.compile(r"^[ \t]*-?s?include[ \t]+(.+)$", re.MULTILINE)
+FROM_FILES = re.compile(r"\$\((?:wildcard|file)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class OldTarget:
-    """A target of a Makefile. `lines` are the expanded lines of its own recipe; `unread` says why there are none."""
+class Entry:
+    """A target of make's database."""
 
     name: str
     line: int
     parts: tuple[str, ...]
     is_phony: bool
-    lines: tuple[str, ...] = field(default=())
-    unread: str = ""
+    recipe: tuple[str, ...]
+    settings: tuple[str, ...]
 
 
-def name_of(make_name: str) -> str:
-    """Return the name of a target for what make calls it."""
-    name = NO_NAME.sub("_", normalise(make_name).lower()).strip("_")
-    return re.sub("_+", "_", name) if name[:1].isalpha() else f"target_{name}"
+def text_of(root: str, path: str) -> str:
+    """Return the text of a Makefile with all that it includes by a plain name."""
+    seen: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        if name in seen or not os.path.isfile(os.path.join(root, name)):
+            return
+        with open(os.path.join(root, name), encoding="utf-8", errors="replace") as stream:
+            seen[name] = stream.read()
+        for words in INCLUDE.findall(seen[name]):
+            for word in words.split():
+                visit(re.sub(r"\$\((?:CURDIR|dir [^)]*)\)/?", "", word))
+
+    visit(path)
+    return "\n".join(seen.values())
 
 
-def read(path: str, environ: Mapping[str, str]) -> list[OldTarget]:
-    """Return the targets of a Makefile in the order in which they stand there; files and patterns are left out.
-
-    Raises `UserError` for a file that make cannot read, or without make.
-    """
-    if not os.path.isfile(path):
-        raise UserError(Problem("there is no such file", "give the Makefile to read", path))
-    database = _database(path, environ)
-    found = [target for entry in _entries(database) if (target := _target(entry))]
-    names = {target.name for target, _ in found}
-    wanted = [(target, recipe) for target, recipe in found if target.is_phony or recipe or target.parts]
-    wanted.sort(key=lambda pair: (pair[0].line or 10**6, pair[0].name))
-    return [_with_lines(target, recipe, path, names, environ) for target, recipe in wanted]
+def program() -> str:
+    """Return the path of make. Raises `UserError` where there is none."""
+    names = ("gmake", "make") if "bsd" in sys.platform else ("make", "gmake")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        raise UserError(Problem("make is not on PATH", "install GNU make"), COULD_NOT_RUN)
+    return found
 
 
-def _database(path: str, environ: Mapping[str, str]) -> str:
-    words = ("--print-data-base", "--no-builtin-rules", "--no-builtin-variables", "--question", NO_GOAL)
-    done = _make(path, words, environ)
-    said = done.stderr.strip().splitlines() or ["make printed nothing"]
+def source(box: Box, path: str) -> Source:
+    """Return a Makefile as a source. Raises `UserError` for one that make cannot read."""
+    text = text_of(box.root if box.is_contained else box.checkout, path)
+    make, shell = program(), box.shell("/bin/sh")
+
+    def call(name: str, given: Mapping[str, str]) -> list[str]:
+        words = [f"{key}={value}" for key, value in given.items()]
+        return [make, "-f", path, f"SHELL={shell}", *words, *([name] if name else [])]
+
+    database = _database(box, call(NO_GOAL, {}), path)
+    plain_database = _database(box, [make, "-f", path, NO_GOAL], path)
+    own_shell = re.search(r"^# makefile.*\nSHELL :?= ?(.*)$", plain_database, re.MULTILINE)
+    if own_shell:
+        box.shell(own_shell[1])
+    entries = {entry.name: entry for entry in _entries(database)}
+    plain = {name: entry for name, entry in entries.items() if "%" not in name}
+    wanted = [each for each in plain.values() if _is_for_people(each)]
+    goal = re.search(r"^\.DEFAULT_GOAL :?= ?(.*)$", database, re.MULTILINE)
+    return Source(
+        kind="make",
+        file=path,
+        targets=tuple(_old(box, entry, entries, text) for entry in sorted(wanted, key=_place(text))),
+        call=call,
+        default=goal[1] if goal else "",
+        patterns=tuple(name for name in entries if "%" in name),
+        variables=variables_of(text),
+        gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
+    )
+
+
+def _is_for_people(entry: Entry) -> bool:
+    """Tell whether a target does something, and is none that a file of the build asks for."""
+    if entry.name == NO_GOAL or entry.name in NAMES or entry.name.endswith(".mk"):
+        return False
+    return entry.is_phony or bool(entry.recipe) or bool(entry.parts)
+
+
+def _database(box: Box, words: list[str], path: str) -> str:
+    outcome = box.run([words[0], "-pRrq", *words[1:]], box.environment())
+    said = outcome.err.strip().splitlines() or ["make printed nothing"]
     wrong = [line for line in said if "***" in line and NO_GOAL not in line]
-    if "\n# Files\n" in done.stdout and not wrong:
-        return done.stdout.partition("\n# Files\n")[2]
-    raise _unreadable(path, next((line for line in said if re.match(r".+?:\d+: ", line)), [*wrong, *said][0]))
+    if "\n# Files\n" in outcome.out and not wrong:
+        return outcome.out
+    if outcome.status == TIMED_OUT:
+        raise UserError(Problem("make does not come to an end with this file", "see what it waits for", path))
+    first = next((line for line in said if re.match(r".+?:\d+: ", line)), [*wrong, *said][0])
+    place = re.match(r"(.+?:\d+): (.*)", first)
+    where, what = (place[1], place[2]) if place else (path, first)
+    raise UserError(Problem(f"make cannot read this Makefile: {what}", "correct it; make -n tells the same", where))
 
 
-def _unreadable(path: str, said: str) -> UserError:
-    place = re.match(r"(.+?:\d+): (.*)", said)
-    where, what = (place[1], place[2]) if place else (path, said)
-    return UserError(Problem(f"make cannot read this Makefile: {what}", "correct it; make -n tells the same", where))
+def _entries(database: str) -> Iterator[Entry]:
+    """Yield the targets and pattern rules of a database."""
+    _, _, files = database.partition("\n# Files\n")
+    rules = re.search(r"\n# (?:Pattern|Implicit) Rules\n(.*?)\n# (?:\d+|No) implicit rules", database, re.DOTALL)
+    for entry in re.split(r"\n\n+", "\n\n".join([rules[1] if rules else "", files])):
+        if not entry.startswith("# Not a target:"):
+            yield from _entry(entry)
 
 
-def _make(path: str, words: tuple[str, ...], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    folder, name = os.path.split(os.path.abspath(path))
-    clean = {key: value for key, value in environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    try:
-        return processes.answer(["make", "--file", name, *words], {**clean, "LC_ALL": "C"}, SECONDS, folder)
-    except FileNotFoundError:
-        raise UserError(Problem("make is not on PATH", "install GNU make", path), COULD_NOT_RUN) from None
-    except subprocess.TimeoutExpired:
-        what = f"make did not answer within {SECONDS} s"
-        raise UserError(Problem(what, "see what its $(shell ...) calls wait for", path), COULD_NOT_RUN) from None
+def _entry(entry: str) -> Iterator[Entry]:
+    """Yield the target of a paragraph. Lines before its head are its own variables or, as comments, remarks."""
+    lines = entry.split("\n")
+    settings = tuple(line[2:] for line in lines if re.match(r"# [\w.]+ [:?+!]?= ", line))
+    heads = [line for line in lines if re.match(r"[^\s#][^=\n]*?::?(?![=:])", line) and not _is_setting(line)]
+    if not heads:
+        return
+    names, _, parts = heads[0].partition(":")
+    place = re.search(r"^#\s+(?:recipe|commands) to execute \(from ['`](.*)', line (\d+)\)", entry, re.MULTILINE)
+    recipe = tuple(line[1:] for line in lines if line.startswith("\t"))
+    words = tuple(word for word in parts.lstrip(":").replace("|", " ").split() if word)
+    phony = any("Phony target" in line for line in lines)
+    for name in names.split():
+        if not re.match(r"\.[A-Z_]+$|\.$", name):
+            yield Entry(name, int(place[2]) if place else 0, words, phony, recipe, settings)
 
 
-def _entries(database: str) -> Iterator[str]:
-    """Yield the database's paragraphs that are targets."""
-    for entry in re.split(r"\n\n+", database.strip()):
-        if not entry.startswith(NO_TARGET) and re.match(r"[^\s#%][^=\n]*:", entry):
-            yield entry
+def _is_setting(line: str) -> bool:
+    return bool(re.match(r"[^:=]*:\s*(?:export |override )?\s*\w+\s*[:?+!]*=", line))
 
 
-def _target(entry: str) -> tuple[OldTarget, tuple[str, ...]] | None:
-    head, *rest = entry.split("\n")
-    name, _, parts = head.partition(":")
-    if name.startswith(".") or "%" in name or " " in name.strip():
-        return None
-    place = re.search(r"^# +recipe to execute \(from '.*', line (\d+)\)", entry, re.MULTILINE)
-    recipe = tuple(line[1:] for line in rest if line.startswith("\t"))
-    words = tuple(word for word in parts.lstrip(":").partition("|")[0].split() if word)
-    phony = any("Phony target" in line for line in rest)
-    return OldTarget(name.strip(), int(place[1]) if place else 0, words, phony), recipe
+def _place(text: str) -> Callable[[Entry], tuple[int, str]]:
+    """Return the key by which targets are in the order in which they stand in the file."""
+
+    def key(entry: Entry) -> tuple[int, str]:
+        found = re.search(rf"^[^#\t\n:=]*(?<![\w-]){re.escape(entry.name)}(?![\w-])[^=\n]*:(?!=)", text, re.MULTILINE)
+        return (found.start() if found else 10**9, entry.name)
+
+    return key
 
 
-def _with_lines(
-    target: OldTarget, recipe: tuple[str, ...], path: str, names: set[str], environ: Mapping[str, str]
-) -> OldTarget:
-    parts = tuple(part for part in target.parts if part in names)
-    made = replace(target, parts=parts)
-    if not recipe:
-        return made
-    if any(re.match(r"[@-]*\+", line) for line in recipe):
-        unread = "its recipe has a line that begins with +, which make runs even in a dry run"
-        return replace(made, unread=unread)
-    leave = tuple(word for part in target.parts for word in ("--old-file", part))
-    done = _make(path, ("--dry-run", "--always-make", *leave, "--", target.name), environ)
-    if done.returncode:
-        return replace(made, unread=next(iter(done.stderr.strip().splitlines()), "make failed"))
-    return replace(made, lines=tuple(_joined(done.stdout)))
+def _old(box: Box, entry: Entry, entries: Mapping[str, Entry], text: str) -> Old:
+    closure = list(_closure(entry, entries, {}))
+    written = "\n".join(line for each in closure for line in (*each.recipe, *each.settings, *each.parts))
+    found = re.search(rf"^[^#\t\n:=]*(?<![\w-]){re.escape(entry.name)}(?![\w-])[^=\n]*:(?!=)", text, re.MULTILINE)
+    line = text[: found.start()].count("\n") + 1 if found else entry.line
+    return Old(entry.name, line, _with_variables(written, text), _unsure(box, closure, written))
 
 
-def _joined(text: str) -> Iterator[str]:
-    """Yield lines, those that end in a backslash with what follows them; without make's own remarks."""
-    waiting = ""
-    for line in text.splitlines():
-        waiting += line
-        if waiting.endswith("\\"):
-            waiting = waiting[:-1] + " "
-        else:
-            if waiting.strip() and not re.match(r"make(\[\d+\])?: ", waiting):
-                yield waiting
-            waiting = ""
-    if waiting.strip():
-        yield waiting
+def _closure(entry: Entry, entries: Mapping[str, Entry], seen: dict[str, None]) -> Iterator[Entry]:
+    """Yield a target and all that it comes after."""
+    if entry.name in seen:
+        return
+    seen[entry.name] = None
+    yield entry
+    for part in entry.parts:
+        found = entries.get(part) or next((each for name, each in entries.items() if _fits(name, part)), None)
+        if found:
+            yield from _closure(found, entries, seen)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    before, percent, after = pattern.partition("%")
+    return bool(percent) and bool(before or after) and name.startswith(before) and name.endswith(after)
+
+
+def _with_variables(written: str, text: str) -> str:
+    """Return a recipe with the assignments of every variable that it reaches."""
+    definitions: dict[str, list[str]] = {}
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        found = re.match(r"[ \t]*(?:export |override |private )*([A-Za-z_]\w*)[ \t]*[:?+!]*=(.*)", line)
+        if found:
+            definitions.setdefault(found[1], []).append(line)
+    # Conditionals, exports, heads of rules and what starts another make count for all.
+    heads = re.compile(r"\s*(if|else\s+if|export\b|unexport\b)|[^\t#=]*:(?!=)[^=]*\$")
+    everywhere = [line for line in re.sub(r"\\\n", " ", text).splitlines() if heads.match(line)]
+    reached, rest = [written, *everywhere], [written, *everywhere]
+    if re.search(r"\$[({]MAKE[)}]|\bmake\b", written):
+        return text
+    while rest:
+        for name in variables_of(rest.pop()):
+            lines = definitions.pop(name, [])
+            reached += lines
+            rest += lines
+    return "\n".join(reached)
+
+
+def _unsure(box: Box, closure: list[Entry], written: str) -> str:
+    """Return why a run of a target does not show all that it may do."""
+    for each in closure:
+        is_there = os.path.exists(os.path.join(box.checkout, each.name))
+        if each.recipe and not each.is_phony and (is_there or "/" in each.name or "." in each.name.strip(".")):
+            return f"make skips {each.name} while that file is newer than what it is made of"
+    if FROM_FILES.search(written):
+        return "takes the files that are there (wildcard)"
+    return ""

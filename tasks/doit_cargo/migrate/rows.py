@@ -1,151 +1,216 @@
-"""From an old Makefile to rows of pack.toml that do the same: one table a target, feature profiles where it takes them.
+"""From what was recorded to rows of pack.toml: one a call, a group for several, none where a target does it already.
 
-Only what an argument list can say is carried over. A line that needs a shell is written down as a comment, so that
-nothing is lost in silence.
+A row here is a proposal; whoever writes it has it recorded first. Knows steps and the targets that exist.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.plan.profiles.files import toml_text
+from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
-from doit_cargo.migrate.compare import AROUND, WORDS, calls_here
-from doit_cargo.migrate.makefiles import OldTarget, name_of
-from doit_cargo.migrate.shell import Command, commands_of
+from doit_cargo.migrate.recording import Step, Study
+from doit_cargo.targets.catalogue import DOIT_COMMANDS
+from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
 
-# What an argument list cannot hold: the shell would still have to work on it.
-OF_A_SHELL = re.compile(r"[$`*?\[\]~]|^&|\|")
+NO_NAME = re.compile(r"[^a-z0-9_]+")
+PROFILE_MARK = "# Written by doit-cargo migrate"
 
 
 @dataclass(slots=True)
-class Rows:
-    """What is to be written: tables for pack.toml, profile files by name, and targets that need none."""
+class Proposal:
+    """Tables of pack.toml by the name of their target, feature profiles by name, and which target stands for an old
+    name. `told` says what else should be known of an old name."""
 
-    tables: list[str] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, str] = field(default_factory=dict)
-    same: list[str] = field(default_factory=list)
+    stands_for: dict[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
 
-def rows_of(targets: list[OldTarget], session: Session) -> Rows:
-    """Return the rows that reproduce a Makefile, without those that doit-cargo has already."""
-    rows = Rows()
-    names = {target.name: name_of(target.name) for target in targets if _does_something(target, targets, session)}
-    for target in targets:
-        if target.name == "help" or session_has(session, target, targets):
-            rows.same.append(target.name)
+def name_of(old: str) -> str:
+    """Return the name of a target for an old one."""
+    name = NO_NAME.sub("_", normalise(old).lower()).strip("_")
+    return re.sub("_+", "_", name) if name[:1].isalpha() else f"target_{name}"
+
+
+class Writer:
+    """Proposes rows for studies, one at a time, those with fewer steps first. `plain` are old names whose calls are to
+    be rows that run a program, since a cargo row of theirs was seen to do something else."""
+
+    def __init__(
+        self, session: Session, kind: str, plain: Iterable[str], own: Iterable[str], built_in: Mapping[str, CargoCall]
+    ) -> None:
+        self.session, self.kind, self.plain = session, kind, frozenset(plain)
+        self.made = Proposal()
+        self._names: dict[tuple[Step, ...], str] = {}
+        self._built_in = built_in
+        here = (row["name"] for row in session.listing if not _is_written(session, row))
+        self._reserved = {*here, *own, *(DOIT_COMMANDS - SHARED_WITH_DOIT), *(COMMANDS.keys() - ALSO_TARGETS)}
+
+    def propose(self, study: Study) -> None:
+        """Make whatever a target needs; what it stands for is in `made.stands_for`."""
+        old, steps = study.old.name, tuple(study.base.steps)
+        key = tuple(_keyed(step) for step in steps)
+        is_one = len(steps) == 1 and old not in self.plain
+        found = self._names.get(key) or (self._existing(name_of(old), steps[0]) if is_one else "")
+        if not found:
+            found = self._new_name(old)
+            self._write(found, old, steps)
+        self._names.setdefault(key, found)
+        self.made.stands_for[old] = found
+        if name_of(old) in self._reserved and found != name_of(old):
+            self.made.told[old] = f"doit-cargo's own {name_of(old)} means something else"
+
+    def _new_name(self, old: str) -> str:
+        """Return a name that no target of ours has, nor another old one."""
+        name = name_of(old)
+        return self._free(f"{self.kind.replace('-', '_')}_{name}" if name in self._reserved else name)
+
+    def _free(self, name: str) -> str:
+        while name in self._reserved or name in self.made.tables or name in self.made.stands_for.values():
+            name += "_too"
+        return name
+
+    def _existing(self, name: str, step: Step) -> str:
+        """Return a target of ours that makes the very call of a step, the one of the same name first."""
+        call = _call(step)
+        if call is None:
+            return ""
+        equal = [one for one, other in self._built_in.items() if not differences(call, other)]
+        return name if name in equal else next(iter(equal), "")
+
+    def _write(self, name: str, old: str, steps: tuple[Step, ...]) -> None:
+        if len(steps) == 1:
+            self._table(name, old, steps[0])
+            return
+        parts = list(self._parts(name, old, steps))
+        doc = f"Do what {self.kind} {old} does: {', '.join(parts)}."
+        self.made.tables[name] = f"[target.{name}]\ndoc = {toml_text(doc)}\nafter = {_list(parts)}"
+
+    def _parts(self, name: str, old: str, steps: tuple[Step, ...]) -> Iterator[str]:
+        """Yield the targets that make up a sequence: the longest that exists first, else one made for a step."""
+        position = 0
+        while position < len(steps):
+            length = next(
+                (
+                    size
+                    for size in range(len(steps) - position, 0, -1)
+                    if tuple(map(_keyed, steps[position : position + size])) in self._names
+                ),
+                1,
+            )
+            key = tuple(map(_keyed, steps[position : position + length]))
+            if key not in self._names:
+                existing = "" if old in self.plain else self._existing("", steps[position])
+                self._names[key] = existing or self._part(name, old, steps[position])
+            yield self._names[key]
+            position += length
+
+    def _part(self, name: str, old: str, step: Step) -> str:
+        taken = {*self._reserved, *self.made.tables, *self.made.stands_for.values()}
+        names = [f"{name}_{part}" for part in _names_of(step)]
+        part = next((each for each in names if each not in taken), self._free(names[-1]))
+        self._table(part, old, step)
+        return part
+
+    def _table(self, name: str, old: str, step: Step) -> None:
+        call = _call(step)
+        doc = f"Run {_shown(step)}, as {self.kind} {old} does."
+        lines = [f"[target.{name}]", f"doc = {toml_text(doc)}"]
+        if call and old not in self.plain and call.command in COMPILING - {"run"} and _fits_a_row(call):
+            lines += self._cargo_row(name, call)
         else:
-            rows.tables.append("\n".join(_table(target, names, rows)))
-    return rows
+            lines += _program_row(step)
+        self.made.tables[name] = "\n".join(lines)
+
+    def _cargo_row(self, name: str, call: CargoCall) -> Iterator[str]:
+        yield f"command = {toml_text(call.command)}"
+        profile = _profile(call)
+        if profile:
+            same = next((one for one, text in self.made.profiles.items() if text == profile), name)
+            self.made.profiles[same] = profile
+            yield f"profile = {toml_text(same)}"
+        elif call.profile == "release":
+            yield 'profile = "release"'
+        if call.workspace:
+            yield 'package = "all"'
+        elif len(call.packages) == 1:
+            yield f"package = {toml_text(next(iter(call.packages)))}"
+        if flags := [*_flags(call), *call.rest]:
+            yield f"flags = {_list(flags)}"
+        if call.passed:
+            yield f"passed = {_list(call.passed)}"
 
 
-def _does_something(target: OldTarget, targets: list[OldTarget], session: Session) -> bool:
-    """Tell whether a target will be a row, or is one of ours: one that only makes folders or prints is neither."""
-    parts = [each for each in targets if each.name in target.parts]
-    kept = [command for command in _commands(target) if not _is_lost(command)]
-    if kept or any(_does_something(part, targets, session) for part in parts):
-        return True
-    return session_has(session, target, targets)
+def _is_written(session: Session, row: Mapping[str, object]) -> bool:
+    """Tell whether a target is a row of the user's own pack, as those of an earlier migration are."""
+    return session.target(str(row["name"])).where.startswith((session.root, "profiles/"))
 
 
-def session_has(session: Session, target: OldTarget, targets: list[OldTarget]) -> bool:
-    """Tell whether a target that exists already asks cargo for the very same."""
-    row = session.known_row(name_of(target.name))
-    if row is None or not row["available"]:
-        return False
-    old = [call for command in _commands(target) if (call := _call(command))]
-    own = [call for part in target.parts for each in targets if each.name == part for call in _all_calls(each, targets)]
-    new = list(calls_here(session, row["name"]))
-    others = [command for command in _commands(target) if _call(command) is None]
-    wanted = [*own, *old]
-    return not others and bool(wanted) and all(any(not differences(call, each) for each in new) for call in wanted)
+def _keyed(step: Step) -> Step:
+    """Return a step without what differs between two recordings of the same call."""
+    return Step(step.argv, step.folder, tuple(sorted(step.env.items())), "", 0)  # type: ignore[arg-type]
 
 
-def _all_calls(target: OldTarget, targets: list[OldTarget]) -> Iterator[CargoCall]:
-    for part in target.parts:
-        for each in targets:
-            if each.name == part:
-                yield from _all_calls(each, targets)
-    yield from (call for command in _commands(target) if (call := _call(command)))
+def _call(step: Step) -> CargoCall | None:
+    return parse(step.argv, step.folder, step.env) if step.is_cargo else None
 
 
-def _commands(target: OldTarget) -> list[Command]:
-    """Return the programs of a target's own recipe that do some work."""
-    found = (command for line in target.lines for command in commands_of(line))
-    return [command for command in found if command.program not in WORDS | AROUND]
+def _fits_a_row(call: CargoCall) -> bool:
+    return not (call.toolchain or call.folder or {"-Z", "-C", "--manifest-path", "--config"} & set(call.rest))
 
 
-def _call(command: Command) -> CargoCall | None:
-    return parse(command.argv, command.folder, command.env) if command.program == "cargo" else None
+def built_in(session: Session) -> Iterator[tuple[str, CargoCall]]:
+    """Yield the cargo call of each target of ours that is one, or stands for one."""
+    for row in session.listing:
+        if row["available"] and not row["rule"] and not row["after"] and not _is_written(session, row):
+            call = call_here(session, row)
+            if call:
+                yield row["name"], call
 
 
-def _table(target: OldTarget, names: dict[str, str], rows: Rows) -> Iterator[str]:
-    name = name_of(target.name)
-    after = [names[part] for part in target.parts if part in names]
-    commands = _commands(target)
-    lost = [target.unread] if target.unread else [line for line in target.lines if _needs_a_shell(line)]
-    kept = [command for command in commands if not _is_lost(command)]
-    for line in dict.fromkeys(lost):
-        yield f"# {name}: not carried over, since it needs a shell: {line.strip()}"
-    if len(kept) > 1:
-        for number, command in enumerate(kept[:-1], 1):
-            yield from _step(f"{name}_{number}", target, command, after, rows)
-            after = [f"{name}_{number}"]
-            yield ""
-    if kept:
-        yield from _step(name, target, kept[-1], after, rows)
-    elif after:
-        yield f"[target.{name}]"
-        yield f"doc = {toml_text(f'Run {_words(after)}, as make {target.name} does.')}"
-        yield f"after = {_list(after)}"
+def call_here(session: Session, row: Mapping[str, object]) -> CargoCall | None:
+    """Return the cargo call of a target, as its plan or its row says."""
+    target = session.target(str(row["name"]))
+    if row["kind"] != "cargo":
+        return parse(target.equivalent_command) if target.equivalent_command and not target.profile else None
+    try:
+        step = session.plan_of(target).invocation
+    except UserError:
+        return None
+    return parse(step.argv, env=step.env)
 
 
-def _is_lost(command: Command) -> bool:
-    is_piped = command.masked.startswith("| ") and command.program != "cargo"
-    return is_piped or any(OF_A_SHELL.search(word) for word in command.argv)
+def _names_of(step: Step) -> Iterator[str]:
+    """Yield names for a step, from the shortest to one with all of its words."""
+    words = [word for word in step.argv if not word.startswith(("-", "+"))]
+    base = words[1] if step.is_cargo and len(words) > 1 else words[0].rsplit("/", 1)[-1]
+    yield name_of(base)
+    values = [value for value in step.env.values() if re.fullmatch(r"[\w.-]{1,24}", value)]
+    rest = [*(word.lstrip("-+") for word in step.argv[1:] if word != base), *values]
+    yield from (name_of(f"{base}_{word}") for word in reversed(rest) if NO_NAME.sub("", word.lower()))
+    yield name_of("_".join([base, *rest]))
 
 
-def _needs_a_shell(line: str) -> bool:
-    return any(_is_lost(command) for command in commands_of(line) if command.program not in WORDS | AROUND)
+def _shown(step: Step) -> str:
+    return str(step).replace(". ", ", ").rstrip(".")
 
 
-def _step(name: str, target: OldTarget, command: Command, after: list[str], rows: Rows) -> Iterator[str]:
-    call = _call(command)
-    yield f"[target.{name}]"
-    yield f"doc = {toml_text(f'Do what make {target.name} does: {_shown(command)}.')}"
-    if call and call.command in COMPILING - {"run"} and not call.folder:
-        yield from _cargo_row(name, call, rows)
-    else:
-        yield f"run = {_list(command.argv)}"
-        yield from ([f"cwd = {toml_text(command.folder)}"] if command.folder else [])
-        yield from ([f"env = {_inline(command.env)}"] if command.env else [])
-    if after:
-        yield f"after = {_list(after)}"
-
-
-def _cargo_row(name: str, call: CargoCall, rows: Rows) -> Iterator[str]:
-    yield f"command = {toml_text(call.command)}"
-    profile = _profile(call)
-    if profile:
-        rows.profiles[name] = profile
-        yield f"profile = {toml_text(name)}"
-    elif call.profile == "release":
-        yield 'profile = "release"'
-    if call.workspace:
-        yield 'package = "all"'
-    elif len(call.packages) == 1:
-        yield f"package = {toml_text(next(iter(call.packages)))}"
-    flags = [*_flags(call), *(word for option in call.rest for word in option.split(" ", 1))]
-    if flags:
-        yield f"flags = {_list(flags)}"
-    if call.passed:
-        yield f"passed = {_list(call.passed)}"
+def _program_row(step: Step) -> Iterator[str]:
+    yield f"run = {_list(step.argv)}"
+    if step.folder:
+        yield f"cwd = {toml_text(step.folder)}"
+    if step.env:
+        yield f"env = {{ {', '.join(f'{toml_text(key)} = {toml_text(value)}' for key, value in step.env.items())} }}"
 
 
 def _flags(call: CargoCall) -> Iterator[str]:
@@ -162,7 +227,8 @@ def _profile(call: CargoCall) -> str:
     custom = call.profile not in ("", "release")
     if not (call.features or call.env or custom or not call.default_features):
         return ""
-    lines = ["#:schema ../.doit-cargo/profile.schema.json", f"doc = {toml_text(f'From the Makefile: {call}.')}"]
+    lines = ["#:schema ../.doit-cargo/profile.schema.json", PROFILE_MARK]
+    lines.append(f"doc = {toml_text(f'From the old build file: {call}.')}")
     lines.append(f"extends = {toml_text('release' if call.profile == 'release' else 'dev')}")
     if call.features:
         lines.append(f"features = {_list(sorted(call.features))}")
@@ -171,21 +237,9 @@ def _profile(call: CargoCall) -> str:
     if custom:
         lines += ["", "[cargo]", f"profile = {toml_text(call.profile)}"]
     if call.env:
-        lines += ["", "[env]", *(f"{key} = {toml_text(value)}" for key, value in call.env.items())]
+        lines += ["", "[env]", *(f"{toml_text(key)} = {toml_text(value)}" for key, value in call.env.items())]
     return "\n".join(lines) + "\n"
 
 
-def _shown(command: Command) -> str:
-    return " ".join(command.argv).replace(". ", ", ").rstrip(".")
-
-
-def _words(names: list[str]) -> str:
-    return ", ".join(names)
-
-
-def _list(words: tuple[str, ...] | list[str]) -> str:
+def _list(words: Iterable[str]) -> str:
     return "[" + ", ".join(toml_text(word) for word in words) + "]"
-
-
-def _inline(table: Mapping[str, str]) -> str:
-    return "{ " + ", ".join(f"{toml_text(key)} = {toml_text(value)}" for key, value in table.items()) + " }"

@@ -147,7 +147,7 @@ def _ignore(root: str) -> Step:
 
 def makefile(session: Session, force: bool) -> Step:
     """The shim: in the Makefile's place if there is none or it is ours, else beside it."""
-    text = shim.render(session.listing)
+    text = shim.render(session.listing, shim.moved(session))
     old = _read(os.path.join(session.root, MAKEFILE))
     ours = old is None or old.startswith(shim.MARK) or force
     name = MAKEFILE if ours else BESIDE
@@ -156,8 +156,8 @@ def makefile(session: Session, force: bool) -> Step:
     if ours:
         return Step(name, text, f"wrote {name}: `make TARGET` passes on to doit-cargo")
     tell = (
-        f"wrote {name}, since {MAKEFILE} is yours: `make -f {name} TARGET`. `doit-cargo makefile --compare {MAKEFILE}` "
-        "tells what would change, `doit-cargo init --force` replaces it"
+        f"wrote {name}, since {MAKEFILE} is yours: `make -f {name} TARGET`. `doit-cargo migrate` takes over what is "
+        "proven equal and leaves the rest to it, `doit-cargo init --force` replaces it"
     )
     return Step(name, text, tell)
 

@@ -41,8 +41,8 @@ OPTIONS = {
     "json": Option("print JSON"),
     "all": Option("also the targets that are absent here, and why"),
     "check": Option("fail if the file differs from what it should be"),
-    "compare": Option("the Makefile to compare with the targets here", "FILE"),
-    "from-makefile": Option("a Makefile to carry over into profiles/pack.toml", "FILE"),
+    "compare": Option("the build file to record beside the targets here", "FILE"),
+    "from-makefile": Option("the build file to migrate too, as `migrate FILE` does", "FILE"),
     "yes": Option("ask nothing"),
     "show": Option("only say what it is, and whether it is trusted"),
     "revoke": Option("trust it no more"),
@@ -86,7 +86,14 @@ COMMANDS = {
     "makefile": Command(
         "doit_cargo.cli.commands:makefile",
         "Write the shim, check that the file on disk is the one that would be written, or compare an old Makefile.",
-        options=("check", "compare", "force", "json", "output"),
+        options=("check", "compare", "force", "json", "output", "yes"),
+    ),
+    "migrate": Command(
+        "doit_cargo.migrate.command:migrate",
+        "Record what an old build file does, take over what is proven equal, keep the rest with it.",
+        FREE,
+        "[FILE]",
+        ("json", "yes"),
     ),
     "plan": Command(
         "doit_cargo.cli.planning:plan_target",

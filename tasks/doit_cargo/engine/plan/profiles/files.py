@@ -206,6 +206,15 @@ PACK: Section = {
     "duplicates": {"allow": DUPLICATES, "max": COUNT},
     "target": {ANY: TARGET},
     "tests": {"quick": LIST},
+    # What of an older build file was taken over (doit_cargo.migrate writes it, the Makefile shim reads it).
+    "migrated": {
+        "kind": TEXT,
+        "file": TEXT,
+        "default": TEXT,
+        "variables": LIST,
+        "kept": LIST,
+        "taken": {ANY: {"target": TEXT, "variables": LIST}},
+    },
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.

@@ -1,0 +1,191 @@
+"""A copy of a checkout in which a program runs without reaching anything: what it did is told, nothing of it stays.
+
+With Linux namespaces the copy is a layer over the checkout itself, all else is read-only and there is no network;
+elsewhere it is a plain copy, and the caller is told so. Knows nothing of build files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.migrate import inside, recorder
+from doit_cargo.migrate.recorder import Call
+
+UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child")
+SECONDS = 60
+# What is no part of a copy: cargo's output and our own.
+LEFT_OUT = ("target", ".doit-cargo", ".logs", ".testlogs")
+# Kept of the caller's environment; all else might be a secret.
+KEPT = ("LANG", "LC_ALL", "TZ")
+TIMED_OUT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run in the box ended: its status, what it said, the files that it left changed, the calls it made."""
+
+    status: int
+    out: str
+    err: str
+    changes: Mapping[str, str]
+    calls: tuple[Call, ...]
+
+
+class Box:
+    """A place to run programs of a checkout. `words` are names that may be programs; `uses` says how it is shut."""
+
+    def __init__(self, root: str, environ: Mapping[str, str], words: Iterable[str]) -> None:
+        self.checkout, self.environ = os.path.realpath(root), environ
+        self.base = os.path.realpath(tempfile.mkdtemp(prefix="doit-cargo-record-"))
+        self.programs: tuple[str, ...] = ()
+        """Files of the checkout, relative to it, that are replaced by a recorder, whether they are there or not."""
+        path = environ.get("PATH", os.defpath)
+        recorder.write(self.base, words, path, environ, gentle=not self.is_contained)
+        self.all_is_default = False
+        """Whether cargo takes the whole workspace where a call in the root names nothing."""
+        self.root = self.checkout if self.is_contained else os.path.join(self.base, "copy", os.path.basename(root))
+
+    def __enter__(self) -> Box:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    @cached_property
+    def is_contained(self) -> bool:
+        """Whether the kernel gives this user namespaces and a layer; tried once, by running `true` in one."""
+        if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
+            return False
+        os.makedirs(os.path.join(self.base, "try", "run"))
+        job = self._job(["/bin/sh", "-c", ":"], {}, {}, contained=True)
+        job |= {"run": os.path.join(self.base, "try", "run"), "root": self.checkout, "cwd": "/"}
+        try:
+            return bool(json.loads(self._inside(job, contained=True))["status"] == 0)
+        except (ValueError, OSError, subprocess.TimeoutExpired):
+            return False
+
+    @property
+    def uses(self) -> str:
+        """How it is shut, in words."""
+        if self.is_contained:
+            return "a layer over the checkout, nothing else can be written, no network"
+        return "a copy of the checkout; this system gives no namespaces, so absolute paths and the network are not shut"
+
+    def shell(self, program: str) -> str:
+        """Return a shell for the lines of recipes that is `program`, and writes each down."""
+        return recorder.line_shell(self.base, program)
+
+    def environment(self, other: bool = False) -> dict[str, str]:
+        """Return what a program begins with; `other` is that of another person on another day."""
+        run = os.path.join(self.base, "run")
+        kept = {name: self.environ[name] for name in KEPT if name in self.environ}
+        user = "somebody" if other else "doit-cargo"
+        home = os.path.join(run, "other-home" if other else "home")
+        return {
+            **kept,
+            "PATH": os.path.join(self.base, "bin"),
+            "HOME": home,
+            "PWD": self.root,
+            "TMPDIR": os.path.join(run, "other-tmp" if other else "tmp"),
+            "USER": user,
+            "LOGNAME": user,
+            "SHELL": "/bin/sh",
+            "TERM": "dumb",
+        }
+
+    def run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        fail: int = 0,
+        other: bool = False,
+        files: Mapping[str, str] | None = None,
+        gone: Sequence[str] = (),
+    ) -> Outcome:
+        """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not."""
+        world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'}\n"}
+        laid = {os.path.join(self.root, path): text for path, text in (files or {}).items()}
+        homes = {os.path.join(env[name], ".keep"): "" for name in ("HOME", "TMPDIR") if name in env}
+        if not self.is_contained:
+            self._copy()
+        job = self._job(list(argv), dict(env), {**world, **laid, **homes}, self.is_contained)
+        job["gone"] = [os.path.join(self.root, path) for path in gone]
+        try:
+            said = json.loads(self._inside(job, self.is_contained))
+        except subprocess.TimeoutExpired:
+            return Outcome(TIMED_OUT, "", "", {}, ())
+        except ValueError:
+            last = next(iter(reversed(self.said.strip().splitlines())), "no reason was given")
+            raise UserError(Problem(f"nothing could be recorded: {last}", "try again"), COULD_NOT_RUN) from None
+        laid_paths = [*(files or {}), *self.programs, *gone]
+        changes = {path: what for path, what in said["changes"].items() if not _is_laid(path, laid_paths)}
+        out, err = (said[name].encode("latin-1").decode("utf-8", "replace") for name in ("out", "err"))
+        return Outcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
+
+    def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], contained: bool) -> dict[str, object]:
+        root = self.checkout if contained else self.root
+        return {
+            "argv": argv,
+            "env": env,
+            "files": files,
+            "gone": [],
+            "root": root,
+            "cwd": root,
+            "run": os.path.join(self.base, "run"),
+            "temporary": tempfile.gettempdir(),
+            "contained": contained,
+            "hidden": [os.path.join(root, name) for name in LEFT_OUT],
+            "programs": [os.path.join(root, path) for path in self.programs],
+            "program": _text(os.path.join(self.base, "kinds", "work")),
+            "seconds": SECONDS,
+        }
+
+    def _inside(self, job: Mapping[str, object], contained: bool) -> str:
+        path = os.path.join(self.base, "job.json")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(job, stream)
+        words = [sys.executable, "-IS", inside.__file__, path]
+        done = subprocess.run(
+            [*UNSHARE, *words] if contained else words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=2 * SECONDS,
+            check=False,
+            cwd="/",
+        )
+        self.said = done.stderr
+        return done.stdout
+
+    def _copy(self) -> None:
+        """Lay the copy out anew: what an earlier run left in it is gone."""
+        run = os.path.join(self.base, "run")
+        shutil.rmtree(os.path.dirname(self.root), ignore_errors=True)
+        shutil.rmtree(run, ignore_errors=True)
+        os.makedirs(run)
+        shutil.copytree(self.checkout, self.root, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+
+
+def _is_laid(path: str, laid: list[str]) -> bool:
+    """Tell whether a path is what we put there, or a folder of it, or output that is left out."""
+    if path.split("/", 1)[0] in LEFT_OUT:
+        return True
+    return any(path == other or other.startswith(path + "/") for other in laid)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,168 @@
+"""Run one program so that nothing it writes stays: started by `box`, inside namespaces of its own where they exist.
+
+Reads a description (JSON) from a file and prints what came of it (JSON). Everything but the overlaid folders is
+read-only, the network has no device, and the layers that take the writes are in memory. Knows nothing of records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+# linux/mount.h and fcntl.h; the number of mount_setattr is the same on every architecture but alpha.
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, ATTR_RDONLY = 442, -100, 0x8000, 1
+MS_BIND = 4096
+SHOWN = 10_000_000
+
+
+def main() -> int:
+    """Run the program of a description; print {status, out, err, changes, calls}."""
+    with open(sys.argv[1], encoding="utf-8") as stream:
+        job = json.load(stream)
+    before: dict[str, str] = {}
+    if job["contained"]:
+        _contain(job)
+    else:
+        before = dict(_listing(job["root"]))
+    for name in ("home", "tmp", "log"):
+        os.makedirs(os.path.join(job["run"], name), exist_ok=True)
+    for path in filter(os.path.lexists, job["gone"]):
+        os.unlink(path)
+    for path, text in job["files"].items():
+        _write(path, text)
+    for path in job["programs"]:
+        _write(path, job["program"])
+        os.chmod(path, 0o755)  # noqa: S103 - it must run
+    status = _start(job)
+    now = dict(_listing(os.path.join(job["run"], "upper") if job["contained"] else job["root"]))
+    changes = now if job["contained"] else _changed(before, now)
+    log = os.path.join(job["run"], "log")
+    calls = [_bytes(os.path.join(log, name)) for name in sorted(os.listdir(log), key=int)]
+    said = {name: _bytes(os.path.join(job["run"], name)) for name in ("out", "err")}
+    sys.stdout.write(json.dumps({"status": status, "changes": changes, "calls": calls, **said}))
+    return 0
+
+
+def _contain(job: dict[str, Any]) -> None:
+    """Make all that is mounted read-only, then lay layers in memory over the folders that may be written."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    attributes = (ctypes.c_uint64 * 4)(ATTR_RDONLY, 0, 0, 0)
+    # As long as a register each: a C function with `...` gets what ctypes would leave undefined above an int.
+    words = (MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, attributes, ctypes.sizeof(attributes))
+    _check(libc.syscall(*(ctypes.c_long(word) if isinstance(word, int) else word for word in words)))
+    run = job["run"]
+    _mount(libc, "tmpfs", run, "tmpfs", 0, "mode=0755,size=2g")
+    memory = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
+    # Where somebody has mounted something below the temporary folder, it cannot be a layer, and stays read-only.
+    with contextlib.suppress(OSError):
+        _lay_over(libc, memory, job["temporary"], "upper-tmp", run)
+    _lay_over(libc, memory, job["root"], "upper", run)
+    for folder in filter(os.path.isdir, job["hidden"]):
+        _mount(libc, "tmpfs", folder, "tmpfs", 0, "mode=0755,size=256m")
+
+
+def _lay_over(libc: ctypes.CDLL, memory: int, folder: str, upper: str, run: str) -> None:
+    """Lay a folder of the memory over another folder, so that what is written there goes into it."""
+    here = f"/proc/self/fd/{memory}/{upper}"
+    for path in (here, f"{here}-work"):
+        os.makedirs(path)
+    options = f"lowerdir={_escaped(folder)},upperdir={here},workdir={here}-work,userxattr"
+    _mount(libc, "overlay", folder, "overlay", 0, options)
+    # A layer over a folder above hides the memory; it is shown again at its place.
+    _mount(libc, f"/proc/self/fd/{memory}", run, None, MS_BIND, "")
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _mount(libc: ctypes.CDLL, source: str, where: str, kind: str | None, flags: int, options: str) -> None:
+    words = [None if word is None else word.encode() for word in (source, where, kind)]
+    _check(libc.mount(*words, ctypes.c_ulong(flags), options.encode()))
+
+
+def _check(status: int) -> None:
+    if status:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _start(job: dict[str, Any]) -> int:
+    """Run the program in a group of its own; its status, or -1 if its time was over."""
+    run = job["run"]
+    with open(os.path.join(run, "out"), "ab") as out, open(os.path.join(run, "err"), "ab") as err:
+        process = subprocess.Popen(
+            job["argv"],
+            cwd=job["cwd"],
+            env=job["env"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(job["seconds"])
+        except subprocess.TimeoutExpired:
+            return -1
+        finally:
+            # What it left running ends with it; in a namespace the end of this process ends all of it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+
+
+def _listing(root: str) -> Iterator[tuple[str, str]]:
+    """Yield each file and folder below a folder with what it is: "folder", "gone", or a digest of its content."""
+    for folder, names, files in os.walk(root):
+        names.sort()
+        for name in sorted([*names, *files]):
+            path = os.path.join(folder, name)
+            yield os.path.relpath(path, root), _what(path)
+
+
+def _what(path: str) -> str:
+    if os.path.islink(path):
+        return f"link to {os.readlink(path)}"
+    if os.path.isdir(path):
+        return "folder"
+    if os.path.isfile(path):
+        return hashlib.sha256(_content(path)).hexdigest()[:16]
+    return "gone"  # a layer marks what was removed by a device
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
+
+
+def _changed(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    changed = {path: what for path, what in after.items() if before.get(path) != what}
+    return {**changed, **{path: "gone" for path in before if path not in after}}
+
+
+def _bytes(path: str) -> str:
+    """Return a file as text in which each byte is one character."""
+    return _content(path)[:SHOWN].decode("latin-1")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""A justfile as a source of recordings: just itself says what it holds (`just --dump`) and runs each recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.migrate.box import Box
+from doit_cargo.migrate.source import Old, Source, variables_of
+
+
+def program() -> str:
+    """Return the path of just. Raises `UserError` where there is none."""
+    found = shutil.which("just")
+    if not found:
+        raise UserError(Problem("just is not on PATH", "pip install rust-just"), COULD_NOT_RUN)
+    return found
+
+
+def source(box: Box, path: str) -> Source:
+    """Return a justfile as a source. Raises `UserError` for one that just cannot read."""
+    just = program()
+    outcome = box.run([just, "--justfile", path, "--dump", "--dump-format", "json"], box.environment())
+    if outcome.status:
+        said = next(iter(outcome.err.strip().splitlines()), "just printed nothing")
+        raise UserError(Problem(f"just cannot read this file: {said}", "correct it", path))
+    dump = json.loads(outcome.out)
+    shell = dump["settings"].get("shell") or {"command": "sh", "arguments": ["-cu"]}
+    line = box.shell(shutil.which(shell["command"], path=box.environ.get("PATH")) or shell["command"])
+    options = [just, "--justfile", path, "--shell", line, *(f"--shell-arg={word}" for word in shell["arguments"])]
+
+    def call(name: str, given: Mapping[str, str]) -> list[str]:
+        return [*options, *(f"{key}={value}" for key, value in given.items()), *([name] if name else [])]
+
+    recipes = dump["recipes"]
+    text = _text(box, path)
+    return Source(
+        kind="just",
+        file=path,
+        targets=tuple(_old(name, recipes, text) for name in sorted(recipes, key=lambda name: _line(name, text))),
+        call=call,
+        default=dump.get("first") or "",
+        # Only what the file defines can be set on just's command line.
+        variables={name: words for name, words in variables_of(text).items() if name in dump["assignments"]},
+        notes=tuple(_notes(dump)),
+    )
+
+
+def _notes(dump: Mapping[str, Any]) -> Iterator[str]:
+    aliases = [f"{name} = {alias['target']}" for name, alias in dump["aliases"].items()]
+    if aliases:
+        yield f"aliases stay with just: {', '.join(aliases)}"
+    if dump["modules"]:
+        yield f"modules stay with just: {', '.join(dump['modules'])}"
+    with_words = [name for name, recipe in dump["recipes"].items() if recipe["parameters"]]
+    if with_words:
+        yield f"with arguments of their own, these stay with just: {', '.join(with_words)}"
+
+
+def _text(box: Box, path: str) -> str:
+    with open(os.path.join(box.checkout, path), encoding="utf-8", errors="replace") as stream:
+        return stream.read()
+
+
+def _line(name: str, text: str) -> int:
+    found = re.search(rf"^@?{re.escape(name)}\b[^\n=]*:(?!=)", text, re.MULTILINE)
+    return text[: found.start()].count("\n") + 1 if found else 0
+
+
+def _old(name: str, recipes: Mapping[str, Any], text: str) -> Old:
+    return Old(name, _line(name, text), text, _unsure(name, recipes, {}))
+
+
+def _unsure(name: str, recipes: Mapping[str, Any], seen: dict[str, None]) -> str:
+    """Return why a run of a recipe does not show all that it may do; what it depends on counts."""
+    recipe = recipes.get(name)
+    if recipe is None or name in seen:
+        return ""
+    seen[name] = None
+    if any(each["default"] is None and each["kind"] != "star" for each in recipe["parameters"]):
+        return "takes arguments"
+    if recipe["shebang"] or any("script" in str(each) for each in recipe["attributes"]):
+        return f"{name} is a script of its own"
+    if any(
+        re.search(r"confirm|cache|working-directory|platform|unix|linux|macos|windows", str(each))
+        for each in recipe["attributes"]
+    ):
+        return f"{name} has an attribute that a recording does not show"
+    parts = (each["recipe"] for each in recipe["dependencies"])
+    return next((why for part in parts if (why := _unsure(part, recipes, seen))), "")

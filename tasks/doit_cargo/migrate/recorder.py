@@ -1,0 +1,266 @@
+"""The programs that stand for all others while a build file is recorded: each writes down how it was called.
+
+One shell script in four kinds, made of built-ins alone, since it is started for each call; a link a name. Knows nothing
+of build files, and not who runs them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+# Programs that start another one: they run, and what they start is seen.
+STARTERS = frozenset(
+    {"env", "nice", "ionice", "timeout", "xargs", "nohup", "time", "setsid", "stdbuf", "make", "gmake"}
+)
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
+# What the answer tells of the machine, the day or the history: never to be frozen.
+ASKED = frozenset(
+    {"date", "uname", "hostname", "nproc", "whoami", "id", "arch", "getconf", "git", "rustc", "rustup", "sysctl"}
+    | {"lsb_release", "sw_vers", "tput", "logname", "users", "uptime", "free", "df", "ps", "lscpu", "pkg-config"}
+)
+# Programs that read or print; what they say may reach another call.
+READERS = frozenset(
+    {"cat", "grep", "egrep", "fgrep", "sed", "awk", "gawk", "mawk", "head", "tail", "sort", "uniq", "wc", "tr", "cut"}
+    | {"basename", "dirname", "ls", "find", "echo", "printf", "test", "[", "expr", "seq", "true", "false", "tee", "pwd"}
+    | {
+        "readlink",
+        "realpath",
+        "which",
+        "stat",
+        "md5sum",
+        "sha256sum",
+        "shasum",
+        "diff",
+        "cmp",
+        "column",
+        "paste",
+        "rev",
+    }
+    | {"yes", "mktemp", "jq", "bc", "od", "xxd", "file", "du", "comm", "join", "fold", "nl", "tac", "less", "more"}
+)
+# Programs that change files: they run where all that they can reach is a layer that goes away.
+CHANGERS = frozenset({"mkdir", "touch", "rm", "mv", "cp", "ln", "chmod", "rmdir", "install"})
+# Of these, what can do no harm in a plain copy either.
+GENTLE = frozenset({"mkdir", "touch"})
+# Nothing waits.
+INSTANT = frozenset({"sleep"})
+
+HEAD = """\
+#!/bin/sh
+case $0 in
+    "@BASE@"/*) name=${0##*/} ;;
+    *) name=$0 ;;
+esac
+set -C
+n=1
+while ! { printf '' >"@LOG@/$n"; } 2>/dev/null; do
+    n=$((n + 1))
+    [ "$n" -le 5000 ] || exit 125
+done
+set +C
+shown() {
+    if [ "$1" -ef "@RUN@/out" ] || [ "$1" -ef "@RUN@/err" ]; then io=shown
+    elif [ -p "$1" ]; then io=pipe
+    elif [ "$1" -ef /dev/null ]; then io=null
+    else io=file
+    fi
+}
+shown /dev/fd/1; out=$io
+shown /dev/fd/2; err=$io
+{ printf '%s\\0' @KIND@ "$name" "$out" "$err" "$#" "$@"; pwd -P; printf '\\0'; export -p; } >>"@LOG@/$n"
+read -r fail other <"@RUN@/world"
+[ "$n" != "$fail" ] || exit 101
+"""
+REAL = """\
+run() {
+    export CARGO_NET_OFFLINE=true RUSTUP_HOME="${RUSTUP_HOME:-@RUSTUP@}" CARGO_HOME="${CARGO_HOME:-@CARGO@}"
+    exec "@REAL@/$name" "$@"
+}
+"""
+LINE = """exec @SHELL@ "$@"\n"""
+WORK = (
+    REAL
+    + """\
+question=no
+case "$name ${1-}" in
+    *" --version"|*" -V"|*" -version"|*" version") question=yes ;;
+    "cargo metadata"|"cargo locate-project"|"cargo tree"|"cargo pkgid"|"cargo --list") question=yes ;;
+esac
+[ $question = yes ] || exit 0
+if [ "$other" = other ] && [ "$name ${1-}" != "cargo --list" ]; then echo "$name 9.9.9"; exit 0; fi
+[ ! -x "@REAL@/$name" ] || run "$@"
+echo "$name 1.0.0"
+"""
+)
+ASK = (
+    REAL
+    + """\
+case "$name ${1-}" in
+    "git "*)
+        case ${1-} in
+            rev-parse|describe|log|status|show|branch|config|ls-files|diff|symbolic-ref|rev-list|name-rev|cat-file) ;;
+            --version|version|show-ref|remote|for-each-ref|merge-base|diff-index|diff-tree|blame|-C|--no-pager) ;;
+            *) exit 0 ;;
+        esac ;;
+    "rustc -vV"|"rustc --version"|"rustc -V"|"rustc --print"|"rustc -Vv") ;;
+    "rustup show"|"rustup which"|"rustup --version") ;;
+    "rustc "*|"rustup "*) exit 0 ;;
+esac
+if [ "$other" != other ]; then
+    # One moment for all that is compared; GNU's date says it so, the others the second way.
+    if [ "$name" = date ]; then
+        "@REAL@/date" -d "@@NOW@" "$@" 2>/dev/null || "@REAL@/date" -r "@NOW@" "$@" 2>/dev/null || run "$@"
+        exit
+    fi
+    [ ! -x "@REAL@/$name" ] || run "$@"
+    exit 0
+fi
+case "$name $*" in
+    "uname -m"|"arch ") echo arm64 ;;
+    "uname"*) echo Darwin ;;
+    "date +%s") echo 981173106 ;;
+    "rustc "*|"nproc"*|"getconf"*) echo 77 ;;
+    *) echo doit-cargo-other ;;
+esac
+"""
+)
+# What a reader says is put between two other words: if they reach a call, its words are those of a file of today.
+READ = (
+    REAL
+    + """\
+if [ "$other" = other ] && [ "$out" = pipe ]; then
+    echo doit-cargo-other; "@REAL@/$name" "$@"; status=$?; echo doit-cargo-other; exit $status
+fi
+[ ! -x "@REAL@/$name" ] || run "$@"
+"""
+)
+CHANGE = REAL + """[ ! -x "@REAL@/$name" ] || run "$@"\n"""
+# A shell with a text runs it; with a script it is a program like others.
+SHELL_PROGRAM = """\
+#!/bin/sh
+for word in "$@"; do
+    case $word in
+        -*c) exec "@REAL@/${0##*/}" "$@" ;;
+        -*|+*|pipefail|errexit|nounset|xtrace) ;;
+        *) break ;;
+    esac
+done
+exec "@KINDS@/work-as/${0##*/}" "$@"
+"""
+KINDS = {"work": WORK, "ask": ASK, "read": READ, "change": CHANGE, "line": LINE, "instant": "exit 0\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it was written down. `out` and `err` say where it spoke to: "shown", "pipe", "null" or "file"."""
+
+    number: int
+    kind: str
+    argv: tuple[str, ...]
+    folder: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    out: str = "shown"
+    err: str = "shown"
+
+    @property
+    def program(self) -> str:
+        return self.argv[0]
+
+
+def read(texts: Iterable[str]) -> list[Call]:
+    """Return the calls of a log, in the order in which they began."""
+    return [_call(number, text) for number, text in enumerate(texts, 1) if text]
+
+
+def _call(number: int, text: str) -> Call:
+    kind, name, out, err, count, rest = text.encode("latin-1").decode("utf-8", "replace").split("\0", 5)
+    *words, folder, variables = rest.split("\0", int(count) + 1)
+    return Call(number, kind, (name, *words), folder.rstrip("\n"), dict(_variables(variables)), out, err)
+
+
+def _variables(text: str) -> Iterable[tuple[str, str]]:
+    """Yield what `export -p` says, in the form that POSIX asks of it."""
+    for word in shlex.split(text.replace("\\$", "$").replace("\\`", "`")):
+        name, equals, value = word.partition("=")
+        if equals:
+            yield name, value
+
+
+def write(base: str, words: Iterable[str], path: str, environ: Mapping[str, str], gentle: bool) -> None:
+    """Write the recorders below `base`: `bin` is the folder for PATH, for all programs there are and for `words`.
+
+    With `gentle` nothing that removes or moves a file is run.
+    """
+    places = _places(base)
+    home = os.path.expanduser("~")
+    places["real"], places["kinds"] = os.path.join(base, "real"), os.path.join(base, "kinds")
+    places["rustup"] = environ.get("RUSTUP_HOME") or os.path.join(home, ".rustup")
+    places["cargo"] = environ.get("CARGO_HOME") or os.path.join(home, ".cargo")
+    for folder in ("bin", "real", "kinds", "run", "kinds/work-as"):
+        os.makedirs(os.path.join(base, folder))
+    for kind, tail in KINDS.items():
+        if kind != "line":
+            _script(os.path.join(base, "kinds", kind), HEAD.replace("@KIND@", kind) + tail, places)
+    _script(os.path.join(base, "kinds", "shell"), SHELL_PROGRAM, places)
+    found = _programs(path)
+    for name, real in found.items():
+        os.symlink(real, os.path.join(base, "real", name))
+    for name in {*found, *(word for word in words if "/" not in word and word not in (".", ".."))}:
+        _link(base, name, found.get(name), gentle)
+
+
+def _link(base: str, name: str, real: str | None, gentle: bool) -> None:
+    kind = _kind(name, gentle)
+    if kind == "starter" and real:
+        os.symlink(real, os.path.join(base, "bin", name))
+        return
+    if kind == "shell":
+        os.symlink("../work", os.path.join(base, "kinds", "work-as", name))
+    os.symlink(f"../kinds/{'work' if kind == 'starter' else kind}", os.path.join(base, "bin", name))
+
+
+def _kind(name: str, gentle: bool) -> str:
+    kinds = (("starter", STARTERS), ("shell", SHELLS), ("ask", ASKED), ("read", READERS), ("instant", INSTANT))
+    changers = GENTLE if gentle else CHANGERS
+    return next((kind for kind, names in kinds if name in names), "change" if name in changers else "work")
+
+
+def line_shell(base: str, shell: str) -> str:
+    """Write the shell that writes down each line of a recipe, then runs it; return its path."""
+    made = os.path.join(base, "kinds", "line")
+    _script(made, HEAD.replace("@KIND@", "line") + LINE, {**_places(base), "shell": shell})
+    return made
+
+
+def _places(base: str) -> dict[str, str]:
+    return {
+        "now": str(int(os.stat(base).st_ctime)),
+        "base": base,
+        "run": os.path.join(base, "run"),
+        "log": os.path.join(base, "run", "log"),
+    }
+
+
+def _script(path: str, text: str, places: Mapping[str, str]) -> None:
+    for name, value in places.items():
+        text = text.replace(f"@{name.upper()}@", value)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.chmod(path, 0o755)  # noqa: S103 - it must run
+
+
+def _programs(path: str) -> dict[str, str]:
+    """Return every program of the folders of a PATH, the first of a name."""
+    found: dict[str, str] = {}
+    for folder in path.split(os.pathsep):
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            found.setdefault(name, os.path.join(folder, name))
+    return {name: real for name, real in found.items() if os.access(real, os.X_OK) and shutil.which(real)}

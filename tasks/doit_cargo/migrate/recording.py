@@ -1,0 +1,230 @@
+"""What a target of a build file really does, seen in several worlds: as it is, on another machine and day, with each
+call failing in turn, with each variable set.
+
+A recording is evidence: what was not seen in it is not claimed. Knows a source and a box; decides nothing about rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from doit_cargo.migrate.box import TIMED_OUT, Box, Outcome
+from doit_cargo.migrate.lines import why_not
+from doit_cargo.migrate.recorder import READERS, Call
+from doit_cargo.migrate.source import Old, Source
+
+SENTINEL = "doit-cargo-other"
+# Set by what runs a build file, or by a shell, for itself.
+NOISE = re.compile(
+    r"MAKE|MFLAGS$|GNUMAKEFLAGS$|(OLD)?PWD$|SHLVL$|_$|CURDIR$|SUFFIXES$|CARGO_MAKE|JUST_|npm_|INIT_CWD$|DOIT_CARGO"
+    r"|LINES$|COLUMNS$"
+)
+PLACES = re.compile(r"\{(root|home|tmp|box)\}")
+PLACE_NAMES = {"root": "the checkout", "home": "HOME", "tmp": "a temporary file", "box": "PATH"}
+# The line of an error message that says what is wrong.
+TELLING = re.compile(r"doit-cargo: |error\b|.*\*\*\* ")
+TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
+MACHINE = {"OS": "Windows_NT"}
+
+
+class Run(Protocol):
+    """Runs a target once more, in another world."""
+
+    def __call__(self, given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False) -> Recording: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call that does work: what is called, in which folder below the root, with what set for it."""
+
+    argv: tuple[str, ...]
+    folder: str
+    env: Mapping[str, str]
+    out: str
+    number: int = field(compare=False)
+
+    @property
+    def is_cargo(self) -> bool:
+        return self.argv[0] == "cargo"
+
+    def __str__(self) -> str:
+        import shlex
+
+        place = f"cd {self.folder} && " if self.folder else ""
+        env = "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(self.env.items()))
+        return place + env + shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given."""
+
+    steps: tuple[Step, ...]
+    ended: str
+    said: str
+    lines: tuple[str, ...]
+    asked: tuple[str, ...]
+    changes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is known of a target: its recording, why it cannot be a row ("" if it can), and the variables that change
+    what it does."""
+
+    old: Old
+    base: Recording
+    reason: str = ""
+    variables: tuple[str, ...] = ()
+
+
+def record(
+    box: Box,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    fail: int = 0,
+    other: bool = False,
+    files: Mapping[str, str] | None = None,
+    gone: Sequence[str] = (),
+) -> Recording:
+    """Run a program in the box once and return what it did."""
+    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone)
+    return _recording(box, outcome, env)
+
+
+def record_old(
+    box: Box, source: Source, name: str, given: Mapping[str, str] | None = None, *, fail: int = 0, other: bool = False
+) -> Recording:
+    """Record a target of an old build file as if nothing of ours were there."""
+    env = {**box.environment(other), **source.env, **(MACHINE if other else {})}
+    return record(box, source.call(name, given or {}), env, fail=fail, other=other, gone=source.gone)
+
+
+def _recording(box: Box, outcome: Outcome, env: Mapping[str, str]) -> Recording:
+    steps = tuple(_step(box, call, env) for call in outcome.calls if _is_work(call))
+    asked = (
+        call.program for call in outcome.calls if call.kind == "ask" or (call.kind == "read" and call.out == "pipe")
+    )
+    ended = "never" if outcome.status == TIMED_OUT else "badly" if outcome.status else "well"
+    # A line whose output nobody takes is one of a recipe; what `$(shell)` runs has a pipe.
+    lines = tuple(call.argv[-1] for call in outcome.calls if call.kind == "line" and call.out != "pipe")
+    words = [line.strip() for line in outcome.err.splitlines() if line.strip()]
+    said = next(filter(TELLING.match, words), words[-1] if words else "")
+    return Recording(steps, ended, said, lines, tuple(dict.fromkeys(asked)), outcome.changes)
+
+
+def _is_work(call: Call) -> bool:
+    """Tell whether a call does something: what only asks cargo about the workspace, for another program, does not."""
+    is_question = call.argv[:2] in (("cargo", "metadata"), ("cargo", "--list")) and call.out == "pipe"
+    return call.kind in ("work", "change") and not is_question
+
+
+def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
+    def placed(text: str) -> str:
+        places = ((f"{box.base}/run/home", "{home}"), (f"{box.base}/run/other-home", "{home}"))
+        for path, name in (*places, (box.base, "{box}"), (box.root, "{root}"), (box.root.split()[0], "{root}")):
+            text = text.replace(path, name)
+        return TEMPORARY.sub("{tmp}", text)
+
+    set_here = {
+        name: placed(value) for name, value in call.env.items() if env.get(name) != value and not NOISE.match(name)
+    }
+    folder = placed(call.folder).removeprefix("{root}").lstrip("/")
+    return Step(tuple(map(placed, call.argv)), folder, set_here, call.out, call.number)
+
+
+def study(box: Box, source: Source, old: Old) -> Study:
+    """Return what is known of a target, from as many recordings as it takes to know it."""
+
+    def run(given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False) -> Recording:
+        return record_old(box, source, old.name, given, fail=fail, other=other)
+
+    base = run()
+    reason = _at_once(source, old, base) or _in_other_worlds(base, run)
+    if reason:
+        return Study(old, base, reason)
+    return Study(old, base, "", tuple(_changing(source, old, base, run)))
+
+
+def _at_once(source: Source, old: Old, base: Recording) -> str:
+    """Return why a single recording already tells that a target is not for rows."""
+    if base.ended != "well":
+        why = "does not come to an end" if base.ended == "never" else "does not end well"
+        return f"{why} in a fresh copy: {base.said}".rstrip(": ")
+    if not any(step.is_cargo for step in base.steps):
+        return "calls no cargo"
+    if old.unsure:
+        return old.unsure
+    for line in base.lines:
+        if reason := why_not(line):
+            return f"{reason}: {_short(line)}"
+    return next((reason for step in base.steps if (reason := _of_step(step, source.listens))), "")
+
+
+def _of_step(step: Step, listens: bool) -> str:
+    """Return why a call cannot be made by a row."""
+    if step.out not in ("shown", "null") and not (listens and step.out == "pipe"):
+        return f"what {step.argv[0]} says goes on to a {step.out}"
+    if found := PLACES.search(" ".join((*step.argv, step.folder, *step.env.values()))):
+        return f"names a place of this machine ({PLACE_NAMES[found[1]]})"
+    return "runs outside of the checkout" if step.folder.startswith(("/", "..")) else ""
+
+
+def _short(line: str) -> str:
+    text = " ".join(line.split())
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _in_other_worlds(base: Recording, run: Run) -> str:
+    """Return why a target does something else on another machine, or after a failure."""
+    elsewhere = run(other=True)
+    if (elsewhere.steps, elsewhere.ended) != (base.steps, base.ended):
+        asked = [name for name in base.asked if name not in READERS]
+        read = [name for name in base.asked if name in READERS]
+        what = ", ".join(asked) or (f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER)")
+        here, there = (_short("; ".join(map(str, each.steps)) or "nothing") for each in (base, elsewhere))
+        return f"depends on {what}; here: {here}; elsewhere: {there}"
+    for number, step in enumerate(base.steps):
+        failing = run(fail=step.number)
+        if failing.ended == "well" or failing.steps != base.steps[: number + 1]:
+            return f"goes on, or ends well, though this fails: {_short(str(step))}"
+    return ""
+
+
+def _changing(source: Source, old: Old, base: Recording, run: Run) -> Iterator[str]:
+    """Yield the variables that change what a target does, seen by setting each to other values."""
+    from doit_cargo.migrate.source import variables_of
+
+    reached = variables_of(old.text)
+    values = {name: (SENTINEL, *words) for name, words in source.variables.items() if name in reached}
+    if not values or not _any_changes(values, base, run):
+        return
+    for name, words in values.items():
+        if any(_differs(base, run({name: value}), {name}) for value in words):
+            yield name
+
+
+def _any_changes(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> bool:
+    """Tell whether anything changes with all variables set at once, to the first, the second, ... value of each."""
+    longest = max(map(len, values.values()))
+    worlds = [{name: words[min(turn, len(words) - 1)] for name, words in values.items()} for turn in range(longest)]
+    return any(_differs(base, run(world), set(world)) for world in worlds)
+
+
+def _differs(base: Recording, other: Recording, names: Collection[str]) -> bool:
+    """Tell whether a recording with variables set is another one, but for those variables in the environment."""
+    if other.ended != base.ended or len(other.steps) != len(base.steps):
+        return True
+    return any(
+        (one.argv, one.folder, one.out, _without(one, base, names)) != (two.argv, two.folder, two.out, dict(two.env))
+        for one, two in zip(other.steps, base.steps, strict=True)
+    )
+
+
+def _without(step: Step, base: Recording, names: Collection[str]) -> dict[str, str]:
+    exported = {name for each in base.steps for name in each.env}
+    return {key: value for key, value in step.env.items() if key not in names or key in exported}

@@ -1,0 +1,83 @@
+"""Which kinds of build file there are, how each is found and read: a row each."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.migrate.source import Source
+
+if TYPE_CHECKING:
+    from doit_cargo.migrate.box import Box
+    from doit_cargo.session import Session
+
+# How a person calls what is kept.
+CALLED = {"make": "make", "just": "just", "cargo-make": "cargo make", "alias": "cargo", "npm": "npm run"}
+# An old GNUmakefile gets this name, since the shim takes its place.
+MOVED_ASIDE = "GNUmakefile.old"
+# Where each kind is looked for, in this order.
+FOUND_AS = {
+    "make": ("GNUmakefile", MOVED_ASIDE, "makefile", "Makefile", "Makefile.old"),
+    "just": ("justfile", "Justfile", ".justfile"),
+    "cargo-make": ("Makefile.toml",),
+    "npm": ("package.json",),
+    "alias": (".cargo/config.toml", ".cargo/config"),
+}
+
+
+def find(session: Session, given: str) -> str:
+    """Return the build file to read, relative to the root. Raises `UserError` where there is none."""
+    from doit_cargo import makefile
+
+    if given:
+        path = os.path.join(session.start, given)
+        path = path if os.path.exists(path) else os.path.join(session.root, given)
+        if not os.path.isfile(path):
+            raise UserError(Problem("there is no such file", "give the build file to read", given))
+        return os.path.relpath(os.path.realpath(path), session.root)
+    moved = makefile.moved(session)
+    if moved and os.path.isfile(os.path.join(session.root, moved["file"])):
+        return str(moved["file"])
+    names = [name for kind in FOUND_AS.values() for name in kind if os.path.isfile(os.path.join(session.root, name))]
+    found = next((name for name in names if not makefile.is_ours(os.path.join(session.root, name))), "")
+    if not found:
+        what = "there is no Makefile, justfile, Makefile.toml, package.json or .cargo/config.toml here"
+        raise UserError(Problem(what, "name the build file: doit-cargo migrate FILE"))
+    return found
+
+
+def kind_of(path: str) -> str:
+    """Return the kind of a build file, by its name: what is none of the others is a Makefile."""
+    name = os.path.basename(path).lower()
+    if name.endswith(("justfile", ".just")):
+        return "just"
+    if name.endswith(".toml"):
+        return "alias" if name == "config.toml" else "cargo-make"
+    if name == "config" and os.path.basename(os.path.dirname(path)) == ".cargo":
+        return "alias"
+    return "npm" if name.endswith(".json") else "make"
+
+
+def text_of(root: str, path: str) -> str:
+    """Return all that a build file says, with what it includes where that is known by name."""
+    from doit_cargo.migrate import makefiles
+
+    if kind_of(path) == "make":
+        return makefiles.text_of(root, path)
+    with open(os.path.join(root, path), encoding="utf-8", errors="replace") as stream:
+        return stream.read()
+
+
+def load(box: Box, path: str) -> Source:
+    """Return a build file as a source."""
+    from doit_cargo.migrate import cargo_make, justfiles, makefiles, scripts
+
+    readers = {
+        "make": makefiles.source,
+        "just": justfiles.source,
+        "cargo-make": cargo_make.source,
+        "npm": scripts.npm,
+        "alias": scripts.alias,
+    }
+    return readers[kind_of(path)](box, path)

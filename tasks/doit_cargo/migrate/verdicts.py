@@ -1,0 +1,109 @@
+"""An old build file beside what stands here, each target recorded on both sides: same, differs, unknown or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
+from doit_cargo.migrate.newside import argv, environment
+from doit_cargo.migrate.recording import SENTINEL, record, record_old
+from doit_cargo.migrate.rows import name_of
+
+if TYPE_CHECKING:
+    from doit_cargo.migrate.box import Box
+    from doit_cargo.migrate.source import Old, Source
+    from doit_cargo.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an old target; `lines` say how it differs, or why it is not known."""
+
+    name: str
+    line: int
+    verdict: str
+    lines: tuple[str, ...] = ()
+
+    @property
+    def is_loss(self) -> bool:
+        return self.verdict in (DIFFERS, UNKNOWN)
+
+    def data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compare(session: Session, box: Box, source: Source, tell: Callable[[str], None]) -> Iterator[Verdict]:
+    """Yield a verdict for each target of a source, and for its default."""
+    from doit_cargo import makefile
+
+    moved = makefile.moved(session) or {}
+    if moved.get("file") != source.file:
+        moved = {}
+    for old in source.targets:
+        tell(f"recording {old.name} on both sides")
+        yield _verdict(session, box, source, old, moved)
+
+
+def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mapping[str, Any]) -> Verdict:
+    taken = moved.get("taken", {})
+    if moved and source.kind != "make" and old.name not in taken:
+        return Verdict(old.name, old.line, KEPT)
+    target = taken.get(old.name, {}).get("target", name_of(old.name))
+    if not moved and (absent := _absent(session, target)):
+        base = record_old(box, source, old.name)
+        lost = [f"lost: {step}" for step in base.steps] or ["lost: it runs no program that could be compared"]
+        return Verdict(old.name, old.line, DIFFERS, (absent, *lost))
+    found: list[str] = []
+    for given in _worlds(
+        taken.get(old.name, {}).get("variables") or list(source.variables), bool(moved) and source.kind == "make"
+    ):
+        before = record_old(box, source, old.name, given)
+        after = record(box, _new_side(box, source, old.name, target, given, moved), environment(box, source))
+        if "never" in (before.ended, after.ended):
+            return Verdict(old.name, old.line, UNKNOWN, ("it does not come to an end",))
+        if not moved and not before.steps:
+            return Verdict(old.name, old.line, UNKNOWN, ("it runs no program that could be compared",))
+        found += [f"{_with(given)}{text}" for text in differing(before, after, box.all_is_default)]
+    kind = DIFFERS if found else SAME if old.name in taken or not moved else KEPT
+    return Verdict(old.name, old.line, kind, tuple(line for text in found for line in text.splitlines()))
+
+
+def _absent(session: Session, target: str) -> str:
+    row = session.known_row(target)
+    if row is None:
+        return "there is no such target here"
+    return "" if row["available"] else f"not in this checkout: {row['reason']}"
+
+
+def _worlds(variables: list[str], is_moved: bool) -> Iterator[dict[str, str]]:
+    """Yield what is set in each recording: nothing, then two variables at once."""
+    yield {}
+    if is_moved and variables:
+        yield dict.fromkeys(variables[:2], SENTINEL)
+
+
+def _with(given: Mapping[str, str]) -> str:
+    return f"with {', '.join(f'{name}={value}' for name, value in given.items())}: " if given else ""
+
+
+def _new_side(
+    box: Box, source: Source, name: str, target: str, given: Mapping[str, str], moved: Mapping[str, Any]
+) -> list[str]:
+    """Return what runs a target here: through the shim once there is a migration, else doit-cargo itself."""
+    from doit_cargo.migrate.newside import program
+
+    return argv(box, source, name, target, given) if moved else [*program().split(), target]
+
+
+def text_of(verdicts: list[Verdict], path: str) -> Iterator[str]:
+    """Yield the lines of the report: one for each target, what differs below it, and a count at the end."""
+    width = max((len(verdict.name) for verdict in verdicts), default=0)
+    for verdict in verdicts:
+        first, *rest = verdict.lines or ("",)
+        place = f"  ({path}:{verdict.line})" if verdict.line and verdict.is_loss else ""
+        yield f"{verdict.verdict:8} {verdict.name:{width}}  {first}{place}".rstrip()
+        yield from (f"{'':8} {'':{width}}  {line}" for line in rest)
+    counts = {kind: sum(verdict.verdict == kind for verdict in verdicts) for kind in (SAME, KEPT, DIFFERS, UNKNOWN)}
+    yield f"{len(verdicts)} targets: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())

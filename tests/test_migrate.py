@@ -1,0 +1,355 @@
+"""`doit-cargo migrate` and `makefile --compare` on Makefiles: what is recorded is taken over or kept; none is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from calling import MAKE, Said, call, needs_make, posix, program
+from conftest import SHARED, Spec, make_workspace, needs_cargo, write
+from doit_cargo.migrate.lines import why_not
+
+pytestmark = [needs_cargo, needs_make, posix]
+
+SPEC: Spec = {
+    "server": {"bins": {"server": []}, "features": {"turbo": [], "cold": []}},
+    "engine": {"features": {"trunk": []}},
+}
+# One target a kind of fault: what a reader of recipes gets wrong.
+MAKEFILE = """\
+EXTRA ?=
+KIND ?= release
+export API_LEVEL ?= 3
+TRUNKS = oak elm
+STAMP := $(shell date +%s)
+.PHONY: first empty pinned other-place sub-make loop tested asks cleanup piped spoken chooses anyway built-at \\
+        lint_All Build.x86_64 here per-platform with-own test-engine chain docs redirected hidden
+first: empty
+
+empty: ## with a feature list that is empty
+	cargo build --features "$(EXTRA)" --profile "$(KIND)"
+pinned:
+	cargo +beta clippy --workspace -- -D warnings
+other-place:
+	cargo build --manifest-path tools/Cargo.toml
+sub-make:
+	$(MAKE) pinned && touch MADE
+	cd engine && cargo check
+loop:
+	for name in turbo cold; do cargo check --features $$name || exit 1; done
+tested:
+	@if [ -d models ]; then rm -rf models; fi
+	cargo test
+asks:
+	command -v taplo >/dev/null || exit 1
+	cargo fmt
+cleanup:
+	cargo clean
+	rm -rf dist
+piped:
+	cargo build 2>&1 | tee build.log
+spoken:
+	@echo "Checking..."
+	cargo check --workspace
+	@echo "well done"
+chooses:
+	[ "$$CI" = true ] && cargo publish
+anyway:
+	-cargo audit
+	cargo check
+built-at:
+	BUILT_AT=$(STAMP) cargo build
+lint_All:
+	cargo clippy --all-targets
+Build.x86_64:
+	cargo build --target x86_64-unknown-linux-gnu
+here:
+	cargo build --target-dir $(CURDIR)/out
+per-platform:
+ifeq ($(OS),Windows_NT)
+	cargo build --features cold
+else
+	cargo build --features turbo
+endif
+with-own: export STAGE = late
+with-own:
+	cargo build --release --features turbo
+test-engine: test-engine-oak
+test-engine-%:
+	env TRUNK=$* cargo test --release --features trunk -p engine
+trunks: $(patsubst %,test-engine-%,$(TRUNKS))
+.PHONY: trunks
+chain: pinned other-place
+docs: book/index.html
+book/index.html:
+	cargo doc
+redirected:
+	cargo run --bin server > spec.json
+hidden:
+	@./tools/run.sh --fast
+"""
+KEPT = {
+    "tested": "chooses (if)",
+    "asks": "asks (command)",
+    "piped": "has a pipe",
+    "chooses": "does not end well in a fresh copy",
+    "anyway": "goes on, or ends well, though this fails: ",
+    "built-at": "depends on date",
+    "here": "names a place of this machine (the checkout)",
+    "per-platform": "; elsewhere: API_LEVEL=3 cargo build --features cold",
+    "docs": "make skips book/index.html while",
+    "book/index.html": "make skips book/index.html while",
+    "redirected": "writes or reads a file",
+    "hidden": "calls no cargo",
+}
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """A workspace whose Makefile was migrated, and what that said."""
+    root = make_workspace(tmp_path_factory.mktemp("migrated") / "a b", SPEC)
+    write(root / "Makefile", MAKEFILE)
+    program(root / "tools/run.sh", "cargo run")
+    return root, call(root, "doit-cargo", "migrate", "--json")
+
+
+def rows(said: Said) -> dict[str, dict[str, object]]:
+    return {row["name"]: row for row in json.loads(said.out)}
+
+
+def test_what_always_does_the_same_is_taken_over_and_the_rest_is_kept_with_the_reason(
+    migrated: tuple[Path, Said],
+) -> None:
+    found = rows(migrated[1])
+    kept = {name: row["reason"] for name, row in found.items() if not row["taken"]}
+    wrong = {name: (reason, KEPT.get(name)) for name, reason in kept.items() if KEPT.get(name, "?") not in str(reason)}
+    assert (migrated[1].status, wrong) == (0, {})
+    assert kept.keys() == KEPT.keys()
+
+
+def test_the_old_file_and_the_sources_are_untouched(migrated: tuple[Path, Said]) -> None:
+    root = migrated[0]
+    assert (root / "Makefile").read_text() == MAKEFILE
+    ours = {"GNUmakefile", "profiles", ".doit-cargo", "Cargo.lock"}
+    assert {path.name for path in root.iterdir()} - ours == {"Cargo.toml", "Makefile", "tools", *SPEC}
+
+
+def test_no_row_holds_a_path_a_number_a_date_or_a_word_of_a_shell(migrated: tuple[Path, Said]) -> None:
+    text = (migrated[0] / "profiles/pack.toml").read_text()
+    assert str(migrated[0]) not in text
+    assert not any(word in text for word in ("_1]", "_2]", '"for"', '"if"', "BUILT_AT="))
+    assert 'run = ["cargo", "+beta", "clippy", "--workspace", "--", "-D", "warnings"]' in text
+    assert 'run = ["cargo", "build", "--manifest-path", "tools/Cargo.toml"]' in text
+
+
+def test_recorded_again_through_the_shim_nothing_differs(migrated: tuple[Path, Said]) -> None:
+    said = call(migrated[0], "doit-cargo", "makefile", "--compare", "Makefile", "--json")
+    verdicts = {row["name"]: row["verdict"] for row in json.loads(said.out)}
+    taken = {name for name, row in rows(migrated[1]).items() if row["taken"]}
+    assert {name for name, verdict in verdicts.items() if verdict == "same"} == taken
+    assert {verdict for name, verdict in verdicts.items() if name not in taken} == {"kept"}
+    assert said.status == 0
+
+
+def test_a_second_migration_changes_nothing(migrated: tuple[Path, Said]) -> None:
+    root = migrated[0]
+    before = {path: path.read_bytes() for path in (root / "GNUmakefile", *(root / "profiles").iterdir())}
+    again = rows(call(root, "doit-cargo", "migrate", "--json"))
+    assert {name: row["target"] for name, row in again.items()} == {
+        n: r["target"] for n, r in rows(migrated[1]).items()
+    }
+    assert {path: path.read_bytes() for path in before} == before
+    assert call(root, "doit-cargo", "makefile", "--check").status == 0
+
+
+def test_a_lost_program_differs(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    write(root / "Makefile", "clean:\n\tcargo clean\n\trm -rf dist\ntidy:\n\tcargo +nightly fmt --all\n")
+    pack = '[target.tidy]\ndoc = "Tidy."\nrun = ["cargo", "fmt", "--all"]\n'
+    write(root / "profiles/pack.toml", pack)
+    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile")
+    assert said.status == 1
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
+    assert lines[0] == "differs clean lost: rm -rf dist (Makefile:1)"
+    assert lines[1] == "differs tidy toolchain +nightly -> the default (Makefile:4)"
+    assert lines[-1] == "2 targets: 0 same, 0 kept, 2 differs, 0 unknown"
+
+
+# --- the shim, after a migration -------------------------------------------------------------------------------------
+
+
+def goes(root: Path, *words: str, **variables: str) -> list[str]:
+    """Return what the shim hands on: lines of doit-cargo, and of the old file, which both only say so."""
+    fake = program(root / ".fake", 'echo "ours $*"')
+    said = call(root, MAKE, "-n", *words, DOIT_CARGO=str(fake), **variables)
+    assert said.status == 0, said.err
+    lines = [line.split("||")[0].strip() for line in said.out.splitlines()]
+    return [line.replace(str(fake), "doit-cargo") for line in lines if not line.startswith(("make", "gmake", ":"))]
+
+
+def test_a_name_that_is_taken_over_goes_to_doit_cargo(migrated: tuple[Path, Said]) -> None:
+    assert goes(migrated[0], "pinned") == ["doit-cargo pinned"]
+    assert goes(migrated[0], "lint_All") == ["doit-cargo lint_all"]
+    assert goes(migrated[0], "Build.x86_64") == ["doit-cargo build_x86_64"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("empty", "EXTRA=turbo"), 'cargo build --features "turbo" --profile "release"'),
+        (("empty", "UNHEARD=1"), 'cargo build --features "" --profile "release"'),
+        (("test-engine-ash",), "env TRUNK=ash cargo test --release --features trunk -p engine"),
+        (("piped",), "cargo build 2>&1 | tee build.log"),
+    ],
+)
+def test_what_is_the_old_files_goes_on_to_it(migrated: tuple[Path, Said], words: tuple[str, ...], line: str) -> None:
+    assert line in call(migrated[0], MAKE, "-n", *words).out.splitlines()
+
+
+def test_a_variable_of_the_environment_that_the_old_file_reads_goes_on_too(migrated: tuple[Path, Said]) -> None:
+    said = call(migrated[0], MAKE, "-n", "empty", EXTRA="turbo")
+    assert 'cargo build --features "turbo" --profile "release"' in said.out.splitlines()
+
+
+def test_make_alone_does_what_it_did(migrated: tuple[Path, Said]) -> None:
+    assert goes(migrated[0]) == goes(migrated[0], "first") != []
+
+
+def test_a_new_member_changes_no_line(migrated: tuple[Path, Said], tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    shutil.copytree(migrated[0], root, ignore=shutil.ignore_patterns(".doit-cargo"))
+    make_workspace(root, {**SPEC, "late": {}})
+    assert call(root, "doit-cargo", "makefile", "--check").status == 0
+
+
+# --- what is run while it is recorded --------------------------------------------------------------------------------
+
+HOSTILE = """\
+A := $(shell touch {outside}/a; rm -rf server; echo x)
+B != touch {outside}/b
+$(shell echo gone > $(HOME)/c)
+$(eval D := $(shell rm -f Cargo.toml {home}/kept))
+-include {outside}/made.mk
+{outside}/made.mk:
+	touch {outside}/e $@
+$(file >{outside}/f,x)
+include $(shell touch {outside}/g)
+.ONESHELL:
+all:
+	+touch {outside}/h
+	$(MAKE) -n nothing; touch {outside}/i
+	/bin/rm -rf server engine {outside}/kept
+	/bin/sh -c 'echo > {outside}/j'; cd /; rm -rf {home}/kept
+	git push --force; curl http://127.0.0.1:9 ; cargo publish
+	(sleep 600; touch {outside}/k) &
+	chmod -R 000 .
+nothing:
+	rm -rf $(CURDIR) ~/kept
+"""
+
+
+def contents(*folders: Path) -> dict[str, str]:
+    """Return a digest of every file below some folders, and the mode of each."""
+    files = (path for folder in folders for path in folder.rglob("*") if ".doit-cargo" not in path.parts)
+    return {
+        str(path): f"{path.stat().st_mode} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}"
+        for path in files
+    }
+
+
+def namespaces() -> bool:
+    words = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "true"]
+    return bool(shutil.which("unshare")) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not namespaces(), reason="the kernel gives this user no namespaces")
+def test_a_hostile_file_changes_nothing_outside_of_the_box(tmp_path: Path) -> None:
+    real = Path.home()
+    places = {"RUSTUP_HOME": real / ".rustup", "CARGO_HOME": real / ".cargo"}
+    tools = {name: os.environ.get(name, str(path)) for name, path in places.items()}
+    root = make_workspace(tmp_path / "ws", SPEC)
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    for folder in (home, outside):
+        write(folder / "kept", "x")
+    write(root / "Makefile", HOSTILE.format(outside=outside, home=home))
+    call(root, "doit-cargo", "list", HOME=str(home), **tools)
+    before = contents(root, home, outside)
+    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile", HOME=str(home), **tools)
+    assert said.status in (1, 2, 3), said
+    assert contents(root, home, outside) == before
+
+
+def test_a_broken_makefile_is_told_with_its_line_and_nothing_is_written(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    write(root / "Makefile", "all:\n\techo\n  oops\n")
+    said = call(root, "doit-cargo", "migrate")
+    assert said.status == 3
+    assert said.err.splitlines()[1:] == [
+        "doit-cargo: Makefile:3: make cannot read this Makefile: *** missing separator.  Stop.",
+        "  fix: correct it; make -n tells the same",
+    ]
+    assert not (root / "GNUmakefile").exists()
+
+
+def test_where_there_is_no_build_file_that_is_told(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    said = call(root, "doit-cargo", "migrate")
+    assert (said.status, said.out) == (3, "")
+    assert "  fix: name the build file: doit-cargo migrate FILE\n" in said.err
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("cargo build --release", ""),
+        ("cd a && RUSTFLAGS='-C x' cargo test -- --nocapture", ""),
+        ("for f in a b; do cargo check --features $f || exit 1; done", ""),
+        ('cargo check || (echo "it failed" && exit 1)', ""),
+        ("echo 'a | b > c * $(x)'; cargo check", ""),
+        ("cargo check 2>&1", ""),
+        ("cargo build > out.txt", "writes or reads a file (< >)"),
+        ("cargo build | tee log", "has a pipe"),
+        ("cargo build -j$(nproc)", "asks another program"),
+        ('echo "$(rm -rf x)"; cargo check', "asks another program"),
+        ("cargo build || true", "does something else after a failure (||)"),
+        ('[ "$CI" = true ] && cargo publish', "chooses ([)"),
+        ("cargo check; if true; then cargo test; fi", "chooses (if)"),
+        ("rm -f *.o; cargo build", "takes the files that are there (* ?)"),
+        ("cargo build --features $WHAT", "reads $WHAT"),
+        ("cargo run & cargo test", "runs something beside it"),
+        ("cat <<X\nx\nX", "has a text behind <<"),
+        ("source env.sh; cargo build", "asks (source)"),
+        ("cargo build --target-dir ~/x", ""),
+    ],
+)
+def test_a_line_that_may_do_something_else_another_time_is_known(line: str, reason: str) -> None:
+    expected = reason or ("uses the home folder (~)" if line.endswith("~/x") else "")
+    assert why_not(line) == expected
+
+
+# --- kinds of faults that others have put together -------------------------------------------------------------------
+
+FILES = sorted((SHARED / "migration").glob("*.mk")) if SHARED.is_dir() else []
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_after_a_migration_nothing_differs(path: Path, tmp_path: Path) -> None:
+    features: Spec = {
+        "app": {"bins": {"spec": []}, "features": {"fast": [], "slow": [], "fork": []}},
+        "net": {"features": {"fork": []}},
+    }
+    root = make_workspace(tmp_path / "ws", features)
+    write(root / "Makefile", path.read_text())
+    assert call(root, "doit-cargo", "migrate").status == 0
+    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile")
+    assert (said.status, " 0 differs, 0 unknown" in said.out) == (0, True), said.out
