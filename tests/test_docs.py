@@ -86,7 +86,7 @@ def test_readme_has_its_two_commands() -> None:
     start = '    python3 -m venv .venv && .venv/bin/python -m pip install -q -e ".[{}]" && .venv/bin/'
     build, tests = lines
     assert build == start.format("cuda") + "doit build_cuda_full"
-    assert tests == start.format("dev,cuda") + "python -m pytest"
+    assert tests == start.format("dev,cuda") + "python -m pytest -n 2 --dist loadfile"
 
 
 def test_ci_finds_one_test_command() -> None:

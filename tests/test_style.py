@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FUNCTION = 50
 LONGEST_MODULE = 400
@@ -57,8 +55,3 @@ def test_the_median_function_is_small() -> None:
 
 def test_modules_fit_in_the_head() -> None:
     assert [str(path) for path in modules() if path.read_text().count("\n") > LONGEST_MODULE] == []
-
-
-@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_opens_with_its_job(path: Path) -> None:
-    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip()

@@ -479,9 +479,9 @@ def test_a_component_is_sought_in_the_active_toolchain_not_among_the_proxies(
     rust_environ: dict[str, str], rustup_home: Path, bin_directory: Path, tmp_path: Path
 ) -> None:
     (bin_directory / "rustfmt").symlink_to("rustup")
-    assert Machine(rust_environ, directory=str(tmp_path)).tool("rustfmt") is None
+    assert Machine(rust_environ, directory=str(tmp_path / "workspace")).tool("rustfmt") is None
     script(rustup_home / "toolchains" / f"stable-{TRIPLE}" / "bin" / "rustfmt", "echo rustfmt 1.8.0-stable")
-    tool = Machine(rust_environ, directory=str(tmp_path)).tool("rustfmt")
+    tool = Machine(rust_environ, directory=str(tmp_path / "workspace")).tool("rustfmt")
     assert tool is not None
     assert (tool.version, tool.path) == ("1.8.0", str(bin_directory / "rustfmt"))
 
@@ -564,7 +564,7 @@ def test_the_tool_called_linker_is_the_one_that_rustc_takes(
     variable = f"CARGO_TARGET_{TRIPLE.upper().replace('-', '_')}_LINKER"
     seen = []
     for more in ({}, {variable: "ld.lld"}, {variable: "mold"}, {variable: "/none/ld"}):
-        tool = Machine({**environ, **more}, directory=str(tmp_path)).tool("linker")
+        tool = Machine({**environ, **more}, directory=str(tmp_path / "workspace")).tool("linker")
         seen.append((tool.path, tool.version, tool.family) if tool else None)
     assert seen == [
         (str(bin_directory / "cc"), "12.2.0", "gcc"),
