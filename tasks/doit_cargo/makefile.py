@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.plain_text import for_make
 from doit_cargo.engine.state import store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.targets.listing import Row
+
 
 MARK = "# Written by doit-cargo"
 # Commands of doit-cargo that make sense without an argument, which make has no way to give.
@@ -25,16 +29,16 @@ COMMANDS = {
 READ_FIRST = ("GNUmakefile", "makefile")
 
 
-def render(listing: Iterable[Mapping[str, Any]]) -> str:
+def render(listing: Iterable[Row]) -> str:
     """Return the text of the shim for the available targets."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from doit_cargo.engine.base.variables import BY_NAME
 
-    rows = [{**row, "family": for_make(row["family"])} for row in listing if row["available"]]
+    rows: list[Row] = [
+        {**row, "family": for_make(row["family"]), "doc": for_make(row["doc"])} for row in listing if row["available"]
+    ]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
-    for row in rows:
-        row["doc"] = for_make(row["doc"])
     environment = Environment(  # noqa: S701 - a Makefile is no HTML
         loader=PackageLoader("doit_cargo"),
         undefined=StrictUndefined,
@@ -52,8 +56,8 @@ def render(listing: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def _families(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(str(row["family"]) for row in rows))
+def _families(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row["family"] for row in rows))
 
 
 def write(path: str, text: str, force: bool) -> str:

@@ -22,18 +22,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.cargo.facts import Facts
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight import preflight
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.toolchain import Machine
+    from doit_cargo.targets.listing import Row
 
 FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
-
-Row = dict[str, Any]
-"""A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule, handler, shows, pool, keep_going."""
 
 
 class Session:
@@ -50,7 +49,7 @@ class Session:
         """What actions have found out in this call."""
         self.known_stale = ""
         self._own_thread = threading.local()
-        self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
+        self._verdicts: dict[str, tuple[Receipt | None, list[Change]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
@@ -72,7 +71,7 @@ class Session:
         self._own_thread.current = name
 
     @cached_property
-    def _facts(self) -> tuple[dict[str, Any], int]:
+    def _facts(self) -> tuple[Facts, int]:
         return cache.facts(self.start, self.environ)
 
     @cached_property
@@ -223,7 +222,7 @@ class Session:
             found.setdefault(name)
         return list(found)
 
-    def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
+    def _first_verdict(self, name: str) -> tuple[Receipt | None, list[Change]]:
         if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
             return None, [Change("run", name)]
         return receipts.verdict(self.state, self.key(name), self.environ)
@@ -233,7 +232,7 @@ class Session:
         """FORCE=1: run whatever the receipts say."""
         return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no")
 
-    def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]:
+    def verdict(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
         """Return (receipt, changes) of a target; no change is the proof that nothing needs to run.
 
         What `prepare` has found counts once, and only until something runs.
@@ -242,7 +241,7 @@ class Session:
             return self._verdicts.pop(name)
         return receipts.verdict(self.state, self.key(name), self.environ, explain)
 
-    def last_receipt(self, name: str) -> dict[str, Any] | None:
+    def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""
         return receipts.last_receipt(self.state, self.key(name))
 

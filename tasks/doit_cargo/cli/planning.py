@@ -18,10 +18,11 @@ from doit_cargo.engine.base.model import Invocation, Plan, Profile
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import CARGO, GROUP, Row, Session, call_by_name
+from doit_cargo.session import CARGO, GROUP, Session, call_by_name
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.targets.listing import Row
 
 
 def plan_target(session: Session, options: argparse.Namespace) -> int:

@@ -15,6 +15,11 @@ from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import difference_of
 from doit_cargo.session import CARGO, Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.staleness import Change
+
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
@@ -70,7 +75,7 @@ def _why(session: Session, name: str) -> dict[str, Any]:
     }
 
 
-def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list[str]) -> list[Any]:
+def _roots_first(changes: list[Change], basis: Receipt | None, changed: list[str]) -> list[Change]:
     """Changes that concern everything first, then those of packages in the order in which others rest on them."""
     if basis is None:
         return changes
@@ -80,7 +85,7 @@ def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list
     )
 
 
-def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
+def _change(change: Change, basis: Receipt | None, root: str) -> dict[str, str]:
     return {
         "kind": change.kind,
         "subject": reporter.below(change.subject, root),

@@ -17,7 +17,8 @@ from doit_cargo.migrate.shell import Command, commands_of
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Target
-    from doit_cargo.session import Row, Session
+    from doit_cargo.session import Session
+    from doit_cargo.targets.listing import Row
 
 SAME, DIFFERS, MISSING, ABSENT, ECHOES, OTHER = "same", "differs", "missing", "absent", "echoes", "other"
 # Verdicts that mean that something which the Makefile did would no longer be done.

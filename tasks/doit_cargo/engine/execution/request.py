@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.variables import Values
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import re
 
     from doit_cargo.engine.preflight.preflight import PreflightFacts
+    from doit_cargo.engine.state.receipts import TestProgram
     from doit_cargo.engine.toolchain import Machine
 
 
@@ -37,12 +38,12 @@ class BuildRequest(NamedTuple):
 class CargoCallOptions(NamedTuple):
     """What a target that goes on after its cargo call wants of it.
 
-    `hidden` are lines of cargo's that nobody shall see, `keeps` gives what the receipt keeps beside the usual, and
+    `hidden` are lines of cargo's that nobody shall see, `keeps` gives the test programs that the receipt keeps, and
     `appends` goes on in the log of an earlier call of the same run.
     """
 
     hidden: re.Pattern[str]
-    keeps: Callable[[Outcome], Mapping[str, Any]]
+    keeps: Callable[[Outcome], tuple[TestProgram, ...]]
     appends: bool = False
 
 

@@ -6,6 +6,8 @@ by the ledger, which shows it the packages concerned as changed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
@@ -13,8 +15,11 @@ from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import fingerprint, staleness
 
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import Untracked
 
-def values(request: BuildRequest, plan: Plan, ledger: Ledger) -> dict[str, tuple[str, tuple[str, ...]]]:
+
+def values(request: BuildRequest, plan: Plan, ledger: Ledger) -> dict[str, Untracked]:
     """Return today's value of every input that cargo never looks at, of this target and of all before it."""
     found = {
         key: (value if (now := _value(key, request, plan)) is None else now, packages)
