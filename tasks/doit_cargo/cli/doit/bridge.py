@@ -64,7 +64,7 @@ class Fresh:
         return "; ".join(str(change) for change in changes) or "up to date"
 
 
-def task(runner: Runner, row: Row, has_proof: bool = True, basename: str = "") -> dict[str, Any]:
+def task(runner: Runner, row: Row, has_proof: bool = True, basename: str = "") -> dict[str, object]:
     """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
 
     `row` is the target as `Session.listing` has it. `has_proof`: whether receipts can tell that it is up to date; else
@@ -174,7 +174,7 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
     doit's JSON store is rewritten in place: two runs at once, or a full disk, leave text that stops every later call.
     """
 
-    def _load(self) -> dict[str, Any]:
+    def _load(self) -> dict[str, object]:
         try:
             loaded = super()._load()
         except (DatabaseException, OSError, UnicodeDecodeError):

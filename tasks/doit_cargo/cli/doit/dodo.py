@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit import doit_cmd
 from doit.exceptions import InvalidDodoFile
@@ -65,7 +65,7 @@ class Targets:
         self.make_session = make_session
         self.asked = asked
 
-    def create_doit_tasks(self) -> Iterator[dict[str, Any]]:
+    def create_doit_tasks(self) -> Iterator[dict[str, object]]:
         global current  # noqa: PLW0603 - doit gives its commands no other way to the loaded dodo.py
         current = session = self.make_session()
         try:
@@ -80,7 +80,7 @@ class Targets:
                 yield _task(session, row, dashed[row["name"]])
 
 
-def _task(session: Session, row: Row, basename: str = "") -> dict[str, Any]:
+def _task(session: Session, row: Row, basename: str = "") -> dict[str, object]:
     has_proof = row["kind"] == CARGO or bool(row["watch"])
     return bridge.task(session, row, has_proof, basename)
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import lockfile
@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 
 LOCK, LOCKS = "Cargo.lock", "locks"
 COPIES, SHOWN = 8, 6
+
+
+class JsonChange(TypedDict):
+    """One difference as `why --json` tells it (docs/commands.md)."""
+
+    kind: str
+    subject: str
+    old: str
+    new: str
+    package: str
+
+
+class Why(TypedDict):
+    """The answer of `why --json`; `says` is its text where the target has its own."""
+
+    target: str
+    fresh: bool
+    changes: list[JsonChange]
+    changed: list[str]
+    rebuilds: list[str]
+    skipped: int
+    always: bool
+    says: NotRequired[list[str]]
 
 
 def keep_lock(state: str, root: str) -> None:
