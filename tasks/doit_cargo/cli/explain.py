@@ -23,6 +23,7 @@ WIDTH = 97
 def explain(session: Session, names: Iterable[str]) -> None:
     """Print what is to know about each target; raises `UserError` for an unknown one before the first."""
     rows = [session.row(name) for name in names]
+    session.variables(*(row["name"] for row in rows))
     for position, row in enumerate(rows):
         print("\n" if position else "", end="")
         print(f"{row['name']}  {row['doc']}")

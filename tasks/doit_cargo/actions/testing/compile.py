@@ -219,15 +219,14 @@ def _call(
     request = BuildRequest(
         target=work.name,
         key=key_of(work, without),
-        root=session.root,
         state=session.state,
         environ=session.environ,
         variables=work.values,
         cosmetic_options=session.cosmetic_options,
-        make_plan=lambda: recorded,
-        workspace=lambda: session.workspace,
-        machine=lambda: session.machine,
-        known=lambda plan: session.known(plan, work.name),
+        plan=recorded,
+        workspace=session.workspace,
+        machine=session.machine,
+        known=lambda: session.known(recorded, work.name),
         more=CargoCallOptions(STARTS, keeps, appends=bool(without)),
     )
     outcome = execute_locked(request, receipt, changes)

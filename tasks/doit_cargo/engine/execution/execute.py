@@ -77,9 +77,9 @@ def execute_locked(request: BuildRequest, receipt: Receipt | None, changes: list
 
 def _planned(request: BuildRequest) -> tuple[Plan, State]:
     """Return the plan, checked against this machine, and the state that it rests on."""
-    plan = request.make_plan()
+    plan = request.plan
     if plan.state is not None:  # one that is made anew has been asked
-        declared.require(request.workspace(), plan.profile.inputs)
+        declared.require(request.workspace, plan.profile.inputs)
     for note in plan.notes:
         reporter.note(request.target, note)
     if request.variables.flag("WITHOUT_PREFLIGHT"):
@@ -93,9 +93,9 @@ def _check(request: BuildRequest, plan: Plan) -> None:
     """Raise what would stop the plan, tell what may; of a plan that has held, only what can have changed meanwhile."""
     from doit_cargo.engine.preflight import preflight
 
-    known = request.known(plan)
+    known = request.known()
     again = plan.state is not None
-    for warning in preflight.require(plan, request.machine(), request.root, known, again=again):
+    for warning in preflight.require(plan, request.machine, request.workspace.root, known, again=again):
         reporter.note(request.target, f"warning: {warning}")
 
 
@@ -108,9 +108,9 @@ def _plan_state(request: BuildRequest, plan: Plan) -> State:
     identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
     return recorder.plan_state(
         plan,
-        request.workspace(),
-        toolchain.pin_candidates(request.root, machine.environ),
-        [*toolchain.toolchain_identity(request.root, machine.environ), *identity],
+        request.workspace,
+        toolchain.pin_candidates(request.workspace.root, machine.environ),
+        [*toolchain.toolchain_identity(request.workspace.root, machine.environ), *identity],
         (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
         (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
         request.environ,
@@ -134,7 +134,7 @@ class _Build(NamedTuple):
 
 def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
     """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
-    workspace = build_places.of(plan, request.workspace(), request.environ)
+    workspace = build_places.of(plan, request.workspace, request.environ)
     with build_places.held(workspace.built_in):
         build = _begin(request, plan, workspace, previous)
         meter = footprint.Meter(workspace.kept_in)
@@ -163,7 +163,7 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
     anew = _to_write_again(plan, previous)
     before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew)
     recorder.list_members(workspace, plan, before)
-    reporter.healed(request.target, healing, request.root)
+    reporter.healed(request.target, healing, request.workspace.root)
     return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
 
 
@@ -183,7 +183,7 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
     told = [(doubt.one.package, doubt.changed) for doubt in doubts]
-    reporter.unproven(build.request.target, told, build.request.root)
+    reporter.unproven(build.request.target, told, build.request.workspace.root)
     with making_anew(build.workspace.kept_in):
         proven.build_anew(doubts, build.workspace.kept_in)
     second, inputs = _compile(build, again=True)
@@ -218,7 +218,7 @@ def _run(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
 
 def _remember(request: BuildRequest, plan: Plan, outcome: Outcome) -> None:
     """Keep what the build took and how large its programs are; tell of one that grew."""
-    workspace = request.workspace()
+    workspace = request.workspace
     build = history.record(request.state, plan, outcome, workspace.target_directory, request.environ)
     if build is None:
         return
@@ -246,7 +246,7 @@ def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Wo
     if outcome.ok and request.more:
         reporter.compiled(request.target, outcome)
     else:
-        reporter.finished(request.target, plan, outcome, request.root)
+        reporter.finished(request.target, plan, outcome, request.workspace.root)
     if outcome.ok and plan.invocation.argv[1] == "build":
         _remember(request, plan, outcome)
     if outcome.status and not outcome.interrupted:
@@ -344,7 +344,7 @@ def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]
 def _keep(request: BuildRequest, receipt: Receipt) -> None:
     try:
         receipts.keep(receipt)
-        causes.keep_lock(request.state, request.root)
+        causes.keep_lock(request.state, request.workspace.root)
     except OSError as error:
         reporter.note(
             request.target, f"built, but the receipt could not be kept ({error.strerror}): the next call builds again"

@@ -1,4 +1,4 @@
-"""What a run is about: who asks for what, and where the facts come from. Runs nothing."""
+"""What a run is about: the plan, where it runs and where its receipt is kept. Runs nothing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 
 class BuildRequest(NamedTuple):
-    """What a run is about. `make_plan` is called only if the stored plan no longer holds."""
+    """What a run is about. `known` tells what the plan needs of this computer; asked only where that is checked, since
+    it may ask cargo.
+    """
 
     target: str
     key: tuple[str, ...]
-    root: str
     state: str
     environ: Mapping[str, str]
     variables: Values
     cosmetic_options: tuple[str, ...]
-    make_plan: Callable[[], Plan]
-    workspace: Callable[[], Workspace]
-    machine: Callable[[], Machine]
-    known: Callable[[Plan], PreflightFacts]
+    plan: Plan
+    workspace: Workspace
+    machine: Machine
+    known: Callable[[], PreflightFacts]
     more: CargoCallOptions | None = None
 
 
@@ -51,4 +52,4 @@ def machine_of(request: BuildRequest, plan: Plan) -> Machine:
     """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
     from doit_cargo.engine.preflight import preflight
 
-    return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
+    return request.machine.at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))

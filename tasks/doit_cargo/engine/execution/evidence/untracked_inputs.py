@@ -25,7 +25,7 @@ def values(request: BuildRequest, plan: Plan, ledger: Ledger) -> dict[str, Untra
         key: (value if (now := _value(key, request, plan)) is None else now, packages)
         for key, (value, packages) in ledger.known_blind().items()
     }
-    packages = plan.profile.inputs.packages or tuple(request.workspace().packages)
+    packages = plan.profile.inputs.packages or tuple(request.workspace.packages)
     keys = [f"env:{name}" for name in plan.profile.inputs.env]
     keys += [f"declared:{name}" for name in plan.profile.inputs.files]
     for key in keys:
@@ -39,7 +39,7 @@ def _value(key: str, request: BuildRequest, plan: Plan) -> str | None:
     if kind == "env":
         return str(staleness.public_value(name, request.environ.get(name, "")))
     if kind == "declared":
-        return declared.digest(request.workspace(), name)
+        return declared.digest(request.workspace, name)
     if kind == "file":
         return (fingerprint.digest(name) or b"").hex()
     return _tool_value(request, plan, name) if name in plan.needs else None
