@@ -12,7 +12,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from doit_cargo import __version__
 from doit_cargo.engine.base import secrets
@@ -20,18 +20,28 @@ from doit_cargo.engine.state import receipts, staleness, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NotRequired, TypedDict
+
     from doit_cargo.engine.base.model import Plan, Workspace
+    from doit_cargo.engine.cargo.facts import Facts
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight.requirements.requirement import Inference
+    from doit_cargo.engine.state.staleness import State
     from doit_cargo.engine.toolchain import Machine
+    from doit_cargo.targets.listing import Row
 
-Finding = dict[str, Any]
-"""{"basis": what must be equal, "state": what must still hold, "value": what was found}"""
+    class Finding(TypedDict):
+        """What was found, what must be equal for it to count, and what must still hold."""
+
+        basis: tuple[object, ...]
+        state: State
+        value: Any
+        mark: NotRequired[int]
 
 
-def _recall(path: str, basis: object, environ: Mapping[str, str]) -> Finding | None:
-    finding = store.load(path)
-    if not isinstance(finding, dict) or finding.get("basis") != basis:
+def _recall(path: str, basis: tuple[object, ...], environ: Mapping[str, str]) -> Finding | None:
+    finding = cast("Finding | None", store.load(path))
+    if not finding or finding["basis"] != basis:
         return None
     changes = staleness.Check(finding["state"], environ, time.time_ns()).changes()
     return finding if next(changes, None) is None else None
@@ -43,7 +53,7 @@ def _keep(state_directory: str, name: str, finding: Finding) -> None:
         store.store(os.path.join(state_directory, name), finding)
 
 
-def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+def facts(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
     """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another.
 
     Raises `UserError` where asking cargo would run a program of the checkout that nobody has agreed to.
@@ -60,7 +70,7 @@ def facts(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
     return _ask_cargo(start, environ)
 
 
-def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
     from doit_cargo.engine import toolchain
     from doit_cargo.engine.cargo import discovery, metadata
     from doit_cargo.engine.execution.evidence import recorder, snapshot
@@ -68,7 +78,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
     started = time.time_ns()
     found = metadata.read_metadata(start, environ)
     known = metadata.from_metadata(found)
-    state = recorder.empty_state(environ, ("cargo",))
+    state = staleness.empty(environ, ("cargo",))
     files = [
         os.path.join(known.root, "Cargo.toml"),
         *discovery.manifests(known),
@@ -78,9 +88,9 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], 
     state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(known.root, environ))
     state["files"] = {path: snapshot.read_settled(path, started) for path in dict.fromkeys(files)}
     state["env"] = {name: staleness.public_value(name, environ[name]) for name in state["guarded"]}
-    state["trees"] = recorder.discovery_state(known)
+    state["trees"] = recorder.discovery_trees(known)
     mark = zlib.crc32(repr(found).encode("utf-8", "surrogateescape"))
-    finding = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
+    finding: Finding = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
     if not found["borrowed"]:  # once the pinned toolchain is here, it is asked itself
         _keep(store.state_directory(known.root, environ), "workspace", finding)
     return found, mark
@@ -92,8 +102,8 @@ def listing(
     basis: object,
     environ: Mapping[str, str],
     library: Callable[[], Library],
-    compute: Callable[[], tuple[dict[str, Any], ...]],
-) -> tuple[dict[str, Any], ...]:
+    compute: Callable[[], tuple[Row, ...]],
+) -> tuple[Row, ...]:
     """Return the rows of all targets, from disk while profiles, workspace (`basis`) and tools are the same."""
     path = os.path.join(state_directory, "catalogue")
     from doit_cargo.targets import project_targets
@@ -119,13 +129,13 @@ def forget_listing(state_directory: str) -> bool:
     return False
 
 
-def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def _library_state(library: Library, root: str, environ: Mapping[str, str]) -> State:
     """Return the state of the rows and of all profile folders; a folder that is not there must stay absent."""
     from doit_cargo.engine.execution.evidence import recorder
     from doit_cargo.targets import catalogue, project_targets
 
     now = time.time_ns()
-    state = recorder.empty_state(environ, ("nvcc", "python3"))
+    state = staleness.empty(environ, ("nvcc", "python3"))
     for directory in library.directories:
         recorder.add_folder(state, directory, now)
     wanted = [os.path.join(root, name) for name in catalogue.root_files()]
@@ -177,14 +187,14 @@ def needs(
     return found
 
 
-def _needs_state(workspace: Workspace, environ: Mapping[str, str], knowledge: tuple[str, ...]) -> dict[str, Any]:
+def _needs_state(workspace: Workspace, environ: Mapping[str, str], knowledge: tuple[str, ...]) -> State:
     """Return the state of all that cargo's resolution rests on, and of where sources are downloaded to."""
     from doit_cargo.engine import toolchain
     from doit_cargo.engine.cargo import discovery
     from doit_cargo.engine.execution.evidence import recorder
 
     now = time.time_ns()
-    state = recorder.empty_state(environ, ("cargo",))
+    state = staleness.empty(environ, ("cargo",))
     files = [
         *knowledge,
         os.path.join(workspace.root, "Cargo.toml"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting
@@ -221,7 +221,7 @@ def _summary(found: Diagnosis) -> str:
     return f"{', '.join(found.targets)}: {', '.join(parts) or 'nothing to check'}"
 
 
-def to_json(found: Diagnosis) -> dict[str, Any]:
+def to_json(found: Diagnosis) -> dict[str, object]:
     """Return a diagnosis as JSON can carry it; the keys of a check are the fields of `CheckRow`."""
     return {
         "targets": list(found.targets),

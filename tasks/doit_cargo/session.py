@@ -22,18 +22,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.cargo.facts import Facts
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight import preflight
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.toolchain import Machine
+    from doit_cargo.targets.listing import Row
 
 FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
-
-Row = dict[str, Any]
-"""A target as the listing has it: name, make_name, family, doc, available, reason, kind ("cargo", "action" or
-"group"), after, action, watch, check, needs, services, takes, rule, handler, shows, pool, keep_going."""
 
 
 class Session:
@@ -48,18 +47,15 @@ class Session:
         self._prepared: list[str] = []
         self.found: dict[object, Any] = {}
         """What actions have found out in this call."""
-        self.known_stale = ""
         self._own_thread = threading.local()
-        self._verdicts: dict[str, tuple[dict[str, Any] | None, list[Change]]] = {}
+        self._verdicts: dict[str, tuple[Receipt | None, list[Change]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
-        call = {name: getattr(self, name) for name in ("start", "raw", "_prepared", "known_stale")}
-        return {**call, "environ": dict(self.environ), "key": own_key.key()}
+        return {"start": self.start, "raw": self.raw, "environ": dict(self.environ), "key": own_key.key()}
 
     def __setstate__(self, call: dict[str, Any]) -> None:
         self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
-        self._prepared, self.known_stale = call["_prepared"], call["known_stale"]
         own_key.use(call["key"])
 
     @property
@@ -72,7 +68,7 @@ class Session:
         self._own_thread.current = name
 
     @cached_property
-    def _facts(self) -> tuple[dict[str, Any], int]:
+    def _facts(self) -> tuple[Facts, int]:
         return cache.facts(self.start, self.environ)
 
     @cached_property
@@ -201,7 +197,8 @@ class Session:
         self._prepared = names
         parts = self.with_parts(names)
         for name in parts:
-            self._verdicts[name] = self._first_verdict(name)
+            if name not in self._verdicts:
+                self._verdicts[name] = receipts.verdict(self.state, self.key(name), self.environ)
         stale = [name for name in parts if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
@@ -223,17 +220,16 @@ class Session:
             found.setdefault(name)
         return list(found)
 
-    def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
-        if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
-            return None, [Change("run", name)]
-        return receipts.verdict(self.state, self.key(name), self.environ)
+    def take_as_stale(self, name: str) -> None:
+        """Ask no more whether a target is fresh: the launcher has looked a moment ago; the run itself looks again."""
+        self._verdicts[name] = None, [Change("run", name)]
 
     @property
     def forced(self) -> bool:
         """FORCE=1: run whatever the receipts say."""
         return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no")
 
-    def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]:
+    def verdict(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
         """Return (receipt, changes) of a target; no change is the proof that nothing needs to run.
 
         What `prepare` has found counts once, and only until something runs.
@@ -242,26 +238,29 @@ class Session:
             return self._verdicts.pop(name)
         return receipts.verdict(self.state, self.key(name), self.environ, explain)
 
-    def last_receipt(self, name: str) -> dict[str, Any] | None:
+    def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""
         return receipts.last_receipt(self.state, self.key(name))
 
     def key(self, name: str) -> tuple[str, ...]:
-        """Return the words that name a result of a target; one that runs as a part has only the variables it takes."""
-        return receipts.key_of(name, self.raw if name in self._prepared else self._own(name))
-
-    def _own(self, name: str) -> dict[str, str]:
-        takes = self._rows_by_name[name]["takes"] if self.raw and name in self._rows_by_name else ()
-        return {variable: value for variable, value in self.raw.items() if variable in takes}
+        """Return the words that name a result of a target."""
+        return receipts.key_of(name, self._variables_of(name))
 
     def values_for(self, name: str) -> Values:
-        """Return the checked variables as one target sees them: those that it takes."""
+        """Return the checked variables of one target."""
         from doit_cargo.engine.base import variables
 
-        everywhere = {row["name"]: row["takes"] for row in self.listing}
-        raw = self.raw if name in self._prepared or not self._prepared else self._own(name)
-        asked = {one: everywhere[one] for one in (name, *self._prepared) if one in everywhere}
-        return variables.parse(raw, asked, everywhere)
+        raw = self._variables_of(name)
+        return variables.parse(raw, {name: raw})
+
+    def _variables_of(self, name: str) -> dict[str, str]:
+        """Return the variables of a target: those of the command line that it takes.
+
+        Whoever is asked for beside it, and whether it runs by itself or as a part, changes neither what it does nor the
+        name of its result. That each variable is taken by a target that was asked for, `variables` checks.
+        """
+        takes = self._rows_by_name[name]["takes"] if self.raw and name in self._rows_by_name else ()
+        return {variable: value for variable, value in self.raw.items() if variable in takes}
 
     def has_run(self) -> None:
         """Forget what was known to be fresh: something has run, here or in a worker."""
@@ -340,18 +339,18 @@ class Session:
         from doit_cargo.engine.execution.execute import execute
         from doit_cargo.engine.execution.request import BuildRequest
 
+        name, plan = row["name"], self.plan(row["name"])
         request = BuildRequest(
-            target=row["name"],
-            key=self.key(row["name"]),
-            root=self.root,
+            target=name,
+            key=self.key(name),
             state=self.state,
             environ=self.environ,
             variables=values,
             cosmetic_options=self.cosmetic_options,
-            make_plan=lambda: self.plan(row["name"]),
-            workspace=lambda: self.workspace,
-            machine=lambda: self.machine,
-            known=lambda plan: self.known(plan, row["name"], lambda: reporter.note(row["name"], FETCHING)),
+            plan=plan,
+            workspace=self.workspace,
+            machine=self.machine,
+            known=lambda: self.known(plan, name, lambda: reporter.note(name, FETCHING)),
         )
         outcome = execute(request)
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)

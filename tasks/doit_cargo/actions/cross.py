@@ -197,15 +197,14 @@ def _request(session: Session, target: Target, values: Values, triple: str, plan
     return BuildRequest(
         target=f"{target.name} {triple}",
         key=receipts.key_of(target.name, {**raw, "TRIPLE": triple}),
-        root=session.root,
         state=session.state,
         environ=session.environ,
         variables=values,
         cosmetic_options=("each time a plan of its own",),
-        make_plan=lambda: plan,
-        workspace=lambda: session.workspace,
-        machine=lambda: session.machine,
-        known=lambda made: session.known(made, target.name),
+        plan=plan,
+        workspace=session.workspace,
+        machine=session.machine,
+        known=lambda: session.known(plan, target.name),
     )
 
 

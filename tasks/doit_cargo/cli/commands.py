@@ -22,7 +22,7 @@ def list_targets(session: Session, options: argparse.Namespace) -> int:
     rows = [row for row in session.listing if row["available"] or options.all or options.json]
     if options.json:
         keys = ("name", "make_name", "family", "doc", "available", "reason", "kind", "rule")
-        print(json.dumps([{key: row[key] for key in keys} for row in rows], indent=2))
+        print(json.dumps([{key: value for key, value in row.items() if key in keys} for row in rows], indent=2))
         return DONE
     listing.show(rows)
     return DONE

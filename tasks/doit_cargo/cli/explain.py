@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from doit_cargo.engine.base.errors import Absent, UserError
 from doit_cargo.engine.base.model import ALONE, FREE, MODELS
@@ -13,12 +12,18 @@ from doit_cargo.engine.base.secrets import shown_words
 from doit_cargo.engine.console import reporter
 from doit_cargo.session import CARGO, GROUP, Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.targets.listing import Row
+
+
 WIDTH = 97
 
 
 def explain(session: Session, names: Iterable[str]) -> None:
     """Print what is to know about each target; raises `UserError` for an unknown one before the first."""
     rows = [session.row(name) for name in names]
+    session.variables(*(row["name"] for row in rows))
     for position, row in enumerate(rows):
         print("\n" if position else "", end="")
         print(f"{row['name']}  {row['doc']}")
@@ -35,7 +40,7 @@ def _wrapped(line: str) -> list[str]:
     return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _facts(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _facts(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
     yield "make", [f"make {row['make_name']}"]
     yield from _work(session, row)
     if row["takes"]:
@@ -47,7 +52,7 @@ def _facts(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[st
     yield "beside it", [_lane(row)] if row["kind"] != GROUP else []
 
 
-def _work(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _work(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
     if row["kind"] == GROUP:
         yield "parts", [f"{name}: {session.row(name)['doc']}" for name in row["after"]]
         end = "all parts, whatever becomes of one" if row["keep_going"] else "until one fails"
@@ -59,7 +64,7 @@ def _work(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[str
         yield "inputs", [_watched(session, row)]
 
 
-def _cargo(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _cargo(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
     try:
         plan = session.new_plan(row["name"])
     except Absent:
@@ -80,14 +85,14 @@ def _cargo(session: Session, row: dict[str, Any]) -> Iterator[tuple[str, list[st
     yield "", [f"note: {note}" for note in plan.notes]
 
 
-def _on_record(session: Session, row: dict[str, Any]) -> str:
+def _on_record(session: Session, row: Row) -> str:
     receipt, _ = session.verdict(row["name"], explain=True)
     if receipt is None:
         return ""
     return f" ({len(receipt['plan']['files']) + len(receipt['build']['files'])} files on record)"
 
 
-def _watched(session: Session, row: dict[str, Any]) -> str:
+def _watched(session: Session, row: Row) -> str:
     if "TARGETS" in row["takes"]:
         return "each triple is skipped by itself, while nothing changed for it"
     if not row["watch"]:
@@ -95,7 +100,7 @@ def _watched(session: Session, row: dict[str, Any]) -> str:
     return f"skipped while what it watches is the same{_on_record(session, row)}"
 
 
-def _variables(row: dict[str, Any]) -> list[str]:
+def _variables(row: Row) -> list[str]:
     from doit_cargo.engine.base.variables import BY_NAME
 
     shown = [BY_NAME[name] for name in row["takes"]]
@@ -103,7 +108,7 @@ def _variables(row: dict[str, Any]) -> list[str]:
     return [f"{f'{one.name}={one.example}':{width}}  {one.doc}" for one in shown]
 
 
-def _lane(row: dict[str, Any]) -> str:
+def _lane(row: Row) -> str:
     texts = {FREE: "anything", ALONE: "nothing: it changes what others use"}
     shared = "models" if row["pool"] == MODELS else "target directory"
     return f"with -n, {texts.get(row['pool'], f'all but targets that use the same {shared}')}"

@@ -35,7 +35,8 @@ def main(words: list[str], known_stale: str = "") -> int:
     try:
         environ = {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
         session = Session(_start(options.workspace), environ, raw)
-        session.known_stale = known_stale
+        if known_stale:
+            session.take_as_stale(known_stale)
         _require_options(command, options, targets, raw)
         if command:
             options.targets = targets[1:]

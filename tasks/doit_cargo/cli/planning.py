@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from doit_cargo.actions import log_path
 from doit_cargo.cli.commands import wanted
@@ -18,10 +18,12 @@ from doit_cargo.engine.base.model import Invocation, Plan, Profile
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import CARGO, GROUP, Row, Session, call_by_name
+from doit_cargo.session import CARGO, GROUP, Session, call_by_name
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.plan.plan import JsonPlan, JsonStep
+    from doit_cargo.targets.listing import Row
 
 
 def plan_target(session: Session, options: argparse.Namespace) -> int:
@@ -43,7 +45,7 @@ def _parts(session: Session, name: str) -> list[str]:
     return [part for part in session.with_parts([name]) if session.row(part)["kind"] != GROUP]
 
 
-def _shown(session: Session, row: Row) -> dict[str, Any]:
+def _shown(session: Session, row: Row) -> JsonPlan:
     """Return what one target runs, as JSON can carry it."""
     from doit_cargo.engine.plan import plan
 
@@ -59,10 +61,12 @@ def _shown(session: Session, row: Row) -> dict[str, Any]:
         return _undecided(session, name, f"skipped here: {absent.problems[0].what}")
     shown = [plan.to_json(one) for one in made]
     steps = [step for one in shown for step in one["steps"]]
-    return {**shown[0], "target": name, "steps": steps} if shown else _undecided(session, name)
+    if not shown:
+        return _undecided(session, name)
+    return {**shown[0], "target": name, "steps": steps}
 
 
-def _undecided(session: Session, name: str, note: str = "") -> dict[str, Any]:
+def _undecided(session: Session, name: str, note: str = "") -> JsonPlan:
     """Return a plan without steps, for a target that finds out as it runs what there is to do."""
     from doit_cargo.engine.plan import plan
 
@@ -85,7 +89,7 @@ def _line(text: str) -> None:
     print(one_line(text))
 
 
-def _print(plan: dict[str, Any], root: str) -> None:
+def _print(plan: JsonPlan, root: str) -> None:
     by = f": profile {plan['profile']}, cargo profile {plan['cargo_profile']}" if plan["cargo_profile"] else ":"
     _line(f"{plan['target']}{by}")
     if plan["packages"]:
@@ -102,7 +106,7 @@ def _print(plan: dict[str, Any], root: str) -> None:
         _line(f"  note      {note}")
 
 
-def _print_step(step: dict[str, Any]) -> None:
+def _print_step(step: JsonStep) -> None:
     import shlex
 
     for name, value in step["env"].items():

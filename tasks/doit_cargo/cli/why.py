@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine.base.errors import DONE
@@ -14,6 +13,12 @@ from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import difference_of
 from doit_cargo.session import CARGO, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.causes import JsonChange, Why
+    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.staleness import Change
 
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
@@ -31,13 +36,13 @@ def why_target(session: Session, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _why(session: Session, name: str) -> dict[str, Any]:
+def _why(session: Session, name: str) -> Why:
     row = session.row(name)
     session.variables(row["name"])
     if row["handler"]:
         import importlib
 
-        explained: dict[str, Any] = importlib.import_module(row["handler"]).explain(session, row["name"])
+        explained: Why = importlib.import_module(row["handler"]).explain(session, row["name"])
         return explained
     if row["kind"] != CARGO and not row["watch"]:
         return {
@@ -70,7 +75,7 @@ def _why(session: Session, name: str) -> dict[str, Any]:
     }
 
 
-def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list[str]) -> list[Any]:
+def _roots_first(changes: list[Change], basis: Receipt | None, changed: list[str]) -> list[Change]:
     """Changes that concern everything first, then those of packages in the order in which others rest on them."""
     if basis is None:
         return changes
@@ -80,7 +85,7 @@ def _roots_first(changes: list[Any], basis: dict[str, Any] | None, changed: list
     )
 
 
-def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, str]:
+def _change(change: Change, basis: Receipt | None, root: str) -> JsonChange:
     return {
         "kind": change.kind,
         "subject": reporter.below(change.subject, root),
@@ -90,7 +95,7 @@ def _change(change: Any, basis: dict[str, Any] | None, root: str) -> dict[str, s
     }
 
 
-def _print_why(why: dict[str, Any]) -> None:
+def _print_why(why: Why) -> None:
     if why["always"]:
         print(f"{why['target']} runs each time that it is asked for")
         return

@@ -176,7 +176,9 @@ SHIM = "GNUmakefile"
 def _shim(session: Session, move: Move) -> str:
     """Return the shim as it will be once the rows are there."""
     ours = set(move.proposal.tables)
-    listing = [row for row in session.listing if row["name"] not in ours and not _is_from_block(session, row)]
+    listing: list[Mapping[str, object]] = [
+        row for row in session.listing if row["name"] not in ours and not _is_from_block(session, row)
+    ]
     tables = move.proposal.tables
     listing += [_row(session, name, text, tables) for name, text in tables.items()]
     return shim.render(listing, moved_of(move))

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
 
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
@@ -26,6 +25,10 @@ from doit_cargo.engine.plan.profiles import Library, packs
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
 from doit_cargo.targets import check, feature_sets, project_targets
 from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.targets.listing import Row
 
 PROGRAM = "doit_cargo.cli.planning:program_of"
 FAMILIES = (
@@ -303,8 +306,8 @@ def _row(target: Target) -> str:
     return target.where or f"tasks/doit_cargo/targets/{target.family}.py, {target.name}"
 
 
-def row_of(entry: Entry) -> dict[str, Any]:
-    """Return a target as the listing has it, with the keys of `session.Row`."""
+def row_of(entry: Entry) -> Row:
+    """Return a target as the listing has it."""
     target = entry.target
     return {
         "name": target.name,

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from doit_cargo.engine.base.plain_text import one_line
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+class Row(TypedDict):
+    """A target as the listing keeps it: plain data, so that a call with nothing to do need not make the catalogue."""
+
+    name: str
+    make_name: str
+    family: str
+    doc: str
+    available: bool
+    # Why it is not here.
+    reason: str
+    # "cargo", "action" or "group", and how it runs.
+    kind: str
+    after: tuple[str, ...]
+    action: str
+    watch: str
+    check: str
+    needs: tuple[str, ...]
+    services: tuple[str, ...]
+    takes: tuple[str, ...]
+    # The pattern of a rule that made it, such as `build-<package>`.
+    rule: str
+    handler: str
+    shows: str
+    pool: str
+    keep_going: bool
+
+
+def show(rows: Sequence[Row]) -> None:
     """Print targets under the names of their families, one line each; those that a rule makes share a line."""
     shown = [*(row for row in rows if not row["rule"]), *_rules(rows)]
     width = max(len(row["name"]) for row in shown)
@@ -19,16 +47,16 @@ def show(rows: list[dict[str, Any]]) -> None:
                 print(one_line(f"  {row['name']:{width}}  {row['doc']}{absent}"))
 
 
-def _rules(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _rules(rows: Sequence[Row]) -> list[Row]:
     """Return one row for each rule: its pattern, and for which packages it stands."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         if row["rule"]:
             found.setdefault(row["rule"], []).append(row)
     return [{**made[0], "name": rule, "doc": _rule_text(rule, made)} for rule, made in found.items()]
 
 
-def _rule_text(rule: str, made: list[dict[str, Any]]) -> str:
+def _rule_text(rule: str, made: list[Row]) -> str:
     prefix, _, what = rule.rstrip(">").partition("<")
     if what != "package":
         names = ", ".join(row["name"].removeprefix(prefix) for row in made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.actions.cargo_settings.profiles import case_of, count
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -152,5 +152,5 @@ def _apart(values: dict[str, Value]) -> bool:
 def _owner(session: Session, path: str) -> str:
     """Return the package of a program."""
     name = os.path.splitext(os.path.basename(path))[0]
-    packages: dict[str, Any] = dict(session.workspace.packages)
-    return next((package.name for package in packages.values() if name in package.binaries), "")
+    packages = session.workspace.packages.values()
+    return next((package.name for package in packages if name in package.binaries), "")

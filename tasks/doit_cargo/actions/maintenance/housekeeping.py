@@ -15,11 +15,12 @@ from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import dir_listing, receipts, store
+from doit_cargo.engine.state import dir_listing, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 # What cargo can download again (Cargo book, "Cargo Home"); the index it would have to ask anew.
@@ -147,15 +148,10 @@ def status(session: Session, _: Any) -> bool:
     return True
 
 
-def _receipts(session: Session) -> Iterator[dict[str, Any]]:
+def _receipts(session: Session) -> Iterator[Receipt]:
     """Yield the last success of each result; one that failed since has only its withdrawn receipt."""
-    folder = os.path.join(session.state, "receipts")
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        if name.endswith(".last") and name.removesuffix(".last") in os.listdir(folder):
-            continue
-        found = store.load(os.path.join(folder, name))
-        if isinstance(found, dict) and found.get("state") == session.state and "finished" in found:
-            yield found
+    found = dict(receipts.every(session.state))
+    yield from (one for path, one in found.items() if path.removesuffix(".last") not in found or path[-5:] != ".last")
 
 
 # --- measures --------------------------------------------------------------------------------------------------------

@@ -162,7 +162,6 @@ def _started(session: Session, values: Values, made: program.ServerCall) -> bool
 
 def _spawn(session: Session, made: program.ServerCall, log: str) -> subprocess.Popen[bytes]:
     private.folder(os.path.dirname(log))
-    apart: dict[str, Any] = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}
     try:
         with open(log, "wb", opener=private.opener) as stream:
             return subprocess.Popen(
@@ -172,7 +171,8 @@ def _spawn(session: Session, made: program.ServerCall, log: str) -> subprocess.P
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                **apart,
+                creationflags=0x200 if os.name == "nt" else 0,
+                start_new_session=os.name != "nt",
             )
     except OSError as error:
         raise UserError(Problem(f"cannot start {made.argv[0]}: {error.strerror}"), COULD_NOT_RUN) from None

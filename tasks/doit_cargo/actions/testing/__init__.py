@@ -6,11 +6,12 @@ hides the others' results; what has passed is kept for each program (results.py)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.causes import Why
     from doit_cargo.session import Session
 
 
@@ -36,7 +37,7 @@ def plans(session: Session, values: Values) -> list[Plan]:
     return [plan_of(selection.work_of(session, session.current, values))]
 
 
-def explain(session: Session, name: str) -> dict[str, Any]:
+def explain(session: Session, name: str) -> Why:
     """Return what `why` says: which packages' tests would run, and the causes."""
     from doit_cargo.actions.testing import why
 

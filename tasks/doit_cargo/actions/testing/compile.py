@@ -22,6 +22,7 @@ from doit_cargo.engine.state import receipts, store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.execution.run import Outcome
+    from doit_cargo.engine.state.receipts import Receipt, TestProgram
     from doit_cargo.engine.state.staleness import Change
     from doit_cargo.session import Session
 
@@ -79,7 +80,7 @@ def _make_plan(work: TestRequest) -> Plan:
     return plan.make(work.target, Values(values), session.workspace, session.library, session.machine)
 
 
-def verdict(work: TestRequest, explain: bool = False) -> tuple[Mapping[str, Any] | None, list[Change]]:
+def verdict(work: TestRequest, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
     """Return (receipt, changes) of the compilation."""
     return receipts.verdict(work.session.state, key_of(work), work.session.environ, explain)
 
@@ -107,7 +108,7 @@ def compile_tests(work: TestRequest) -> Compiled | None:
     return _compile_rest(work, broken)
 
 
-def _only_sources_changed(receipt: Mapping[str, Any], changes: list[Change], work: TestRequest) -> bool:
+def _only_sources_changed(receipt: Receipt, changes: list[Change], work: TestRequest) -> bool:
     """Tell whether cargo would start the same programs in the same way as before: then it need not tell again.
 
     A build script may give them other variables, a manifest everything else.
@@ -118,9 +119,9 @@ def _only_sources_changed(receipt: Mapping[str, Any], changes: list[Change], wor
         return False
     if not all(change.kind == "file" and change.subject.endswith(".rs") for change in changes):
         return False
-    changed = reporter.changed_packages(changes, dict(receipt))
+    changed = reporter.changed_packages(changes, receipt)
     packages = work.session.workspace.packages
-    rebuilt = reporter.rebuilds(changed, dict(receipt))
+    rebuilt = reporter.rebuilds(changed, receipt)
     return bool(changed) and all(name in packages and not packages[name].has_build_script for name in rebuilt)
 
 
@@ -190,10 +191,10 @@ def _same_outside(receipt: Mapping[str, Any], work: TestRequest) -> bool:
 
 def _call(
     work: TestRequest,
-    receipt: Mapping[str, Any] | None,
+    receipt: Receipt | None,
     changes: list[Change],
     without: tuple[str, ...],
-    known: tuple[Mapping[str, Any], ...] = (),
+    known: tuple[TestProgram, ...] = (),
 ) -> Outcome:
     """Call cargo; with `known` programs it need not tell how it starts them."""
     from doit_cargo.engine.execution.execute import execute_locked
@@ -209,24 +210,23 @@ def _call(
     recorded = discovery.only_compiling(base) if known else recorded
     outside = run.environment(base.invocation, session.environ)
 
-    def keeps(outcome: Outcome) -> dict[str, Any]:
+    def keeps(outcome: Outcome) -> tuple[TestProgram, ...]:
         if known:
-            return {"programs": known}
+            return known
         found = discovery.read(writer, outside, outcome.report, session.workspace)
-        return {"programs": test_programs.to_data(found)}
+        return test_programs.to_data(found)
 
     request = BuildRequest(
         target=work.name,
         key=key_of(work, without),
-        root=session.root,
         state=session.state,
         environ=session.environ,
         variables=work.values,
         cosmetic_options=session.cosmetic_options,
-        make_plan=lambda: recorded,
-        workspace=lambda: session.workspace,
-        machine=lambda: session.machine,
-        known=lambda plan: session.known(plan, work.name),
+        plan=recorded,
+        workspace=session.workspace,
+        machine=session.machine,
+        known=lambda: session.known(recorded, work.name),
         more=CargoCallOptions(STARTS, keeps, appends=bool(without)),
     )
     outcome = execute_locked(request, receipt, changes)

@@ -6,7 +6,12 @@ A `Program` is one process of `cargo test`: a test executable, or rustdoc for th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import TestProgram
+
 
 DOC = "doc"
 LIBRARIES = frozenset({"lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"})
@@ -54,9 +59,9 @@ def kind_of(kinds: tuple[str, ...]) -> str:
     return "lib" if LIBRARIES & set(kinds) else kinds[0]
 
 
-def to_data(programs: tuple[Program, ...]) -> tuple[dict[str, Any], ...]:
+def to_data(programs: tuple[Program, ...]) -> tuple[TestProgram, ...]:
     """Return programs as a receipt can keep them."""
-    return tuple({**program._asdict(), "env": dict(program.env)} for program in programs)
+    return tuple(cast("TestProgram", {**program._asdict(), "env": dict(program.env)}) for program in programs)
 
 
 def from_data(rows: tuple[Mapping[str, Any], ...]) -> tuple[Program, ...]:

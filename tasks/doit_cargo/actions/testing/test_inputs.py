@@ -23,6 +23,11 @@ from doit_cargo.engine.state import dir_listing, staleness
 from doit_cargo.engine.state import fingerprint as stamps
 from doit_cargo.engine.state.staleness import Change
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.staleness import State
+
+
 # What of another package's folder is no data: sources count through what they are compiled to.
 SOURCES = (".rs", ".md", "Cargo.toml")
 LOADED = (".so", ".dylib", ".dll")
@@ -289,21 +294,20 @@ class TestInputs:
                 return directory
         return ""
 
-    def state(self, programs: Collection[Program]) -> dict[str, Any]:
+    def state(self, programs: Collection[Program]) -> State:
         """Return the freshness state of all that these programs rest on beside the compiled files."""
-        from doit_cargo.engine.execution.evidence import recorder
 
         now = time.time_ns()
         packages = [self.package(name) for name in dict.fromkeys(program.package for program in programs)]
         tools = dict.fromkeys(name for package in packages for name in package.programs)
-        state = recorder.empty_state(self.environ, tools)
+        state = staleness.empty(self.environ, tools)
         names = dict.fromkeys(name for package in packages for name in self._variables(package))
         names.update(dict.fromkeys(name for program in programs for name in _outside(program)))
         names.update(dict.fromkeys(self.built.names))
         state["env"] = {name: staleness.public_value(name, self.environ.get(name)) for name in names}
         state["files"].update((path, self.contents.kept(path)) for path in self.built.settings)
         for package in packages:
-            state["always"] = state["always"] or package.always
+            state["always_stale_reason"] = state["always_stale_reason"] or package.always
             state["files"].update((path, self.contents.kept(path)) for path in package.files)
             state["files"].update((path, (None, None)) for path in package.absent)
             for directory in package.folders:

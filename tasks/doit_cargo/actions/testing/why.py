@@ -14,13 +14,14 @@ from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.execution.causes import JsonChange, Why
     from doit_cargo.session import Session
 
 Reasons = dict[str, list[Change]]
 """Package -> why its tests would run."""
 
 
-def explain(session: Session, name: str) -> dict[str, Any]:
+def explain(session: Session, name: str) -> Why:
     """Return the answer of `why` (docs/commands.md), with its text under "says"."""
     work = selection.work_of(session, name, session.values_for(name))
     receipt, changes = verdict(work, explain=True)
@@ -37,9 +38,7 @@ def _last(work: TestRequest) -> Any:
     return receipts.last_receipt(work.session.state, key_of(work))
 
 
-def _answer(
-    work: TestRequest, rows: list[dict[str, str]], changed: list[str], runs: list[str], says: list[str]
-) -> dict[str, Any]:
+def _answer(work: TestRequest, rows: list[JsonChange], changed: list[str], runs: list[str], says: list[str]) -> Why:
     return {
         "target": work.name,
         "fresh": not rows,
@@ -52,7 +51,7 @@ def _answer(
     }
 
 
-def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> dict[str, Any]:
+def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> Why:
     """Return why something must be compiled; what that changes in the programs is known only afterwards."""
     reasons = reporter.split_consequences(changes)[0] if last else changes
     given: list[str] = []
@@ -92,8 +91,8 @@ def _changes(program: test_programs.Program, runner: str, world: TestInputs, sta
     return nearest_differences(kept, identity)
 
 
-def _of_programs(work: TestRequest, reasons: Reasons) -> dict[str, Any]:
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+def _of_programs(work: TestRequest, reasons: Reasons) -> Why:
+    rows: dict[tuple[str, str], JsonChange] = {}
     for package, changes in reasons.items():
         for change in changes:
             row = rows.setdefault((change.kind, change.subject + change.new), _row(change, "", work))
@@ -108,7 +107,7 @@ def _of_programs(work: TestRequest, reasons: Reasons) -> dict[str, Any]:
     return _answer(work, found, runs, runs, says)
 
 
-def _row(change: Change, package: str, work: TestRequest) -> dict[str, str]:
+def _row(change: Change, package: str, work: TestRequest) -> JsonChange:
     return {
         "kind": change.kind,
         "subject": reporter.relative(change.subject, work.session.root),
@@ -118,7 +117,7 @@ def _row(change: Change, package: str, work: TestRequest) -> dict[str, str]:
     }
 
 
-def _line(row: dict[str, str]) -> str:
+def _line(row: JsonChange) -> str:
     pair = row["kind"] in ("env", "tool", "argument")
     text = f"{row['old'] or 'unset'} -> {row['new'] or 'unset'}" if pair else row["new"]
     same = row["kind"] == "run" or row["package"] == row["subject"]

@@ -6,8 +6,8 @@ Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our task
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
@@ -18,6 +18,10 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_erro
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
 from doit_cargo.engine.state.staleness import Change
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.targets.listing import Row
 
 
 class Runner(Protocol):
@@ -32,7 +36,7 @@ class Runner(Protocol):
 
     def with_parts(self, names: list[str]) -> list[str]: ...
 
-    def verdict(self, name: str, explain: bool = False) -> tuple[dict[str, Any] | None, list[Change]]: ...
+    def verdict(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]: ...
 
     def run(self, name: str) -> bool: ...
 
@@ -47,7 +51,7 @@ class Fresh:
     def __init__(self, runner: Runner, name: str) -> None:
         self.runner = runner
         self.name = name
-        self.receipt: dict[str, Any] | None = None
+        self.receipt: Receipt | None = None
 
     def __call__(self, task: Any, values: Any) -> bool:  # noqa: ARG002 - doit's signature
         if self.runner.forced:
@@ -60,7 +64,7 @@ class Fresh:
         return "; ".join(str(change) for change in changes) or "up to date"
 
 
-def task(runner: Runner, row: Mapping[str, Any], has_proof: bool = True, basename: str = "") -> dict[str, Any]:
+def task(runner: Runner, row: Row, has_proof: bool = True, basename: str = "") -> dict[str, object]:
     """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
 
     `row` is the target as `Session.listing` has it. `has_proof`: whether receipts can tell that it is up to date; else
@@ -146,8 +150,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if not _is_ours(task):
             super().skip_uptodate(task)
             return
-        for check in _checks(task):
-            reporter.skipped(check.name, check.receipt or {})
+        for check, *_ in task.uptodate:
+            if isinstance(check, Fresh) and check.receipt:
+                reporter.skipped(check.name, check.receipt)
 
     def skip_ignore(self, task: Any) -> None:
         """Say who has it ignored: doit's mark alone looks like a failure of ours."""
@@ -163,19 +168,13 @@ def _is_ours(task: Any) -> bool:
     return bool(task.meta and "doit_cargo" in task.meta)
 
 
-def _checks(task: Any) -> Iterator[Fresh]:
-    for check, *_ in task.uptodate:
-        if isinstance(check, Fresh) and check.receipt:
-            yield check
-
-
 class SafeJsonDB(JsonDB):  # type: ignore[misc]
     """doit's own state, for tasks that are not ours: written whole, and empty where it cannot be read.
 
     doit's JSON store is rewritten in place: two runs at once, or a full disk, leave text that stops every later call.
     """
 
-    def _load(self) -> dict[str, Any]:
+    def _load(self) -> dict[str, object]:
         try:
             loaded = super()._load()
         except (DatabaseException, OSError, UnicodeDecodeError):

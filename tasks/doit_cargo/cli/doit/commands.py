@@ -49,7 +49,7 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
         return int(super().execute(params, args) or 0)
 
 
-def _option(name: str) -> dict[str, Any]:
+def _option(name: str) -> dict[str, object]:
     """Return doit's form of an option."""
     row = OPTIONS[name]
     kind, default = (str, "") if row.metavar else (bool, False)

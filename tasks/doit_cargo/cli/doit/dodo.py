@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from doit import doit_cmd
 from doit.exceptions import InvalidDodoFile
@@ -24,6 +24,9 @@ from doit_cargo.engine.base.errors import UserError, as_user_error
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.session import CARGO, Session
+
+if TYPE_CHECKING:
+    from doit_cargo.targets.listing import Row
 
 current: Session | None = None
 """The session of the dodo.py that doit has loaded, for doit's commands (`doit why`, `doit clean`)."""
@@ -62,7 +65,7 @@ class Targets:
         self.make_session = make_session
         self.asked = asked
 
-    def create_doit_tasks(self) -> Iterator[dict[str, Any]]:
+    def create_doit_tasks(self) -> Iterator[dict[str, object]]:
         global current  # noqa: PLW0603 - doit gives its commands no other way to the loaded dodo.py
         current = session = self.make_session()
         try:
@@ -77,7 +80,7 @@ class Targets:
                 yield _task(session, row, dashed[row["name"]])
 
 
-def _task(session: Session, row: Mapping[str, Any], basename: str = "") -> dict[str, Any]:
+def _task(session: Session, row: Row, basename: str = "") -> dict[str, object]:
     has_proof = row["kind"] == CARGO or bool(row["watch"])
     return bridge.task(session, row, has_proof, basename)
 

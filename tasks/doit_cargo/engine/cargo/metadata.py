@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.base.paths import ancestors
 from doit_cargo.engine.base.toml import toml
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.cargo.facts import DependencyFacts, Facts, PackageFacts, TargetFacts
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
 FORMAT = 3
@@ -28,8 +31,8 @@ _SHOWN_LINES = 10
 _NOT_INSTALLED = re.compile(r"toolchain '([^']+)' is not installed")
 
 
-def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the facts of the workspace that holds `directory`, as a plain dict that JSON can carry."""
+def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
+    """Return the facts of the workspace that holds `directory`."""
     _require_manifest(directory)
     raw, borrowed = _ask_cargo(directory, environ)
     root = raw["workspace_root"]
@@ -46,7 +49,6 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "cargo_profiles": _cargo_profiles([_read_toml(os.path.join(root, "Cargo.toml")), *configs]),
         "build_target": _build_target(configs),
         "metadata": raw.get("metadata") or {},
-        # The toolchain that answered in the place of a pinned one that is not installed.
         "borrowed": borrowed,
     }
 
@@ -177,7 +179,7 @@ def _pin_line(path: str) -> int:
 # --- reduction -----------------------------------------------------------------------------------------------------
 
 
-def _reduce_package(package: Mapping[str, Any]) -> dict[str, Any]:
+def _reduce_package(package: Mapping[str, Any]) -> PackageFacts:
     return {
         "version": package["version"],
         "manifest": package["manifest_path"],
@@ -188,7 +190,7 @@ def _reduce_package(package: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reduce_target(target: Mapping[str, Any]) -> dict[str, Any]:
+def _reduce_target(target: Mapping[str, Any]) -> TargetFacts:
     return {
         "name": target["name"],
         "kinds": target["kind"],
@@ -197,7 +199,7 @@ def _reduce_target(target: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reduce_dependency(dependency: Mapping[str, Any]) -> dict[str, Any]:
+def _reduce_dependency(dependency: Mapping[str, Any]) -> DependencyFacts:
     return {
         # The name that the manifest gives it, which is also how --features DEPENDENCY/FEATURE calls it.
         "name": dependency.get("rename") or dependency["name"],
@@ -254,7 +256,7 @@ def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 # --- the frozen form -------------------------------------------------------------------------------------------------
 
 
-def from_metadata(facts: Mapping[str, Any]) -> Workspace:
+def from_metadata(facts: Facts) -> Workspace:
     """Return the workspace that `read_metadata` described. Pure: the same facts give the same workspace."""
     return Workspace(
         root=facts["root"],
@@ -273,7 +275,7 @@ def package_of(raw: Mapping[str, Any]) -> Package:
     return _package(raw["name"], _reduce_package(raw))
 
 
-def _package(name: str, facts: Mapping[str, Any]) -> Package:
+def _package(name: str, facts: PackageFacts) -> Package:
     return Package(
         name=name,
         version=facts["version"],
@@ -285,8 +287,16 @@ def _package(name: str, facts: Mapping[str, Any]) -> Package:
             for t in facts["targets"]
         ),
         dependencies=tuple(
-            Dependency(**{**dependency, "features": tuple(dependency["features"])})
-            for dependency in facts["dependencies"]
+            Dependency(
+                one["name"],
+                one["path"],
+                one["kind"],
+                one["optional"],
+                tuple(one["features"]),
+                one["default_features"],
+                one["target"],
+            )
+            for one in facts["dependencies"]
         ),
         rust_version=facts["rust_version"],
     )

@@ -14,13 +14,12 @@ from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, Protocol, TextIO
+    from typing import Protocol, TextIO
 
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.cargo.messages import BuildReport
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import Change
-
-    Receipt = Mapping[str, Any]
 
     class Repaired(Protocol):
         """What was done before cargo started, as far as it is told: paths; packages in `shared` and `clean`."""

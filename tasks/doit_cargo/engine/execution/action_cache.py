@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo import __version__
 from doit_cargo.engine import toolchain
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.evidence import recorder, snapshot
-from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness, store
+from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.staleness import State
     from doit_cargo.engine.toolchain import Machine
 
 
@@ -65,11 +67,11 @@ def run(request: ActionRequest) -> bool:
         return True
 
 
-def state_of(watched: ActionInputs, machine: Machine) -> dict[str, Any]:
+def state_of(watched: ActionInputs, machine: Machine) -> State:
     """Return the freshness state of everything that is watched, as it is now."""
     now = time.time_ns()
     found = {name: machine.tool(name) for name in watched.tools}
-    state = recorder.empty_state(machine.environ, ("cargo", *watched.tools))
+    state = staleness.empty(machine.environ, ("cargo", *watched.tools))
     state["env"] = {
         name: staleness.public_value(name, machine.environ.get(name))
         for name in (*state["guarded"], *watched.variables)
@@ -82,7 +84,7 @@ def state_of(watched: ActionInputs, machine: Machine) -> dict[str, Any]:
     return state
 
 
-def _add_late(state: dict[str, Any], watched: ActionInputs, machine: Machine, started: int) -> None:
+def _add_late(state: State, watched: ActionInputs, machine: Machine, started: int) -> None:
     """Add what the watch names only after the run. What changed since the start of the run is not trusted."""
     late = {name for name in watched.variables if name not in state["env"]}
     state["env"].update({name: staleness.public_value(name, machine.environ.get(name)) for name in late})
@@ -102,7 +104,7 @@ def _add_late(state: dict[str, Any], watched: ActionInputs, machine: Machine, st
     state["always_stale_reason"] = watched.always_stale_reason or state["always_stale_reason"]
 
 
-def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], now: int) -> None:
+def _add_listing(state: State, directory: str, rule: tuple[str, ...], now: int) -> None:
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
         return
@@ -118,15 +120,15 @@ def _add_listing(state: dict[str, Any], directory: str, rule: tuple[str, ...], n
         state["files"][path] = recorder.read_settled_or_hash(path, now)
 
 
-def _receipt(request: ActionRequest, found: Mapping[str, Any], watched: ActionInputs, seconds: float) -> dict[str, Any]:
+def _receipt(request: ActionRequest, found: State, watched: ActionInputs, seconds: float) -> Receipt:
     return {
         "key": request.key,
         "state": request.state,
         "cosmetic_options": ("", ""),
         "stored_plan": None,
         "version": __version__,
-        "plan": recorder.empty_state(request.machine.environ, ()),
-        "build": dict(found),
+        "plan": staleness.empty(request.machine.environ, ()),
+        "build": found,
         "packages": watched.packages,
         "graph": dict.fromkeys(watched.packages, ()),
         "owners": {},
@@ -140,11 +142,9 @@ def _receipt(request: ActionRequest, found: Mapping[str, Any], watched: ActionIn
     }
 
 
-def _keep(request: ActionRequest, receipt: dict[str, Any]) -> None:
-    path = receipts.receipt_path(request.state, request.key)
+def _keep(request: ActionRequest, receipt: Receipt) -> None:
     try:
-        store.store(path, receipt)
-        store.remove(path + ".last")
+        receipts.keep(receipt)
     except OSError as error:
         reporter.note(
             request.key[0], f"done, but the receipt could not be kept ({error.strerror}): the next call does it again"

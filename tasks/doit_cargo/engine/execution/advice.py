@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import pyo3
@@ -21,7 +21,9 @@ from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan.plan import PROFILE_FOLDERS
 from doit_cargo.engine.toolchain.triples import plain
 
-PYTHON, VARIANTS = "python", "variants"
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import Features, Variant
+
 SHOWN = 6
 KEPT = 40  # variants of one sort that are remembered
 # Cargo profiles whose libraries are the same: `cargo test` compiles them with dev.
@@ -29,9 +31,6 @@ SAME_LIBRARIES = {"test": "dev", "bench": "release"}
 # Read by pyo3-build-config's `find_interpreter` (0.20 to 0.30), each with a rerun-if-env-changed.
 ALWAYS = ("PYO3_CONFIG_FILE", "PYO3_ENVIRONMENT_SIGNATURE", "PYO3_NO_PYTHON", "PYO3_CROSS", "PYO3_CROSS_LIB_DIR")
 ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX")
-
-Variant = tuple[tuple[tuple[str, tuple[str, ...]], ...], tuple[tuple[str, tuple[str, ...]], ...]]
-"""The features of each member that took part, and what was asked of each dependency outside."""
 
 
 def notes(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: Ledger) -> Iterator[str]:
@@ -47,10 +46,10 @@ def learn(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: 
     report = outcome.report
     if any(unit.package.startswith("pyo3") for unit in report.units):
         seen = run.environment(plan.invocation, environ)
-        ledger.data[PYTHON] = {name: seen.get(name, "") for name in read_by_pyo3(seen)}
+        ledger.data["python"] = {name: seen.get(name, "") for name in read_by_pyo3(seen)}
     if not outcome.ok:
         return
-    known = ledger.data.setdefault(VARIANTS, {}).setdefault(_kind(plan), [])
+    known = ledger.data.setdefault("variants", {}).setdefault(_kind(plan), [])
     variant = _variant(_state(plan, workspace))
     if variant not in known:
         known.append(variant)
@@ -106,7 +105,7 @@ def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, 
     """Tell that pyo3 will be built again, since it was last built here for another Python."""
     # The fingerprints know of calls that were not ours, too.
     told = pyo3.told(_profile_folder(plan, environ, workspace))
-    known = {name: value or "" for name, value in told.items()} or ledger.data.get(PYTHON, {})
+    known = {name: value or "" for name, value in told.items()} or ledger.data.get("python", {})
     changed = [name for name, value in known.items() if environ.get(name, "") != value]
     if not changed:
         return
@@ -156,7 +155,7 @@ def _variant(state: State) -> Variant:
     return _sorted(state.features), _sorted(state.outside)
 
 
-def _sorted(features: Mapping[str, Iterable[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _sorted(features: Mapping[str, Iterable[str]]) -> Features:
     return tuple((name, tuple(sorted(found))) for name, found in sorted(features.items()))
 
 
@@ -170,7 +169,7 @@ def _kind(plan: Plan) -> str:
 
 def _other_features(plan: Plan, workspace: Workspace, ledger: Ledger) -> Iterator[str]:
     """Tell which packages that are built here already must be compiled once more, with other features."""
-    known: list[Variant] = ledger.data.get(VARIANTS, {}).get(_kind(plan), [])
+    known = ledger.data.get("variants", {}).get(_kind(plan), [])
     if not known:
         return
     state = _state(plan, workspace)
@@ -185,7 +184,7 @@ def _other_features(plan: Plan, workspace: Workspace, ledger: Ledger) -> Iterato
         yield f"other features than built here so far: {_names(again)}; {compiles} once more{others}"
 
 
-def _new_variants(wanted: Mapping[str, Iterable[str]], known: list[dict[str, Any]]) -> dict[str, str]:
+def _new_variants(wanted: Mapping[str, Iterable[str]], known: list[dict[str, tuple[str, ...]]]) -> dict[str, str]:
     """Return the packages that were built before, but never with these features, each with what is new."""
     found = {}
     for name, features in wanted.items():

@@ -8,17 +8,43 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
-from doit_cargo.engine.state import fingerprint, store
+from doit_cargo.engine.state import fingerprint, receipts, store
 from doit_cargo.engine.state.staleness import Change
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import Receipt
 
 LOCK, LOCKS = "Cargo.lock", "locks"
 COPIES, SHOWN = 8, 6
+
+
+class JsonChange(TypedDict):
+    """One difference as `why --json` tells it (docs/commands.md)."""
+
+    kind: str
+    subject: str
+    old: str
+    new: str
+    package: str
+
+
+class Why(TypedDict):
+    """The answer of `why --json`; `says` is its text where the target has its own."""
+
+    target: str
+    fresh: bool
+    changes: list[JsonChange]
+    changed: list[str]
+    rebuilds: list[str]
+    skipped: int
+    always: bool
+    says: NotRequired[list[str]]
 
 
 def keep_lock(state: str, root: str) -> None:
@@ -38,7 +64,7 @@ def keep_lock(state: str, root: str) -> None:
             store.remove(entry.path)
 
 
-def named(changes: list[Change], receipt: Mapping[str, Any], root: str) -> tuple[list[Change], list[str]]:
+def named(changes: list[Change], receipt: Receipt, root: str) -> tuple[list[Change], list[str]]:
     """Return the changes with their causes in words, and the members that a new lock gives other crates."""
     told: list[Change] = []
     members: list[str] = []
@@ -54,7 +80,7 @@ def named(changes: list[Change], receipt: Mapping[str, Any], root: str) -> tuple
 # --- the lock --------------------------------------------------------------------------------------------------------
 
 
-def _of_lock(change: Change, receipt: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _of_lock(change: Change, receipt: Receipt) -> tuple[str, list[str]]:
     before, after = _lock_of(receipt, change.subject), _read(change.subject)
     if before is None or after is None:
         return change.new, []
@@ -66,7 +92,7 @@ def _of_lock(change: Change, receipt: Mapping[str, Any]) -> tuple[str, list[str]
     return (", ".join(texts[:SHOWN]) + more or change.new), members
 
 
-def _lock_of(receipt: Mapping[str, Any], path: str) -> Lock | None:
+def _lock_of(receipt: Receipt, path: str) -> Lock | None:
     """Return the lock that a receipt has seen, if its copy is kept."""
     entry = next((receipt[part]["files"][path] for part in ("build", "plan") if path in receipt[part]["files"]), None)
     content = entry[1] if entry else None
@@ -112,7 +138,7 @@ def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
 # --- other targets ---------------------------------------------------------------------------------------------------
 
 
-def _with_makers(changes: list[Change], receipt: Mapping[str, Any]) -> list[Change]:
+def _with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
     """Put the target that compiled a unit since in the place of the files that cargo touched for it."""
     touched = [change for change in changes if change.kind == "artefact" and change.new == "changed"]
     makers = list(_later(receipt)) if touched else []
@@ -127,18 +153,13 @@ def _with_makers(changes: list[Change], receipt: Mapping[str, Any]) -> list[Chan
     return [*said, *(change for change in changes if change.subject not in known)]
 
 
-def _later(receipt: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _later(receipt: Receipt) -> Iterator[Receipt]:
     """Yield the receipts of other targets that are younger, the youngest first."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(os.path.join(receipt["state"], "receipts")):
-            other = store.load(entry.path)
-            if isinstance(other, dict) and "build" in other and other.get("finished", 0) > receipt["finished"]:
-                found.append(other)
+    found = [other for _, other in receipts.every(receipt["state"]) if other["finished"] > receipt["finished"]]
     yield from sorted(found, key=lambda one: one["finished"], reverse=True)
 
 
-def _title(receipt: Mapping[str, Any]) -> str:
+def _title(receipt: Receipt) -> str:
     """Return the call behind a receipt; the compilation of tests has no name of its own but that of its log."""
     if receipt["key"][0].startswith("test"):
         return os.path.splitext(os.path.basename(str(receipt["log"])))[0].replace("-", "_")

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from doit_cargo import __version__
 from doit_cargo.engine.base.errors import Problem, UserError
@@ -29,11 +29,13 @@ from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.plan.serialize import plan_to_data
-from doit_cargo.engine.state import fingerprint, footprint, lock, receipts, store
+from doit_cargo.engine.state import fingerprint, footprint, lock, receipts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.state.staleness import Change
+    from doit_cargo.engine.state.fingerprint import Kept
+    from doit_cargo.engine.state.receipts import Receipt, StoredPlan
+    from doit_cargo.engine.state.staleness import Change, State
 
 PROGRAMS = ("cargo", "rustc")
 CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
@@ -65,7 +67,7 @@ def execute(request: BuildRequest) -> Outcome | None:
         return execute_locked(request, receipt, changes)
 
 
-def execute_locked(request: BuildRequest, receipt: Mapping[str, Any] | None, changes: list[Change]) -> Outcome:
+def execute_locked(request: BuildRequest, receipt: Receipt | None, changes: list[Change]) -> Outcome:
     """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
     previous = receipt or receipts.last_receipt(request.state, request.key)
     plan, plan_state = _planned(request)
@@ -73,31 +75,31 @@ def execute_locked(request: BuildRequest, receipt: Mapping[str, Any] | None, cha
     return _build(request, plan, plan_state, previous)
 
 
-def _planned(request: BuildRequest) -> tuple[Plan, Mapping[str, Any]]:
+def _planned(request: BuildRequest) -> tuple[Plan, State]:
     """Return the plan, checked against this machine, and the state that it rests on."""
-    plan = request.make_plan()
+    plan = request.plan
     if plan.state is not None:  # one that is made anew has been asked
-        declared.require(request.workspace(), plan.profile.inputs)
+        declared.require(request.workspace, plan.profile.inputs)
     for note in plan.notes:
         reporter.note(request.target, note)
     if request.variables.flag("WITHOUT_PREFLIGHT"):
         reporter.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
         _check(request, plan)
-    return plan, plan.state if plan.state is not None else _plan_state(request, plan)
+    return plan, cast("State", plan.state) if plan.state is not None else _plan_state(request, plan)
 
 
 def _check(request: BuildRequest, plan: Plan) -> None:
     """Raise what would stop the plan, tell what may; of a plan that has held, only what can have changed meanwhile."""
     from doit_cargo.engine.preflight import preflight
 
-    known = request.known(plan)
+    known = request.known()
     again = plan.state is not None
-    for warning in preflight.require(plan, request.machine(), request.root, known, again=again):
+    for warning in preflight.require(plan, request.machine, request.workspace.root, known, again=again):
         reporter.note(request.target, f"warning: {warning}")
 
 
-def _plan_state(request: BuildRequest, plan: Plan) -> dict[str, Any]:
+def _plan_state(request: BuildRequest, plan: Plan) -> State:
     from doit_cargo.engine import toolchain
 
     cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
@@ -106,9 +108,9 @@ def _plan_state(request: BuildRequest, plan: Plan) -> dict[str, Any]:
     identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
     return recorder.plan_state(
         plan,
-        request.workspace(),
-        toolchain.pin_candidates(request.root, machine.environ),
-        [*toolchain.toolchain_identity(request.root, machine.environ), *identity],
+        request.workspace,
+        toolchain.pin_candidates(request.workspace.root, machine.environ),
+        [*toolchain.toolchain_identity(request.workspace.root, machine.environ), *identity],
         (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
         (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
         request.environ,
@@ -130,11 +132,9 @@ class _Build(NamedTuple):
     before: Snapshot
 
 
-def _build(
-    request: BuildRequest, plan: Plan, plan_state: Mapping[str, Any], previous: Mapping[str, Any] | None
-) -> Outcome:
+def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
     """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
-    workspace = build_places.of(plan, request.workspace(), request.environ)
+    workspace = build_places.of(plan, request.workspace, request.environ)
     with build_places.held(workspace.built_in):
         build = _begin(request, plan, workspace, previous)
         meter = footprint.Meter(workspace.kept_in)
@@ -151,7 +151,7 @@ def _build(
         return outcome
 
 
-def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Mapping[str, Any] | None) -> _Build:
+def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Receipt | None) -> _Build:
     """Compare with what cargo has seen, make it look at what it would miss, and take the last proof away."""
     ledger = Ledger(workspace.kept_in, workspace.target_directory)
     for note in advice.notes(plan, request.environ, workspace, ledger):
@@ -163,7 +163,7 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Ma
     anew = _to_write_again(plan, previous)
     before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew)
     recorder.list_members(workspace, plan, before)
-    reporter.healed(request.target, healing, request.root)
+    reporter.healed(request.target, healing, request.workspace.root)
     return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
 
 
@@ -183,7 +183,7 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
     told = [(doubt.one.package, doubt.changed) for doubt in doubts]
-    reporter.unproven(build.request.target, told, build.request.root)
+    reporter.unproven(build.request.target, told, build.request.workspace.root)
     with making_anew(build.workspace.kept_in):
         proven.build_anew(doubts, build.workspace.kept_in)
     second, inputs = _compile(build, again=True)
@@ -196,7 +196,7 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
     return second, inputs
 
 
-def _to_write_again(plan: Plan, previous: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _to_write_again(plan: Plan, previous: Receipt | None) -> tuple[str, ...]:
     """Return the packages to build anew since a file that they write is gone or edited: cargo does not look at it."""
     left = previous["build"]["left"] if previous else {}
     changed = [path for path in plan.writes if path in left and fingerprint.digest(path) != left[path][1]]
@@ -218,7 +218,7 @@ def _run(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
 
 def _remember(request: BuildRequest, plan: Plan, outcome: Outcome) -> None:
     """Keep what the build took and how large its programs are; tell of one that grew."""
-    workspace = request.workspace()
+    workspace = request.workspace
     build = history.record(request.state, plan, outcome, workspace.target_directory, request.environ)
     if build is None:
         return
@@ -246,7 +246,7 @@ def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Wo
     if outcome.ok and request.more:
         reporter.compiled(request.target, outcome)
     else:
-        reporter.finished(request.target, plan, outcome, request.root)
+        reporter.finished(request.target, plan, outcome, request.workspace.root)
     if outcome.ok and plan.invocation.argv[1] == "build":
         _remember(request, plan, outcome)
     if outcome.status and not outcome.interrupted:
@@ -255,7 +255,7 @@ def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Wo
         hints.after_failure(request.target, plan.log, workspace)
 
 
-def _drop_known(files: dict[str, Any], known: Mapping[str, Any]) -> None:
+def _drop_known(files: dict[str, Kept], known: Mapping[str, Kept]) -> None:
     """Leave out what the plan's state holds in the same form: no skip shall ask twice for one file."""
     for path in [path for path, entry in files.items() if known.get(path, ("", ""))[1] == entry[1]]:
         del files[path]
@@ -283,11 +283,11 @@ def _require_outputs(plan: Plan) -> None:
         raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
 
 
-def _receipt(build: _Build, outcome: Outcome, plan_state: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs) -> Receipt:
     request, plan, workspace = build.request, build.plan, build.workspace
     state = _build_state(build, outcome, inputs)
     _drop_known(state["files"], plan_state["files"])
-    return {
+    receipt: Receipt = {
         "key": request.key,
         "state": request.state,
         "cosmetic_options": request.cosmetic_options,
@@ -305,11 +305,13 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: Mapping[str, Any], inp
         "log": plan.log,
         "features": plan.features,
         "outputs": tuple(state["outputs"]),
-        **(request.more.keeps(outcome) if request.more else {}),
     }
+    if request.more:
+        receipt["programs"] = request.more.keeps(outcome)
+    return receipt
 
 
-def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> dict[str, Any]:
+def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> State:
     """Return the state of a success, and have the ledger keep what it saw."""
     request, plan = build.request, build.plan
     untracked_inputs.learn(request, plan, build.ledger, inputs)
@@ -319,7 +321,7 @@ def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> dict[str, A
     return state
 
 
-def _stored(plan: Plan) -> dict[str, Any] | None:
+def _stored(plan: Plan) -> StoredPlan | None:
     """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
     step = plan.invocation
     hides = any(masked(name, value) != value for name, value in step.env.items())
@@ -339,11 +341,10 @@ def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]
     return graph
 
 
-def _keep(request: BuildRequest, receipt: dict[str, Any]) -> None:
+def _keep(request: BuildRequest, receipt: Receipt) -> None:
     try:
-        store.store(receipts.receipt_path(request.state, request.key), receipt)
-        store.remove(receipts.receipt_path(request.state, request.key) + ".last")
-        causes.keep_lock(request.state, request.root)
+        receipts.keep(receipt)
+        causes.keep_lock(request.state, request.workspace.root)
     except OSError as error:
         reporter.note(
             request.target, f"built, but the receipt could not be kept ({error.strerror}): the next call builds again"

@@ -1,9 +1,9 @@
-"""What a run is about: who asks for what, and where the facts come from. Runs nothing."""
+"""What a run is about: the plan, where it runs and where its receipt is kept. Runs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.variables import Values
@@ -14,35 +14,37 @@ if TYPE_CHECKING:
     import re
 
     from doit_cargo.engine.preflight.preflight import PreflightFacts
+    from doit_cargo.engine.state.receipts import TestProgram
     from doit_cargo.engine.toolchain import Machine
 
 
 class BuildRequest(NamedTuple):
-    """What a run is about. `make_plan` is called only if the stored plan no longer holds."""
+    """What a run is about. `known` tells what the plan needs of this computer; asked only where that is checked, since
+    it may ask cargo.
+    """
 
     target: str
     key: tuple[str, ...]
-    root: str
     state: str
     environ: Mapping[str, str]
     variables: Values
     cosmetic_options: tuple[str, ...]
-    make_plan: Callable[[], Plan]
-    workspace: Callable[[], Workspace]
-    machine: Callable[[], Machine]
-    known: Callable[[Plan], PreflightFacts]
+    plan: Plan
+    workspace: Workspace
+    machine: Machine
+    known: Callable[[], PreflightFacts]
     more: CargoCallOptions | None = None
 
 
 class CargoCallOptions(NamedTuple):
     """What a target that goes on after its cargo call wants of it.
 
-    `hidden` are lines of cargo's that nobody shall see, `keeps` gives what the receipt keeps beside the usual, and
+    `hidden` are lines of cargo's that nobody shall see, `keeps` gives the test programs that the receipt keeps, and
     `appends` goes on in the log of an earlier call of the same run.
     """
 
     hidden: re.Pattern[str]
-    keeps: Callable[[Outcome], Mapping[str, Any]]
+    keeps: Callable[[Outcome], tuple[TestProgram, ...]]
     appends: bool = False
 
 
@@ -50,4 +52,4 @@ def machine_of(request: BuildRequest, plan: Plan) -> Machine:
     """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
     from doit_cargo.engine.preflight import preflight
 
-    return request.machine().at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
+    return request.machine.at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Workspace
@@ -31,7 +31,7 @@ class Hint(NamedTuple):
     lines: tuple[tuple[int, str], ...]
     evidence: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         found = self._asdict()
         found["lines"] = [{"number": number, "text": text} for number, text in self.lines]
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypedDict
 
 from doit_cargo.engine.base.model import Invocation, Machine, Plan, Profile, Target, Workspace
 from doit_cargo.engine.base.secrets import masked, shown_words
@@ -95,7 +95,7 @@ def _cross_notes(cross: Portable, workspace: Workspace) -> tuple[str, ...]:
     return (f"target-cpu=native of {places} is for this computer: left out of this cross build",)
 
 
-def _context(case: PlanCase, decision: Decision, cross: Portable) -> dict[str, Any]:
+def _context(case: PlanCase, decision: Decision, cross: Portable) -> dict[str, object]:
     """Return the variables of the template cargo.j2."""
     profile, selection = decision.profile, decision.selection
     return {
@@ -225,14 +225,36 @@ def _binaries(decision: Decision, workspace: Workspace) -> Iterable[tuple[str, s
 # --- for machines ----------------------------------------------------------------------------------------------------
 
 
-def to_json(plan: Plan) -> dict[str, Any]:
-    """Return a plan as JSON can carry it.
+class JsonStep(TypedDict):
+    """One process: `env` is set, `unset` removed, `path_prepend` put before PATH."""
 
-    Keys: ``target``, ``profile``, ``cargo_profile`` (names); ``packages``, ``features`` (lists of names); ``steps``
-    (a list; each with ``argv``, ``env`` (set), ``unset`` (removed), ``path_prepend`` (folders put before PATH) and
-    ``cwd``); ``outputs`` (absolute paths of binaries); ``needs`` (tool: PEP 440 specifier, "" = any version);
-    ``log`` (absolute path); ``notes`` (sentences for the user).
-    """
+    argv: list[str]
+    env: dict[str, str]
+    unset: list[str]
+    path_prepend: list[str]
+    cwd: str
+
+
+class JsonPlan(TypedDict):
+    """A plan as JSON can carry it."""
+
+    target: str
+    profile: str
+    packages: list[str]
+    features: list[str]
+    cargo_profile: str
+    steps: list[JsonStep]
+    # Absolute paths.
+    outputs: list[str]
+    # Tool -> PEP 440 specifier, "" for any version.
+    needs: dict[str, str]
+    log: str
+    # Sentences for the user.
+    notes: list[str]
+
+
+def to_json(plan: Plan) -> JsonPlan:
+    """Return a plan as JSON can carry it."""
     step = plan.invocation
     return {
         "target": plan.target,
@@ -242,7 +264,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "cargo_profile": plan.cargo_profile,
         "steps": [
             {
-                "argv": shown_words(step.argv),
+                "argv": list(shown_words(step.argv)),
                 "env": {name: masked(name, value) for name, value in step.env.items()},
                 "unset": list(step.unset),
                 "path_prepend": list(step.path_prepend),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from doit_cargo.engine.base.model import Inputs, Invocation, Plan, Profile
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import StoredPlan
+    from doit_cargo.engine.state.staleness import State
 
-def plan_to_data(plan: Plan) -> dict[str, Any]:
+
+def plan_to_data(plan: Plan) -> StoredPlan:
     """Return what of a plan is kept in a receipt: plain data that `marshal` can store."""
     step, declared = plan.invocation, plan.profile.inputs
     return {
@@ -29,7 +31,7 @@ def plan_to_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
+def plan_from_data(data: StoredPlan, state: State) -> Plan:
     """Return the plan that `plan_to_data` gave. `state` is the freshness state that it was found to rest on."""
     argv, cwd, env, unset, path_prepend = data["invocation"]
     return Plan(
@@ -40,7 +42,7 @@ def plan_from_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> Plan:
         cargo_profile=data["cargo_profile"],
         invocation=Invocation(argv, cwd, env, unset, path_prepend),
         outputs=data["outputs"],
-        writes=data.get("writes", ()),
+        writes=data["writes"],
         needs=data["needs"],
         log=data["log"],
         files=data["files"],

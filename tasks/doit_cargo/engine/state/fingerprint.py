@@ -15,6 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Stamp = tuple[int, int, int, int]
     Stamps = dict[str, Stamp | None]
+    # What is kept of a file: its signature and its content; None, None of one that is not there.
+    Kept = tuple[Stamp | None, bytes | None]
+    # What is kept of a file that cargo or a toolchain made: mtime, size, inode.
+    Mark = tuple[int, int, int]
 
 # A file changed within one tick of the clock that stamps it may change again unseen (git calls it "racily clean").
 TICK_NS = 50_000_000

@@ -20,13 +20,76 @@ from doit_cargo.engine.state.staleness import Change, Check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Iterator, Mapping
+    from typing import Literal, NotRequired, TypedDict
 
     from doit_cargo.engine.state.fingerprint import Stamp
+    from doit_cargo.engine.state.staleness import State
 
     Key = tuple[str, ...]
-    Receipt = dict[str, Any]
+    Part = Literal["plan", "build", "tests"]
+
+    class StoredPlan(TypedDict):
+        """A plan as plain data (see `plan.serialize`), so that the next run need not make it."""
+
+        target: str
+        profile: str
+        inputs: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+        packages: tuple[str, ...]
+        features: tuple[str, ...]
+        cargo_profile: str
+        invocation: tuple[tuple[str, ...], str, dict[str, str], tuple[str, ...], tuple[str, ...]]
+        outputs: tuple[str, ...]
+        writes: tuple[str, ...]
+        needs: dict[str, str]
+        log: str
+        files: tuple[str, ...]
+        folders: tuple[str, ...]
+        notes: tuple[str, ...]
+
+    class TestProgram(TypedDict):
+        """One process of `cargo test` (see `actions.testing.test_binaries.Program`)."""
+
+        package: str
+        kind: str
+        name: str
+        path: str
+        argv: tuple[str, ...]
+        cwd: str
+        env: Mapping[str, tuple[str | None, str]]
+        libraries: tuple[str, ...]
+        own_harness: bool
+
+    class Receipt(TypedDict):
+        """All that a success depended on, as it was before the run, and what there is to tell of it."""
+
+        key: Key
+        # The state directory that it was written for: another place inherits nothing.
+        state: str
+        version: str
+        # Variables that change the argument list and not the result.
+        cosmetic_options: tuple[str, ...]
+        # None where the plan must be made anew, or holds a secret.
+        stored_plan: StoredPlan | None
+        plan: State
+        build: State
+        # Local packages that took part, package -> those that it rests on, and file -> packages that it belongs to.
+        packages: tuple[str, ...]
+        graph: Mapping[str, tuple[str, ...]]
+        owners: Mapping[str, tuple[str, ...]]
+        manifests: tuple[str, ...]
+        warnings: tuple[str, ...]
+        seconds: float
+        finished: float
+        log: str
+        features: tuple[str, ...]
+        outputs: tuple[str, ...]
+        # Of tests: the programs, what they rest on, what to say of a skip, and which states must hold.
+        programs: NotRequired[tuple[TestProgram, ...]]
+        tests: NotRequired[State]
+        passed: NotRequired[str]
+        parts: NotRequired[tuple[Part, ...]]
+
 
 # Held for the moment in which a receipt is withdrawn or renewed.
 RECEIPTS_LOCK = "receipts.lock"
@@ -82,6 +145,13 @@ def _receipt_at(path: str, state: str, key: Key) -> Receipt | None:
     return receipt if known else None  # type: ignore[return-value]
 
 
+def keep(receipt: Receipt) -> None:
+    """Keep the receipt of a success; the one that the run had put aside explains nothing more. Raises OSError."""
+    path = receipt_path(receipt["state"], receipt["key"])
+    store.store(path, receipt)
+    store.remove(path + ".last")
+
+
 def withdraw(state: str, key: Key) -> None:
     """Take the receipt away before a run, so that no failure can leave a true-looking one; keep it to explain.
 
@@ -103,6 +173,16 @@ def withdraw(state: str, key: Key) -> None:
 def last_receipt(state: str, key: Key) -> Receipt | None:
     """Return the receipt that the last run took away, or None: what `why` compares with after a failure."""
     return _receipt_at(receipt_path(state, key) + ".last", state, key)
+
+
+def every(state: str) -> Iterator[tuple[str, Receipt]]:
+    """Yield (path, receipt) of all that is kept, also of those that a run has put aside (PATH.last)."""
+    directory = os.path.join(state, "receipts")
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        path = os.path.join(directory, name)
+        found = store.load(path)
+        if isinstance(found, dict) and found.get("state") == state and "key" in found:
+            yield path, found  # type: ignore[misc]
 
 
 def forget(state: str) -> None:
@@ -145,7 +225,8 @@ def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tup
     refreshed = False
     if receipt["version"] != __version__:
         changes.append(Change("argument", "doit-cargo version", receipt["version"], __version__))
-    for part in receipt.get("parts", ("plan", "build")):
+    parts: tuple[Part, ...] = receipt.get("parts", ("plan", "build"))
+    for part in parts:
         if changes and not explain:
             break
         check = Check(receipt[part], environ, time.time_ns())

@@ -1,21 +1,6 @@
 """Is a recorded state still true? One walk over it, with two readers: the skip and `why`.
 
-A *state* is a plain dict that `marshal` can store, so that the launcher reads it with built-in modules alone:
-
-    env      {name: value or None}        variables that the result depends on
-    guarded  (name, ...)                  all variables of cargo's that were set: a new one makes it stale
-    path     str                          PATH, and
-    which    {program: path or None}      what it gave for the programs that matter
-    files    {path: (signature, digest)}  None, None for a file that must stay absent
-    trees    {directory: (rule, {directory: signature}, (name, ...))}
-    outputs  {path: (signature, digest)}  programs and libraries that the user gets
-    left     {path: (signature, digest)}  other files that a run has left
-    units    {path: (mtime, size, inode)} what cargo keeps between builds
-    tools    {path: (mtime, size, inode)} programs and libraries of toolchains, known by stamp as cargo knows them
-    always   str                          why cargo would work on every call, or ""
-
-Signatures and digests are those of `fingerprint`, rules those of `dir_listing`.
-
+A `State` is plain data that `marshal` can store, so that the launcher reads it with built-in modules alone.
 This module knows nothing of cargo, receipts or doit, and imports nothing that costs start-up time.
 """
 
@@ -29,10 +14,37 @@ from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, se
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Literal, TypedDict
 
-    State = dict[str, Any]
+    from doit_cargo.engine.state.dir_listing import Rule
+    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamps
+
+    # What a rule of `dir_listing` saw: the directories, and the names; None where they moved meanwhile.
+    Tree = tuple[Rule, Stamps, tuple[str, ...] | None]
+
+    class State(TypedDict):
+        """What a result rests on. All that is kept of it can be compared with the world."""
+
+        # Variables that the result depends on; None of one that is unset.
+        env: dict[str, str | None]
+        # All variables of cargo's that were set: a new one makes it stale.
+        guarded: tuple[str, ...]
+        # PATH, and what it gave for the programs that matter.
+        path: str
+        which: dict[str, str | None]
+        # None, None for a file that must stay absent.
+        files: dict[str, Kept]
+        trees: dict[str, Tree]
+        # Programs and libraries that the user gets, and other files that a run has left.
+        outputs: dict[str, Kept]
+        left: dict[str, Kept]
+        # What cargo keeps between builds; programs and libraries of toolchains, known by stamp as cargo knows them.
+        units: dict[str, Mark]
+        tools: dict[str, Mark]
+        # Why cargo would work on every call, or "".
+        always_stale_reason: str
+
 
 GUARDED_PREFIXES = ("CARGO", "RUST")
 # Variables that never change what cargo builds (facts of the differential test in tests/).
@@ -105,6 +117,24 @@ def which(program: str, path: str) -> str | None:
     return None
 
 
+def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
+    """Return a state that knows the environment and nothing else."""
+    path = environ.get("PATH", "")
+    return {
+        "env": {},
+        "guarded": guarded_names(environ),
+        "path": path,
+        "which": {program: which(program, path) for program in programs},
+        "files": {},
+        "trees": {},
+        "outputs": {},
+        "left": {},
+        "units": {},
+        "tools": {},
+        "always_stale_reason": "",
+    }
+
+
 class Check:
     """One comparison of a state with the world. `refreshed` tells that signatures of equal content were renewed."""
 
@@ -153,7 +183,7 @@ class Check:
             self.state["path"] = path
             self.refreshed = True
 
-    def _contents(self, part: str, kind: str) -> Iterator[Change]:
+    def _contents(self, part: Literal["files", "outputs", "left"], kind: str) -> Iterator[Change]:
         table = self.state[part]
         stat = os.stat
         for path, (old, content) in table.items():
@@ -196,7 +226,7 @@ class Check:
             self.state["trees"][directory] = (rule, settle_all(now_stamps, self.now), names)
             self.refreshed = True
 
-    def _stamps(self, part: str, kind: str) -> Iterator[Change]:
+    def _stamps(self, part: Literal["units", "tools"], kind: str) -> Iterator[Change]:
         stat = os.stat
         for path, old in self.state[part].items():
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from doit_cargo.engine.base.model import Profile, Rule
 from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
@@ -106,7 +105,7 @@ def _new(graph: Graph, package: str, added: State) -> Iterator[str]:
             yield name
 
 
-def to_json(found: Iterable[Feature]) -> list[dict[str, Any]]:
+def to_json(found: Iterable[Feature]) -> list[dict[str, object]]:
     """Return features as JSON can carry them; docs/features.md has the fields."""
     return [
         {

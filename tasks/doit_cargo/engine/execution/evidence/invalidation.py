@@ -13,18 +13,21 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import units
+from doit_cargo.engine.execution.evidence import ledger_data
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot, Stamp
 from doit_cargo.engine.state import store
 from doit_cargo.engine.state.fingerprint import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import LedgerData, Untracked
+    from doit_cargo.engine.state.receipts import Receipt
+
 # What we and cargo put into a build directory that nobody has built in.
 OWN_FILES = (".doit-cargo.", "CACHEDIR.TAG", ".gitignore")
-Blind = Mapping[str, tuple[str, tuple[str, ...]]]
-"""Input -> (its value, the packages to rebuild when it changes)."""
 
 
 class Root(NamedTuple):
@@ -54,34 +57,6 @@ class Repairs:
     moved: bool = False
 
 
-def _empty(path: str) -> dict[str, Any]:
-    return {
-        "path": path,
-        "files": {},
-        "times": {},
-        "links": {},
-        "trees": {},
-        "untracked": {},
-        "artefacts": {},
-        "places": {},
-        "units": {},
-        "when": 0,
-        "open": False,
-    }
-
-
-def _moved(data: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return a ledger that came with a copied checkout as if it had been written here."""
-    old, new = (os.path.dirname(os.path.dirname(place)) + os.sep for place in (data["path"], path))
-    if old == new:
-        return data
-    moved = _empty(path) | {"when": data["when"], "open": data["open"]}
-    for name, entry in data["files"].items():
-        if name.startswith(old):
-            moved["files"][new + name.removeprefix(old)] = (None, entry[1])
-    return moved
-
-
 class Ledger:
     """The ledger of one build directory: it lies where cargo's fingerprints lie.
 
@@ -92,16 +67,16 @@ class Ledger:
         self.build_directory = build_directory
         self.target_directory = target_directory or build_directory
         self.path = os.path.join(build_directory, ".doit-cargo.ledger")
-        data = store.load(self.path)
-        self.data: dict[str, Any] = _empty(self.path)
-        if isinstance(data, dict):
-            self.data |= _moved(data, self.path)
+        self.data = ledger_data.empty(self.path)
         self._moved: tuple[str, ...] = ()
-        if isinstance(data, dict) and data["path"] != self.path:
-            self._moved = tuple(dict.fromkeys(map(units.package_of, data.get("units", {}))))
+        known = cast("LedgerData | None", store.load(self.path))
+        if known:
+            self.data |= ledger_data.moved(known, self.path)
+            if known["path"] != self.path:
+                self._moved = tuple(dict.fromkeys(map(units.package_of, known["units"])))
         self._units_of: dict[str, list[str]] | None = None
 
-    def begin(self, blind: Blind, roots: Roots, anew: Iterable[str] = ()) -> tuple[Snapshot, Repairs]:
+    def begin(self, blind: Mapping[str, Untracked], roots: Roots, anew: Iterable[str] = ()) -> tuple[Snapshot, Repairs]:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
 
         `blind` holds the inputs that cargo never looks at. `roots` are the local packages, `anew` packages to build
@@ -122,13 +97,13 @@ class Ledger:
             stamp = signature(path)
             if stamp:
                 snapshot.stamps[path] = stamp
-        self.data.update(when=snapshot.started, open=True)
+        self.data["when"], self.data["open"] = snapshot.started, True
         self._store()
         return snapshot, healing
 
     def finish(self) -> None:
         """Note that the run is over, whether it succeeded or not."""
-        self.data.update(when=time.time_ns(), open=False)
+        self.data["when"], self.data["open"] = time.time_ns(), False
         self._store()
 
     def _store(self) -> None:
@@ -213,7 +188,7 @@ class Ledger:
                 now = snapshot.record_tree(directory, rule)  # it may be the directory itself
             self.data["trees"][directory] = (rule, now, script)
 
-    def _compare_blind(self, blind: Blind, roots: Roots, healing: Repairs) -> None:
+    def _compare_blind(self, blind: Mapping[str, Untracked], roots: Roots, healing: Repairs) -> None:
         for key, (value, packages) in blind.items():
             known = self.data["untracked"].get(key)
             if (known is None and self._has_builds()) or (known and known[0] != value):
@@ -236,7 +211,7 @@ class Ledger:
         Cargo (1.95) names what it makes by name, version and place below the workspace's root. So two clones or
         worktrees overwrite each other's, and cargo takes the one for the other where its sources are older.
         """
-        places, touched = self.data.setdefault("places", {}), Repairs()
+        places, touched = self.data["places"], Repairs()
         common = os.path.commonpath([root.directory for root in roots.values()]) if roots else ""
         for name, (directory, files) in roots.items():
             key = f"{name} {os.path.relpath(directory, common)}"
@@ -253,7 +228,7 @@ class Ledger:
             return any(not name.startswith(OWN_FILES) for name in os.listdir(self.build_directory))
         return False
 
-    def known_blind(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+    def known_blind(self) -> dict[str, Untracked]:
         """Return the blind inputs of all targets that were ever built here."""
         return dict(self.data["untracked"])
 
@@ -341,7 +316,7 @@ class Ledger:
             else:
                 self.data["links"].pop(path, None)
 
-    def adopt(self, receipt: Mapping[str, Any]) -> None:
+    def adopt(self, receipt: Receipt) -> None:
         """Take what a receipt knows, where the ledger itself was lost (a restored cache, a torn file)."""
         if self.data["files"] or not self._has_builds():
             return

@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.execution.evidence.inputs import Made
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.state.fingerprint import TICK_NS, UNKNOWN, digest, signature
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import UnitRecord
+    from doit_cargo.engine.state.fingerprint import Kept, Stamp
 
 
 class Doubt(NamedTuple):
@@ -77,7 +81,7 @@ def _missing_proof(key: str, one: Made, now: Mapping[str, bytes | None], ledger:
     return None if _is_proven_by_times(key, one) else difference
 
 
-def _is_the_recorded(key: str, record: Any) -> bool:
+def _is_the_recorded(key: str, record: UnitRecord) -> bool:
     """Tell whether the unit is the very one on record, here or brought back from a copy.
 
     Pages are looked at in any case: variants write the same ones.
@@ -88,12 +92,12 @@ def _is_the_recorded(key: str, record: Any) -> bool:
     return bool(marks) and all(_holds(path, *mark) for path, mark in marks.items())
 
 
-def _holds(path: str, stamp: Any, content: bytes | None) -> bool:
+def _holds(path: str, stamp: Stamp | None, content: bytes | None) -> bool:
     now = signature(path)
     return bool(now) and ((now == stamp and not os.path.isdir(path)) or _digest(path) == content)
 
 
-def _difference(record: Any, now: Mapping[str, bytes | None], ledger: Ledger) -> str:
+def _difference(record: UnitRecord, now: Mapping[str, bytes | None], ledger: Ledger) -> str:
     """Return an input whose content is not the recorded one, or an empty string.
 
     Of one that changes while cargo runs nobody knows what cargo saw: the receipt will not hold.
@@ -125,7 +129,7 @@ def _was_made_for_this_place(key: str, one: Made) -> bool:
     return messages.first_line(os.path.join(folder, "root-output")) == os.path.join(folder, "out")
 
 
-def _record(key: str, one: Made, ledger: Ledger, before: Snapshot) -> tuple[Any, ...]:
+def _record(key: str, one: Made, ledger: Ledger, before: Snapshot) -> UnitRecord:
     known = ledger.data["units"].get(key)
     old = known[2] if known and known[0] == units.identity(key) else {}
     # What a build script made is named by the units of some calls only.
@@ -134,7 +138,7 @@ def _record(key: str, one: Made, ledger: Ledger, before: Snapshot) -> tuple[Any,
     return units.identity(key), _contents(one, before), marks, declared
 
 
-def _mark(path: str, old: Any, ledger: Ledger) -> Any:
+def _mark(path: str, old: Kept | None, ledger: Ledger) -> Kept:
     stamp = signature(path)
     if old and stamp and old[0] == stamp and not os.path.isdir(path):
         return old

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import units
@@ -21,6 +21,10 @@ from doit_cargo.engine.execution.evidence.snapshot import Snapshot, read_settled
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import dir_listing, fingerprint, staleness
 
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.fingerprint import Kept, Mark
+    from doit_cargo.engine.state.staleness import State, Tree
+
 
 def plan_state(
     plan: Plan,
@@ -30,7 +34,7 @@ def plan_state(
     programs: Iterable[str],
     variables: Iterable[str],
     environ: Mapping[str, str],
-) -> dict[str, Any]:
+) -> State:
     """Return the state of what shaped the plan: profiles, manifests, toolchain and tools; no source file.
 
     `pins` are the files by which a toolchain is chosen, `identity` those that stand for toolchain and tools, and
@@ -39,7 +43,7 @@ def plan_state(
     started = time.time_ns()
     files = [*plan.files, *manifests(workspace), *pins]
     files += [os.path.join(workspace.root, "Cargo.toml")]
-    state = empty_state(environ, programs)
+    state = staleness.empty(environ, programs)
     state["files"] = {path: read_settled_or_hash(path, started) for path in dict.fromkeys(files)}
     state["tools"] = stamps_of(identity)
     names = [name for name in plan.profile.env if plan.profile.env[name].value is not None]
@@ -54,7 +58,7 @@ def plan_state(
     return state
 
 
-def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
+def add_folder(state: State, directory: str, now: int) -> None:
     """Put all files of a folder into a state; a folder that is not there must stay absent."""
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
@@ -66,42 +70,24 @@ def add_folder(state: dict[str, Any], directory: str, now: int) -> None:
         state["files"][path] = read_settled_or_hash(path, now)
 
 
-def read_settled_or_hash(path: str, now: int) -> tuple[Any, bytes | None]:
+def read_settled_or_hash(path: str, now: int) -> Kept:
     """Return (signature or None, digest) as of now."""
     stamp = fingerprint.signature(path)
     return (None, None) if stamp is None else (fingerprint.settled(stamp, now), fingerprint.digest(path))
 
 
-def stamps_of(paths: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+def stamps_of(paths: Iterable[str]) -> dict[str, Mark]:
     """Return (mtime_ns, size, inode) of files that are there."""
     return {path: stamp[:3] for path in paths if (stamp := fingerprint.signature(path))}
 
 
-def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str, Any]:
-    """Return a state that knows the environment and nothing else."""
-    path = environ.get("PATH", "")
-    return {
-        "env": {},
-        "guarded": staleness.guarded_names(environ),
-        "path": path,
-        "which": {program: staleness.which(program, path) for program in programs},
-        "files": {},
-        "trees": {},
-        "outputs": {},
-        "left": {},
-        "units": {},
-        "tools": {},
-        "always_stale_reason": "",
-    }
-
-
-def discovery_state(workspace: Workspace) -> dict[str, Any]:
+def discovery_trees(workspace: Workspace) -> dict[str, Tree]:
     """Return the trees whose change gives cargo other members or other cargo targets."""
     now = time.time_ns()
     places = dict(member_globs(workspace.root))
     for package in workspace.packages.values():
         places.update(all_discovery_rules(package.directory, everything=True))
-    found = {}
+    found: dict[str, Tree] = {}
     for directory, rule in places.items():
         found_stamps, names = dir_listing.list_tree(directory, rule)
         found[directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
@@ -127,11 +113,11 @@ def build_state(
     ledger: Ledger,
     before: Snapshot,
     environ: Mapping[str, str],
-) -> dict[str, Any]:
+) -> State:
     """Return the state of a successful call, and teach the ledger what cargo has seen."""
     before.files[inputs.lock] = _lock(inputs.lock, report, before)
     learn(inputs, report, ledger, before)
-    state = empty_state(environ, ())
+    state = staleness.empty(environ, ())
     state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in inputs.variables}
     files = dict.fromkeys([inputs.lock, *inputs.files, *inputs.seen_by_cargo])
     state["files"] = {path: before.as_cargo_saw(path) for path in files}
@@ -143,7 +129,7 @@ def build_state(
     return state
 
 
-def _lock(path: str, report: BuildReport, before: Snapshot) -> tuple[Any, bytes | None]:
+def _lock(path: str, report: BuildReport, before: Snapshot) -> Kept:
     """Return the state of Cargo.lock. Cargo itself may write it, always before the first unit."""
     stamp = fingerprint.signature(path)
     if stamp and before.started < stamp[3] < report.first_unit_ns:
@@ -180,13 +166,13 @@ def _learn_artefacts(unit: Unit, ledger: Ledger, inputs: Inputs) -> None:
                 ledger.learn_artefact(twin, content, fingerprint_file)
 
 
-def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> tuple[Any, Any, Any]:
+def _tree(path: str, rule: tuple[str, ...], before: Snapshot) -> Tree:
     """Return the state of a tree; its names are None if it moved while cargo ran."""
     names, found_stamps = before.tree_as_cargo_saw(path, rule)
     return rule, fingerprint.settle_all(found_stamps, time.time_ns()), names
 
 
-def _output(path: str, ledger: Ledger, now: int) -> tuple[Any, bytes | None]:
+def _output(path: str, ledger: Ledger, now: int) -> Kept:
     stamp = fingerprint.signature(path)
     if stamp is None:
         return None, None

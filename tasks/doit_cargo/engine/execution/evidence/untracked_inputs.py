@@ -6,6 +6,8 @@ by the ledger, which shows it the packages concerned as changed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
@@ -13,14 +15,17 @@ from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import fingerprint, staleness
 
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import Untracked
 
-def values(request: BuildRequest, plan: Plan, ledger: Ledger) -> dict[str, tuple[str, tuple[str, ...]]]:
+
+def values(request: BuildRequest, plan: Plan, ledger: Ledger) -> dict[str, Untracked]:
     """Return today's value of every input that cargo never looks at, of this target and of all before it."""
     found = {
         key: (value if (now := _value(key, request, plan)) is None else now, packages)
         for key, (value, packages) in ledger.known_blind().items()
     }
-    packages = plan.profile.inputs.packages or tuple(request.workspace().packages)
+    packages = plan.profile.inputs.packages or tuple(request.workspace.packages)
     keys = [f"env:{name}" for name in plan.profile.inputs.env]
     keys += [f"declared:{name}" for name in plan.profile.inputs.files]
     for key in keys:
@@ -34,7 +39,7 @@ def _value(key: str, request: BuildRequest, plan: Plan) -> str | None:
     if kind == "env":
         return str(staleness.public_value(name, request.environ.get(name, "")))
     if kind == "declared":
-        return declared.digest(request.workspace(), name)
+        return declared.digest(request.workspace, name)
     if kind == "file":
         return (fingerprint.digest(name) or b"").hex()
     return _tool_value(request, plan, name) if name in plan.needs else None

@@ -5,15 +5,13 @@ Made from the same tables as the check (files.py), so that an editor and doit-ca
 
 from __future__ import annotations
 
-from typing import Any
-
 from doit_cargo.engine.base.model import DETECTORS, PLATFORMS, POOLS
 from doit_cargo.engine.plan.profiles import files
 from doit_cargo.engine.plan.profiles.files import ANY, Kind, Section
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-TEXTS = {"type": "array", "items": {"type": "string"}}
-ENV = {
+TEXTS: dict[str, object] = {"type": "array", "items": {"type": "string"}}
+ENV: dict[str, object] = {
     "oneOf": [
         {"type": "string"},
         {
@@ -31,7 +29,7 @@ ENV = {
     ]
 }
 # By identity: kinds are few, each defined once in files.py.
-KINDS: tuple[tuple[Kind, dict[str, Any]], ...] = (
+KINDS: tuple[tuple[Kind, dict[str, object]], ...] = (
     (files.TEXT, {"type": "string"}),
     (files.SPECIFIER, {"type": "string"}),
     (files.FLAG, {"type": "boolean"}),
@@ -52,13 +50,13 @@ KINDS: tuple[tuple[Kind, dict[str, Any]], ...] = (
 SCHEMAS = {"profile": files.PROFILE, "pack": files.PACK}
 
 
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> dict[str, object]:
     """Return the schema of ``profile`` or ``pack`` files."""
     title = {"profile": "A feature profile of doit-cargo", "pack": "A pack of doit-cargo"}[name]
     return {"$schema": DRAFT, "title": title, **_table(SCHEMAS[name])}
 
 
-def _table(section: Section) -> dict[str, Any]:
+def _table(section: Section) -> dict[str, object]:
     rest = section.get(ANY)
     return {
         "type": "object",
@@ -67,7 +65,7 @@ def _table(section: Section) -> dict[str, Any]:
     }
 
 
-def _value(kind: Kind | Section) -> dict[str, Any]:
+def _value(kind: Kind | Section) -> dict[str, object]:
     if not isinstance(kind, Kind):
         return _table(kind)
     return next((form for known, form in KINDS if known is kind), {})

@@ -9,7 +9,6 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from doit_cargo.engine.base.model import Setting, Workspace
 from doit_cargo.engine.base.process import processes
@@ -103,7 +102,7 @@ def _output(command: list[str], directory: str, environ: Mapping[str, str]) -> s
 # --- for machines ----------------------------------------------------------------------------------------------------
 
 
-def to_json(case: SettingsCase, found: list[Finding]) -> dict[str, Any]:
+def to_json(case: SettingsCase, found: list[Finding]) -> dict[str, object]:
     """Return everything as JSON can carry it; docs/profiles-truth.md has the fields."""
     return {
         "profiles": {name: _profile(profile) for name, profile in case.profiles.items()},
@@ -125,7 +124,7 @@ def to_json(case: SettingsCase, found: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _profile(profile: CargoProfile) -> dict[str, Any]:
+def _profile(profile: CargoProfile) -> dict[str, object]:
     return {
         "chain": list(profile.chain),
         "folder": profile.folder,
@@ -135,10 +134,10 @@ def _profile(profile: CargoProfile) -> dict[str, Any]:
     }
 
 
-def _values(values: Values) -> dict[str, Any]:
+def _values(values: Values) -> dict[str, object]:
     return {key: _value(value) for key, value in values.items()}
 
 
-def _value(value: Value) -> dict[str, Any]:
+def _value(value: Value) -> dict[str, object]:
     over = [{"value": one.value, "where": one.where} for one in value.over]
     return {"value": value.value, "where": value.where, "over": over}
