@@ -7,7 +7,7 @@ plans and the reader of Makefiles; writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import UserError
@@ -146,7 +146,7 @@ def _said(session: Session, target: Target) -> CargoCall | None:
         return parse(program.argv, program.cwd, program.env)
     if target.equivalent_command and target.action and target.profile:
         _, command, *flags = target.equivalent_command
-        return _planned(session, replace(target, command=command, flags=tuple(flags), action=""))
+        return _planned(session, target._replace(command=command, flags=tuple(flags), action=""))
     return parse(target.equivalent_command)
 
 

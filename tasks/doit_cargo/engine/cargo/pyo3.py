@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from glob import escape, glob
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Package
 
@@ -66,11 +66,10 @@ def _told_in(path: str) -> Told:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(NamedTuple):
     """What a plan sets for PyO3; `are_in_it`: whether a package of the plan uses PyO3 at all."""
 
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     are_in_it: bool = False
 
 

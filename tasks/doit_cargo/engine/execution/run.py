@@ -13,7 +13,6 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation
@@ -24,19 +23,30 @@ from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
 
-@dataclass(slots=True)
 class Outcome:
     """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time.
 
     `expired` tells that it was asked to end since its time was over.
     """
 
-    status: int
-    seconds: float
-    report: BuildReport
-    cargo_warnings: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    expired: bool = False
+    __slots__ = ("cargo_warnings", "expired", "interrupted", "report", "seconds", "status")
+
+    def __init__(
+        self,
+        status: int,
+        seconds: float,
+        report: BuildReport,
+        cargo_warnings: list[str],
+        *,
+        interrupted: bool = False,
+        expired: bool = False,
+    ) -> None:
+        self.status = status
+        self.seconds = seconds
+        self.report = report
+        self.cargo_warnings = cargo_warnings
+        self.interrupted = interrupted
+        self.expired = expired
 
     @property
     def ok(self) -> bool:
@@ -118,7 +128,8 @@ def _run(
             screen.finish()
             if child.left_behind:
                 screen.tell(child.left_behind)
-        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
+        taken, said = time.monotonic() - started, warnings.taken()
+        return Outcome(status, taken, report, said, interrupted=child.signalled, expired=child.expired)
     except (OSError, ValueError) as error:  # ValueError: a NUL character
         reason = getattr(error, "strerror", "") or error
         problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
