@@ -136,10 +136,10 @@ class Build:
 
     @property
     def profile_folder(self) -> str:
-        from doit_cargo.engine.plan.plan import PROFILE_FOLDERS
+        from doit_cargo.engine.cargo import units
 
         name = self.plan.cargo_profile
-        return os.path.join(self.target_directory, PROFILE_FOLDERS.get(name, name))
+        return os.path.join(self.target_directory, units.profile_folder(name))
 
     @property
     def aside(self) -> str:

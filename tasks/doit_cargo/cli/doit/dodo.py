@@ -23,7 +23,7 @@ from doit_cargo.cli.main import settle
 from doit_cargo.engine.base.errors import UserError, as_user_error
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import CARGO, Session
+from doit_cargo.session import Session
 
 current: Session | None = None
 """The session of the dodo.py that doit has loaded, for doit's commands (`doit why`, `doit clean`)."""
@@ -78,8 +78,7 @@ class Targets:
 
 
 def _task(session: Session, row: Mapping[str, Any], basename: str = "") -> dict[str, Any]:
-    has_proof = row["kind"] == CARGO or bool(row["watch"])
-    return bridge.task(session, row, has_proof, basename)
+    return bridge.task(session, row, basename)
 
 
 def _command_line_variables() -> dict[str, str]:

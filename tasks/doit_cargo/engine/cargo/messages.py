@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 
 class Unit(NamedTuple):
@@ -126,7 +125,14 @@ def package_name(package_id: str) -> str:
     name, at, _ = fragment.partition("@")
     if at:
         return name
-    return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) if fragment[:1].isdigit() else fragment
+    if not fragment[:1].isdigit():
+        return fragment
+    path = url.partition("?")[0].rstrip("/")
+    if "%" not in path:
+        return path.rpartition("/")[2]
+    from urllib.parse import unquote
+
+    return os.path.basename(unquote(path))
 
 
 def _unit(message: dict[str, Any]) -> Unit:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from doit_cargo.engine.base.errors import UserError
-from doit_cargo.engine.cargo import lockfile
-from doit_cargo.engine.cargo.lockfile import Lock, Locked
 from doit_cargo.engine.state import fingerprint, store
 from doit_cargo.engine.state.staleness import Change
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.cargo.lockfile import Lock, Locked
 
 LOCK, LOCKS = "Cargo.lock", "locks"
 COPIES, SHOWN = 8, 6
@@ -30,7 +31,8 @@ def keep_lock(state: str, root: str) -> None:
             return
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f"{os.getpid()}.new")
-        shutil.copyfile(path, temporary)
+        with open(path, "rb") as source, open(temporary, "wb") as copy:
+            copy.write(source.read())
         if fingerprint.digest(temporary) == content:
             os.replace(temporary, os.path.join(folder, content.hex()))
         kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
@@ -74,6 +76,8 @@ def _lock_of(receipt: Mapping[str, Any], path: str) -> Lock | None:
 
 
 def _read(path: str) -> Lock | None:
+    from doit_cargo.engine.cargo import lockfile
+
     try:
         return lockfile.read(path)
     except UserError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
+from doit_cargo.engine.toolchain import platform
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
@@ -141,7 +141,7 @@ def _run(
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
     program, *arguments = invocation.argv
-    found = shutil.which(program, path=environ.get("PATH", "")) or program
+    found = platform.find_executable(program, environ) or program
     position = arguments.index("--") if messages and "--" in arguments else len(arguments)
     return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
 
@@ -150,6 +150,8 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
     """Let cargo draw as if it had the terminal that we read for it (Cargo book, "term.progress")."""
     if not sys.stderr.isatty() or environ.get("TERM") == "dumb":
         return environ
+    import shutil
+
     width = str(shutil.get_terminal_size().columns)
     drawn = {"CARGO_TERM_COLOR": "always", "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
     if "NO_COLOR" in environ:

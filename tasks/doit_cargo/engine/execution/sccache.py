@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -114,6 +113,8 @@ def is_running(environ: Mapping[str, str]) -> bool:
     place = environ.get("SCCACHE_SERVER_UDS")
     port = environ.get("SCCACHE_SERVER_PORT", "")
     with contextlib.suppress(OSError, ValueError, OverflowError):
+        import socket
+
         family = getattr(socket, "AF_UNIX", socket.AF_INET) if place else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(ASK_SECONDS)
