@@ -106,9 +106,9 @@ def listing(
 ) -> tuple[Row, ...]:
     """Return the rows of all targets, from disk while profiles, workspace (`basis`) and tools are the same."""
     path = os.path.join(state_directory, "catalogue")
-    from doit_cargo.targets import project_targets
+    from doit_cargo.engine.state import trust
 
-    basis = (__version__, state_directory, basis, project_targets.is_trusted(root, environ))
+    basis = (__version__, state_directory, basis, trust.is_python_trusted(root, environ))
     finding = _recall(path, basis, environ)
     if finding:
         return tuple(finding["value"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import BAD_INPUT, UserError, unknown
@@ -145,10 +145,10 @@ def _plan(session: Session, target: Target, values: Values, row: TripleRow) -> P
         chosen["TARGET"] = row.triple if row.through == triples.ZIGBUILD else triples.plain(row.triple)
     command = triples.COMMANDS[row.through] if target.command == "build" else target.command
     made = plan.make(
-        replace(target, command=command), Values(chosen), session.workspace, session.library, session.machine
+        target._replace(command=command), Values(chosen), session.workspace, session.library, session.machine
     )
     log = os.path.join(os.path.dirname(made.log), f"{target.make_name}-{row.triple}.log")
-    return _with_tools(session, replace(made, log=log), row)
+    return _with_tools(session, made._replace(log=log), row)
 
 
 def _with_tools(session: Session, made: Plan, row: TripleRow) -> Plan:
@@ -156,15 +156,15 @@ def _with_tools(session: Session, made: Plan, row: TripleRow) -> Plan:
     step = made.invocation
     if row.linker:
         variable = f"CARGO_TARGET_{row.triple.upper().replace('-', '_')}_LINKER"
-        step = replace(step, env={**step.env, variable: row.linker})
+        step = step._replace(env={**step.env, variable: row.linker})
     if row.through == triples.CARGO:
-        return replace(made, invocation=step)
+        return made._replace(invocation=step)
     found = session.machine.tool(row.through)
     folder = os.path.dirname(found.path) if found else ""
     if folder and folder not in session.environ.get("PATH", "").split(os.pathsep):
-        step = replace(step, path_prepend=(*step.path_prepend, folder))
-    profile = replace(made.profile, needs={**made.profile.needs, row.through: Setting("", made.target)})
-    return replace(made, invocation=step, needs={**made.needs, row.through: ""}, profile=profile)
+        step = step._replace(path_prepend=(*step.path_prepend, folder))
+    profile = made.profile._replace(needs={**made.profile.needs, row.through: Setting("", made.target)})
+    return made._replace(invocation=step, needs={**made.needs, row.through: ""}, profile=profile)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import write_whole
@@ -153,7 +152,7 @@ def _reason_against(session: Session, graph: Graph, profile: Profile, platform: 
 
 
 def _anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    return {name: replace(rule, platforms=()) for name, rule in rules.items()}
+    return {name: rule._replace(platforms=()) for name, rule in rules.items()}
 
 
 def _half_problems(

@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path
@@ -33,7 +32,7 @@ def plan_of(session: Session, values: Values, command: str, flags: Sequence[str]
     from doit_cargo.engine.plan import plan
 
     row = session.target(session.current)
-    call = replace(row, command=command, action="", flags=tuple(flags), **fields)  # type: ignore[arg-type]
+    call = row._replace(command=command, action="", flags=tuple(flags), **fields)  # type: ignore[arg-type]
     return plan.make(call, values, session.workspace, session.library, session.machine)
 
 
@@ -78,14 +77,14 @@ def into(plan: Plan, directory: str, **env: str) -> Plan:
     call = plan.invocation
     # A build directory that is set apart would bring what was built before.
     env = {**call.env, **env, "CARGO_TARGET_DIR": directory, "CARGO_BUILD_BUILD_DIR": directory}
-    return replace(plan, invocation=replace(call, env=env))
+    return plan._replace(invocation=call._replace(env=env))
 
 
 def with_arguments(plan: Plan, *words: str) -> Invocation:
     """Return the call of a plan with arguments added, before those that are for the programs it runs."""
     argv = list(plan.invocation.argv)
     position = argv.index("--") if "--" in argv else len(argv)
-    return replace(plan.invocation, argv=(*argv[:position], *words, *argv[position:]))
+    return plan.invocation._replace(argv=(*argv[:position], *words, *argv[position:]))
 
 
 def owners(session: Session, plan: Plan) -> list[tuple[str, str]]:

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TextIO, cast
 
 from doit_cargo import __version__
+from doit_cargo.cli import direct
 from doit_cargo.engine.base.errors import DONE, Problem, UserError, as_user_error
 from doit_cargo.engine.base.paths import current_folder
 from doit_cargo.engine.base.plain_text import Terminal, without_passwords
 from doit_cargo.session import Session
 from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
-
-INTERRUPTED = 130
 
 
 def main(words: list[str], known_stale: str = "") -> int:
@@ -184,8 +183,14 @@ def _start(folder: str | None) -> str:
     return folder or here
 
 
-def run_targets(session: Session, names: list[str], options: Sequence[str] = ()) -> int:
-    """Run targets as doit tasks, in this process; `options` are those of `doit run`."""
+def run_targets(session: Session, names: Sequence[str], options: Sequence[str] = ()) -> int:
+    """Run targets; `options` are those of `doit run`."""
+    status = None if options else direct.run(session, names)
+    return with_doit(session, names, options) if status is None else status
+
+
+def with_doit(session: Session, names: Sequence[str], options: Sequence[str] = ()) -> int:
+    """Run targets as doit tasks, in this process."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
 
@@ -203,4 +208,4 @@ def run_targets(session: Session, names: list[str], options: Sequence[str] = ())
     }
     doit = DoitMain(ModuleTaskLoader(namespace), config_filenames=(), extra_config=plugins)
     status = int(doit.run(["run", *options, *found]))
-    return INTERRUPTED if session.interrupted else status
+    return direct.INTERRUPTED if session.interrupted else status

@@ -29,16 +29,22 @@ def main(argv: list[str] | None = None) -> int:
             streams.ensure()
         stale = ""
         settle()
-        if words and _is_target(words[0]):
+        parsed = split_words(words) if words and _is_target(words[0]) else None
+        if parsed:
             streams.Stream.goes_on = True
-            fresh, stale = _skip(words)
+            fresh, stale = _skip(*parsed)
             if fresh:
                 return _leave(0) if argv is None else 0
         if argv is None and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        from doit_cargo.cli import line
+        if parsed and parsed[0][0] != "help" and os.path.isdir(parsed[2]):
+            from doit_cargo.cli import direct
 
-        status = line.main(words, stale)
+            status = direct.main(*parsed, stale)
+        else:
+            from doit_cargo.cli import line
+
+            status = line.main(words, stale)
         return _leave(status) if argv is None else status
     except UserError as error:
         from doit_cargo.cli import line
@@ -95,12 +101,10 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
         return None  # we stand in a folder that is gone: that is told where all bad input is
 
 
-def _skip(words: list[str]) -> tuple[bool, str]:
+def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bool, str]:
     """Return whether all that was asked for is proven up to date, and the first target that is known not to be."""
-    parsed = split_words(words)
-    if parsed is None or parsed[1].get("FORCE", "").lower() not in OFF:
+    if variables.get("FORCE", "").lower() not in OFF:
         return False, ""
-    targets, variables, start = parsed
     if not variables.get("JOBS", "1").isdigit():
         return False, ""  # bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)

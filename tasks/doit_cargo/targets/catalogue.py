@@ -12,8 +12,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import NamedTuple
 
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
@@ -61,8 +61,7 @@ DOIT_COMMANDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A target and whether this checkout, on this machine, has it; `reason` says why not."""
 
     target: Target
@@ -156,12 +155,12 @@ def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     target = entry.target
     after = tuple(name for name in target.after if name in entries and entries[name].available)
     if not target.is_group:
-        return replace(entry, target=replace(target, after=after)) if after != target.after else entry
+        return entry._replace(target=target._replace(after=after)) if after != target.after else entry
     if entry.available and (not after or (target.requires_all_parts and len(after) < len(target.after))):
         lacking = "; ".join(entries[name].reason for name in target.after if name in entries and name not in after)
         return Entry(target, available=False, reason=f"{target.name} lacks its parts: {lacking}")
     takes = dict.fromkeys([*target.takes, *(name for part in after for name in entries[part].target.takes)])
-    return replace(entry, target=replace(target, after=after, takes=tuple(takes)))
+    return entry._replace(target=target._replace(after=after, takes=tuple(takes)))
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
@@ -214,7 +213,7 @@ def _call_of(target: Target) -> Target | None:
     """Return the target as a cargo call; an action that names profiles makes one of its own with them."""
     if target.command:
         return target
-    return replace(target, command="build", action="") if target.action and target.profile else None
+    return target._replace(command="build", action="") if target.action and target.profile else None
 
 
 def find(name: str, entries: Iterable[Entry]) -> Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from doit_cargo.engine.base.feature_set import FeatureSet
 from doit_cargo.engine.base.model import Target
@@ -30,8 +29,7 @@ def rows(sets: Iterable[FeatureSet]) -> Iterator[Target]:
 
 def _of_set(target: Target, one: FeatureSet) -> Target:
     name = one.name.replace("-", "_")
-    return replace(
-        target,
+    return target._replace(
         name=f"{target.name}_set_{name}",
         doc=f"{target.doc.rstrip('.')}, with the feature set {one.name}: {one.words}.",
         package=one.package,

@@ -27,15 +27,10 @@ def path_in(root: str) -> str:
     return os.path.join(root, trust.PYTHON)
 
 
-def is_trusted(root: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether the rows may be loaded: there are none, or the user has agreed to what makes them."""
-    return not trust.doubts(trust.of_python(root), root, environ)
-
-
 def load(root: str, environ: Mapping[str, str]) -> tuple[Target, ...]:
     """Return the rows of a project; raises `UserError` for a file that cannot be loaded or holds something else."""
     path = path_in(root)
-    if not os.path.isfile(path) or not is_trusted(root, environ):
+    if not os.path.isfile(path) or not trust.is_python_trusted(root, environ):
         return ()
     rows = getattr(module(root, environ), "TARGETS", None)
     if isinstance(rows, tuple | list) and all(isinstance(row, Target) for row in rows):
@@ -47,7 +42,7 @@ def load(root: str, environ: Mapping[str, str]) -> tuple[Target, ...]:
 def named(root: str, environ: Mapping[str, str]) -> tuple[Target, ...]:
     """Return rows that stand for those of a file which must not be loaded: names and texts, read without running it."""
     path = path_in(root)
-    if not os.path.isfile(path) or is_trusted(root, environ):
+    if not os.path.isfile(path) or trust.is_python_trusted(root, environ):
         return ()
     try:
         with open(path, "rb") as stream:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions.cache.sccache import own_server, place_of, program, storage
@@ -145,7 +144,7 @@ def _plan(session: Session, values: Values) -> Plan:
         member=package.name,
     )
     made = plan.make(target, values, session.workspace, session.library, session.machine)
-    return replace(made, packages=(package.name,))
+    return made._replace(packages=(package.name,))
 
 
 def smallest_library(workspace: Workspace) -> Package | None:

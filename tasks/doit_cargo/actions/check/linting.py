@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, finished, run_tool
@@ -110,7 +109,7 @@ def show_fix(session: Session, values: Values) -> list[Plan]:
     """Return the calls of lint_fix."""
     rust = _rust_plan(session, values)
     files = files_of(session)["python"]
-    python = replace(rust, invocation=Invocation((*_ruff(session), "--fix", "--exit-zero", *files), session.root))
+    python = rust._replace(invocation=Invocation((*_ruff(session), "--fix", "--exit-zero", *files), session.root))
     return [rust, python] if files and session.machine.tool("ruff") else [rust]
 
 
@@ -118,7 +117,7 @@ def _rust_plan(session: Session, values: Values) -> Plan:
     from doit_cargo.engine.plan import plan
 
     flags = ("--all-targets", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs")
-    target = replace(session.target("lint"), name="lint_fix", flags=flags, passthrough_args=())
+    target = session.target("lint")._replace(name="lint_fix", flags=flags, passthrough_args=())
     return plan.make(target, values, session.workspace, session.library, session.machine)
 
 

@@ -13,7 +13,7 @@ import glob
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import log_path, planned, run_tool, write_whole
@@ -53,8 +53,8 @@ class Lines:
 def test_coverage(session: Session, values: Values) -> bool:
     """Run the tests with coverage, write the reports that COVERAGE names, and hold the floor of COVERAGE_MIN."""
     plan = planned.plan_of(session, values, "llvm-cov", ("--no-report", "--no-fail-fast"))
-    call = replace(plan.invocation, env={**plan.invocation.env, "RUSTC_WRAPPER": ""})
-    planned.require(session, values, replace(plan, invocation=call))
+    call = plan.invocation._replace(env={**plan.invocation.env, "RUSTC_WRAPPER": ""})
+    planned.require(session, values, plan._replace(invocation=call))
     tools = _require_llvm(session)
     plan = _for_coverage(session, plan, tools)
     _say_setup(session, tools)
@@ -122,7 +122,7 @@ def _for_coverage(session: Session, plan: Plan, tools: LlvmTools) -> Plan:
     env.update(settings)
     if not tools.compressed:
         env.update(_flag_added({**session.environ, **env}, session, UNCOMPRESSED))
-    return replace(plan, invocation=replace(call, argv=argv, env=env))
+    return plan._replace(invocation=call._replace(argv=argv, env=env))
 
 
 def _settings_as_variables(argv: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path, planned, run_tool, write_whole
@@ -163,7 +163,7 @@ def _recent(session: Session, path: str) -> Iterator[str]:
     name = os.path.relpath(path, session.workspace.target_directory).replace(os.sep, "/")
     builds = [build for build in history.read(session.state) if build.sizes and name in build.sizes]
     for build in builds[-3:]:
-        yield f"{_date(build)}  {build.commit or '-':12}  {build.sizes[name]:>12,} bytes  {build.target}"  # type: ignore[index]
+        yield f"{_date(build)}  {build.commit or '-':12}  {(build.sizes or {})[name]:>12,} bytes  {build.target}"
 
 
 # --- over time -------------------------------------------------------------------------------------------------------
@@ -184,13 +184,13 @@ def binary_size_track(session: Session, values: Values) -> bool:
 
 
 def _history_line(build: Build, path: str, builds: list[Build]) -> str:
-    only = replace(build, sizes={path: (build.sizes or {})[path]})
+    only = build._replace(sizes={path: (build.sizes or {})[path]})
     earlier = [one for one in builds if one is not build and one.time <= build.time]
     grown = next(iter(history.growths(earlier, only)), None)
     change = f"{grown.percent:+.1f}%" if grown else "-"
     features = ",".join(build.features)
     what = f"{path}  {build.target}{f'  [{features}]' if features else ''}"
-    return f"   {_date(build)}  {build.commit or '-':12}  {only.sizes[path]:13,} {change:>8}  {what}"  # type: ignore[index]
+    return f"   {_date(build)}  {build.commit or '-':12}  {(only.sizes or {})[path]:13,} {change:>8}  {what}"
 
 
 def _date(build: Build) -> str:

@@ -6,7 +6,7 @@ Finds all bad input of the family before anything starts. Runs nothing but inter
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.python import crates
@@ -99,7 +99,7 @@ def plan_of(session: Session, values: Values, crate: Crate) -> Plan:
             continue
         problems = preflight.check(made, session.machine, session.root, known(session, made, crate))
         if not problems:
-            return replace(made, notes=(f"profile {profile}: this machine has what it needs", *made.notes))
+            return made._replace(notes=(f"profile {profile}: this machine has what it needs", *made.notes))
         passed_over.append(f"{profile}: {problems[0].what}")
     return _plan(session, values, crate, PROFILES[-1])
 
@@ -118,7 +118,7 @@ def _plan(session: Session, values: Values, crate: Crate, profile: str) -> Plan:
         raise Absent(Problem(f"the pack {session.library.pack.name} has no profile {profile}"))
     asked = Chosen({name: value for name, value in values.by_name.items() if name not in ("PACKAGE", "PYTHON", "YES")})
     made = plan.make(target, asked, crate.workspace, session.library, session.machine)
-    return replace(made, files=(*made.files, *session.library.pack.files, session.workspace.manifest))
+    return made._replace(files=(*made.files, *session.library.pack.files, session.workspace.manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,10 @@ class Build:
 
     @property
     def profile_folder(self) -> str:
-        from doit_cargo.engine.plan.plan import PROFILE_FOLDERS
+        from doit_cargo.engine.cargo import units
 
         name = self.plan.cargo_profile
-        return os.path.join(self.target_directory, PROFILE_FOLDERS.get(name, name))
+        return os.path.join(self.target_directory, units.profile_folder(name))
 
     @property
     def aside(self) -> str:

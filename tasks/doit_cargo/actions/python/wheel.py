@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -84,7 +83,7 @@ def show(session: Session, values: Values) -> list[Plan]:
     maturin = session.machine.tool("maturin")
     program = maturin.path if maturin else "maturin"
     calls = [(build, tuple(build.argv(program))) for build in builds_of(session, values, python)]
-    return [replace(one.plan, invocation=replace(one.plan.invocation, argv=argv), outputs=()) for one, argv in calls]
+    return [one.plan._replace(invocation=one.plan.invocation._replace(argv=argv), outputs=()) for one, argv in calls]
 
 
 def _require(session: Session, builds: Iterable[Build]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions import TEST_LOGS, log_path
@@ -68,7 +67,7 @@ def plan_of(work: TestRequest) -> Plan:
     """Return the plan as a user would type it, made once. Raises `UserError` for what is wrong with the variables."""
     found: Plan = work.session.found.get(("plan", key_of(work))) or _make_plan(work)
     work.session.found["plan", key_of(work)] = found
-    return replace(found, log=log_path(work.session, work.name, TEST_LOGS))
+    return found._replace(log=log_path(work.session, work.name, TEST_LOGS))
 
 
 def _make_plan(work: TestRequest) -> Plan:
@@ -205,7 +204,7 @@ def _call(
         _tell_whole(work)
     plan = session.stored_plan(key_of(work, without))
     base = discovery.without_recorder(plan) if plan else _without(plan_of(work), without)
-    base = replace(base, log=log_path(session, work.name, TEST_LOGS))
+    base = base._replace(log=log_path(session, work.name, TEST_LOGS))
     writer, recorded = discovery.prepare(base, session.state, session.workspace, session.environ)
     recorded = discovery.only_compiling(base) if known else recorded
     outside = run.environment(base.invocation, session.environ)
@@ -253,8 +252,8 @@ def _without(plan: Plan, packages: tuple[str, ...]) -> Plan:
     if not packages:
         return plan
     kept = tuple(name for name in plan.packages if name not in packages)
-    invocation = replace(plan.invocation, argv=_excluding(argv, packages))
-    return replace(plan, packages=kept, invocation=invocation)
+    invocation = plan.invocation._replace(argv=_excluding(argv, packages))
+    return plan._replace(packages=kept, invocation=invocation)
 
 
 def _excluding(argv: tuple[str, ...], packages: tuple[str, ...]) -> tuple[str, ...]:
@@ -281,7 +280,7 @@ def _every_package(work: TestRequest) -> tuple[str, ...]:
     from doit_cargo.engine.plan.selection import select
 
     session = work.session
-    target = replace(work.target, package=ALL, member="")
+    target = work.target._replace(package=ALL, member="")
     values = Values({name: value for name, value in work.values.by_name.items() if name != "PACKAGE"})
     return select(target, values, session.workspace, session.library.pack, session.machine).packages
 

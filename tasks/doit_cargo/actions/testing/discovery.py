@@ -12,7 +12,6 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import DOC, Program, kind_of
@@ -78,11 +77,11 @@ def prepare(plan: Plan, state: str, workspace: Workspace, environ: Mapping[str, 
         fix = "write the runner as a list in .cargo/config.toml, or set DOIT_CARGO_STATE to a folder without blanks"
         raise UserError(Problem(f"a runner as one text cannot hold the path {recorder.script}", fix), COULD_NOT_RUN)
     if own.form == "variable":
-        return recorder, replace(plan, invocation=replace(call, env={**env, _variable(own.triple): " ".join(words)}))
+        return recorder, plan._replace(invocation=call._replace(env={**env, _variable(own.triple): " ".join(words)}))
     # Cargo merges only values of one type.
     listed = "[" + ", ".join(toml_text(word) for word in words) + "]"
     setting = f"target.{own.triple or EVERY}.runner={toml_text(' '.join(words)) if own.form == 'string' else listed}"
-    return recorder, replace(plan, invocation=replace(call, argv=_with_option(call.argv, setting), env=env))
+    return recorder, plan._replace(invocation=call._replace(argv=_with_option(call.argv, setting), env=env))
 
 
 def without_recorder(plan: Plan) -> Plan:
@@ -92,14 +91,14 @@ def without_recorder(plan: Plan) -> Plan:
     argv = tuple(word for word in _without(call.argv, ours) if word != ONLY_COMPILE)
     added = {name for name, value in call.env.items() if name == RECORD or SCRIPT in value}
     env = {name: value for name, value in call.env.items() if name not in added}
-    return replace(plan, invocation=replace(call, argv=argv, env=env))
+    return plan._replace(invocation=call._replace(argv=argv, env=env))
 
 
 def only_compiling(plan: Plan) -> Plan:
     """Return the plan with nothing started and nothing recorded."""
     argv = plan.invocation.argv
     place = argv.index("--") if "--" in argv else len(argv)
-    return replace(plan, invocation=replace(plan.invocation, argv=(*argv[:place], ONLY_COMPILE, *argv[place:])))
+    return plan._replace(invocation=plan.invocation._replace(argv=(*argv[:place], ONLY_COMPILE, *argv[place:])))
 
 
 def _with_option(argv: tuple[str, ...], setting: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
+from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import own_key, private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_error
 from doit_cargo.engine.console import reporter
@@ -64,18 +65,17 @@ class Fresh:
         return "; ".join(str(change) for change in changes) or "up to date"
 
 
-def task(runner: Runner, row: Row, has_proof: bool = True, basename: str = "") -> dict[str, object]:
+def task(runner: Runner, row: Row, basename: str = "") -> dict[str, object]:
     """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
 
-    `row` is the target as `Session.listing` has it. `has_proof`: whether receipts can tell that it is up to date; else
-    it runs each time.
+    `row` is the target as `Session.listing` has it.
     """
     name = row["name"]
     return {
         "basename": basename or name,
         "doc": row["doc"],
         "actions": [(_act, (runner, name))],
-        "uptodate": [Fresh(runner, name)] if has_proof else [],
+        "uptodate": [Fresh(runner, name)] if has_proof(row) else [],
         # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
         "task_dep": runner.with_parts(list(row["after"])),
         "verbosity": 2,
@@ -92,13 +92,9 @@ def task(runner: Runner, row: Row, has_proof: bool = True, basename: str = "") -
 
 
 def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
-    try:
-        return None if runner.run(name) else TaskFailed(f"{name} failed", report=False)
-    except (UserError, OSError, RecursionError, MemoryError) as error:
-        told = as_user_error(error)
-        reporter.problem(name, told)
-        kind = TaskError if told.code == COULD_NOT_RUN else TaskFailed
-        return kind(str(told), report=False)
+    status = perform(runner, name)
+    kind = TaskError if status == COULD_NOT_RUN else TaskFailed
+    return kind(f"{name} failed", report=False) if status else None
 
 
 def _clean(runner: Runner) -> None:

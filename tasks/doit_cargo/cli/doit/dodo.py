@@ -23,7 +23,7 @@ from doit_cargo.cli.main import settle
 from doit_cargo.engine.base.errors import UserError, as_user_error
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import CARGO, Session
+from doit_cargo.session import Session
 
 if TYPE_CHECKING:
     from doit_cargo.targets.listing import Row
@@ -81,8 +81,7 @@ class Targets:
 
 
 def _task(session: Session, row: Row, basename: str = "") -> dict[str, object]:
-    has_proof = row["kind"] == CARGO or bool(row["watch"])
-    return bridge.task(session, row, has_proof, basename)
+    return bridge.task(session, row, basename)
 
 
 def _command_line_variables() -> dict[str, str]:

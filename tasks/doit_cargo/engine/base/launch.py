@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """How the program of a package is started (``[serve.PACKAGE]`` of a pack).
 
     `binary` is its name; the others are arguments, in which ``{port}``, ``{config}``, ``{model}``, ``{folder}`` and
@@ -23,8 +22,7 @@ class Launch:
     gguf: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
+class ModelSource(NamedTuple):
     """A model that a pack recommends (``[models.NAME]``), on the Hugging Face hub.
 
     `file` is "" for a whole repository; `size` is in bytes and `sha256` in hexadecimal, of that file, where known.
@@ -39,8 +37,7 @@ class ModelSource:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
     `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
@@ -49,7 +46,7 @@ class Program:
 
     argv: tuple[str, ...]
     cwd: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from doit_cargo.engine.base.feature_set import FeatureSet
 from doit_cargo.engine.base.launch import Launch, ModelSource, Program
 
 
-@dataclass(frozen=True, slots=True)
-class CargoTarget:
+class CargoTarget(NamedTuple):
     """A lib, bin, test, example, bench or build script of a package (``targets`` in ``cargo metadata``)."""
 
     name: str
@@ -24,8 +22,7 @@ class CargoTarget:
     required_features: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(NamedTuple):
     """An edge of a manifest. `path` is set for path dependencies; `kind` is "", "dev" or "build".
 
     `features` and `default_features` are what the manifest turns on in it; `target` is the triple or `cfg(...)` for
@@ -41,8 +38,7 @@ class Dependency:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """A member of the workspace."""
 
     name: str
@@ -63,8 +59,7 @@ class Package:
         return any("custom-build" in t.kinds for t in self.cargo_targets)
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(NamedTuple):
     """What ``cargo metadata --no-deps`` says of the workspace at hand.
 
     `cargo_profiles` and `build_target` (the triple of ``build.target``) come from the root manifest and cargo's
@@ -77,7 +72,7 @@ class Workspace:
     packages: Mapping[str, Package]
     default_members: tuple[str, ...]
     cargo_profiles: tuple[str, ...] = ("dev", "release", "test", "bench")
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = {}
     build_target: str = ""
     build_directory: str = ""
 
@@ -131,16 +126,14 @@ class Machine(Protocol):
     def detect(self, name: str) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A value and the place that set it, as ``file:line``."""
 
     value: object
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
 
     `files` are names of files and folders, and patterns; `places` are the file:line of each.
@@ -152,8 +145,7 @@ class Inputs:
     places: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A feature profile, composed from everything that it extends; every value knows who set it.
 
     `features` keeps order. `config` maps dotted cargo config keys to TOML values
@@ -168,14 +160,14 @@ class Profile:
     features: tuple[Setting, ...] = ()
     cargo_profile: Setting = Setting("dev", "default")
     default_features: Setting = Setting(True, "default")
-    config: Mapping[str, Setting] = field(default_factory=dict)
+    config: Mapping[str, Setting] = {}
     jobs: Setting | None = None
     triple: Setting | None = None
     locked: Setting = Setting(False, "default")
-    env: Mapping[str, Setting] = field(default_factory=dict)
-    needs: Mapping[str, Setting] = field(default_factory=dict)
+    env: Mapping[str, Setting] = {}
+    needs: Mapping[str, Setting] = {}
     platforms: Setting = Setting((), "default")
-    inputs: Inputs = field(default_factory=Inputs)
+    inputs: Inputs = Inputs()
     files: tuple[str, ...] = ()
 
     @property
@@ -183,8 +175,7 @@ class Profile:
         return tuple(str(setting.value) for setting in self.features)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What a feature requires, excludes and runs on (``[rules.NAME]`` of a pack)."""
 
     feature: str
@@ -194,8 +185,7 @@ class Rule:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """Something that must run before a target can (``[services.NAME]`` of a pack).
 
     It is looked for at what the environment `variable` names, else at `default`: HOST:PORT or a URL, several with
@@ -218,8 +208,7 @@ POOLS = CARGO, FREE, ALONE = "cargo", "free", "alone"
 MODELS = "models"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One thing that a user asks for: a row of a family module.
 
     A target is one of three kinds. A cargo call: `command` is cargo's subcommand (or two), `flags` are fixed arguments
@@ -299,16 +288,14 @@ class Target:
         return self.name.replace("_", "-")
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicates:
+class Duplicates(NamedTuple):
     """Which packages may be in a lock in several versions (``[duplicates]``): NAME or NAME@VERSION -> file:line."""
 
-    allowed: Mapping[str, str] = field(default_factory=dict)
+    allowed: Mapping[str, str] = {}
     limit: Setting | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(NamedTuple):
     """A folder of profiles that fit one known project.
 
     `roles` maps a role to package names in order of preference; an empty tuple means cargo's own selection.
@@ -322,22 +309,21 @@ class Pack:
     roles: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, Rule]
     profiles: tuple[str, ...]
-    optional_packages: Mapping[str, str] = field(default_factory=dict)
+    optional_packages: Mapping[str, str] = {}
     satellites: tuple[str, ...] = ()
     platform_triples: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    launches: Mapping[str, Launch] = field(default_factory=dict)
-    models: Mapping[str, ModelSource] = field(default_factory=dict)
+    launches: Mapping[str, Launch] = {}
+    models: Mapping[str, ModelSource] = {}
     targets: tuple[Target, ...] = ()
-    services: Mapping[str, Service] = field(default_factory=dict)
+    services: Mapping[str, Service] = {}
     quick: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
-    duplicates: Duplicates = field(default_factory=Duplicates)
-    feature_sets: Mapping[str, FeatureSet] = field(default_factory=dict)
+    duplicates: Duplicates = Duplicates()
+    feature_sets: Mapping[str, FeatureSet] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ActionInputs:
+class ActionInputs(NamedTuple):
     """What an action rests on, listed before it runs: nothing here changed = it need not run again.
 
     `files` are absolute paths, of which absent ones must stay absent; `folders` maps a directory to the rule by which
@@ -349,7 +335,7 @@ class ActionInputs:
     """
 
     files: tuple[str, ...] = ()
-    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: Mapping[str, tuple[str, ...]] = {}
     variables: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -358,19 +344,17 @@ class ActionInputs:
     mends: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """One process: an argument list, what we set in and take from the environment, and where it runs."""
 
     argv: tuple[str, ...]
     cwd: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     unset: tuple[str, ...] = ()
     path_prepend: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Target x profile x workspace, all decided; nothing has run.
 
     `packages` are the packages that cargo is asked for (the default members where the argv names none).
@@ -388,7 +372,7 @@ class Plan:
     invocation: Invocation
     outputs: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = {}
     log: str = ""
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ import sys
 from doit_cargo.engine.base.errors import Problem, UserError
 
 try:
-    from _blake2 import blake2b  # hashlib would load OpenSSL: 4 ms of each call
+    from _blake2 import blake2b as blake2b  # noqa: PLC0414 - for others too: hashlib loads OpenSSL, 4 ms of each call
 except ImportError:
-    from hashlib import blake2b
+    from hashlib import blake2b as blake2b  # noqa: PLC0414
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import Collector, unknown
 from doit_cargo.engine.base.secrets import is_secret
@@ -175,8 +175,7 @@ def _registry(text: str) -> str:
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A row: the name, how its text is read, and what it does, with an example that is always valid."""
 
     name: str
@@ -261,11 +260,10 @@ MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
 TESTS = ("TEST", "RUNNER", "NOCAPTURE", "JUNIT")
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """The variables of one call, typed. A variable that was not given is off, None or empty."""
 
-    by_name: Mapping[str, Value] = field(default_factory=dict)
+    by_name: Mapping[str, Value] = {}
 
     def flag(self, name: str) -> bool:
         return self.by_name.get(name) is True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -27,13 +26,12 @@ class Locked(NamedTuple):
         return f"{self.name} {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(NamedTuple):
     """The packages of a lock, what each depends on, who depends on it, and the versions of each name, in order."""
 
-    dependencies: Mapping[Locked, tuple[Locked, ...]] = field(default_factory=dict)
-    dependents: Mapping[Locked, tuple[Locked, ...]] = field(default_factory=dict)
-    by_name: Mapping[str, tuple[Locked, ...]] = field(default_factory=dict)
+    dependencies: Mapping[Locked, tuple[Locked, ...]] = {}
+    dependents: Mapping[Locked, tuple[Locked, ...]] = {}
+    by_name: Mapping[str, tuple[Locked, ...]] = {}
 
     @property
     def packages(self) -> Iterable[Locked]:

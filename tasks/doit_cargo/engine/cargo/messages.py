@@ -11,9 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 
 class Unit(NamedTuple):
@@ -54,16 +52,18 @@ class Script(NamedTuple):
         return os.path.join(os.path.dirname(self.out_dir), "output")
 
 
-@dataclass(slots=True)
 class BuildReport:
     """All messages of one cargo call. `failed` maps a package with errors to the kinds of what did not compile."""
 
-    units: list[Unit] = field(default_factory=list)
-    scripts: list[Script] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    first_unit_ns: int = 0
+    __slots__ = ("errors", "failed", "first_unit_ns", "scripts", "units", "warnings")
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+        self.scripts: list[Script] = []
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+        self.failed: dict[str, tuple[str, ...]] = {}
+        self.first_unit_ns = 0
 
     def feed(self, line: str) -> str:
         """Take one line of cargo's standard output; return the text that a person should see, if any."""
@@ -125,7 +125,14 @@ def package_name(package_id: str) -> str:
     name, at, _ = fragment.partition("@")
     if at:
         return name
-    return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) if fragment[:1].isdigit() else fragment
+    if not fragment[:1].isdigit():
+        return fragment
+    path = url.partition("?")[0].rstrip("/")
+    if "%" not in path:
+        return path.rpartition("/")[2]
+    from urllib.parse import unquote
+
+    return os.path.basename(unquote(path))
 
 
 def _unit(message: dict[str, Any]) -> Unit:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from glob import escape, glob
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Package
 
@@ -39,9 +38,17 @@ def is_extension(package: Package) -> bool:
 
 def told(profile_folder: str) -> Told:
     """Return what the last run of pyo3-ffi's build script saw below a folder such as ``target/release``."""
-    pattern = os.path.join(escape(profile_folder), ".fingerprint", "pyo3-ffi-*", "run-build-script-*.json")
-    marks = sorted(glob(pattern), key=_age)
+    marks = sorted(_marks(os.path.join(profile_folder, ".fingerprint")), key=_age)
     return _told_in(marks[-1]) if marks else {}
+
+
+def _marks(folder: str) -> Iterator[str]:
+    """Yield the fingerprints of pyo3-ffi's build script."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if name.startswith("pyo3-ffi-"):
+            from glob import escape, glob
+
+            yield from glob(os.path.join(escape(folder), escape(name), "run-build-script-*.json"))
 
 
 def _age(path: str) -> float:
@@ -66,11 +73,10 @@ def _told_in(path: str) -> Told:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(NamedTuple):
     """What a plan sets for PyO3; `are_in_it`: whether a package of the plan uses PyO3 at all."""
 
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     are_in_it: bool = False
 
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -24,7 +23,14 @@ SCRIPT_RUN = "run-build-script"
 DOCUMENTATION = "doc-"
 # No compiler call is shorter; a tool that copies a small file writes and stamps it within this time.
 SHORTEST_CALL_NS = 10_000_000
+# Where cargo's own profiles build; any other is a folder of its own name (Cargo book, "Build cache").
+PROFILE_FOLDERS = {"dev": "debug", "test": "debug", "release": "release", "bench": "release"}
 LOCKS = (".cargo-lock", ".cargo-build-lock")
+
+
+def profile_folder(cargo_profile: str) -> str:
+    """Return the folder of the target directory in which a cargo profile builds."""
+    return PROFILE_FOLDERS.get(cargo_profile, cargo_profile)
 
 
 def fingerprint_file(key: str) -> str:
@@ -280,6 +286,8 @@ def _remove_files(*paths: str) -> None:
 
 def _remove(folder: str) -> None:
     if os.path.isdir(folder):
+        import shutil
+
         shutil.rmtree(folder)
 
 

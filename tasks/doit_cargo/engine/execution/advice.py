@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
-from doit_cargo.engine.cargo import pyo3
+from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
 from doit_cargo.engine.cargo.metadata import dependents
 from doit_cargo.engine.cargo.resolver import Graph, State
 from doit_cargo.engine.execution import run
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.run import Outcome
-from doit_cargo.engine.plan.plan import PROFILE_FOLDERS
 from doit_cargo.engine.toolchain.triples import plain
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
     triple = asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
-    return os.path.join(workspace.kept_in, plain(triple), PROFILE_FOLDERS.get(plan.cargo_profile, plan.cargo_profile))
+    return os.path.join(workspace.kept_in, plain(triple), units.profile_folder(plan.cargo_profile))
 
 
 def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:

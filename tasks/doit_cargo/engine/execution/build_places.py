@@ -9,7 +9,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 from doit_cargo.engine.base.model import Plan, Workspace
@@ -40,7 +39,7 @@ def of(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> Workspac
     from doit_cargo.engine.cargo.metadata import read_directories
 
     target, build = read_directories(workspace.root, run.environment(call, environ), words)
-    return replace(workspace, target_directory=target, build_directory=build)
+    return workspace._replace(target_directory=target, build_directory=build)
 
 
 @contextlib.contextmanager

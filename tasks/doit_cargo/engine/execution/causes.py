@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from doit_cargo.engine.base.errors import UserError
-from doit_cargo.engine.cargo import lockfile
-from doit_cargo.engine.cargo.lockfile import Lock, Locked
 from doit_cargo.engine.state import fingerprint, receipts, store
 from doit_cargo.engine.state.staleness import Change
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.cargo.lockfile import Lock, Locked
     from doit_cargo.engine.state.receipts import Receipt
 
 LOCK, LOCKS = "Cargo.lock", "locks"
@@ -56,7 +55,8 @@ def keep_lock(state: str, root: str) -> None:
             return
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f"{os.getpid()}.new")
-        shutil.copyfile(path, temporary)
+        with open(path, "rb") as source, open(temporary, "wb") as copy:
+            copy.write(source.read())
         if fingerprint.digest(temporary) == content:
             os.replace(temporary, os.path.join(folder, content.hex()))
         kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
@@ -100,6 +100,8 @@ def _lock_of(receipt: Receipt, path: str) -> Lock | None:
 
 
 def _read(path: str) -> Lock | None:
+    from doit_cargo.engine.cargo import lockfile
+
     try:
         return lockfile.read(path)
     except UserError:

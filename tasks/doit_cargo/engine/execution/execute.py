@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple, cast
 
 from doit_cargo import __version__
@@ -164,7 +163,7 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
     before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew)
     recorder.list_members(workspace, plan, before)
     reporter.healed(request.target, healing, request.workspace.root)
-    return _Build(request, replace(plan, log=_writable_log(request, plan)), workspace, ledger, before)
+    return _Build(request, plan._replace(log=_writable_log(request, plan)), workspace, ledger, before)
 
 
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
@@ -208,7 +207,7 @@ def _run(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
     count = sccache.Count(plan.invocation, request.environ)
     if count.problem:
         reporter.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
-    outcome = _call(request, replace(plan, invocation=count.invocation), again)
+    outcome = _call(request, plan._replace(invocation=count.invocation), again)
     counts = count.taken()
     if counts:
         reporter.note(request.target, str(counts))

@@ -12,8 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo.engine.base import own_key, private
 from doit_cargo.engine.base.model import Plan
@@ -30,8 +29,7 @@ GIT_SECONDS = 5.0
 COLD, CACHED, INCREMENTAL, NOTHING = "cold", "cached", "incremental", "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(NamedTuple):
     """One successful build. `sizes` maps a program, relative to the target directory, to its bytes.
 
     `work` is "cold" (everything was compiled), "cached" (everything, with a compiler cache in front of rustc),
@@ -59,8 +57,7 @@ class Build:
         return {path: (path, self.profile, self.features, self.triple) for path in self.sizes or {}}
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(NamedTuple):
     """A program of two sizes, in bytes, and the commit of the earlier one."""
 
     program: str
@@ -91,11 +88,10 @@ def read(state: str) -> list[Build]:
 
 
 def _builds(lines: Iterable[str]) -> Iterator[Build]:
-    known = {field.name for field in fields(Build)}
     for line in lines:
         try:
             entry = own_key.unsealed(json.loads(line)) or {}
-            build = Build(**{name: value for name, value in entry.items() if name in known})
+            build = Build(**{name: value for name, value in entry.items() if name in Build._fields})
             yield _typed(build)
         except (ValueError, TypeError, AttributeError):
             continue
@@ -103,7 +99,7 @@ def _builds(lines: Iterable[str]) -> Iterator[Build]:
 
 def _typed(build: Build) -> Build:
     """Return a build with the types that JSON has not; raises for values that are none of a build."""
-    data = {field.name: getattr(build, field.name) for field in fields(Build)}
+    data = build._asdict()
     numbers = {name: float(data[name]) for name in ("time", "seconds")}
     sizes = {str(path): int(size) for path, size in (data["sizes"] or {}).items()}
     return Build(**{**data, **numbers, "features": tuple(map(str, data["features"])), "sizes": sizes})
@@ -113,7 +109,7 @@ def append(state: str, build: Build) -> None:
     """Add a build. Raises OSError."""
     store.prepare(state)
     path = path_in(state)
-    line = json.dumps(own_key.sealed(asdict(build)), separators=(",", ":")) + "\n"
+    line = json.dumps(own_key.sealed(build._asdict()), separators=(",", ":")) + "\n"
     descriptor = private.opener(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, (_line_break(path) + line).encode())

@@ -9,34 +9,44 @@ from __future__ import annotations
 import gc
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
+from doit_cargo.engine.toolchain import platform
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
 
-@dataclass(slots=True)
 class Outcome:
     """What came of a process. `status` is its exit status, negative for a signal; `seconds` is wall time.
 
     `expired` tells that it was asked to end since its time was over.
     """
 
-    status: int
-    seconds: float
-    report: BuildReport
-    cargo_warnings: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    expired: bool = False
+    __slots__ = ("cargo_warnings", "expired", "interrupted", "report", "seconds", "status")
+
+    def __init__(
+        self,
+        status: int,
+        seconds: float,
+        report: BuildReport,
+        cargo_warnings: list[str],
+        *,
+        interrupted: bool = False,
+        expired: bool = False,
+    ) -> None:
+        self.status = status
+        self.seconds = seconds
+        self.report = report
+        self.cargo_warnings = cargo_warnings
+        self.interrupted = interrupted
+        self.expired = expired
 
     @property
     def ok(self) -> bool:
@@ -118,7 +128,8 @@ def _run(
             screen.finish()
             if child.left_behind:
                 screen.tell(child.left_behind)
-        return Outcome(status, time.monotonic() - started, report, warnings.taken(), child.signalled, child.expired)
+        taken, said = time.monotonic() - started, warnings.taken()
+        return Outcome(status, taken, report, said, interrupted=child.signalled, expired=child.expired)
     except (OSError, ValueError) as error:  # ValueError: a NUL character
         reason = getattr(error, "strerror", "") or error
         problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
@@ -130,7 +141,7 @@ def _run(
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
     program, *arguments = invocation.argv
-    found = shutil.which(program, path=environ.get("PATH", "")) or program
+    found = platform.find_executable(program, environ) or program
     position = arguments.index("--") if messages and "--" in arguments else len(arguments)
     return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
 
@@ -139,6 +150,8 @@ def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
     """Let cargo draw as if it had the terminal that we read for it (Cargo book, "term.progress")."""
     if not sys.stderr.isatty() or environ.get("TERM") == "dumb":
         return environ
+    import shutil
+
     width = str(shutil.get_terminal_size().columns)
     drawn = {"CARGO_TERM_COLOR": "always", "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
     if "NO_COLOR" in environ:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.base.process import processes
@@ -29,15 +27,14 @@ RATE_OF_ALL = 100
 LAST_RUN = "sccache.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """What a server has counted: requests, of these hits and misses, and the reasons why others were not cached."""
 
     requests: int = 0
     hits: int = 0
     misses: int = 0
     errors: int = 0
-    not_cached: Mapping[str, int] = field(default_factory=dict)
+    not_cached: Mapping[str, int] = {}
 
     def since(self, before: Counts) -> Counts:
         """Return what was counted after `before`. A server that was started or zeroed meanwhile began at nothing."""
@@ -71,8 +68,7 @@ class Counts:
         return text + (f"; {self.errors} errors of the cache" if self.errors else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """The counters of a server and where its cache is. `size` and `limit` are bytes, 0 where it does not say."""
 
     counts: Counts
@@ -117,6 +113,8 @@ def is_running(environ: Mapping[str, str]) -> bool:
     place = environ.get("SCCACHE_SERVER_UDS")
     port = environ.get("SCCACHE_SERVER_PORT", "")
     with contextlib.suppress(OSError, ValueError, OverflowError):
+        import socket
+
         family = getattr(socket, "AF_UNIX", socket.AF_INET) if place else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(ASK_SECONDS)
@@ -181,7 +179,7 @@ class Count:
     def _begin(self) -> None:
         self.problem = start(self.wrapper, self.environ)
         if self.problem:
-            self.invocation = replace(self.invocation, env={**self.invocation.env, WRAPPER: ""})
+            self.invocation = self.invocation._replace(env={**self.invocation.env, WRAPPER: ""})
             self.wrapper = ""
         else:
             self._before = statistics(self.wrapper, self.environ)
@@ -197,4 +195,4 @@ def remember(counts: Counts, target: str, path: str) -> None:
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as stream:
-            json.dump({"target": target, **asdict(counts)}, stream)
+            json.dump({"target": target, **counts._asdict()}, stream)

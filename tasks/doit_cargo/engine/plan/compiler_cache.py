@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Machine, Workspace
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.cargo.discovery import config_files
-from doit_cargo.engine.plan import settings
 from doit_cargo.engine.toolchain.platform import find_executable
 
 WRAPPER, WRAPPER_OF_BUILD, INCREMENTAL = "RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER", "CARGO_INCREMENTAL"
@@ -24,12 +22,12 @@ SCCACHE = "sccache"
 REFUSED = "1"
 
 
-@dataclass(slots=True)
 class Choice:
     """What a plan sets in the environment for its compiler cache, and what it says about that."""
 
-    env: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.env: dict[str, str] = {}
+        self.notes: list[str] = []
 
 
 def choose(workspace: Workspace, machine: Machine, values: Values, env: Mapping[str, str]) -> Choice:
@@ -49,6 +47,8 @@ def choose(workspace: Workspace, machine: Machine, values: Values, env: Mapping[
 
 def _wish(workspace: Workspace, environ: Mapping[str, str]) -> bool:
     """Return what the settings say: those of this checkout before those of the project."""
+    from doit_cargo.engine.plan import settings
+
     local = settings.read(workspace.root, environ)
     return bool(local.get(SCCACHE, workspace.settings.get(SCCACHE, False)))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine.base.files import read_text
@@ -22,13 +21,13 @@ NATIVE = re.compile(r"target-cpu[= \x1f]native\b")
 FLAGS = "rustflags"
 
 
-@dataclass(slots=True)
 class Portable:
     """What a cross build sets instead: cargo configuration (key, value), variables, and where `native` stood."""
 
-    config: list[tuple[str, Any]] = field(default_factory=list)
-    env: dict[str, str] = field(default_factory=dict)
-    places: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.config: list[tuple[str, Any]] = []
+        self.env: dict[str, str] = {}
+        self.places: list[str] = []
 
 
 def portable(root: str, environ: Mapping[str, str], triple: str) -> Portable:

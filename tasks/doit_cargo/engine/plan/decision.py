@@ -7,8 +7,7 @@ Runs nothing: what the machine has, it asks the injected `Machine`. Knows nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Machine, Profile, Setting, Target, Workspace
@@ -20,8 +19,7 @@ from doit_cargo.engine.plan.selection import Selection, select
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class PlanCase:
+class PlanCase(NamedTuple):
     """Everything that a decision rests on."""
 
     target: Target
@@ -31,8 +29,7 @@ class PlanCase:
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer: nothing about the target is open any more."""
 
     profile: Profile
@@ -46,8 +43,7 @@ class Decision:
     all_features: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     """A feature profile, the cargo profile to go with it, and a note where there was a choice."""
 
     profile: Profile

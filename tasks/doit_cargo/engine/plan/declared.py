@@ -5,11 +5,11 @@ Knows where they are on disk, and nothing of what rests on them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import Problem, UserError, nearest
 from doit_cargo.engine.base.model import Inputs, Workspace
 from doit_cargo.engine.state import dir_listing, fingerprint
@@ -78,7 +78,7 @@ def digest(workspace: Workspace, name: str) -> str:
     declared = of(workspace, (name,))
     if not declared.folders:
         return (fingerprint.digest(declared.files[0]) or b"").hex()
-    whole = hashlib.blake2b(digest_size=16)
+    whole = own_key.blake2b(digest_size=16)
     for path in declared.found():
         whole.update(os.fsencode(path) + b"\0" + (fingerprint.digest(path) or b""))
     return whole.hexdigest()

@@ -13,7 +13,7 @@ from typing import TypedDict
 from doit_cargo.engine.base.model import Invocation, Machine, Plan, Profile, Target, Workspace
 from doit_cargo.engine.base.secrets import masked, shown_words
 from doit_cargo.engine.base.variables import Values
-from doit_cargo.engine.cargo import pyo3
+from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import config_files
 from doit_cargo.engine.cargo.metadata import closure
 from doit_cargo.engine.console.reporter import relative
@@ -27,7 +27,6 @@ from doit_cargo.engine.toolchain.triples import COMMANDS, plain
 
 LOGS = ".logs"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
-PROFILE_FOLDERS = {"dev": "debug", "test": "debug", "release": "release", "bench": "release"}
 
 
 def make(target: Target, values: Values, workspace: Workspace, library: Library, machine: Machine) -> Plan:
@@ -201,7 +200,7 @@ def _folder(case: PlanCase, decision: Decision, env: Mapping[str, str]) -> str:
     # The user's own CARGO_TARGET_DIR is in cargo's answer already.
     root = os.path.join(case.workspace.root, env.get("CARGO_TARGET_DIR") or case.workspace.target_directory)
     triple_folder = os.path.basename(plain(_triple(case, decision, env))).removesuffix(".json")
-    return os.path.join(root, triple_folder, PROFILE_FOLDERS.get(decision.cargo_profile, decision.cargo_profile))
+    return os.path.join(root, triple_folder, units.profile_folder(decision.cargo_profile))
 
 
 def executable_ending(triple: str, platform: str) -> str:

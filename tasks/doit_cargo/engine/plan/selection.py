@@ -5,7 +5,7 @@ Decides names only; knows nothing of features or arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Machine, Pack, Target, Workspace
@@ -20,8 +20,7 @@ WHOLE = "whole"
 NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The packages that cargo acts on, and how it is told. `needs` are tools of optional packages among them."""
 
     packages: tuple[str, ...]
@@ -88,4 +87,4 @@ def _without_missing_tools(selection: Selection, workspace: Workspace, pack: Pac
     if len(selection.packages) == len(workspace.packages):
         return Selection(rest, WHOLE, excluded=missing, notes=notes)
     # Cargo has no --exclude without --workspace.
-    return replace(selection, packages=rest, how=NAMED, notes=notes)
+    return selection._replace(packages=rest, how=NAMED, notes=notes)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from doit_cargo.engine.base import own_key
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Stamp = tuple[int, int, int, int]
@@ -25,6 +27,7 @@ TICK_NS = 50_000_000
 COARSE_TICK_NS = 2_000_000_000
 # stat.S_IFMT and what it tells; the module itself would cost the launcher an import.
 KIND, REGULAR, DIRECTORY = 0o170000, 0o100000, 0o040000
+BLOCK = 1 << 18
 UNKNOWN = b"changed while it was read"
 
 
@@ -59,8 +62,6 @@ def digest(path: str) -> bytes | None:
 
     A pipe, socket or device is never read, since that may last for ever: of it cargo knows the time, and so do we.
     """
-    import hashlib
-
     try:
         found = os.stat(path)
         kind = found.st_mode & KIND
@@ -69,7 +70,10 @@ def digest(path: str) -> bytes | None:
         if kind != REGULAR:
             return b"no file, of %d" % found.st_mtime_ns
         with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
+            made = own_key.blake2b(digest_size=16)
+            while block := stream.read(BLOCK):
+                made.update(block)
+            return made.digest()
     except (OSError, ValueError):
         return None
 

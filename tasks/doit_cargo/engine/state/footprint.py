@@ -46,9 +46,12 @@ class Meter:
 def free_space(directory: str) -> int:
     """Return the bytes that a user may still write where a directory is or will be."""
     place = next((path for path in ancestors(directory) if os.path.isdir(path)), os.sep)
-    import shutil
-
     try:
+        if os.name != "nt":  # shutil costs 3 ms to import
+            found = os.statvfs(place)
+            return found.f_bavail * found.f_frsize
+        import shutil
+
         return shutil.disk_usage(place).free
     except OSError:
         return 0

@@ -7,7 +7,6 @@ content of each file; DOIT_CARGO_TRUST=1 (or --trust) agrees for one call. docs/
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -154,7 +153,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 def record_path(start: str) -> str:
     """Return where trust in the checkout at hand is kept. Raises OSError where a user has no state folder."""
-    name = hashlib.blake2b(os.fsencode(checkout_of(start)), digest_size=16).hexdigest()
+    name = own_key.blake2b(os.fsencode(checkout_of(start)), digest_size=16).hexdigest()
     return os.path.join(own_key.folder(), "trusted", name)
 
 
@@ -168,7 +167,7 @@ def _record(start: str) -> dict[str, str]:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return own_key.blake2b(content, digest_size=16).hexdigest()
 
 
 def _content(path: str) -> bytes:
@@ -190,6 +189,11 @@ def doubts(found: list[Brought], start: str, environ: Mapping[str, str]) -> list
         return []
     record = _record(start)
     return [one for one in found if record.get(one.path) != _digest(_content(one.path))]
+
+
+def is_python_trusted(root: str, environ: Mapping[str, str]) -> bool:
+    """Tell whether a project's own rows may be loaded: there are none, or the user has agreed to what makes them."""
+    return not doubts(of_python(root), root, environ)
 
 
 def trusted_text(path: str, start: str, environ: Mapping[str, str]) -> bytes:

@@ -7,12 +7,7 @@ and makes no message: preflight does. What the no-op path calls (`toolchain_iden
 
 import os
 
-from doit_cargo.engine.toolchain.cuda.nvcc import find_host_compiler, find_nvcc
-from doit_cargo.engine.toolchain.finders import find_libclang, find_python
 from doit_cargo.engine.toolchain.machine import BareMachine
-from doit_cargo.engine.toolchain.native.linkers import find_linker
-from doit_cargo.engine.toolchain.native.visual_studio import visual_studio_program, visual_studio_tools
-from doit_cargo.engine.toolchain.python import base_of_python
 from doit_cargo.engine.toolchain.rustup import active_toolchain, pin_candidates, toolchain_identity
 from doit_cargo.engine.toolchain.tools import Tool
 
@@ -31,15 +26,15 @@ __all__ = (
     "toolchain_identity",
 )
 
-# Tools that no row can find.
-FINDERS: "dict[str, Callable[[BareMachine], Tool | None]]" = {
-    "nvcc": find_nvcc,
-    "nvcc-host": find_host_compiler,
-    "linker": find_linker,
-    "python": find_python,
-    "libclang": find_libclang,
-    "cl.exe": lambda machine: visual_studio_program(machine, "cl.exe"),
-    "link.exe": lambda machine: visual_studio_program(machine, "link.exe"),
+# Tools that no row can find: the module and function that do, loaded when one is looked for.
+FINDERS = {
+    "nvcc": "cuda.nvcc:find_nvcc",
+    "nvcc-host": "cuda.nvcc:find_host_compiler",
+    "linker": "native.linkers:find_linker",
+    "python": "finders:find_python",
+    "libclang": "finders:find_libclang",
+    "cl.exe": "native.visual_studio:find_compiler",
+    "link.exe": "native.visual_studio:find_linker",
 }
 
 
@@ -48,13 +43,20 @@ class Machine(BareMachine):
 
     def find(self, name: str) -> Tool | None:
         """Look for a tool: by its finder if it has one, else by its row."""
-        finder = FINDERS.get(name)
-        return finder(self) if finder else super().find(name)
+        return _finder(name)(self) if name in FINDERS else super().find(name)
 
     def detect(self, name: str) -> str | None:
         """Return a path that a profile asks for by name, or None where this machine has no such thing."""
         detector = DETECTORS.get(name)
         return detector(self) or None if detector else None
+
+
+def _finder(name: str) -> "Callable[[BareMachine], Tool | None]":
+    from importlib import import_module
+
+    module, _, function = FINDERS[name].partition(":")
+    found: Callable[[BareMachine], Tool | None] = getattr(import_module(f"{__name__}.{module}"), function)
+    return found
 
 
 def _cuda_root(machine: Machine) -> str:
@@ -68,6 +70,8 @@ def _nvcc_directory(machine: Machine) -> str:
 
 
 def _msvc_cl(machine: Machine) -> str:
+    from doit_cargo.engine.toolchain.native.visual_studio import visual_studio_tools
+
     directory = visual_studio_tools(machine)
     return os.path.join(directory, "cl.exe") if directory else ""
 
@@ -78,6 +82,12 @@ def _python_path(machine: Machine) -> str:
 
     found = machine.tool("python")
     return found.path if found else sys.executable
+
+
+def _base_of_python(machine: Machine) -> str:
+    from doit_cargo.engine.toolchain.python import base_of_python
+
+    return base_of_python(machine)
 
 
 def _sccache_path(machine: Machine) -> str:
@@ -91,7 +101,7 @@ DETECTORS: "dict[str, Callable[[Machine], str]]" = {
     "nvcc_directory": _nvcc_directory,
     "msvc_cl": _msvc_cl,
     "python": _python_path,
-    "pyo3_python": base_of_python,
+    "pyo3_python": _base_of_python,
     "sccache": _sccache_path,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path, planned, run_tool
@@ -61,12 +61,12 @@ def plans(session: Session, values: Values, wanted: Wanted) -> list[Plan]:
     """Return the calls of a measurement: the build of all benchmarks, and each by itself."""
     plan, names, lacking, program = _choose(session, values, wanted)
     left_out = tuple(f"{name} is left out: it needs FEATURES={features}" for name, features in lacking.items())
-    found = [replace(_building(plan, names), notes=(*plan.notes, *left_out))] if names else []
+    found = [_building(plan, names)._replace(notes=(*plan.notes, *left_out))] if names else []
     found += [_with(plan, "--bench", name) for name in names]
     if program:
         built = _program_plan(session, values, program)
-        started = replace(built.invocation, argv=(planned.require_program(built, ""),))
-        found += [built, replace(built, invocation=started)]
+        started = built.invocation._replace(argv=(planned.require_program(built, ""),))
+        found += [built, built._replace(invocation=started)]
     return found
 
 
@@ -139,7 +139,7 @@ def _with(plan: Plan, *words: str, passed: tuple[str, ...] = ()) -> Plan:
     """Return a `cargo bench` with further arguments. It knows no --release: its own profile is an optimised one."""
     call = planned.with_arguments(plan, *words)
     argv = tuple(word for word in call.argv if word != "--release")
-    return replace(plan, invocation=replace(call, argv=(*argv, "--", *passed) if passed else argv))
+    return plan._replace(invocation=call._replace(argv=(*argv, "--", *passed) if passed else argv))
 
 
 def _has_quick_mode(session: Session, name: str, program: str) -> bool:
@@ -203,7 +203,7 @@ def _run_program(session: Session, values: Values, package: str, wanted: Wanted)
         raise UserError(Problem(f"{package} could not be built", _log(session, f"{plan.target}-build")), FAILED)
     program = planned.require_program(plan, "")
     argv = (program, *_program_arguments(session, values, program, package, wanted))
-    return _run(session, package, replace(plan.invocation, argv=argv))
+    return _run(session, package, plan.invocation._replace(argv=argv))
 
 
 def _program_arguments(session: Session, values: Values, program: str, package: str, wanted: Wanted) -> list[str]:

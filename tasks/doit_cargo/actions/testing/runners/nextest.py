@@ -87,7 +87,7 @@ def run_programs(
     report = os.path.join(request.state, "nextest.xml")
     store.remove(report)
     call = request.plan.invocation
-    invocation = replace(call, argv=_argv(request, report), env={**call.env, **request.extra})
+    invocation = call._replace(argv=_argv(request, report), env={**call.env, **request.extra})
     outcome = run.run_tool(invocation, request.environ, request.log, f"doit-cargo {request.target}", appends=True)
     if outcome.status not in (0, TESTS_FAILED) and not outcome.interrupted:
         what = f"cargo nextest ended with status {outcome.status}: it did not run the tests"

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import tomllib
-from tomllib import TOMLDecodeError
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tomllib import TOMLDecodeError
 
 DEEP = 100
 
 __all__ = ["TOMLDecodeError", "load", "loads"]
 
 
+def __getattr__(name: str) -> Any:
+    """Give the parser's error to those who name it: what is imported to read TOML is imported when some is read."""
+    if name != "TOMLDecodeError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import tomllib
+
+    return tomllib.TOMLDecodeError
+
+
 def loads(text: str) -> dict[str, Any]:
     """Return a document. Raises `TOMLDecodeError`."""
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise TOMLDecodeError(f"it is nested too deeply (at line {_deep_line(text)}, column 1)") from None
+        raise tomllib.TOMLDecodeError(f"it is nested too deeply (at line {_deep_line(text)}, column 1)") from None
 
 
 def _deep_line(text: str) -> int:

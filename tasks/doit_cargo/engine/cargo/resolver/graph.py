@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Dependency, Package, Workspace
 
@@ -18,14 +18,13 @@ DEFAULT = "default"
 RECENT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is on. `features`: package -> features; `outside`: the same of packages whose manifests are not known, by
     the name that a dependent gives them.
     """
 
-    features: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    outside: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    features: Mapping[str, frozenset[str]] = {}
+    outside: Mapping[str, frozenset[str]] = {}
 
     def of(self, package: str) -> frozenset[str]:
         return self.features.get(package, frozenset())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,28 +38,28 @@ class Made(NamedTuple):
 DOWNLOADED = (os.sep + os.path.join("registry", "src", ""), os.sep + os.path.join("git", "checkouts", ""))
 
 
-@dataclass(slots=True)
 class Inputs:
     """Everything that one cargo call depended on, by kind. `owners` maps a file or directory to its packages, `unseen`
     a file that cargo does not look at to the packages that it goes into.
     """
 
-    files: dict[str, None] = field(default_factory=dict)
-    seen_by_cargo: dict[str, None] = field(default_factory=dict)
-    trees: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    scripts: dict[str, str] = field(default_factory=dict)
-    variables: dict[str, None] = field(default_factory=dict)
-    outputs: dict[str, None] = field(default_factory=dict)
-    units: dict[str, None] = field(default_factory=dict)
-    unseen: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    cuda_packages: dict[str, None] = field(default_factory=dict)
-    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    lock: str = ""
-    always_stale_reason: str = ""
-    made: list[Made] = field(default_factory=list)
-    generated: dict[str, None] = field(default_factory=dict)
-    links: HardLinks = field(default_factory=HardLinks)
-    _placed: dict[Unit, list[Placed]] = field(default_factory=dict)
+    def __init__(self, links: HardLinks) -> None:
+        self.files: dict[str, None] = {}
+        self.seen_by_cargo: dict[str, None] = {}
+        self.trees: dict[str, tuple[str, ...]] = {}
+        self.scripts: dict[str, str] = {}
+        self.variables: dict[str, None] = {}
+        self.outputs: dict[str, None] = {}
+        self.units: dict[str, None] = {}
+        self.unseen: dict[str, tuple[str, ...]] = {}
+        self.cuda_packages: dict[str, None] = {}
+        self.owners: dict[str, tuple[str, ...]] = {}
+        self.lock = ""
+        self.always_stale_reason = ""
+        self.made: list[Made] = []
+        self.generated: dict[str, None] = {}
+        self.links = links
+        self._placed: dict[Unit, list[Placed]] = {}
 
     def placed(self, unit: Unit) -> list[Placed]:
         """Return where a unit lies in the target directory; found once a call."""

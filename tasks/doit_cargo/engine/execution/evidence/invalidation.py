@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from doit_cargo.engine.base.errors import UserError
@@ -40,7 +39,6 @@ class Root(NamedTuple):
 Roots = Mapping[str, Root]
 
 
-@dataclass(slots=True)
 class Repairs:
     """What was done before cargo started, and packages that it can only be made to build anew.
 
@@ -48,13 +46,16 @@ class Repairs:
     this directory was built under another path. `made_anew` are keys of single units that cargo would not look at.
     """
 
-    touched: list[str] = field(default_factory=list)
-    set_back: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    shared: list[str] = field(default_factory=list)
-    clean: list[str] = field(default_factory=list)
-    made_anew: list[str] = field(default_factory=list)
-    moved: bool = False
+    __slots__ = ("clean", "made_anew", "moved", "removed", "set_back", "shared", "touched")
+
+    def __init__(self, clean: Iterable[str] = (), *, moved: bool = False) -> None:
+        self.touched: list[str] = []
+        self.set_back: list[str] = []
+        self.removed: list[str] = []
+        self.shared: list[str] = []
+        self.clean = list(clean)
+        self.made_anew: list[str] = []
+        self.moved = moved
 
 
 class Ledger:
@@ -84,7 +85,7 @@ class Ledger:
         cannot be.
         """
         # Where the directory has moved, paths of the old place are compiled in.
-        snapshot, healing = Snapshot(time.time_ns()), Repairs(moved=bool(self._moved), clean=[*anew, *self._moved])
+        snapshot, healing = Snapshot(time.time_ns()), Repairs([*anew, *self._moved], moved=bool(self._moved))
         self._compare_files(snapshot, healing, roots)
         self._compare_trees(snapshot, healing, roots)
         self._compare_blind(blind, roots, healing)

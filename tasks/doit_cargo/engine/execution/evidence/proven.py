@@ -12,6 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from doit_cargo.engine.base import own_key
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.execution.evidence.inputs import Made
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
@@ -149,9 +150,7 @@ def _digest(path: str) -> bytes | None:
     """Return the digest of a file, or of all files of a folder together."""
     if not os.path.isdir(path):
         return digest(path)
-    import hashlib
-
-    total = hashlib.blake2b(digest_size=16)
+    total = own_key.blake2b(digest_size=16)
     for folder, below, names in os.walk(path):
         below.sort()
         for name in sorted(names):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from doit_cargo.engine.state.dir_listing import TooLarge, list_tree
@@ -23,16 +22,18 @@ class Listing(NamedTuple):
     stamps: dict[str, Stamp | None]
 
 
-@dataclass(slots=True)
 class Snapshot:
     """The inputs as they were when the run began."""
 
-    started: int
-    files: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
-    stamps: dict[str, Stamp] = field(default_factory=dict)
-    ends: dict[str, tuple[Stamp | None, bytes | None]] = field(default_factory=dict)
-    trees: dict[tuple[str, tuple[str, ...]], Listing] = field(default_factory=dict)
-    tree_ends: dict[tuple[str, tuple[str, ...]], Listing] = field(default_factory=dict)
+    __slots__ = ("ends", "files", "stamps", "started", "tree_ends", "trees")
+
+    def __init__(self, started: int) -> None:
+        self.started = started
+        self.files: dict[str, tuple[Stamp | None, bytes | None]] = {}
+        self.stamps: dict[str, Stamp] = {}
+        self.ends: dict[str, tuple[Stamp | None, bytes | None]] = {}
+        self.trees: dict[tuple[str, tuple[str, ...]], Listing] = {}
+        self.tree_ends: dict[tuple[str, tuple[str, ...]], Listing] = {}
 
     def record_tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         """List a directory as it is before the run, and return the names."""

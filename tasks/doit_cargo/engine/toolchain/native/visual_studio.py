@@ -47,6 +47,16 @@ def visual_studio_program(machine: BareMachine, program: str) -> Tool | None:
     return program_at(path, program)
 
 
+def find_compiler(machine: BareMachine) -> Tool | None:
+    """Return Visual C++'s compiler."""
+    return visual_studio_program(machine, "cl.exe")
+
+
+def find_linker(machine: BareMachine) -> Tool | None:
+    """Return Visual C++'s linker."""
+    return visual_studio_program(machine, "link.exe")
+
+
 def program_at(path: str, name: str) -> Tool:
     """Return cl.exe or link.exe; its version is the tool set's, which its path tells (.../MSVC/14.40.33807/bin/...)."""
     return Tool(name, path, version_in(path, r"MSVC[\\/](\d+(?:\.\d+)+)"), family="msvc")

@@ -1,0 +1,94 @@
+"""Targets run without doit: one after the other, the first failure ends the call.
+
+Importing doit costs more than all else of a small rebuild. What doit alone can do (groups, several at once, `doit
+ignore`) is left to it: `run` then returns None. Knows nothing of options and of commands.
+"""
+
+from __future__ import annotations
+
+import os
+
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, UserError, as_user_error
+from doit_cargo.engine.console import reporter, streams
+from doit_cargo.session import CARGO, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Protocol
+
+    class Runner(Protocol):
+        """What running a target needs of a session."""
+
+        def run(self, name: str) -> bool: ...
+
+
+INTERRUPTED = 130
+# doit's own state, and what stands in it where somebody has said `doit ignore`.
+DOIT_STATE, IGNORED = "doit.json", b'"ignore:"'
+
+
+def main(targets: Sequence[str], variables: Mapping[str, str], start: str, known_stale: str) -> int:
+    """Run targets, with doit where it is needed; return the exit code."""
+    try:
+        session = Session(start, os.environ, variables)
+        if known_stale:
+            session.take_as_stale(known_stale)
+        status = run(session, targets)
+        if status is None:
+            from doit_cargo.cli import line
+
+            return line.with_doit(session, targets)
+        return status
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        from doit_cargo.cli import line
+
+        return line.told(as_user_error(error), as_json=False)
+
+
+def run(session: Session, names: Sequence[str]) -> int | None:
+    """Run targets in their order; return the exit code, None for those that need doit. Raises `UserError`."""
+    rows = {row["name"]: row for row in map(session.row, names)}
+    if any(row["after"] for row in rows.values()) or _is_something_ignored(session.state):
+        return None
+    streams.Stream.goes_on = True
+    session.prepare(list(rows))
+    status = DONE
+    for name, row in rows.items():
+        status = DONE if _is_fresh(session, row) else perform(session, name)
+        if status:
+            break
+    return INTERRUPTED if session.interrupted else status
+
+
+def has_proof(row: Mapping[str, Any]) -> bool:
+    """Tell whether receipts can tell that a target is up to date; else it runs each time."""
+    return row["kind"] == CARGO or bool(row["watch"])
+
+
+def perform(runner: Runner, name: str) -> int:
+    """Run a target and tell what keeps it from that; return the exit code."""
+    try:
+        return DONE if runner.run(name) else FAILED
+    except (UserError, OSError, RecursionError, MemoryError) as error:
+        told = as_user_error(error)
+        reporter.problem(name, told)
+        return COULD_NOT_RUN if told.code == COULD_NOT_RUN else FAILED
+
+
+def _is_fresh(session: Session, row: Mapping[str, Any]) -> bool:
+    if session.forced or not has_proof(row):
+        return False
+    receipt, changes = session.verdict(row["name"])
+    if receipt is None or changes:
+        return False
+    reporter.skipped(row["name"], receipt)
+    return True
+
+
+def _is_something_ignored(state: str) -> bool:
+    try:
+        with open(os.path.join(state, DOIT_STATE), "rb") as stream:
+            return IGNORED in stream.read()
+    except OSError:
+        return False
