@@ -15,6 +15,7 @@ from doit_cargo import cache
 from doit_cargo.engine.base import own_key, secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 
@@ -226,7 +227,7 @@ class Session:
     def _first_verdict(self, name: str) -> tuple[dict[str, Any] | None, list[Change]]:
         if name == self.known_stale:  # the launcher has looked a moment ago; the run itself looks again
             return None, [Change("run", name)]
-        return receipts.verdict(self.state, self.key(name), self.environ)
+        return receipts.verdict(self.state, self.key(name), self.environ, alike=equivalence.is_same)
 
     @property
     def forced(self) -> bool:
@@ -240,7 +241,7 @@ class Session:
         """
         if not explain and name in self._verdicts:
             return self._verdicts.pop(name)
-        return receipts.verdict(self.state, self.key(name), self.environ, explain)
+        return receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
 
     def last_receipt(self, name: str) -> dict[str, Any] | None:
         """Return the last success that a failed run has put aside, or None."""
