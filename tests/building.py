@@ -383,6 +383,10 @@ class Site:
             **self.variables,
         }
 
+    def program(self) -> str:
+        """Return the tool itself."""
+        return _program()
+
     def start(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start the tool in a process group of its own, without waiting for it."""
         return subprocess.Popen(

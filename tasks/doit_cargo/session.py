@@ -15,6 +15,7 @@ from doit_cargo import cache
 from doit_cargo.engine.base import own_key, secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 
@@ -198,7 +199,9 @@ class Session:
         parts = self.with_parts(names)
         for name in parts:
             if name not in self._verdicts:
-                self._verdicts[name] = receipts.verdict(self.state, self.key(name), self.environ)
+                self._verdicts[name] = receipts.verdict(
+                    self.state, self.key(name), self.environ, alike=equivalence.is_same
+                )
         stale = [name for name in parts if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
@@ -236,7 +239,7 @@ class Session:
         """
         if not explain and name in self._verdicts:
             return self._verdicts.pop(name)
-        return receipts.verdict(self.state, self.key(name), self.environ, explain)
+        return receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
 
     def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""

@@ -17,6 +17,12 @@ from doit_cargo.engine.console import reporter, streams
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.targets.commands import COMMANDS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doit_cargo.engine.state import staleness
+
 OFF = ("", "0", "false", "no")
 
 
@@ -113,7 +119,9 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
     state = store.state_directory(root, os.environ)
     found = []
     for target in targets:
-        receipt, changes = receipts.verdict(state, receipts.key_of(target, variables), os.environ)
+        receipt, changes = receipts.verdict(
+            state, receipts.key_of(target, variables), os.environ, alike=_means_the_same
+        )
         if receipt is None or not all(manifest in receipt["manifests"] for manifest in passed):
             return False, ""
         if changes:
@@ -122,6 +130,13 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
     for target, receipt in found:
         reporter.skipped(target, receipt)
     return True, ""
+
+
+def _means_the_same(receipt: receipts.Receipt, change: staleness.Change, environ: Mapping[str, str]) -> bool:
+    """Ask what cargo makes of a difference; where there is none, nothing is loaded for it."""
+    from doit_cargo.engine.execution.evidence import equivalence
+
+    return equivalence.is_same(receipt, change, environ)
 
 
 if __name__ == "__main__":

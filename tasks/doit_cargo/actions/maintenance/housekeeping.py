@@ -15,6 +15,7 @@ from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import dir_listing, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
@@ -140,7 +141,7 @@ def status(session: Session, _: Any) -> bool:
     names = {row["name"] for row in session.listing if row["name"].startswith("test") or not of_tests}
     found = [one for one in _receipts(session) if one["key"][0] in names]
     for one in sorted(found, key=lambda each: -float(each["finished"])):
-        receipt, changes = receipts.verdict(session.state, one["key"], session.environ)
+        receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
         now = "failed since" if receipt is None else "stale" if changes else "up to date"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
         print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")

@@ -17,6 +17,7 @@ from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.variables import ALL, Values
 from doit_cargo.engine.execution import run
+from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import receipts, store
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _make_plan(work: TestRequest) -> Plan:
 
 def verdict(work: TestRequest, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
     """Return (receipt, changes) of the compilation."""
-    return receipts.verdict(work.session.state, key_of(work), work.session.environ, explain)
+    return receipts.verdict(work.session.state, key_of(work), work.session.environ, explain, equivalence.is_same)
 
 
 def compile_tests(work: TestRequest) -> Compiled | None:

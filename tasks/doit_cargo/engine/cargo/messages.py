@@ -45,6 +45,7 @@ class Script(NamedTuple):
     package: str
     package_id: str
     out_dir: str
+    given: tuple[str, ...] = ()  # variables that cargo sets for the package's rustc on its behalf
 
     @property
     def output(self) -> str:
@@ -82,7 +83,8 @@ class BuildReport:
             self.units.append(_unit(message))
         elif reason == "build-script-executed":
             identity = str(message["package_id"])
-            self.scripts.append(Script(package_name(identity), identity, str(message["out_dir"])))
+            given = ("OUT_DIR", *(str(name) for name, _ in message.get("env", ())))
+            self.scripts.append(Script(package_name(identity), identity, str(message["out_dir"]), given))
         elif reason == "compiler-message":
             self._note_failure(message)
             return self._diagnostic(message["message"])
@@ -151,6 +153,15 @@ def _unit(message: dict[str, Any]) -> Unit:
         fresh=bool(message.get("fresh")),
         is_test=bool(message.get("profile", {}).get("test")),
     )
+
+
+# What cargo sets itself for each call of rustc, whatever the environment holds (Cargo book, "Environment variables").
+SET_BY_CARGO = frozenset(
+    {"CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME"}
+    | {f"CARGO_PKG_VERSION{part}" for part in ("", "_MAJOR", "_MINOR", "_PATCH", "_PRE")}
+    | {f"CARGO_PKG_{part}" for part in ("AUTHORS", "NAME", "DESCRIPTION", "HOMEPAGE", "REPOSITORY", "README")}
+    | {f"CARGO_PKG_{part}" for part in ("LICENSE", "LICENSE_FILE", "RUST_VERSION")}
+)
 
 
 class DepInfo(NamedTuple):

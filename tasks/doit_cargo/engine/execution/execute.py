@@ -20,7 +20,7 @@ from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
-from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs
+from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs
 from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
@@ -59,7 +59,9 @@ def execute(request: BuildRequest) -> Outcome | None:
     Raises `UserError` if cargo could not be started, or was not since the machine lacks something.
     """
     with lock.RunLock(request.state):
-        receipt, changes = receipts.verdict(request.state, request.key, request.environ, explain=True)
+        receipt, changes = receipts.verdict(
+            request.state, request.key, request.environ, explain=True, alike=equivalence.is_same
+        )
         if receipt and not changes and not request.variables.flag("FORCE"):
             reporter.skipped(request.target, receipt)  # another run has just done it
             return None
@@ -294,6 +296,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
         "version": __version__,
         "plan": plan_state,
         "build": state,
+        "meaning": _meaning(build, inputs, (plan_state, state)),
         "packages": outcome.report.packages,
         "graph": _graph(outcome, workspace),
         "owners": inputs.owners,
@@ -308,6 +311,14 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
     if request.more:
         receipt["programs"] = request.more.keeps(outcome)
     return receipt
+
+
+def _meaning(build: _Build, inputs: Inputs, states: tuple[State, ...]) -> equivalence.Meaning | None:
+    """Return what cargo makes of texts; of what somebody else reads too, the text counts."""
+    own = declared.of(build.workspace, build.plan.profile.inputs.files)
+    files = {*inputs.seen_by_cargo, *inputs.unseen, *own.files, *own.found()}
+    variables = {*inputs.variables, *build.plan.profile.env}
+    return equivalence.recorded(build.plan, build.request.workspace, build.request.environ, states, (files, variables))
 
 
 def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> State:

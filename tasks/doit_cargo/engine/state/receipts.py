@@ -15,13 +15,13 @@ from doit_cargo import __version__
 from doit_cargo.engine.base import secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
 from doit_cargo.engine.state import lock, store
-from doit_cargo.engine.state.fingerprint import signature
+from doit_cargo.engine.state.fingerprint import digest, settled, signature
 from doit_cargo.engine.state.staleness import Change, Check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Literal, NotRequired, TypedDict
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Literal, NotRequired, TypedDict
 
     from doit_cargo.engine.state.fingerprint import Stamp
     from doit_cargo.engine.state.staleness import State
@@ -89,10 +89,18 @@ if TYPE_CHECKING:
         tests: NotRequired[State]
         passed: NotRequired[str]
         parts: NotRequired[tuple[Part, ...]]
+        # What cargo makes of texts that may differ and mean the same (see `evidence.equivalence`).
+        meaning: NotRequired[dict[str, Any] | None]
+
+    Alike = Callable[[Receipt, Change, Mapping[str, str]], bool]
 
 
 # Held for the moment in which a receipt is withdrawn or renewed.
 RECEIPTS_LOCK = "receipts.lock"
+# The parts of a receipt that rest on what cargo makes of a text, and not on the text.
+MEANT = ("plan", "build")
+# Variables that name a set.
+SETS = ("FEATURES", "PACKAGE")
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"})
 
@@ -123,8 +131,15 @@ def normalise(target: str) -> str:
 
 def key_of(target: str, variables: Mapping[str, str]) -> Key:
     """Return the words that name a result: the target and the variables that can change it."""
-    kept = sorted((name, value) for name, value in variables.items() if name not in RESULT_FREE)
+    kept = sorted((name, _in_order(name, value)) for name, value in variables.items() if name not in RESULT_FREE)
     return (normalise(target), *(f"{name}={secrets.kept(value)}" for name, value in kept))
+
+
+def _in_order(name: str, value: str) -> str:
+    """Return a list of which the order means nothing in one order; where something is taken away it may mean much."""
+    words = value.replace(",", " ").split()
+    in_any_order = name in SETS and not any(word.startswith("-") for word in words)
+    return ",".join(sorted(set(words))) if in_any_order else value
 
 
 def receipt_path(state: str, key: Key) -> str:
@@ -196,12 +211,12 @@ def forget(state: str) -> None:
 
 
 def verdict(
-    state: str, key: Key, environ: Mapping[str, str], explain: bool = False
+    state: str, key: Key, environ: Mapping[str, str], explain: bool = False, alike: Alike | None = None
 ) -> tuple[Receipt | None, list[Change]]:
     """Return (receipt or None, changes): an empty list of changes is the proof that nothing needs to run.
 
-    Without `explain` the walk ends at the first difference. After a failed or interrupted run the changes are
-    those since the last success, after a first entry that says so.
+    `alike` tells of a difference whether it means the same. Without `explain` the walk ends at the first one. After a
+    failed or interrupted run the changes are those since the last success, after a first entry that says so.
     """
     read = signature(receipt_path(state, key))
     receipt = load_receipt(state, key)
@@ -210,14 +225,16 @@ def verdict(
         if last is None:
             return None, [Change("run", key[0], "", "no successful run is on record")]
         failed = Change("run", key[0], "", "the last run did not end well; since the last success:")
-        return None, [failed, *_changes(last, environ, explain)[0]]
-    changes, refreshed = _changes(receipt, environ, explain)
+        return None, [failed, *_changes(last, environ, explain, alike)[0]]
+    changes, refreshed = _changes(receipt, environ, explain, alike)
     if refreshed and not changes:
         _renew(state, key, receipt, read)
     return receipt, changes
 
 
-def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tuple[list[Change], bool]:
+def _changes(
+    receipt: Receipt, environ: Mapping[str, str], explain: bool, alike: Alike | None
+) -> tuple[list[Change], bool]:
     """Return what changed since a receipt (all of it to explain, else the first), and if signatures were renewed."""
     import time
 
@@ -231,10 +248,26 @@ def _changes(receipt: Receipt, environ: Mapping[str, str], explain: bool) -> tup
             break
         check = Check(receipt[part], environ, time.time_ns())
         known = {(change.kind, change.subject) for change in changes}
-        new = (change for change in check.changes() if (change.kind, change.subject) not in known)
+        found = _differences(check, receipt, alike) if alike and part in MEANT else check.changes()
+        new = (change for change in found if (change.kind, change.subject) not in known)
         changes += islice(new, None if explain else 1)
         refreshed = refreshed or check.refreshed
     return changes, refreshed
+
+
+def _differences(check: Check, receipt: Receipt, alike: Alike) -> Iterator[Change]:
+    """Yield the changes that are no mere change of text; a file that says the same is known from now on."""
+    for change in check.changes():
+        if change.kind != "file":
+            if not alike(receipt, change, check.environ):
+                yield change
+            continue
+        stamp, content = signature(change.subject), digest(change.subject)
+        if not alike(receipt, change, check.environ) or signature(change.subject) != stamp:
+            yield change
+            continue
+        check.state["files"][change.subject] = (settled(stamp, check.now), content)
+        check.refreshed = True
 
 
 def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:

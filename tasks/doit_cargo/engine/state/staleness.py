@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 GUARDED_PREFIXES = ("CARGO", "RUST")
 # Variables that never change what cargo builds (facts of the differential test in tests/).
-UNGUARDED_PREFIXES = ("CARGO_TERM_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_CACHE_")
+UNGUARDED_PREFIXES = ("CARGO_PKG_", "CARGO_TERM_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_CACHE_")
 HOME = "HOME" if os.name != "nt" else "USERPROFILE"
 UNGUARDED = frozenset(
     {
@@ -56,12 +56,16 @@ UNGUARDED = frozenset(
         "CARGO_BUILD_JOBS",
         "CARGO_LOG",
         "CARGO_MAKEFLAGS",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_PATH",
         "RUSTUP_AUTO_INSTALL",
         "RUSTUP_LOG",
         "RUSTUP_TERM_COLOR",
+        "RUSTUP_TOOLCHAIN_SOURCE",
         "RUST_BACKTRACE",
         "RUST_LIB_BACKTRACE",
         "RUST_LOG",
+        "RUST_RECURSION_COUNT",
     }
 )
 

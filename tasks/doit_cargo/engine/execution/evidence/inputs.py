@@ -17,7 +17,7 @@ from doit_cargo.engine.cargo.discovery import config_files, discovery_rules
 from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo.units import Placed
 from doit_cargo.engine.plan import declared
-from doit_cargo.engine.state import dir_listing, fingerprint, staleness
+from doit_cargo.engine.state import dir_listing, fingerprint
 
 
 class Made(NamedTuple):
@@ -59,6 +59,7 @@ class Inputs:
         self.made: list[Made] = []
         self.generated: dict[str, None] = {}
         self.links = links
+        self.given: dict[str, tuple[str, ...]] = {}
         self._placed: dict[Unit, list[Placed]] = {}
 
     def placed(self, unit: Unit) -> list[Placed]:
@@ -66,6 +67,11 @@ class Inputs:
         if unit not in self._placed:
             self._placed[unit] = units.placed(unit, self.links)
         return self._placed[unit]
+
+    def ask(self, names: Iterable[str], unit: Unit) -> None:
+        """Note variables that a unit's sources name, but for those that cargo and its build script set for it."""
+        given = self.given.get(unit.package_id, ())
+        self.variables.update((name, None) for name in names if name not in given and name not in messages.SET_BY_CARGO)
 
     def own(self, path: str, package: str) -> None:
         """Note that a package rests on `path`; several may share a file."""
@@ -80,14 +86,13 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
     for path in config_files(workspace.root, {**environ, **plan.invocation.env}):
         inputs.files[path] = None
+    inputs.given = {script.package_id: script.given for script in report.scripts}
     for unit in report.units:
         _add_unit(inputs, unit, workspace, extra=plan.invocation.argv[1] == "clippy")
     for script in report.scripts:
         _add_script(inputs, script, _directory_of(script, report), workspace)
     for directory, package in _package_directories(workspace, report).items():
         _add_discovery(inputs, directory, package, plan)
-    for name in staleness.guarded_names(environ):
-        inputs.variables[name] = None
     settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
     for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
         _add_unseen(inputs, path, report.packages, workspace)
@@ -103,7 +108,7 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> 
         inputs.cuda_packages[unit.package] = None
     if not unit.is_local:
         for path in inputs.links.dep_info_files(unit):
-            inputs.variables.update(dict.fromkeys(messages.read_dep_info(path).variables))
+            inputs.ask(messages.read_dep_info(path).variables, unit)
     elif is_documentation(unit, workspace):
         _add_documented(inputs, unit, workspace)
     else:
@@ -119,7 +124,7 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
     sources = dict.fromkeys(more)
     for path in found:
         info = messages.read_dep_info(path)
-        inputs.variables.update(dict.fromkeys(info.variables))
+        inputs.ask(info.variables, unit)
         for name in info.files:
             source = _absolute(name, workspace.root)
             _add_source(inputs, source, unit.package, workspace)
