@@ -25,6 +25,7 @@ members = ["crates/*"]
 
 [profile.dev]
 debug = false
+incremental = false
 
 [profile.release]
 opt-level = 1
@@ -275,10 +276,15 @@ class Site:
 
     # --- the workspace -----------------------------------------------------------------------------------------------
 
-    def lay_out(self) -> Site:
-        """Write the workspace, the home and the cargo that takes notes."""
+    def lay_out(self, incremental: bool = False) -> Site:
+        """Write the workspace, the home and the cargo that takes notes.
+
+        Incremental compilation doubles what a build costs: it is for tests of what it keeps.
+        """
         for name, text in FILES.items():
             self.write(f"parent/{name}", text)
+        if incremental:
+            self.edit("Cargo.toml", "incremental = false\n", "")
         self.symlink("crates/kit/src/linked.rs", "../links/one.rs")
         self.make_library()
         self.home.mkdir()

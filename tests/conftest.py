@@ -139,9 +139,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def built_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A workspace that the tests of a module share, built once."""
-    site = Site(tmp_path_factory.mktemp("site")).lay_out()
+def built_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A workspace that the tests of a module share, built once; INCREMENTAL of the module says how."""
+    site = Site(tmp_path_factory.mktemp("site")).lay_out(getattr(request.module, "INCREMENTAL", False))
     _build_until_fresh(site)
     return site
 

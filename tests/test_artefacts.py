@@ -13,6 +13,7 @@ from building import BASELINE, FRESH, Site
 from conftest import needs_cargo
 
 pytestmark = [pytest.mark.slow, needs_cargo]
+INCREMENTAL = True  # what rustc keeps lies in the target directory too
 
 Damage = Callable[[Site], object]
 APP = "target/debug/app"

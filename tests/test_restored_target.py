@@ -16,6 +16,7 @@ from building import BASELINE, FRESH, PACKAGES, Site
 from conftest import needs_cargo
 
 pytestmark = [pytest.mark.slow, needs_cargo]
+INCREMENTAL = True  # what rustc keeps lies in the target directory too
 
 Restore = Callable[[Site, Path], object]
 LEDGER = ".doit-cargo.ledger"

@@ -9,6 +9,7 @@ from building import BASELINE, FRESH, Site
 from conftest import needs_cargo
 
 pytestmark = [pytest.mark.slow, needs_cargo]
+INCREMENTAL = True  # what rustc keeps lies in the target directory too
 
 PART = "crates/kit/src/part.rs"
 MAIN = "crates/app/src/main.rs"
