@@ -412,7 +412,7 @@ def all_rows() -> list[Target]:
 
 
 def _of_sample(row: Target) -> Target:
-    return replace(row, name=row.rule, doc=row.doc.replace("the package package", "one package"))
+    return row._replace(name=row.rule, doc=row.doc.replace("the package package", "one package"))
 
 
 def _of_tools(row: Target) -> Target:
