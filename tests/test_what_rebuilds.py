@@ -325,7 +325,7 @@ VARIABLES = (
         {"debug": "false"},
         (),
     ),
-    Row("CARGO_INCREMENTAL", variables(CARGO_INCREMENTAL="0"), PACKAGES, {}, ()),
+    Row("CARGO_INCREMENTAL", variables(CARGO_INCREMENTAL="1"), PACKAGES, {}, ()),
     Row("RUSTC_WRAPPER", wrapper("RUSTC_WRAPPER"), ()),
     Row(
         "RUSTC_WORKSPACE_WRAPPER",

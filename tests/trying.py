@@ -102,7 +102,7 @@ USER = (
 )
 
 FILES = {
-    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\nincremental = false\n',
     "common/limit.txt": "10\n",
     "crates/kit/Cargo.toml": MANIFEST.format(name="kit", tables="[features]\nmore = []\n"),
     "crates/kit/src/lib.rs": KIT,
