@@ -393,7 +393,11 @@ CONFIGS = (
     Row("rustflags in a legacy config file", config(flags_file("seven"), ".cargo/config"), PACKAGES, FLAG, ()),
     Row(
         "rustflags in an included file",
-        all_of(config(flags_file("eight"), ".cargo/more.toml"), config('include = ["more.toml"]\n')),
+        all_of(
+            config(flags_file("eight"), ".cargo/more.toml"),
+            config('include = ["more.toml"]\n'),
+            variables(DOIT_CARGO_TRUST="1"),
+        ),
         PACKAGES,
         FLAG,
         (),
