@@ -130,6 +130,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("model") / "ws"
     leave_out = shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs", "mistralrs-pyo3")
     shutil.copytree(EXAMPLE, root, ignore=leave_out)
+    manifest = root / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace("[profile.dev]\n", "[profile.dev]\nincremental = false\n"))
     tool = os.path.join(os.path.dirname(sys.executable), "doit-cargo")
     for which in ((), ("PACKAGE=mistralrs-tui",), ("PACKAGE=mistralrs-agent-tools",)):
         command = [tool, "build", "PROFILE=dev", *which]

@@ -86,7 +86,8 @@ class Place:
 
     def lay_out(self) -> Place:
         watched = self.top / "watched"
-        write(self.root / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["app"]\n[profile.dev]\ndebug = 0\n')
+        profile = "[profile.dev]\ndebug = 0\nincremental = false\n"
+        write(self.root / "Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = ["app"]\n{profile}')
         write(self.root / "app/Cargo.toml", PACKAGE.format(name="app") + '[dependencies]\nvx = "1"\n')
         write(self.root / "app/src/main.rs", APP)
         write(self.root / "app/build.rs", READER)

@@ -155,11 +155,9 @@ def test_a_variable_that_a_test_names_counts_for_that_test(trial: Trial) -> None
     limited = trial.test()
     # app rests on kit, whose sources name the variable.
     assert (limited.status, limited.ran, limited.failed) == (1, {"kit", "kit-doc", "app"}, {"kit"})
-    assert (
-        trial.why()["changes"]
-        == [{"kind": "run", "subject": "kit", "old": "", "new": "unit tests: no success on record", "package": "kit"}]
-        or {"kind": "env", "subject": "KIT_LIMIT", "old": "", "new": "5", "package": "kit"} in trial.why()["changes"]
-    )
+    # Nobody knows what such a variable holds: its value is not shown.
+    change = {"kind": "env", "subject": "KIT_LIMIT", "old": "", "new": "***", "package": "kit"}
+    assert change in trial.why()["changes"]
 
 
 def test_a_variable_that_nobody_names_does_not_count(trial: Trial) -> None:

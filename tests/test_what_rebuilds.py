@@ -325,7 +325,7 @@ VARIABLES = (
         {"debug": "false"},
         (),
     ),
-    Row("CARGO_INCREMENTAL", variables(CARGO_INCREMENTAL="0"), PACKAGES, {}, ()),
+    Row("CARGO_INCREMENTAL", variables(CARGO_INCREMENTAL="1"), PACKAGES, {}, ()),
     Row("RUSTC_WRAPPER", wrapper("RUSTC_WRAPPER"), ()),
     Row(
         "RUSTC_WORKSPACE_WRAPPER",
@@ -393,7 +393,11 @@ CONFIGS = (
     Row("rustflags in a legacy config file", config(flags_file("seven"), ".cargo/config"), PACKAGES, FLAG, ()),
     Row(
         "rustflags in an included file",
-        all_of(config(flags_file("eight"), ".cargo/more.toml"), config('include = ["more.toml"]\n')),
+        all_of(
+            config(flags_file("eight"), ".cargo/more.toml"),
+            config('include = ["more.toml"]\n'),
+            variables(DOIT_CARGO_TRUST="1"),
+        ),
         PACKAGES,
         FLAG,
         (),

@@ -102,7 +102,14 @@ USER = (
 )
 
 FILES = {
-    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "Cargo.toml": """\
+[workspace]
+resolver = "2"
+members = ["crates/*"]
+[profile.dev]
+debug = false
+incremental = false
+""",
     "common/limit.txt": "10\n",
     "crates/kit/Cargo.toml": MANIFEST.format(name="kit", tables="[features]\nmore = []\n"),
     "crates/kit/src/lib.rs": KIT,
