@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from doit_cargo.engine import toolchain
+from doit_cargo.engine.base import paths
 from doit_cargo.engine.base.model import DETECTORS
 from doit_cargo.engine.toolchain import (
     Machine,
@@ -123,8 +124,8 @@ def test_install_commands_use_sudo_only_for_ordinary_users(monkeypatch: pytest.M
 def test_programs_on_windows_are_found_by_pathext(bin_directory: Path) -> None:
     script(bin_directory / "protoc.exe", "")
     environ = {"PATH": str(bin_directory), "PATHEXT": ".EXE;.CMD"}
-    assert platform.find_executable("protoc", environ, "windows") == str(bin_directory / "protoc.exe")
-    assert platform.find_executable("protoc", environ, "linux") == ""
+    assert paths.which("protoc", environ, "windows") == str(bin_directory / "protoc.exe")
+    assert paths.which("protoc", environ, "linux") == ""
 
 
 # --- rustup

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import can_write_below
-from doit_cargo.engine.base.secrets import shown_words
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.process.processes import Answer
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
 
@@ -78,20 +78,6 @@ def finished(session: Session, target: str, outcome: Outcome, what: str, log: st
     return outcome.ok
 
 
-class Answer(NamedTuple):
-    """What a program said to us: nobody else has seen it."""
-
-    argv: tuple[str, ...]
-    status: int
-    out: str
-    err: str
-
-    @property
-    def transcript(self) -> str:
-        """The call and its answer as a log shows them."""
-        return f"# {' '.join(shown_words(self.argv))}\n{self.out}{self.err}# status {self.status}\n"
-
-
 def ask(
     session: Session, argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None, seconds: int = 600
 ) -> Answer:
@@ -99,26 +85,7 @@ def ask(
 
     A program that is not there or takes too long is an answer of status 127 or 124, as a shell and `timeout` have it.
     """
-    import subprocess
-
-    environ = {**session.environ, **(env or {})}
-    found = shutil.which(argv[0], path=environ.get("PATH", "")) or argv[0]
-    try:
-        done = subprocess.run(
-            [found, *argv[1:]],
-            cwd=cwd or session.root,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(tuple(argv), 124, "", f"{argv[0]} did not end within {seconds} seconds\n")
-    except OSError as error:
-        return Answer(tuple(argv), 127, "", f"cannot start {argv[0]}: {error.strerror or error}\n")
-    out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
-    return Answer(tuple(argv), done.returncode, out, err)
+    return processes.answer(argv, {**session.environ, **(env or {})}, seconds, cwd or session.root)
 
 
 def confirmed(values: Values, question: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -60,10 +59,10 @@ def read(path: str, environ: Mapping[str, str]) -> list[OldTarget]:
 def _database(path: str, environ: Mapping[str, str]) -> str:
     words = ("--print-data-base", "--no-builtin-rules", "--no-builtin-variables", "--question", NO_GOAL)
     done = _make(path, words, environ)
-    said = done.stderr.strip().splitlines() or ["make printed nothing"]
+    said = done.err.strip().splitlines() or ["make printed nothing"]
     wrong = [line for line in said if "***" in line and NO_GOAL not in line]
-    if "\n# Files\n" in done.stdout and not wrong:
-        return done.stdout.partition("\n# Files\n")[2]
+    if "\n# Files\n" in done.out and not wrong:
+        return done.out.partition("\n# Files\n")[2]
     raise _unreadable(path, next((line for line in said if re.match(r".+?:\d+: ", line)), [*wrong, *said][0]))
 
 
@@ -73,16 +72,16 @@ def _unreadable(path: str, said: str) -> UserError:
     return UserError(Problem(f"make cannot read this Makefile: {what}", "correct it; make -n tells the same", where))
 
 
-def _make(path: str, words: tuple[str, ...], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _make(path: str, words: tuple[str, ...], environ: Mapping[str, str]) -> processes.Answer:
     folder, name = os.path.split(os.path.abspath(path))
     clean = {key: value for key, value in environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    try:
-        return processes.answer(["make", "--file", name, *words], {**clean, "LC_ALL": "C"}, SECONDS, folder)
-    except FileNotFoundError:
-        raise UserError(Problem("make is not on PATH", "install GNU make", path), COULD_NOT_RUN) from None
-    except subprocess.TimeoutExpired:
+    done = processes.answer(["make", "--file", name, *words], {**clean, "LC_ALL": "C"}, SECONDS, folder)
+    if not done.started:
+        raise UserError(Problem("make is not on PATH", "install GNU make", path), COULD_NOT_RUN)
+    if not done.in_time:
         what = f"make did not answer within {SECONDS} s"
-        raise UserError(Problem(what, "see what its $(shell ...) calls wait for", path), COULD_NOT_RUN) from None
+        raise UserError(Problem(what, "see what its $(shell ...) calls wait for", path), COULD_NOT_RUN)
+    return done
 
 
 def _entries(database: str) -> Iterator[str]:
@@ -116,9 +115,9 @@ def _with_lines(
         return replace(made, unread=unread)
     leave = tuple(word for part in target.parts for word in ("--old-file", part))
     done = _make(path, ("--dry-run", "--always-make", *leave, "--", target.name), environ)
-    if done.returncode:
-        return replace(made, unread=next(iter(done.stderr.strip().splitlines()), "make failed"))
-    return replace(made, lines=tuple(_joined(done.stdout)))
+    if done.status:
+        return replace(made, unread=next(iter(done.err.strip().splitlines()), "make failed"))
+    return replace(made, lines=tuple(_joined(done.out)))
 
 
 def _joined(text: str) -> Iterator[str]:

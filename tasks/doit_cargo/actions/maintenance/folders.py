@@ -8,13 +8,13 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
 from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
@@ -45,14 +45,12 @@ def clean(session: Session, _: Any) -> bool:
 def _clean(session: Session, name: str) -> bool:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.forget(session.state)
-        done = subprocess.run(
-            ["cargo", "clean"], cwd=session.root, stdin=subprocess.DEVNULL, env=dict(session.environ), check=False
-        )
-    if done.returncode == 0:
+        status = processes.shown(["cargo", "clean"], session.environ, session.root)
+    if status == 0:
         reporter.note(
             name, f"{reporter.relative(session.workspace.target_directory, session.root)} is gone, and all receipts"
         )
-    return done.returncode == 0
+    return status == 0
 
 
 def clean_all(session: Session, values: Values) -> bool:

@@ -7,7 +7,6 @@ Knows the command lines of the three profilers.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -119,8 +118,4 @@ def _print_perf(session: Session, file: str, shown: int) -> None:
 
 
 def _ask(session: Session, argv: list[str]) -> str:
-    try:
-        done = processes.answer(argv, session.environ, 600, session.root)
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout
+    return processes.answer(argv, session.environ, 600, session.root).out

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path, planned, run_tool, write_whole
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -109,20 +110,16 @@ def binary_analysis(session: Session, values: Values) -> bool:
 
 def _json(session: Session, values: Values, package: str, binary: str, *words: str) -> dict[str, object]:
     """Return cargo-bloat's answer; a failure is told with its log."""
-    import subprocess
-
     from doit_cargo.engine.base.model import Invocation
     from doit_cargo.engine.execution import run
 
     argv, env, unset = _bloat_call(session, values, package, binary, *words, "--message-format", "json")
     environ = run.environment(Invocation(argv, session.root, env, unset), session.environ)
-    done = subprocess.run(
-        argv, cwd=session.root, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        what = f"cargo bloat ended with status {done.returncode}"
+    done = processes.answer(argv, environ, None, session.root, shows_errors=True)
+    if not done.ok:
+        what = f"cargo bloat ended with status {done.status}"
         raise UserError(Problem(what, f"bloat_check BIN={binary} shows the same in a log"), FAILED)
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, object] = json.loads(done.out)
     return found
 
 

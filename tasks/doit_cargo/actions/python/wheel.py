@@ -6,7 +6,6 @@ cargo read is taken from its dep-info, and content under an old time is shown to
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -198,12 +197,9 @@ def _settle_lock(session: Session, build: Build) -> None:
 
     What stands against it, maturin will tell.
     """
-    import subprocess
-
     locked = ["--locked"] if "--locked" in build.plan.invocation.argv else []
     argv = ["cargo", "metadata", "--format-version", "1", "--manifest-path", build.crate.manifest, *locked]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
+    processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
 
 
 def _watched(session: Session, build: Build) -> ActionInputs:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from doit_cargo.actions.testing.test_binaries import DOC, Program, kind_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.cargo.discovery import config_files
 from doit_cargo.engine.cargo.messages import BuildReport
@@ -184,16 +185,12 @@ def _words(runner: object, base: str) -> tuple[str, ...]:
 
 
 def _triple(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> str:
-    import subprocess
-
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
     asked = asked or environ.get("CARGO_BUILD_TARGET", "") or workspace.build_target
     if asked:
         return os.path.basename(asked).removesuffix(".json")
-    said = subprocess.run(
-        ["cargo", "-vV"], cwd=workspace.root, env=dict(environ), capture_output=True, text=True, check=False
-    ).stdout
+    said = processes.answer(["cargo", "-vV"], environ, None, workspace.root).out
     return next((line[6:] for line in said.splitlines() if line.startswith("host: ")), "")
 
 

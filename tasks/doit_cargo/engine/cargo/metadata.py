@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
-from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.paths import ancestors, which
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
 
 if TYPE_CHECKING:
@@ -103,17 +104,17 @@ def _query(
     directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()
 ) -> tuple[dict[str, Any] | None, str]:
     import json
-    import subprocess
 
     chosen = (word for setting in settings for word in ("--config", setting))
     command = [_find_cargo(environ), *_QUERY, *chosen]
+    done = processes.answer(command, environ, None, directory)
     try:
-        done = subprocess.run(command, cwd=directory, env=dict(environ), capture_output=True, check=False)
-        return (json.loads(done.stdout) if done.returncode == 0 else None), done.stderr.decode("utf-8", "replace")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            Problem(f"cargo metadata could not be read: {error}", "check `cargo metadata`", directory)
-        ) from None
+        if done.started:
+            return (json.loads(done.out) if done.ok else None), done.err
+        error = done.err.strip()
+    except ValueError as wrong:
+        error = str(wrong)
+    raise UserError(Problem(f"cargo metadata could not be read: {error}", "check `cargo metadata`", directory))
 
 
 def _installed(environ: Mapping[str, str]) -> list[str]:
@@ -126,9 +127,7 @@ def _installed(environ: Mapping[str, str]) -> list[str]:
 
 
 def _find_cargo(environ: Mapping[str, str]) -> str:
-    import shutil
-
-    found = shutil.which("cargo", path=environ.get("PATH", os.defpath))
+    found = which("cargo", environ)
     if found:
         return found
     fix = "install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"

@@ -17,7 +17,7 @@ from typing import Any
 
 from doit_cargo.engine.base import own_key, private
 from doit_cargo.engine.base.model import Plan
-from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.state import store
 from doit_cargo.engine.toolchain import platform
@@ -195,19 +195,8 @@ def _has_cache(plan: Plan, environ: Mapping[str, str]) -> bool:
 
 def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
-    try:
-        done = subprocess.run(
-            [*GIT, "rev-parse", "--short=12", "HEAD"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    done = processes.answer([*processes.GIT, "rev-parse", "--short=12", "HEAD"], os.environ, GIT_SECONDS, root)
+    return done.out.strip() if done.ok else ""
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
@@ -130,7 +131,7 @@ def _run(
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
     program, *arguments = invocation.argv
-    found = shutil.which(program, path=environ.get("PATH", "")) or program
+    found = which(program, environ) or program
     position = arguments.index("--") if messages and "--" in arguments else len(arguments)
     return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -127,15 +126,8 @@ def is_running(environ: Mapping[str, str]) -> bool:
 
 def ask(program: str, argument: str, environ: Mapping[str, str], seconds: float = ASK_SECONDS) -> tuple[bool, str]:
     """Run ``sccache ARGUMENT...``; return whether it succeeded, and what it printed, errors last."""
-    command = [program, *argument.split()]
-    try:
-        # A server that it starts keeps what it inherits: a pipe would never end.
-        done = processes.answer(command, environ, seconds)
-    except subprocess.TimeoutExpired:
-        return False, f"no answer within {seconds:g} s"
-    except OSError as error:
-        return False, error.strerror or str(error)
-    return done.returncode == 0, (done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}").strip()
+    done = processes.answer([program, *argument.split()], environ, seconds)
+    return done.ok, (done.out if done.ok else f"{done.out}{done.err}").strip()
 
 
 def start(program: str, environ: Mapping[str, str]) -> str:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Machine, Workspace
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.cargo.discovery import config_files
 from doit_cargo.engine.plan import settings
-from doit_cargo.engine.toolchain.platform import find_executable
 
 WRAPPER, WRAPPER_OF_BUILD, INCREMENTAL = "RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER", "CARGO_INCREMENTAL"
 SCCACHE = "sccache"
@@ -75,7 +75,7 @@ def _mend(choice: Choice, machine: Machine, workspace: Workspace, env: Mapping[s
     wrapper = wrapper_of(workspace.root, seen)
     if not is_sccache(wrapper):
         return
-    if not find_executable(wrapper, seen):
+    if not which(wrapper, seen):
         found = choice.env[WRAPPER] = machine.detect(SCCACHE) or ""
         instead = f"this call takes {found}" if found else "this call goes without it"
         choice.notes.append(f"the configured rustc wrapper, {wrapper}, is not on PATH: {instead}")

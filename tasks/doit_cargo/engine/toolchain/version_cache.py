@@ -6,10 +6,11 @@ Knows no tool and no version: an answer is a dict of the asker's, good while its
 import os
 
 from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base.process import processes
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 VERSION_SECONDS = 5.0
 # A script may hand over to another program tomorrow without a change of its own: its answer is believed so long.
@@ -117,41 +118,6 @@ def _write_json(path: str, value: object) -> None:
 
 
 def ask(argv: "Sequence[str]", environ: "Mapping[str, str]", directory: str = "") -> str:
-    """Return all that a program prints, "" if it fails or takes longer than `VERSION_SECONDS`.
-
-    The output goes to a file: a pipe would stay open, and this call hang, while a grandchild lives.
-    """
-    import subprocess
-    import tempfile
-
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(environ),
-                cwd=directory if os.path.isdir(directory) else None,
-                start_new_session=True,
-            )
-        except (OSError, ValueError):
-            return ""
-        try:
-            status = process.wait(VERSION_SECONDS)
-        except subprocess.TimeoutExpired:
-            _stop_group(process.pid, process.kill)
-            process.wait()
-            return ""
-        output.seek(0)
-        return output.read().decode("utf-8", "replace") if status == 0 else ""
-
-
-def _stop_group(pid: int, kill: "Callable[[], None]") -> None:
-    """Kill a program that leads its own process group, and all that it started."""
-    import signal
-
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (AttributeError, OSError):
-        kill()
+    """Return all that a program prints, "" if it fails or takes longer than `VERSION_SECONDS`."""
+    done = processes.answer(argv, environ, VERSION_SECONDS, directory if os.path.isdir(directory) else None)
+    return f"{done.out}{done.err}" if done.ok else ""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process.processes import answer
 
 SOURCES = Path(__file__).parent / "native"
@@ -31,7 +30,7 @@ class NotHere(Exception):  # noqa: N818 - a state of the machine, not a fault
 
 def build(environ: Mapping[str, str], cache: str = "") -> str:
     """Return the path of the compiled library. Raises `NotHere` without a compiler, or if it cannot compile this."""
-    compiler = shutil.which(environ.get("CC", "") or "cc", path=environ.get("PATH")) or ""
+    compiler = which(environ.get("CC", "") or "cc", environ)
     if not compiler:
         raise NotHere("there is no C compiler (cc) on PATH, and the observer is compiled here", "install gcc or clang")
     folder = cache or cache_folder(environ)
@@ -77,10 +76,9 @@ def _compile(compiler: str, environ: Mapping[str, str], path: str) -> None:
 
 
 def _run(argv: list[str], environ: Mapping[str, str]) -> None:
-    try:
-        done = answer(argv, environ, SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotHere(f"{argv[0]} could not be run: {error}") from error
-    if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+    done = answer(argv, environ, SECONDS)
+    if not done.started or not done.in_time:
+        raise NotHere(f"{argv[0]} could not be run: {done.err.strip()}")
+    if not done.ok:
+        said = next((line for line in done.err.splitlines() if "error" in line), done.err.strip()[:200])
         raise NotHere(f"{argv[0]} cannot compile the observer: {said}", "install the C library's headers (libc6-dev)")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import Plan
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo.config.target_cfg import applies
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
@@ -41,12 +41,10 @@ def from_lock(
 
 def _members(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return each member as `cargo metadata` has it, and "" -> the names of the default members."""
+    done = processes.answer(METADATA, environ, None, directory)
     try:
-        done = subprocess.run(
-            METADATA, cwd=directory, env=dict(environ), capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-        raw = json.loads(done.stdout) if done.returncode == 0 else {}
-    except (OSError, ValueError):
+        raw = json.loads(done.out) if done.ok else {}
+    except ValueError:
         return {}
     packages = {package["name"]: package for package in raw.get("packages", [])}
     default = set(raw.get("workspace_default_members", raw.get("workspace_members", [])))
