@@ -173,3 +173,7 @@ def test_programs_are_asked_and_started_in_one_place_each() -> None:
 
 def test_programs_are_looked_for_in_one_place() -> None:
     assert calls_of(SOURCE, "shutil.which") == []
+
+
+def test_files_are_written_whole_in_one_place() -> None:
+    assert within(calls_of(SOURCE, "os.replace", "os.rename", "os.renames"), {"engine.base.atomic"}) == []

@@ -9,18 +9,17 @@ each has a log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.process.processes import Answer
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -107,21 +106,6 @@ def require_consent(values: Values, target: str, what: str) -> None:
         raise UserError(problem, COULD_NOT_RUN)
 
 
-def write_whole(path: str, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one. Raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except OSError:
-        store.remove(temporary)
-        raise
-
-
 def require_package(target: str, package: str, extra: str) -> None:
     """Raise `UserError` (could not run) if an optional Python package is missing; `extra` is ours that brings it."""
     import importlib.util
@@ -142,5 +126,5 @@ def print_report(session: Session, target: str, text: str) -> str:
     """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
     print(text, flush=True)
     path = log_path(session, target, TEST_LOGS)
-    write_whole(path, text + "\n")
+    atomic.write(path, text + "\n")
     return reporter.relative(path, session.root)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import write_whole
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Package, Profile, Rule
 from doit_cargo.engine.base.process import processes
@@ -187,7 +187,7 @@ def _page(session: Session, output: str, check: bool) -> int:
         same = os.path.isfile(path) and _text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
         return DONE if same else FAILED
-    write_whole(path, text)
+    atomic.write(path, text)
     reporter.done("feature_docs", f"wrote {output}")
     return DONE
 

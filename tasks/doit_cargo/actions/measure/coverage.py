@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, planned, run_tool, write_whole
+from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.variables import COVERAGE_FORMATS
 from doit_cargo.engine.console import reporter
@@ -218,7 +219,7 @@ def _of_report(argv: tuple[str, ...]) -> Iterator[str]:
 def _write_report(session: Session, plan: Plan, name: str) -> None:
     option, file = COVERAGE_FORMATS[name]
     folder = os.path.join(session.root, FOLDER)
-    write_whole(os.path.join(folder, ".gitignore"), "*\n")
+    atomic.write(os.path.join(folder, ".gitignore"), "*\n")
     path = os.path.join(folder, file)
     place = ("--output-dir", folder) if name == "html" else ("--output-path", path)
     if not _report(session, plan, option, *place):

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned, run_tool, write_whole
+from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
@@ -102,7 +103,7 @@ def binary_analysis(session: Session, values: Values) -> bool:
         sections.append("\n".join(_section(session, path, crates, functions, shown)))
     text = "\n\n".join(sections) + "\n"
     place = os.path.join(os.path.dirname(log_path(session, session.current)), REPORT)
-    write_whole(place, text)
+    atomic.write(place, text)
     print(text, end="")
     reporter.done(session.current, f"{len(sections)} programs; report: {reporter.relative(place, session.root)}")
     return True

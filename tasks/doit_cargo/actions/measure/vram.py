@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, write_whole
+from doit_cargo.actions import log_path
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
@@ -148,7 +149,7 @@ def monitor_vram(session: Session, values: Values) -> bool:
     expected = _expectation(session, values.text("MODEL"))
     samples = _watch(read, float(values.text("INTERVAL") or INTERVAL), float(values.text("SECONDS") or SECONDS))
     place = os.path.splitext(log_path(session, session.current))[0] + ".csv"
-    write_whole(place, "".join(_csv_lines(samples)))
+    atomic.write(place, "".join(_csv_lines(samples)))
     return _judge(session, samples, expected, reporter.relative(place, session.root))
 
 

@@ -27,6 +27,7 @@ from doit_cargo.actions.python.plans import (
     require_version,
     tell_no_python,
 )
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.process import processes
@@ -163,7 +164,7 @@ def _move(session: Session, build: Build) -> str:
         return ""
     place = os.path.join(wheel_folder(session), made[0])
     os.makedirs(os.path.dirname(place), exist_ok=True)
-    os.replace(os.path.join(build.aside, made[0]), place)
+    atomic.put(os.path.join(build.aside, made[0]), place)
     return place
 
 

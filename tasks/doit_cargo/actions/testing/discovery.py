@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import DOC, Program, kind_of
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process import processes
@@ -132,11 +133,7 @@ def _write_program(path: str, text: str) -> None:
     except OSError:
         known = False
     if not known:
-        temporary = f"{path}.{os.getpid()}.new"
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o755)  # noqa: S103 - cargo starts it
-        os.replace(temporary, path)
+        atomic.write(path, text, mode=0o755)  # cargo starts it
 
 
 # --- the user's own runner -------------------------------------------------------------------------------------------

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from doit_cargo.engine.base.feature_set import FeatureSet
-from doit_cargo.engine.base.launch import Launch, ModelSource, Program
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program
 
 
 @dataclass(frozen=True, slots=True)

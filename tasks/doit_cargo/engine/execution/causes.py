@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
@@ -58,7 +59,7 @@ def keep_lock(state: str, root: str) -> None:
         temporary = os.path.join(folder, f"{os.getpid()}.new")
         shutil.copyfile(path, temporary)
         if fingerprint.digest(temporary) == content:
-            os.replace(temporary, os.path.join(folder, content.hex()))
+            atomic.put(temporary, os.path.join(folder, content.hex()))
         kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
         for entry in kept[COPIES:]:
             store.remove(entry.path)

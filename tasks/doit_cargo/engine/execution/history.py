@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from doit_cargo.engine.base import own_key, private
+from doit_cargo.engine.base import atomic, own_key, private
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.run import Outcome
@@ -136,10 +136,7 @@ def _line_break(path: str) -> str:
 def _halve(path: str) -> None:
     with open(path, encoding="utf-8", errors="replace") as stream:
         lines = stream.readlines()
-    temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "w", encoding="utf-8", opener=private.opener) as stream:
-        stream.writelines(lines[len(lines) // 2 :])
-    os.replace(temporary, path)
+    atomic.write(path, "".join(lines[len(lines) // 2 :]), closed=True)
 
 
 # --- a build ---------------------------------------------------------------------------------------------------------

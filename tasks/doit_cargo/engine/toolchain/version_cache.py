@@ -3,9 +3,10 @@
 Knows no tool and no version: an answer is a dict of the asker's, good while its files keep their stamps.
 """
 
+import contextlib
 import os
 
-from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.process import processes
 
 TYPE_CHECKING = False  # see platform.py
@@ -41,7 +42,11 @@ class VersionCache:
         """Keep an answer, and write all of them; a cache that cannot be written is no error."""
         self._answers = {**self._load(), **self._all(), key: answer}
         if self.path:
-            _write_json(self.path, own_key.sealed({"format": CACHE_FORMAT, "answers": self._answers}))
+            import json
+
+            sealed = own_key.sealed({"format": CACHE_FORMAT, "answers": self._answers})
+            with contextlib.suppress(OSError):
+                atomic.write(self.path, json.dumps(sealed), closed=True)
 
     def _all(self) -> dict[str, dict[str, object]]:
         if self._answers is None:
@@ -100,21 +105,6 @@ def _is_indirect(path: str) -> bool:
             return file.read(2) == b"#!"
     except OSError:
         return False
-
-
-def _write_json(path: str, value: object) -> None:
-    """Write a file so that a reader sees all of it or none."""
-    import json
-    import tempfile
-
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".tools-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-        os.replace(draft, path)
-    except OSError:
-        return
 
 
 def ask(argv: "Sequence[str]", environ: "Mapping[str, str]", directory: str = "") -> str:

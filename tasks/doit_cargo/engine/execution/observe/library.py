@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process.processes import answer
 
@@ -69,7 +70,7 @@ def _compile(compiler: str, environ: Mapping[str, str], path: str) -> None:
         sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
         _run([compiler, *OPTIONS, "-o", draft, *sources, "-ldl"], environ)
         os.chmod(draft, 0o500)
-        os.replace(draft, path)
+        atomic.put(draft, path)
     finally:
         if os.path.exists(draft):
             os.unlink(draft)

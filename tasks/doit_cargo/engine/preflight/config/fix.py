@@ -7,14 +7,12 @@ misspelt keys, and `strip` where a package's override loses it.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
-import shutil
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal, profiles
 from doit_cargo.engine.cargo.config.layers import Layer, Settings, shown
@@ -280,22 +278,7 @@ def write(found: Fix) -> None:
                     Problem("changed while the mend was made", "run fix_profiles again", path), COULD_NOT_RUN
                 )
     for path, text in found.new.items():
-        _replace(os.path.realpath(path), text)
-
-
-def _replace(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+        atomic.write(path, text, durable=True)
 
 
 def summary(found: Fix) -> list[str]:
