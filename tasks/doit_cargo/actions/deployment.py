@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.actions import ask
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def deploy_package(session: Session, _: Values) -> bool:
     atomic.write(f"{path}.sha256", f"{digest}  {os.path.basename(path)}\n")
     reporter.done(
         "deploy_package",
-        f"{reporter.relative(path, session.root)} {len(content) / 1e6:.1f} MB, sha256 {digest[:16]}...",
+        f"{reporter.relative(path, session.root)} {size_of(len(content))}, sha256 {digest[:16]}...",
     )
     return True
 

@@ -16,6 +16,7 @@ from doit_cargo.actions import log_path, planned
 from doit_cargo.actions.measure import programs
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -152,6 +153,6 @@ def _look_at(session: Session, path: str) -> str:
         return f"cargo ended well, but {name} is not there"
     said = programs.ask(session, session.root, path, "--version") or programs.ask(session, session.root, path, "--help")
     if not said:
-        return f"{name} ({reporter.size_text(os.path.getsize(path))}) answers neither --version nor --help"
-    print(f"   {name:32} {reporter.size_text(os.path.getsize(path)):>9}  {said.splitlines()[0][:60]}")
+        return f"{name} ({size_of(os.path.getsize(path))}) answers neither --version nor --help"
+    print(f"   {name:32} {size_of(os.path.getsize(path)):>9}  {said.splitlines()[0][:60]}")
     return ""

@@ -17,6 +17,7 @@ from doit_cargo.actions import log_path, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -140,15 +141,15 @@ def _section(
     """Yield the lines about one program. Sizes of crates are those of their code (.text)."""
     code = int(str(crates.get("text-section-size", 0)))
     size = os.path.getsize(path)
-    yield f"{reporter.relative(path, session.root)}: {size:,} bytes ({reporter.size_text(size)})"
-    whole = reporter.size_text(_file_size(crates))
-    yield f"  code (.text) {reporter.size_text(code)}; with symbols the file has {whole}"
+    yield f"{reporter.relative(path, session.root)}: {size:,} bytes ({size_of(size)})"
+    whole = size_of(_file_size(crates))
+    yield f"  code (.text) {size_of(code)}; with symbols the file has {whole}"
     for line in _recent(session, path):
         yield f"  {line}"
     for title, kind, found in (("crates", "crates", crates), ("functions", "functions", functions)):
         yield f"  largest {title}:"
         for share in shares(found, kind)[:shown]:
-            text = reporter.size_text(share.size)
+            text = size_of(share.size)
             yield f"    {100 * share.size / max(code, 1):5.1f} %  {text:>9}  {share.name[:WIDTH]}"
 
 
