@@ -113,10 +113,9 @@ def binary_analysis(session: Session, values: Values) -> bool:
 def _json(session: Session, values: Values, package: str, binary: str, *words: str) -> dict[str, object]:
     """Return cargo-bloat's answer; a failure is told with its log."""
     from doit_cargo.engine.base.model import Invocation
-    from doit_cargo.engine.execution import run
 
     argv, env, unset = _bloat_call(session, values, package, binary, *words, "--message-format", "json")
-    environ = run.environment(Invocation(argv, session.root, env, unset), session.environ)
+    environ = processes.environment_of(Invocation(argv, session.root, env, unset), session.environ)
     done = processes.answer(argv, environ, None, session.root, shows_errors=True)
     if not done.ok:
         what = f"cargo bloat ended with status {done.status}"

@@ -14,9 +14,9 @@ from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
-from doit_cargo.engine.execution import run as processes
 from doit_cargo.engine.state import lock, receipts, store
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class _Run:
         self.results: dict[str, ProgramResult] = {}
         self.proven: set[str] = set()
         self.chosen = runner
-        self.base = processes.environment(compiled.plan.invocation, self.session.environ)
+        self.base = processes.environment_of(compiled.plan.invocation, self.session.environ)
         self.manner = libtest.OutputOptions(
             work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )

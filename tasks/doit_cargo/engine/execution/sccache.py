@@ -16,7 +16,6 @@ from typing import Any
 
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.execution import run
 from doit_cargo.engine.plan.compiler_cache import WRAPPER, is_sccache, wrapper_of
 
 # sccache itself gives a server ten seconds to start (with 0.16; a remote cache that does not answer takes all of them).
@@ -163,7 +162,7 @@ class Count:
     def __init__(self, invocation: Invocation, environ: Mapping[str, str]) -> None:
         self.invocation = invocation
         self.problem = ""
-        self.environ = run.environment(invocation, environ)
+        self.environ = processes.environment_of(invocation, environ)
         wrapper = wrapper_of(invocation.cwd, self.environ)
         self.wrapper = wrapper if is_sccache(wrapper) else ""
         self._before: Statistics | None = None

@@ -13,6 +13,8 @@ from doit_cargo.engine.base.secrets import shown_words
 if TYPE_CHECKING:
     from subprocess import Popen
 
+    from doit_cargo.engine.base.model import Invocation
+
 # git asked for facts: without the programs that a repository's own configuration names.
 GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 
@@ -141,6 +143,16 @@ def _end(process: Popen[bytes]) -> None:
     except (AttributeError, OSError):
         process.kill()
     process.wait()
+
+
+def environment_of(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that a call's process sees: with what the call sets, unsets and puts before PATH."""
+    seen = {name: value for name, value in environ.items() if name not in invocation.unset} | dict(invocation.env)
+    if invocation.path_prepend:
+        seen["PATH"] = os.pathsep.join([*invocation.path_prepend, seen.get("PATH", "")])
+    if invocation.argv[1:] and invocation.argv[1].startswith("+"):
+        seen["RUSTUP_TOOLCHAIN"] = invocation.argv[1][1:]  # `cargo +nightly` is the strongest choice of all
+    return seen
 
 
 def running(program: str, group: int) -> list[int]:
