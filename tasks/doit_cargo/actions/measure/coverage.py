@@ -161,19 +161,11 @@ def _flag_added(environ: Mapping[str, str], session: Session, flag: str) -> dict
 
 def _has_target_flags(session: Session) -> bool:
     """Tell whether any of cargo's config files sets rustflags for a target."""
-    from doit_cargo.engine.base.files import read_text
-    from doit_cargo.engine.cargo import discovery
-    from doit_cargo.engine.toolchain.plain_toml import read_toml
+    from doit_cargo.engine.cargo.config.files import read_tables
 
-    for path in discovery.config_files(session.root, session.environ):
-        try:
-            tables = read_toml(read_text(path)).get("target")
-        except ValueError:
-            continue
-        entries = tables.values() if isinstance(tables, dict) else ()
-        if any(isinstance(entry, dict) and "rustflags" in entry for entry in entries):
-            return True
-    return False
+    tables = (table.get("target") for _, table in read_tables(session.root, session.environ))
+    entries = [entry for targets in tables if isinstance(targets, Mapping) for entry in targets.values()]
+    return any(isinstance(entry, Mapping) and "rustflags" in entry for entry in entries)
 
 
 # --- the reports -----------------------------------------------------------------------------------------------------

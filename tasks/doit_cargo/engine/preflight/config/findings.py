@@ -15,7 +15,8 @@ from doit_cargo.engine.base.model import Package, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.cargo.config import keys
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal
-from doit_cargo.engine.cargo.config.layers import MANIFEST, NAMES, Layer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import MANIFEST, Layer, Settings, shown
+from doit_cargo.engine.cargo.discovery import CONFIG_NAMES
 
 ERROR, NOTE = "error", "note"
 MEND = "doit-cargo fix_profiles writes it so"
@@ -175,7 +176,7 @@ def member_configs(workspace: Workspace) -> list[str]:
         while folder.startswith(workspace.root + os.sep):
             folders[folder] = None
             folder = os.path.dirname(folder)
-    paths = (os.path.join(folder, ".cargo", name) for folder in sorted(folders) for name in NAMES)
+    paths = (os.path.join(folder, ".cargo", name) for folder in sorted(folders) for name in CONFIG_NAMES)
     return [path for path in paths if os.path.isfile(path)]
 
 
