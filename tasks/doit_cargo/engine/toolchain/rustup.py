@@ -7,7 +7,7 @@ import os
 
 from doit_cargo.engine.base.files import line_of, named_like, read_text
 from doit_cargo.engine.base.paths import ancestors, which
-from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
+from doit_cargo.engine.base.toml.toml import loads, text_at
 from doit_cargo.engine.toolchain.platform import host_triple
 
 TYPE_CHECKING = False  # see platform.py
@@ -107,7 +107,7 @@ class _Rustup:
         if len(text.splitlines()) == 1 and not path.endswith(".toml") and "[" not in text and text.strip():
             return self._named(text.strip(), f"{path}:1")
         try:
-            table = read_toml(text).get("toolchain")
+            table = loads(text).get("toolchain")
         except ValueError as error:
             return Toolchain("", "", path, problem=f"it is no TOML: {error}")
         if not isinstance(table, dict):
@@ -137,7 +137,7 @@ def auto_install(environ: "Mapping[str, str]") -> bool:
 
 def _settings(path: str) -> "dict[str, object]":
     try:
-        return read_toml(read_text(path))
+        return loads(read_text(path))
     except ValueError:
         return {}
 

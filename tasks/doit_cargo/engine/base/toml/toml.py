@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from tomllib import TOMLDecodeError
 from typing import IO, Any
 
 DEEP = 100
 
-__all__ = ["TOMLDecodeError", "load", "loads"]
+__all__ = ["TOMLDecodeError", "load", "loads", "text_at"]
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -32,3 +33,9 @@ def _deep_line(text: str) -> int:
 def load(stream: IO[bytes]) -> dict[str, Any]:
     """Return the document of a file that is open. Raises `TOMLDecodeError`, or `ValueError` if it is not UTF-8."""
     return loads(stream.read().decode())
+
+
+def text_at(table: Mapping[str, object], key: str) -> str:
+    """Return the text under a key, "" where there is none or another kind of value."""
+    value = table.get(key)
+    return value if isinstance(value, str) else ""
