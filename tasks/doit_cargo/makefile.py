@@ -69,7 +69,7 @@ def write(path: str, text: str, force: bool) -> str:
         fix = "doit-cargo makefile --output Makefile.doit keeps both; --force replaces it"
         raise UserError(Problem("this Makefile was not written by doit-cargo", fix, path))
     try:
-        atomic.write(path, text)
+        atomic.write(path, text, makes_folder=False)
     except OSError as error:
         fix = "free some space, make the folder writable, or give another file with --output"
         raise UserError(Problem(f"cannot write: {error.strerror}", fix, path), COULD_NOT_RUN) from None

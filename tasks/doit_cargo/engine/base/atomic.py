@@ -8,8 +8,16 @@ import os
 from doit_cargo.engine.base import private
 
 
-def write(path: str, content: str | bytes, *, closed: bool = False, mode: int = 0, durable: bool = False) -> None:
-    """Write a file, and the folder that it is in where there is none. Raises OSError, with nothing left behind.
+def write(
+    path: str,
+    content: str | bytes,
+    *,
+    closed: bool = False,
+    mode: int = 0,
+    durable: bool = False,
+    makes_folder: bool = True,
+) -> None:
+    """Write a file, and make the folder that it is in where there is none. Raises OSError, with nothing left behind.
 
     `closed`: to others, folder and file. Else a file that is there keeps its permissions, unless `mode` gives others. A
     link stays, and what it leads to is written. What is no ordinary file is never replaced. `durable`: on the disk
@@ -20,7 +28,7 @@ def write(path: str, content: str | bytes, *, closed: bool = False, mode: int = 
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
     folder = os.path.dirname(path)
-    if folder:
+    if folder and makes_folder:
         os.makedirs(folder, mode=private.FOLDER_MODE if closed else 0o777, exist_ok=True)
     draft = f"{path}.{os.getpid()}.new"
     try:

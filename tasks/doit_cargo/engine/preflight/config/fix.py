@@ -277,7 +277,7 @@ def write(found: Fix) -> None:
                     Problem("changed while the mend was made", "run fix_profiles again", path), COULD_NOT_RUN
                 )
     for path, text in found.new.items():
-        atomic.write(path, text, durable=True)
+        atomic.write(path, text, durable=True, makes_folder=False)
 
 
 def summary(found: Fix) -> list[str]:
