@@ -352,7 +352,7 @@ def test_a_disk_that_is_nearly_full_is_warned_of(site: Site, tmp_path: Path) -> 
         pytest.skip("a small file system cannot be mounted here")
     try:
         said = site.build("plain", CARGO_TARGET_DIR=str(small / "target"))
-        assert f"warning: 1 MB are free where {small}/target is" in said.out
+        assert f"warning: 1.0 MB are free where {small}/target is" in said.out
         assert said.status == 1
         assert re.search("no space left|os error 28|disk", (site.root / ".logs/dev.log").read_text(), re.IGNORECASE)
     finally:

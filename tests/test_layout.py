@@ -27,6 +27,8 @@ ACROSS = {
     ("serving.program", "models.places"): "a server is started with a model",
     ("serving.program", "mcp_servers.config"): "and with MCP servers",
 }
+# What starts a program that goes on, or that has the terminal.
+SERVERS = {"actions.serving.foreground", "actions.serving.background"}
 PRODUCT = ("actions.serving", "actions.mcp_servers", "actions.models", "actions.measure.vram")
 
 
@@ -144,3 +146,34 @@ def test_an_old_path_goes_on_working_with_a_warning(old: str, names: str, monkey
         exec(f"from {PACKAGE}.{old} import {taken}\nfrom {PACKAGE} import api", found)
     assert [str(each.message) for each in said] == [f"{PACKAGE}.{old} is going away: import from {PACKAGE}.api instead"]
     assert all(found[name] is getattr(found["api"], name) for name in names.split())
+
+
+def calls_of(source: Path, *names: str) -> list[str]:
+    """Return the places that use one of these functions of a module, such as `subprocess.run`."""
+    found = []
+    for name, path in modules(source).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                found += [f"{name}:{node.lineno}"] * (f"{node.value.id}.{node.attr}" in names)
+    return found
+
+
+def within(places: list[str], allowed: set[str]) -> list[str]:
+    """Return the places outside of some modules."""
+    return [place for place in places if place.partition(":")[0] not in allowed]
+
+
+def test_programs_are_asked_and_started_in_one_place_each() -> None:
+    asked = calls_of(SOURCE, "subprocess.run", "subprocess.check_output", "subprocess.call", "os.system", "os.popen")
+    started = calls_of(SOURCE, "subprocess.Popen")
+
+    assert within(asked, {"engine.base.process.processes"}) == []
+    assert within(started, {"engine.base.process.processes", "engine.console.child", *SERVERS}) == []
+
+
+def test_programs_are_looked_for_in_one_place() -> None:
+    assert calls_of(SOURCE, "shutil.which") == []
+
+
+def test_files_are_written_whole_in_one_place() -> None:
+    assert within(calls_of(SOURCE, "os.replace", "os.rename", "os.renames"), {"engine.base.atomic"}) == []

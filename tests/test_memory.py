@@ -125,7 +125,7 @@ def hungry(tmp_path: Path) -> Path:
 def test_a_limit_of_the_shell_is_told_before_and_named_after(hungry: Path) -> None:
     # Room enough for us and for cargo, whose threads take addresses too.
     said = build(hungry, "ulimit -v 300000")
-    assert "warning: 307 MB of memory are free, and one process of the last build took " in said.out
+    assert "warning: 307.2 MB of memory are free, and one process of the last build took " in said.out
     assert (said.status, hints(hungry)) == (1, ["out-of-memory"]), said
     assert "!! dev  cause: A compiler was killed or failed for lack of memory" in said.err
 

@@ -483,9 +483,9 @@ def test_sccache_and_incremental_compilation_exclude_each_other(host: Host) -> N
         (
             10_000_000_000,
             20_000_000_000,
-            "10.0 GB are free where /target is, and a build from nothing has taken 20.0 GB",
+            "10.00 GB are free where /target is, and a build from nothing has taken 20.00 GB",
         ),
-        (100_000_000, 0, "100 MB are free where /target is"),
+        (100_000_000, 0, "100.0 MB are free where /target is"),
     ],
 )
 def test_disk_space_is_held_against_the_last_build(
@@ -520,6 +520,6 @@ def test_memory_is_held_against_the_largest_process_of_the_last_build(
 
     assert said(1_000_000_000) == []
     assert said(6_000_000_000) == [
-        "2.0 GB of memory are free, and one process of the last build took 6.0 GB; "
+        "2.00 GB of memory are free, and one process of the last build took 6.00 GB; "
         "close programs, or fewer jobs and no LTO: JOBS=1, PROFILE=low_memory"
     ]

@@ -126,6 +126,13 @@ def test_only_the_stale_one_of_two_targets_runs(site: Site) -> None:
     assert (run.builds, [call for call in run.cargo if call[0] == "check"]) == (1, [])
 
 
+def test_a_variable_that_only_another_target_takes_makes_no_other_result(site: Site) -> None:
+    site.tool("dev")
+    run = site.tool("dev", "check_duplicates", "DUP_MAX=9")
+
+    assert (run.status, run.builds, run.out.count("dev  up to date")) == (0, 0, 1)
+
+
 def test_other_features_are_another_result(site: Site) -> None:
     words = ("dev", "FEATURES=extra", "PACKAGE=app")
     first = site.tool(*words)

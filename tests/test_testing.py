@@ -339,13 +339,16 @@ def test_a_test_sees_what_cargo_would_show_it(trial: Trial, tmp_path: Path) -> N
     assert {"CARGO_MANIFEST_DIR", "CARGO_PKG_AUTHORS", "FROM_SCRIPT", "OUT_DIR", "cwd"} <= set(told["doit"])
 
 
-def test_a_runner_of_the_user_s_own_runs_the_tests(trial: Trial) -> None:
+@pytest.mark.parametrize("section", ["{host}", "'cfg(all(unix, not(target_os = \"none\")))'"], ids=["triple", "cfg"])
+def test_a_runner_of_the_user_s_own_runs_the_tests(trial: Trial, section: str) -> None:
     trial.write("crates/runner.sh", '#!/bin/sh\ntouch "$TRACE/runner"\nexec "$@"\n')
     (trial.root / "crates/runner.sh").chmod(0o755)
     host = next(line[6:] for line in call(trial.root, "cargo", "-vV").out.splitlines() if line.startswith("host: "))
-    trial.write(".cargo/config.toml", f'[target.{host}]\nrunner = "crates/runner.sh"\n')
+    elsewhere = "[target.'cfg(windows)']\nrunner = 'not-here'\n"
+    own = f'[target.{section.format(host=host)}]\nrunner = "crates/runner.sh"\n'
+    trial.write(".cargo/config.toml", elsewhere + own)
     try:
-        run = trial.test()
+        run = trial.test("FORCE=1")
     finally:
         (trial.root / ".cargo/config.toml").unlink()
     assert (run.status, run.ran) == (0, ALL | {"runner"})

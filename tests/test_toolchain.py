@@ -8,18 +8,17 @@ import os
 import shutil
 import subprocess
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from doit_cargo.engine import toolchain
+from doit_cargo.engine.base import paths
 from doit_cargo.engine.base.model import DETECTORS
 from doit_cargo.engine.toolchain import (
     Machine,
     Tool,
     active_toolchain,
-    plain_toml,
     platform,
     rustup,
     toolchain_identity,
@@ -123,8 +122,8 @@ def test_install_commands_use_sudo_only_for_ordinary_users(monkeypatch: pytest.M
 def test_programs_on_windows_are_found_by_pathext(bin_directory: Path) -> None:
     script(bin_directory / "protoc.exe", "")
     environ = {"PATH": str(bin_directory), "PATHEXT": ".EXE;.CMD"}
-    assert platform.find_executable("protoc", environ, "windows") == str(bin_directory / "protoc.exe")
-    assert platform.find_executable("protoc", environ, "linux") == ""
+    assert paths.which("protoc", environ, "windows") == str(bin_directory / "protoc.exe")
+    assert paths.which("protoc", environ, "linux") == ""
 
 
 # --- rustup
@@ -301,39 +300,6 @@ def test_the_identity_of_the_real_toolchain_is_cheap(tmp_path: Path) -> None:
         toolchain_identity(str(tmp_path), os.environ)
         costs.append(time.perf_counter() - start)
     assert min(costs) < 0.003
-
-
-PLAIN = [
-    '[toolchain]\nchannel = "1.90.0"\n',
-    'version = "12"\n[overrides]\n"/tmp/a = b" = "nightly"\n',
-    '# c\n[a]\nx = ["p", "q"]\ny="z"\n',
-    "[a]\nx = 'single'\n",
-    'a.b = "dotted"\n',
-    '[a.b]\nx = "y"\n',
-    '[a]\nx = "1" # end\n',
-    '[a]\nx = "q\\"uote"\n',
-    'x = """\n[toolchain]\n"""\n',
-    "[[a]]\n",
-    'x = "tab\\there"\n',
-    'x = "a"\n"y z" = "b"\n',
-    "[a]\nn = 12\n",
-]
-
-
-@pytest.mark.parametrize("text", PLAIN)
-def test_the_quick_toml_reader_never_disagrees_with_the_real_one(text: str) -> None:
-    real = tomllib.loads(text)
-    quick = plain_toml.read_toml(text)
-    for key, value in quick.items():
-        kept = {k: v for k, v in real[key].items() if k in value} if isinstance(value, dict) else real[key]
-        assert value == kept
-    assert {key for key, value in real.items() if isinstance(value, str | dict)} <= set(quick)
-
-
-@pytest.mark.parametrize("text", ["x\n", '[a]\nx = "1"\nx = "2"\n', "[a]\n[a]\n", 'x = "a" "b"\n', "[a\n"])
-def test_broken_toml_is_never_read_quickly(text: str) -> None:
-    with pytest.raises(tomllib.TOMLDecodeError):
-        plain_toml.read_toml(text)
 
 
 # --- versions and their cache

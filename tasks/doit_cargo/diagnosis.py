@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.preflight import linker_report, preflight, services
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow
 from doit_cargo.engine.preflight.cuda import report
@@ -132,7 +133,7 @@ def _also(session: Session, rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
 
 
 def _look(session: Session, plan: Plan, inferred: Inference = NOTHING) -> CheckContext:
-    seen = session.machine.at(session.root, preflight.effective_environment(plan, session.environ))
+    seen = session.machine.at(session.root, processes.environment_of(plan.invocation, session.environ))
     return CheckContext(plan, seen, session.workspace, inferred)
 
 

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.plain_text import for_make
-from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -133,14 +133,9 @@ def write(path: str, text: str, force: bool) -> str:
     if old is not None and not old.startswith(MARK) and not force:
         fix = "doit-cargo makefile --output Makefile.doit keeps both; --force replaces it"
         raise UserError(Problem("this Makefile was not written by doit-cargo", fix, path))
-    real = os.path.realpath(path)
-    temporary = f"{real}.{os.getpid()}.new"
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, real)
+        atomic.write(path, text, makes_folder=False)
     except OSError as error:
-        store.remove(temporary)
         fix = "free some space, make the folder writable, or give another file with --output"
         raise UserError(Problem(f"cannot write: {error.strerror}", fix, path), COULD_NOT_RUN) from None
     return f"wrote {path}{_shadow(path)}"

@@ -14,6 +14,7 @@ from typing import Any, cast
 from doit_cargo import cache
 from doit_cargo.engine.base import own_key, secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import receipts, store
@@ -318,7 +319,7 @@ class Session:
         from doit_cargo.engine.state import footprint
 
         workspace = workspace or self.workspace
-        machine = self.machine.at(workspace.root, preflight.effective_environment(plan, self.environ))
+        machine = self.machine.at(workspace.root, processes.environment_of(plan.invocation, self.environ))
         overlays = tuple(os.path.join(folder, SYSDEPS) for folder in plan.folders or self.library.directories)
         inferred = cache.needs(self.state, plan, workspace, machine, overlays, fetch)
         return preflight.PreflightFacts(workspace, inferred, footprint.past(self.state, self.key(name)))

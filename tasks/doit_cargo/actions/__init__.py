@@ -9,18 +9,17 @@ each has a log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import can_write_below
-from doit_cargo.engine.base.secrets import shown_words
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.process.processes import Answer
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -78,20 +77,6 @@ def finished(session: Session, target: str, outcome: Outcome, what: str, log: st
     return outcome.ok
 
 
-class Answer(NamedTuple):
-    """What a program said to us: nobody else has seen it."""
-
-    argv: tuple[str, ...]
-    status: int
-    out: str
-    err: str
-
-    @property
-    def transcript(self) -> str:
-        """The call and its answer as a log shows them."""
-        return f"# {' '.join(shown_words(self.argv))}\n{self.out}{self.err}# status {self.status}\n"
-
-
 def ask(
     session: Session, argv: Sequence[str], *, cwd: str = "", env: Mapping[str, str] | None = None, seconds: int = 600
 ) -> Answer:
@@ -99,26 +84,7 @@ def ask(
 
     A program that is not there or takes too long is an answer of status 127 or 124, as a shell and `timeout` have it.
     """
-    import subprocess
-
-    environ = {**session.environ, **(env or {})}
-    found = shutil.which(argv[0], path=environ.get("PATH", "")) or argv[0]
-    try:
-        done = subprocess.run(
-            [found, *argv[1:]],
-            cwd=cwd or session.root,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(tuple(argv), 124, "", f"{argv[0]} did not end within {seconds} seconds\n")
-    except OSError as error:
-        return Answer(tuple(argv), 127, "", f"cannot start {argv[0]}: {error.strerror or error}\n")
-    out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
-    return Answer(tuple(argv), done.returncode, out, err)
+    return processes.answer(argv, {**session.environ, **(env or {})}, seconds, cwd or session.root)
 
 
 def confirmed(values: Values, question: str) -> bool:
@@ -138,21 +104,6 @@ def require_consent(values: Values, target: str, what: str) -> None:
     if not confirmed(values, f"{target} is going to {what}. Go on?"):
         problem = Problem(f"{target} would {what}, and nobody agreed", f"doit-cargo {target} YES=1")
         raise UserError(problem, COULD_NOT_RUN)
-
-
-def write_whole(path: str, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one. Raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except OSError:
-        store.remove(temporary)
-        raise
 
 
 def require_package(target: str, package: str, extra: str) -> None:
@@ -175,5 +126,5 @@ def print_report(session: Session, target: str, text: str) -> str:
     """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
     print(text, flush=True)
     path = log_path(session, target, TEST_LOGS)
-    write_whole(path, text + "\n")
+    atomic.write(path, text + "\n")
     return reporter.relative(path, session.root)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import BAD_INPUT, UserError, unknown
 from doit_cargo.engine.base.model import Plan, Setting, Target
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.base.variables import ALL, CARGO, Values
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import receipts
@@ -210,7 +211,7 @@ def _request(session: Session, target: Target, values: Values, triple: str, plan
 
 def _outputs(plan: Plan, root: str) -> str:
     present = [path for path in plan.outputs if os.path.exists(path)]
-    return ", ".join(f"{reporter.relative(path, root)} {os.path.getsize(path) / 1e6:.1f} MB" for path in present)
+    return ", ".join(f"{reporter.relative(path, root)} {size_of(os.path.getsize(path))}" for path in present)
 
 
 # --- the end --------------------------------------------------------------------------------------------------------

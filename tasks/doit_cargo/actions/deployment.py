@@ -16,8 +16,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import ask, write_whole
+from doit_cargo.actions import ask
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -99,15 +101,12 @@ def deploy_package(session: Session, _: Values) -> bool:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     folder = os.path.basename(path).removesuffix(".tar.gz")
     content = _packed(folder, [*programs(session), *_beside(session.root)])
-    temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "wb") as stream:
-        stream.write(content)
-    os.replace(temporary, path)
+    atomic.write(path, content)
     digest = hashlib.sha256(content).hexdigest()
-    write_whole(f"{path}.sha256", f"{digest}  {os.path.basename(path)}\n")
+    atomic.write(f"{path}.sha256", f"{digest}  {os.path.basename(path)}\n")
     reporter.done(
         "deploy_package",
-        f"{reporter.relative(path, session.root)} {len(content) / 1e6:.1f} MB, sha256 {digest[:16]}...",
+        f"{reporter.relative(path, session.root)} {size_of(len(content))}, sha256 {digest[:16]}...",
     )
     return True
 

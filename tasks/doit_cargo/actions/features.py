@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import write_whole
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Package, Profile, Rule
 from doit_cargo.engine.base.process import processes
@@ -187,7 +186,7 @@ def _page(session: Session, output: str, check: bool) -> int:
         same = os.path.isfile(path) and _text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
         return DONE if same else FAILED
-    write_whole(path, text)
+    atomic.write(path, text)
     reporter.done("feature_docs", f"wrote {output}")
     return DONE
 
@@ -225,14 +224,16 @@ def _ask_cargo(session: Session, *more: str) -> tuple[list[Package], str]:
     command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1", *more]
     # Cargo asks rustc for the target; a wrapper of a config file that is not installed must not stop that.
     environ = {**session.environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""}
+    done = processes.answer(command, environ, TIMEOUT, session.root)
+    if not done.started or not done.in_time:
+        return [], done.err.strip()
     try:
-        done = processes.answer(command, environ, TIMEOUT, session.root)
-        if done.returncode == 0:
-            return _packages(json.loads(done.stdout), session), ""
-        text = done.stderr.strip().splitlines()
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        if done.ok:
+            return _packages(json.loads(done.out), session), ""
+    except ValueError as error:
         return [], str(error)
-    return [], next((line.removeprefix("error: ") for line in text if line.startswith("error")), "cargo fails")
+    lines = done.err.strip().splitlines()
+    return [], next((line.removeprefix("error: ") for line in lines if line.startswith("error")), "cargo fails")
 
 
 def _packages(metadata: Mapping[str, Any], session: Session) -> list[Package]:

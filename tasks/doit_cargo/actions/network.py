@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.toml import toml
-from doit_cargo.engine.cargo.discovery import config_files
+from doit_cargo.engine.cargo.config.files import walk
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ def _source(session: Session, name: str, table: Mapping[str, Any], where: str) -
 def _sources(session: Session) -> dict[str, tuple[dict[str, Any], str]]:
     """Return name -> (its keys, the nearest file that has it) of [source] and [registries]; nearer files win."""
     found: dict[str, tuple[dict[str, Any], str]] = {}
-    for path in reversed([path for path in config_files(session.root, session.environ) if os.path.isfile(path)]):
+    for path, content in reversed(list(walk(session.root, session.environ, _content))):
         for table in ("registries", "source"):
-            for name, keys in _table(path, table).items():
+            for name, keys in (content.get(table) or {}).items():
                 if isinstance(keys, dict):
                     absolute = {key: _absolute(path, key, value) for key, value in keys.items()}
                     found[name] = ({**found.get(name, ({}, ""))[0], **absolute}, path)
@@ -166,10 +166,9 @@ def _absolute(path: str, key: str, value: object) -> object:
     return value
 
 
-def _table(path: str, name: str) -> Mapping[str, Any]:
+def _content(path: str) -> Mapping[str, Any]:
     try:
         with open(path, "rb") as stream:
-            found = toml.load(stream).get(name, {})
+            return toml.load(stream)
     except (OSError, toml.TOMLDecodeError) as error:
         raise UserError(Problem(f"cannot be read: {error}", "correct it: cargo cannot read it either", path)) from None
-    return found if isinstance(found, dict) else {}

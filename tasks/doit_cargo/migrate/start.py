@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo import makefile as shim
-from doit_cargo.actions import write_whole
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import name_of_member
 from doit_cargo.engine.state import store
@@ -67,7 +67,7 @@ def write(session: Session, planned: list[Step]) -> Iterator[str]:
 def write_file(path: str, text: str) -> None:
     """Write a file whole. Raises `UserError` where it cannot be."""
     try:
-        write_whole(path, text)
+        atomic.write(path, text)
     except OSError as error:
         raise UserError(Problem(f"cannot write: {error.strerror}", "make it writable", path), COULD_NOT_RUN) from None
 

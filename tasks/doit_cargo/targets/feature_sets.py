@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from doit_cargo.engine.base.feature_set import FeatureSet
+from doit_cargo.engine.base.launch import FeatureSet
 from doit_cargo.engine.base.model import Target
 from doit_cargo.targets import check, test
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -74,12 +73,11 @@ def _compile(argv: list[str], cwd: str, environ: Mapping[str, str], target_direc
     if problem:
         raise UserError(Problem(f"sccache's server does not start: {problem}"), COULD_NOT_RUN)
     before = sccache.statistics(wrapper, environ)
-    try:
-        done = processes.answer(argv, environ, SECONDS, cwd)
-    except subprocess.TimeoutExpired:
-        raise UserError(Problem(f"no end of {' '.join(argv)} within {SECONDS} s"), COULD_NOT_RUN) from None
-    if done.returncode:
-        lines = "\n    ".join(done.stderr.strip().splitlines()[-5:])
+    done = processes.answer(argv, environ, SECONDS, cwd)
+    if not done.in_time:
+        raise UserError(Problem(f"no end of {' '.join(argv)} within {SECONDS} s"), COULD_NOT_RUN)
+    if not done.ok:
+        lines = "\n    ".join(done.err.strip().splitlines()[-5:])
         raise UserError(Problem(f"cargo failed through sccache; it says:\n    {lines}"), COULD_NOT_RUN)
     after = sccache.statistics(wrapper, environ)
     if before is None or after is None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import installing, require_consent
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import bytes_below
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import sccache
 from doit_cargo.engine.plan import settings
@@ -198,7 +200,7 @@ def _table(told: Statistics) -> list[tuple[str, str]]:
         ("errors", str(counts.errors)),
         *((f"never cached: {reason}", str(count)) for reason, count in sorted(counts.not_cached.items())),
         ("cache", place_of(told)),
-        ("size", f"{told.size / 1e6:.1f} MB"),
+        ("size", size_of(told.size)),
         ("sccache", told.version),
     ]
 
@@ -226,17 +228,17 @@ def clean_cache(session: Session, values: Values) -> bool:
     if not ours and not is_running:
         reporter.done("clean_cache", f"nothing of a cache is in {told.folder}, and no server runs")
         return True
-    require_consent(values, "clean_cache", f"empty {told.folder} ({_size_of(ours) / 1e6:.1f} MB)")
+    require_consent(values, "clean_cache", f"empty {told.folder} ({size_of(bytes_below(*ours))})")
     if is_running:
         sccache.ask(program(session).path, "--stop-server", session.environ, sccache.START_SECONDS)
     ours, others = _contents(told.folder)  # the server may have written until now
-    freed = _size_of(ours)
+    freed = bytes_below(*ours)
     for path in ours:
         shutil.rmtree(path)
     if others:
         reporter.note("clean_cache", f"left in {told.folder}, not of sccache's making: {', '.join(others[:5])}")
     server = "the server is stopped" if is_running else "no server ran"
-    reporter.done("clean_cache", f"{told.folder} is empty: {freed / 1e6:.1f} MB freed; {server}")
+    reporter.done("clean_cache", f"{told.folder} is empty: {size_of(freed)} freed; {server}")
     return True
 
 
@@ -248,13 +250,3 @@ def _contents(folder: str) -> tuple[list[str], list[str]]:
         return [], []
     is_ours = {name: name in "0123456789abcdef" or name == "preprocessor" for name in names}
     return [os.path.join(folder, name) for name in names if is_ours[name]], [n for n in names if not is_ours[n]]
-
-
-def _size_of(folders: list[str]) -> int:
-    found = 0
-    for folder in folders:
-        for place, _, files in os.walk(folder):
-            for name in files:
-                with contextlib.suppress(OSError):
-                    found += os.lstat(os.path.join(place, name)).st_size
-    return found

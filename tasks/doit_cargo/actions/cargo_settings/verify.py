@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions.cargo_settings.profiles import case_of, count
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.config.effective import CargoProfile, Value, normal
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import run
 from doit_cargo.engine.preflight.config.findings import SettingsCase
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def verify_profile(session: Session, _: Values) -> bool:
     session.row("build")
     plan = session.new_plan("build")
     case, profile = _profile_of(session, plan)
-    calls = rehearse(plan.invocation.argv, plan.invocation.cwd, run.environment(plan.invocation, session.environ))
+    calls = rehearse(
+        plan.invocation.argv, plan.invocation.cwd, processes.environment_of(plan.invocation, session.environ)
+    )
     own = [call for call in calls if call.package in session.workspace.packages and not call.is_for_host]
     reporter.note(
         "verify_profile", f"{' '.join(plan.invocation.argv)}: {count(len(calls), 'call')} of rustc, nothing compiled"

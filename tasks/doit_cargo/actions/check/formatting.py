@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import Answer, ask, log_path, write_whole
+from doit_cargo.actions import ask, log_path
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.paths import ancestors
-from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.process.processes import GIT, Answer
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import dir_listing, fingerprint
 from doit_cargo.engine.toolchain.tools import how_to_get
@@ -341,4 +342,4 @@ def _difference(session: Session, work: _Work) -> str:
 
 
 def _write_log(session: Session, target: str, works: Iterable[_Work]) -> None:
-    write_whole(log_path(session, target), f"# doit-cargo {target}\n" + "".join(work.text for work in works))
+    atomic.write(log_path(session, target), f"# doit-cargo {target}\n" + "".join(work.text for work in works))

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import ask, confirmed, finished, planned, run_tool, write_whole
+from doit_cargo.actions import ask, confirmed, finished, planned, run_tool
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.cargo.lockfile import Lock, Locked, read
@@ -218,7 +219,7 @@ def deps_update(session: Session, values: Values) -> bool:
         raise UserError(Problem("Cargo.lock was not changed", "YES=1 changes it"), COULD_NOT_RUN)
     before = _text(path)
     if before is not None:
-        write_whole(os.path.join(session.state, BACKUP), before)
+        atomic.write(os.path.join(session.state, BACKUP), before)
     outcome = run_tool(session, "deps_update", call)
     changes = list(_difference(before, _text(path)))
     print("".join(f"{line}\n" for line in changes), end="", flush=True)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
 from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import bytes_below
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
@@ -45,14 +47,12 @@ def clean(session: Session, _: Any) -> bool:
 def _clean(session: Session, name: str) -> bool:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.forget(session.state)
-        done = subprocess.run(
-            ["cargo", "clean"], cwd=session.root, stdin=subprocess.DEVNULL, env=dict(session.environ), check=False
-        )
-    if done.returncode == 0:
+        status = processes.shown(["cargo", "clean"], session.environ, session.root)
+    if status == 0:
         reporter.note(
             name, f"{reporter.relative(session.workspace.target_directory, session.root)} is gone, and all receipts"
         )
-    return done.returncode == 0
+    return status == 0
 
 
 def clean_all(session: Session, values: Values) -> bool:
@@ -83,10 +83,10 @@ def _empty_cargo_cache(session: Session) -> None:
     home = session.environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
     for name in ("registry/cache", "registry/src", "git/db", "git/checkouts"):
         path = os.path.join(home, *name.split("/"))
-        size = _size_of(path)
+        size = bytes_below(path)
         shutil.rmtree(path, ignore_errors=True)
         if size:
-            reporter.note("clean_all", f"removed {path}: {size / 1e6:.1f} MB")
+            reporter.note("clean_all", f"removed {path}: {size_of(size)}")
 
 
 def _names(folder: str) -> list[str]:
@@ -142,19 +142,6 @@ def _remove(session: Session, name: str, folders: Iterable[str]) -> None:
                 )
                 raise UserError(problem, COULD_NOT_RUN) from None
             reporter.note(name, f"removed {folder}")
-
-
-def _size_of(directory: str) -> int:
-    """Return the bytes of all files below, each inode once."""
-    seen: dict[int, int] = {}
-    for folder, _, files in os.walk(directory):
-        for file in files:
-            try:
-                found = os.lstat(os.path.join(folder, file))
-            except OSError:
-                continue
-            seen[found.st_ino] = found.st_size
-    return sum(seen.values())
 
 
 def version(session: Session, _: Any) -> bool:

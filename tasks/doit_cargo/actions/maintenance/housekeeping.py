@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
+from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import dir_listing, receipts
@@ -63,53 +65,36 @@ def show_log(session: Session, values: Values) -> bool:
 # --- cargo's cache ---------------------------------------------------------------------------------------------------
 
 
-def size_of(directory: str) -> int:
-    """Return the bytes of all files below, each inode once; 0 where there is nothing."""
-    seen: dict[tuple[int, int], int] = {}
-    for folder, _, files in os.walk(directory):
-        for file in files:
-            with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(folder, file))
-                seen[found.st_dev, found.st_ino] = found.st_size
-    return sum(seen.values())
-
-
 def cargo_cache_size(session: Session, _: Any) -> bool:
     """Print how large each part of cargo's home is."""
     home = cargo_home(session.environ)
-    sizes = {name: size_of(os.path.join(home, *name.split("/"))) for name in (*DOWNLOADS, *OTHERS)}
+    sizes = {name: bytes_below(os.path.join(home, *name.split("/"))) for name in (*DOWNLOADS, *OTHERS)}
     for name, size in sizes.items():
         if size:
             again = "  can be downloaded again" if name in DOWNLOADS else ""
-            print(f"{_megabytes(size):>10}  {name}{again}")
+            print(f"{size_of(size):>10}  {name}{again}")
     free = shutil.disk_usage(home if os.path.isdir(home) else session.root).free
     total = sum(sizes.values())
-    reporter.done("cargo_cache_size", f"{_megabytes(total)} in {home}; {_megabytes(free)} free on that disk")
+    reporter.done("cargo_cache_size", f"{size_of(total)} in {home}; {size_of(free)} free on that disk")
     return True
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def clean_cargo_cache(session: Session, values: Values) -> bool:
     """Remove what cargo can download again, after asking: other workspaces use it too."""
     home = cargo_home(session.environ)
     paths = {name: os.path.join(home, *name.split("/")) for name in DOWNLOADS}
-    sizes = {name: size for name, path in paths.items() if (size := size_of(path))}
+    sizes = {name: size for name, path in paths.items() if (size := bytes_below(path))}
     if not sizes:
         reporter.done("clean_cargo_cache", f"nothing to remove in {home}")
         return True
     for name, size in sizes.items():
-        print(f"{_megabytes(size):>10}  {paths[name]}")
-    if not confirmed(
-        values, f"Remove {_megabytes(sum(sizes.values()))}? Every workspace downloads its packages again."
-    ):
+        print(f"{size_of(size):>10}  {paths[name]}")
+    if not confirmed(values, f"Remove {size_of(sum(sizes.values()))}? Every workspace downloads its packages again."):
         raise UserError(Problem("nothing was removed", "YES=1 removes it"), COULD_NOT_RUN)
     with _cargo_kept_out(home):
         for name in sizes:
             shutil.rmtree(paths[name])
-    reporter.done("clean_cargo_cache", f"removed {_megabytes(sum(sizes.values()))} of {home}")
+    reporter.done("clean_cargo_cache", f"removed {size_of(sum(sizes.values()))} of {home}")
     return True
 
 
@@ -214,7 +199,7 @@ def diagnose(session: Session, _: Any) -> bool:
         if name.startswith(("CARGO", "RUST", "CUDA", "NVCC", "DOIT_CARGO")):
             print(f"{name:17} {masked(name, session.environ[name])}")
     usage = shutil.disk_usage(session.root)
-    print(f"{'disk':17} {_megabytes(usage.free)} of {_megabytes(usage.total)} free")
+    print(f"{'disk':17} {size_of(usage.free)} of {size_of(usage.total)} free")
     git = ask(session, [*GIT, "describe", "--always", "--dirty", "--tags"])
     print(f"{'git':17} {git.out.strip() if git.status == 0 else 'no repository'}")
     found = logs(session)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from doit_cargo.actions.mcp_servers import config
 from doit_cargo.actions.mcp_servers.config import PROCESS, Server
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.secrets import shown_words
 from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import reporter
@@ -41,7 +41,7 @@ def validate(session: Session, values: Values) -> bool:
 def _is_there(session: Session, server: Server) -> bool:
     path = server.env.get("PATH") or session.environ.get("PATH", "")
     folder = os.path.join(session.root, server.cwd)
-    return bool(shutil.which(server.command, path=path) or shutil.which(os.path.join(folder, server.command)))
+    return bool(which(server.command, {"PATH": path}) or which(os.path.join(folder, server.command), {}))
 
 
 def shown(server: Server) -> str:

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned, write_whole
+from doit_cargo.actions import log_path, planned
 from doit_cargo.actions.measure import programs
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -44,7 +46,7 @@ def build_perf_docs(session: Session, values: Values) -> bool:
         fix = "every build that runs adds a line: doit-cargo build"
         raise UserError(Problem("no build is on record here yet", fix), COULD_NOT_RUN)
     path = output_path(session, values)
-    write_whole(path, document(_old(path), table(builds)))
+    atomic.write(path, document(_old(path), table(builds)))
     reporter.done(session.current, f"{len(builds)} builds: {reporter.relative(path, session.root)}")
     return True
 
@@ -151,6 +153,6 @@ def _look_at(session: Session, path: str) -> str:
         return f"cargo ended well, but {name} is not there"
     said = programs.ask(session, session.root, path, "--version") or programs.ask(session, session.root, path, "--help")
     if not said:
-        return f"{name} ({reporter.size_text(os.path.getsize(path))}) answers neither --version nor --help"
-    print(f"   {name:32} {reporter.size_text(os.path.getsize(path)):>9}  {said.splitlines()[0][:60]}")
+        return f"{name} ({size_of(os.path.getsize(path))}) answers neither --version nor --help"
+    print(f"   {name:32} {size_of(os.path.getsize(path)):>9}  {said.splitlines()[0][:60]}")
     return ""

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, planned, run_tool, write_whole
+from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.variables import COVERAGE_FORMATS
 from doit_cargo.engine.console import reporter
@@ -160,19 +161,11 @@ def _flag_added(environ: Mapping[str, str], session: Session, flag: str) -> dict
 
 def _has_target_flags(session: Session) -> bool:
     """Tell whether any of cargo's config files sets rustflags for a target."""
-    from doit_cargo.engine.base.files import read_text
-    from doit_cargo.engine.cargo import discovery
-    from doit_cargo.engine.toolchain.plain_toml import read_toml
+    from doit_cargo.engine.cargo.config.files import read_tables
 
-    for path in discovery.config_files(session.root, session.environ):
-        try:
-            tables = read_toml(read_text(path)).get("target")
-        except ValueError:
-            continue
-        entries = tables.values() if isinstance(tables, dict) else ()
-        if any(isinstance(entry, dict) and "rustflags" in entry for entry in entries):
-            return True
-    return False
+    tables = (table.get("target") for _, table in read_tables(session.root, session.environ))
+    entries = [entry for targets in tables if isinstance(targets, Mapping) for entry in targets.values()]
+    return any(isinstance(entry, Mapping) and "rustflags" in entry for entry in entries)
 
 
 # --- the reports -----------------------------------------------------------------------------------------------------
@@ -218,7 +211,7 @@ def _of_report(argv: tuple[str, ...]) -> Iterator[str]:
 def _write_report(session: Session, plan: Plan, name: str) -> None:
     option, file = COVERAGE_FORMATS[name]
     folder = os.path.join(session.root, FOLDER)
-    write_whole(os.path.join(folder, ".gitignore"), "*\n")
+    atomic.write(os.path.join(folder, ".gitignore"), "*\n")
     path = os.path.join(folder, file)
     place = ("--output-dir", folder) if name == "html" else ("--output-path", path)
     if not _report(session, plan, option, *place):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path
 from doit_cargo.actions.measure import programs
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.toolchain import version_cache
 
@@ -42,7 +43,7 @@ def _heaptrack_peak(session: Session, file: str, _: str) -> str:
     said = version_cache.ask(["heaptrack_print", found[-1]], session.environ) if found else ""
     match = re.search(r"peak heap memory consumption: ([\d.]+)([KMG]?)", said)
     peak = int(float(match[1]) * UNITS[match[2]]) if match else 0  # 0 is what it reads where the end was not written
-    return f"peak of the heap {reporter.size_text(peak)}" if peak else ""
+    return f"peak of the heap {size_of(peak)}" if peak else ""
 
 
 def massif_peak(text: str) -> int:
@@ -57,12 +58,12 @@ def _massif(_: Session, file: str, __: str) -> str:
         return ""
     with open(file, encoding="utf-8", errors="replace") as stream:
         peak = massif_peak(stream.read())
-    return f"peak of the heap {reporter.size_text(peak)}" if peak else ""
+    return f"peak of the heap {size_of(peak)}" if peak else ""
 
 
 def _resident(_: Session, __: str, log: str) -> str:
     match = re.search(r"Maximum resident set size \(kbytes\): (\d+)", log)
-    return f"peak of the resident memory {reporter.size_text(int(match[1]) * 1024)}" if match else ""
+    return f"peak of the resident memory {size_of(int(match[1]) * 1024)}" if match else ""
 
 
 TOOLS = {

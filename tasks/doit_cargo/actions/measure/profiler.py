@@ -7,13 +7,13 @@ Knows the command lines of the three profilers.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, write_whole
+from doit_cargo.actions import log_path
 from doit_cargo.actions.measure import programs
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 
@@ -104,7 +104,7 @@ def _print_perf(session: Session, file: str, shown: int) -> None:
     """Print the functions with most samples, and keep perf's whole list and a flame graph beside its data."""
     argv = ["perf", "report", "-i", file, "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.1"]
     listed = _ask(session, argv)
-    write_whole(file.removesuffix(".data") + ".txt", listed)
+    atomic.write(file.removesuffix(".data") + ".txt", listed)
     rows = [line.rstrip() for line in listed.splitlines() if line.strip() and not line.startswith("#")]
     if not rows:
         reporter.note(session.current, "perf took no sample: the program hardly ran")
@@ -119,8 +119,4 @@ def _print_perf(session: Session, file: str, shown: int) -> None:
 
 
 def _ask(session: Session, argv: list[str]) -> str:
-    try:
-        done = processes.answer(argv, session.environ, 600, session.root)
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout
+    return processes.answer(argv, session.environ, 600, session.root).out

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned, run_tool, write_whole
+from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -101,7 +104,7 @@ def binary_analysis(session: Session, values: Values) -> bool:
         sections.append("\n".join(_section(session, path, crates, functions, shown)))
     text = "\n\n".join(sections) + "\n"
     place = os.path.join(os.path.dirname(log_path(session, session.current)), REPORT)
-    write_whole(place, text)
+    atomic.write(place, text)
     print(text, end="")
     reporter.done(session.current, f"{len(sections)} programs; report: {reporter.relative(place, session.root)}")
     return True
@@ -109,20 +112,15 @@ def binary_analysis(session: Session, values: Values) -> bool:
 
 def _json(session: Session, values: Values, package: str, binary: str, *words: str) -> dict[str, object]:
     """Return cargo-bloat's answer; a failure is told with its log."""
-    import subprocess
-
     from doit_cargo.engine.base.model import Invocation
-    from doit_cargo.engine.execution import run
 
     argv, env, unset = _bloat_call(session, values, package, binary, *words, "--message-format", "json")
-    environ = run.environment(Invocation(argv, session.root, env, unset), session.environ)
-    done = subprocess.run(
-        argv, cwd=session.root, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        what = f"cargo bloat ended with status {done.returncode}"
+    environ = processes.environment_of(Invocation(argv, session.root, env, unset), session.environ)
+    done = processes.answer(argv, environ, None, session.root, shows_errors=True)
+    if not done.ok:
+        what = f"cargo bloat ended with status {done.status}"
         raise UserError(Problem(what, f"bloat_check BIN={binary} shows the same in a log"), FAILED)
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, object] = json.loads(done.out)
     return found
 
 
@@ -142,15 +140,15 @@ def _section(
     """Yield the lines about one program. Sizes of crates are those of their code (.text)."""
     code = int(str(crates.get("text-section-size", 0)))
     size = os.path.getsize(path)
-    yield f"{reporter.relative(path, session.root)}: {size:,} bytes ({reporter.size_text(size)})"
-    whole = reporter.size_text(_file_size(crates))
-    yield f"  code (.text) {reporter.size_text(code)}; with symbols the file has {whole}"
+    yield f"{reporter.relative(path, session.root)}: {size:,} bytes ({size_of(size)})"
+    whole = size_of(_file_size(crates))
+    yield f"  code (.text) {size_of(code)}; with symbols the file has {whole}"
     for line in _recent(session, path):
         yield f"  {line}"
     for title, kind, found in (("crates", "crates", crates), ("functions", "functions", functions)):
         yield f"  largest {title}:"
         for share in shares(found, kind)[:shown]:
-            text = reporter.size_text(share.size)
+            text = size_of(share.size)
             yield f"    {100 * share.size / max(code, 1):5.1f} %  {text:>9}  {share.name[:WIDTH]}"
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, write_whole
+from doit_cargo.actions import log_path
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -64,23 +65,12 @@ def _nvidia_smi(session: Session) -> Reader | None:
 
     def read() -> list[Gpu]:
         argv = [path, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
-        try:
-            done = subprocess.run(
-                argv,
-                env=dict(session.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=LOOK_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise _unable(f"{path} did not answer within {LOOK_SECONDS:g} s") from None
-        gpus = read_csv(done.stdout)
-        if done.returncode or not gpus:
-            words = " ".join(done.stdout.split())[:200] or f"status {done.returncode}"
+        done = processes.answer(argv, session.environ, LOOK_SECONDS)
+        if not done.in_time:
+            raise _unable(f"{path} did not answer within {LOOK_SECONDS:g} s")
+        gpus = read_csv(done.out)
+        if not done.ok or not gpus:
+            words = " ".join(f"{done.out}{done.err}".split())[:200] or f"status {done.status}"
             raise _unable(f"nvidia-smi sees no GPU: {words}")
         return gpus
 
@@ -159,7 +149,7 @@ def monitor_vram(session: Session, values: Values) -> bool:
     expected = _expectation(session, values.text("MODEL"))
     samples = _watch(read, float(values.text("INTERVAL") or INTERVAL), float(values.text("SECONDS") or SECONDS))
     place = os.path.splitext(log_path(session, session.current))[0] + ".csv"
-    write_whole(place, "".join(_csv_lines(samples)))
+    atomic.write(place, "".join(_csv_lines(samples)))
     return _judge(session, samples, expected, reporter.relative(place, session.root))
 
 

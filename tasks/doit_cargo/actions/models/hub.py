@@ -19,6 +19,7 @@ from doit_cargo.actions import require_package
 from doit_cargo.actions.models.inventory import checksum
 from doit_cargo.actions.models.places import folder_of, place_of, source_of
 from doit_cargo.actions.signals import Interrupted, interruptible
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.launch import ModelSource
 from doit_cargo.engine.base.tables import aligned, counted, size_of
@@ -188,14 +189,14 @@ def _fetch(session: Session, file: RemoteFile) -> None:
     except Exception as error:  # noqa: BLE001 - as above
         raise FailedError(_explained(error, ModelSource(file.repo, file.repo), session)) from None
     if not _is_right(part, file, session.current):
-        os.replace(part, f"{file.place}.damaged")
+        atomic.put(part, f"{file.place}.damaged")
         raise FailedError(f"the checksum of {file.name} is wrong; kept as {os.path.basename(file.place)}.damaged")
     if os.path.exists(file.place):
-        os.replace(file.place, f"{file.place}.damaged")
+        atomic.put(file.place, f"{file.place}.damaged")
         reporter.note(
             session.current, f"{file.name} differed from the hub's: kept as {os.path.basename(file.place)}.damaged"
         )
-    os.replace(part, file.place)
+    atomic.put(part, file.place)
 
 
 def _part_of(file: RemoteFile) -> str:

@@ -14,10 +14,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import write_whole
 from doit_cargo.actions.models.header import Header
 from doit_cargo.actions.models.places import ENDINGS, folder_of, model_files
 from doit_cargo.actions.models.readers import of_file
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.tables import aligned, counted, size_of
@@ -49,7 +49,7 @@ def write(session: Session, values: Values) -> bool:
     known = {} if session.forced else _known(session, folder)
     models = [_entry(folder, paths, known, session.current) for paths in _grouped(model_files(folder))]
     data = {"version": VERSION, "folder": reporter.relative(folder, session.root), "models": models}
-    write_whole(path_of(session), json.dumps(data, indent=2) + "\n")
+    atomic.write(path_of(session), json.dumps(data, indent=2) + "\n")
     print(table(models))
     broken = [model["path"] for model in models if model["problem"]]
     if broken:

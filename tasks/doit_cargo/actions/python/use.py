@@ -16,6 +16,8 @@ from doit_cargo.actions.python.plans import interpreter, tell_no_python
 from doit_cargo.actions.python.wheel import wheel_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.paths import which
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state.dir_listing import MODULE
 from doit_cargo.engine.toolchain import python as pythons
@@ -87,18 +89,15 @@ def install_command(python: Python, *words: str) -> list[str]:
         if _has_pip(program):
             own = [] if program == python.executable else ["--python", python.executable]
             return [program, "-m", "pip", "--disable-pip-version-check", "--no-input", *own, "install", *words]
-    uv = shutil.which("uv")
-    if uv is None:
+    uv = which("uv", os.environ)
+    if not uv:
         fix = f"{python.executable} -m ensurepip"
         raise UserError(Problem(f"{python} has no pip, and there is no other", fix), COULD_NOT_RUN)
     return [uv, "pip", "install", "--python", python.executable, *words]
 
 
 def _has_pip(program: str) -> bool:
-    import subprocess
-
-    argv = [program, "-I", "-c", "import pip"]
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    return processes.answer([program, "-I", "-c", "import pip"], os.environ, None).ok
 
 
 def watch_install_python(session: Session, values: Values) -> ActionInputs:

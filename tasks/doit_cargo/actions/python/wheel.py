@@ -6,7 +6,6 @@ cargo read is taken from its dep-info, and content under an old time is shown to
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ from doit_cargo.actions.python.plans import (
     require_version,
     tell_no_python,
 )
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.process import processes
@@ -163,7 +163,7 @@ def _move(session: Session, build: Build) -> str:
         return ""
     place = os.path.join(wheel_folder(session), made[0])
     os.makedirs(os.path.dirname(place), exist_ok=True)
-    os.replace(os.path.join(build.aside, made[0]), place)
+    atomic.put(os.path.join(build.aside, made[0]), place)
     return place
 
 
@@ -197,12 +197,9 @@ def _settle_lock(session: Session, build: Build) -> None:
 
     What stands against it, maturin will tell.
     """
-    import subprocess
-
     locked = ["--locked"] if "--locked" in build.plan.invocation.argv else []
     argv = ["cargo", "metadata", "--format-version", "1", "--manifest-path", build.crate.manifest, *locked]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
+    processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
 
 
 def _watched(session: Session, build: Build) -> ActionInputs:

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import TEST_LOGS, log_path, require_package, write_whole
+from doit_cargo.actions import TEST_LOGS, log_path, require_package
 from doit_cargo.actions.serving import program
 from doit_cargo.actions.signals import interruptible
-from doit_cargo.engine.base import own_key, private
+from doit_cargo.engine.base import atomic, own_key, private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import lock, store
@@ -189,7 +189,7 @@ def _began(pid: int) -> float:
 
 def _write_down(session: Session, server: Running) -> None:
     store.prepare(session.state)
-    write_whole(_record_path(session), json.dumps(own_key.sealed(asdict(server))))
+    atomic.write(_record_path(session), json.dumps(own_key.sealed(asdict(server))))
 
 
 def _wait(server: Running, process: subprocess.Popen[bytes], seconds: int) -> str:

@@ -15,8 +15,8 @@ from doit_cargo.actions.testing import discovery
 from doit_cargo.actions.testing import test_binaries as test_programs
 from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.base.model import Plan, Target
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import ALL, Values
-from doit_cargo.engine.execution import run
 from doit_cargo.engine.execution.evidence import equivalence
 from doit_cargo.engine.state import receipts, store
 
@@ -181,7 +181,7 @@ def plan_in(receipt: Mapping[str, Any], work: TestRequest, without: tuple[str, .
 
 def _same_outside(receipt: Mapping[str, Any], work: TestRequest) -> bool:
     """Tell whether what cargo changes in its programs' environment has the value that it had outside."""
-    base = run.environment(plan_in(receipt, work).invocation, work.session.environ)
+    base = processes.environment_of(plan_in(receipt, work).invocation, work.session.environ)
     rows = receipt["programs"]
     return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())
 
@@ -208,7 +208,7 @@ def _call(
     base = base._replace(log=log_path(session, work.name, TEST_LOGS))
     writer, recorded = discovery.prepare(base, session.state, session.workspace, session.environ)
     recorded = discovery.only_compiling(base) if known else recorded
-    outside = run.environment(base.invocation, session.environ)
+    outside = processes.environment_of(base.invocation, session.environ)
 
     def keeps(outcome: Outcome) -> tuple[TestProgram, ...]:
         if known:

@@ -15,12 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import DOC, Program, kind_of
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
-from doit_cargo.engine.cargo.discovery import config_files
+from doit_cargo.engine.cargo.config import cfg
+from doit_cargo.engine.cargo.config.files import read_tables
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.plan.profiles.files import toml_text
+from doit_cargo.engine.preflight.config.report import rustc_facts
 from doit_cargo.engine.state import store
 
 RECORD = "_DOIT_CARGO_RECORD"
@@ -130,11 +134,7 @@ def _write_program(path: str, text: str) -> None:
     except OSError:
         known = False
     if not known:
-        temporary = f"{path}.{os.getpid()}.new"
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o755)  # noqa: S103 - cargo starts it
-        os.replace(temporary, path)
+        atomic.write(path, text, mode=0o755)  # cargo starts it
 
 
 # --- the user's own runner -------------------------------------------------------------------------------------------
@@ -143,36 +143,33 @@ def _write_program(path: str, text: str) -> None:
 def _own_runner(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> _Own:
     """Return the runner that the user has set; without one cargo needs no triple."""
     variables = [name for name in environ if name.startswith("CARGO_TARGET_") and name.endswith("_RUNNER")]
-    tables = list(_target_tables(workspace.root, environ))
-    if not variables and not any("runner" in entry for _, table in tables for entry in table.values()):
+    runners = list(_runners(workspace.root, environ))
+    if not variables and not runners:
         return _Own()
     triple = _triple(plan, workspace, environ)
     if environ.get(_variable(triple)):
         return _Own(tuple(environ[_variable(triple)].split()), "variable", triple)
-    for place, table in tables:
-        for key, entry in table.items():
-            if key == triple and "runner" in entry:
-                form = "string" if isinstance(entry["runner"], str) else "list"
-                return _Own(_words(entry["runner"], os.path.dirname(os.path.dirname(place))), form, triple)
-            if key.startswith("cfg(") and "runner" in entry:
-                fix = f"write it under [target.{triple}]: doit-cargo does not evaluate cfg expressions"
-                raise UserError(Problem(f"there is a runner under [target.'{key}']", fix, place), COULD_NOT_RUN)
-    return _Own((), "list", triple)
+    for key, runner, base in runners:
+        if key == triple:
+            return _Own(_words(runner, base), "string" if isinstance(runner, str) else "list", triple)
+    expressions = [runner for runner in runners if runner[0].startswith("cfg(")]
+    facts = rustc_facts(triple, workspace.root, environ) if expressions else ()
+    # Cargo takes one of these only where the triple has none, so ours goes under the triple.
+    found = next((_words(runner, base) for key, runner, base in expressions if cfg.holds(key, facts)), ())
+    return _Own(found, "list", triple)
 
 
 def _variable(triple: str) -> str:
     return f"CARGO_TARGET_{triple.upper().replace('-', '_').replace('.', '_')}_RUNNER"
 
 
-def _target_tables(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, dict[str, object]]]]:
-    for path in config_files(root, environ):
-        try:
-            with open(path, "rb") as stream:
-                content = stream.read()
-            table = toml.loads(content.decode()).get("target", {}) if b"runner" in content else {}
-        except (OSError, ValueError):
-            continue
-        yield path, {key: entry for key, entry in table.items() if isinstance(entry, dict)}
+def _runners(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    """Yield (triple or cfg, runner, the folder that holds `.cargo`) of cargo's config files, the strongest first."""
+    for path, content in read_tables(root, environ):
+        targets = content.get("target")
+        for key, entry in targets.items() if isinstance(targets, Mapping) else ():
+            if isinstance(entry, Mapping) and "runner" in entry:
+                yield key, entry["runner"], os.path.dirname(os.path.dirname(path))
 
 
 def _words(runner: object, base: str) -> tuple[str, ...]:
@@ -183,16 +180,12 @@ def _words(runner: object, base: str) -> tuple[str, ...]:
 
 
 def _triple(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> str:
-    import subprocess
-
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
     asked = asked or environ.get("CARGO_BUILD_TARGET", "") or workspace.build_target
     if asked:
         return os.path.basename(asked).removesuffix(".json")
-    said = subprocess.run(
-        ["cargo", "-vV"], cwd=workspace.root, env=dict(environ), capture_output=True, text=True, check=False
-    ).stdout
+    said = processes.answer(["cargo", "-vV"], environ, None, workspace.root).out
     return next((line[6:] for line in said.splitlines() if line.startswith("host: ")), "")
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import TEST_LOGS, log_path, write_whole
+from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import reporting, results, selection
 from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
 from doit_cargo.actions.testing.results import CachedResult, Identity, ProgramResult
 from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
-from doit_cargo.engine.execution import run as processes
 from doit_cargo.engine.state import lock, receipts, store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class _Run:
         self.results: dict[str, ProgramResult] = {}
         self.proven: set[str] = set()
         self.chosen = runner
-        self.base = processes.environment(compiled.plan.invocation, self.session.environ)
+        self.base = processes.environment_of(compiled.plan.invocation, self.session.environ)
         self.manner = libtest.OutputOptions(
             work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )
@@ -277,7 +278,7 @@ class _Run:
 
         path = junit.path_of(self.session.root, TEST_LOGS, self.work.name, asked)
         try:
-            write_whole(path, junit.report(self.programs, self.results, self.compiled.broken))
+            atomic.write(path, junit.report(self.programs, self.results, self.compiled.broken))
         except OSError as error:
             fix = "give a file that can be written: JUNIT=path, or JUNIT=1"
             raise UserError(Problem(f"cannot write {path}: {error.strerror}", fix, "JUNIT"), COULD_NOT_RUN) from None

@@ -17,6 +17,7 @@ from doit_cargo.actions.testing.digest_cache import Contents
 from doit_cargo.actions.testing.results import CachedResult, Identity, Label
 from doit_cargo.actions.testing.test_binaries import DOC, Program
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.secrets import kept_words, shown_digest
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import dir_listing, staleness
@@ -105,7 +106,7 @@ class TestInputs:
         for name in (*self._variables(package), *_outside(program)):
             found["env", name] = staleness.public_value(name, given.get(name))
         for name in package.programs:
-            found["tool", name] = staleness.which(name, self.environ.get("PATH", ""))
+            found["tool", name] = which(name, self.environ) or None
         if not (program.kind == DOC or program.own_harness):
             found.update(self._settings(given))
         if package.always:

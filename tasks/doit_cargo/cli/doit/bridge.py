@@ -5,6 +5,7 @@ Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our task
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDepende
 from doit.reporter import ConsoleReporter
 
 from doit_cargo.cli.direct import has_proof, perform
-from doit_cargo.engine.base import own_key, private
+from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_error
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
@@ -178,11 +179,6 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
         return own_key.unsealed(loaded) or {}
 
     def dump(self) -> None:
-        temporary = f"{self.name}.{os.getpid()}.new"
-        try:
+        with contextlib.suppress(OSError):
             store.prepare(os.path.dirname(os.path.abspath(self.name)))
-            with open(temporary, "w", encoding="utf-8", opener=private.opener) as stream:
-                stream.write(self.codec.encode(own_key.sealed(self._db)))
-            os.replace(temporary, self.name)
-        except OSError:
-            store.remove(temporary)
+            atomic.write(self.name, self.codec.encode(own_key.sealed(self._db)), closed=True)

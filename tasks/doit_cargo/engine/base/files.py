@@ -3,11 +3,8 @@
 Knows no format but lines, and no tool.
 """
 
+import contextlib
 import os
-
-TYPE_CHECKING = False  # see platform.py
-if TYPE_CHECKING:
-    pass
 
 
 def named_like(directory: str, beginnings: tuple[str, ...]) -> list[str]:
@@ -34,3 +31,15 @@ def line_of(path: str, key: str) -> str:
         if line.lstrip(" \t\"'").startswith(key):
             return f"{path}:{number}"
     return path
+
+
+def bytes_below(*directories: str) -> int:
+    """Return the bytes of all files below these folders, each inode once."""
+    seen: dict[tuple[int, int], int] = {}
+    for directory in directories:
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    found = os.lstat(os.path.join(folder, name))
+                    seen[found.st_dev, found.st_ino] = found.st_size
+    return sum(seen.values())

@@ -1,4 +1,4 @@
-"""How programs are started: those of a pack's packages, with the models recommended for them, and a row's own. Data."""
+"""What a pack names beside rules: feature sets, its programs, how they start and with which models. Data only."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ class Program(NamedTuple):
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+
+
+class FeatureSet(NamedTuple):
+    """Features that belong together (``[feature-sets.NAME]`` of a pack), in the place of a profile's own."""
+
+    name: str
+    features: tuple[str, ...] = ()
+    default_features: bool = True
+    all_features: bool = False
+    package: str = "all"
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """The set as it stands in a sentence."""
+        base = "all features" if self.all_features else "the defaults" if self.default_features else "no defaults"
+        return ", ".join([base, *self.features])

@@ -9,8 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from doit_cargo.engine.base.feature_set import FeatureSet
-from doit_cargo.engine.base.launch import Launch, ModelSource, Program
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program
 
 
 class CargoTarget(NamedTuple):

@@ -126,20 +126,20 @@ def _read(path: str) -> bytes:
 
 def _write(path: str) -> None:
     """Make the key, whole and under its name at once: of two processes that do, both get the same."""
-    from doit_cargo.engine.base import private
+    from doit_cargo.engine.base import atomic, private
 
     temporary = f"{path}.{os.getpid()}.new"
     with open(temporary, "wb", opener=private.opener) as stream:
         stream.write(os.urandom(SIZE))
     try:
         if _is_broken(path):
-            os.replace(temporary, path)
+            atomic.put(temporary, path)
         else:
             os.link(temporary, path)
     except FileExistsError:
         pass  # another process was faster
     except OSError:
-        os.replace(temporary, path)  # a file system without links
+        atomic.put(temporary, path)  # a file system without links
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

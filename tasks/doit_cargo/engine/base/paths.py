@@ -1,4 +1,4 @@
-"""The folder we stand in and those on the way up, and whether one can be written to. Reads nothing of them."""
+"""The folder we stand in and those on the way up, and programs on PATH. Reads nothing of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def ancestors(directory: str) -> Iterator[str]:
@@ -38,3 +38,33 @@ def current_folder() -> str:
         raise UserError(
             Problem(what, "change to one that exists (`cd .` if it was made anew)"), COULD_NOT_RUN
         ) from None
+
+
+def which(name: str, environ: Mapping[str, str], system: str = "", before: tuple[str, ...] = ()) -> str:
+    """Return where a program is: itself if it holds a path, else from `before` and PATH; "" if nowhere.
+
+    The standard library's `shutil.which` costs 3 ms to import and reads PATHEXT of this process only. `system` is this
+    one unless it is named.
+    """
+    windows = system == "windows" if system else os.name == "nt"
+    names = _with_extensions(name, environ) if windows else (name,)
+    if os.path.dirname(name):
+        return next((found for found in names if is_executable(found)), "")
+    for directory in (*before, *environ.get("PATH", os.defpath).split(os.pathsep)):
+        for candidate in names:
+            path = os.path.join(directory, candidate)
+            if directory and is_executable(path):
+                return path
+    return ""
+
+
+def _with_extensions(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    extensions = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
+    if os.path.splitext(name)[1].lower() in extensions:
+        return (name,)
+    return tuple(name + extension for extension in extensions if extension)
+
+
+def is_executable(path: str) -> bool:
+    """Return whether `path` is a file that this user may run."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)

@@ -32,11 +32,11 @@ def counted(number: int, one: str) -> str:
 def size_of(count: int) -> str:
     """Return a number of bytes as a person reads it.
 
-    >>> size_of(99), size_of(2500), size_of(1_500_000), size_of(4_683_074_240)
-    ('99 bytes', '2.5 kB', '1.5 MB', '4.68 GB')
+    >>> size_of(99), size_of(2500), size_of(150_000), size_of(1_500_000), size_of(4_683_074_240)
+    ('99 bytes', '2.5 kB', '0.1 MB', '1.5 MB', '4.68 GB')
     """
     if count < 1000:
         return f"{count} bytes"
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

@@ -14,6 +14,7 @@ from doit_cargo.engine.base.paths import ancestors
 from doit_cargo.engine.base.toml import toml
 
 TESTING_COMMANDS = frozenset({"test", "bench", "clippy", "nextest", "llvm-cov"})
+CONFIG_NAMES = ("config", "config.toml")  # where both exist, cargo takes the first and warns
 TEST_FOLDERS = ("tests", "examples", "benches")
 
 
@@ -78,11 +79,16 @@ def all_discovery_rules(directory: str, everything: bool) -> dict[str, tuple[str
     return {path: rule for path, rule in paths if os.path.isdir(path)}
 
 
+def config_folders(root: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the folders in which cargo looks for config files, the deepest first, cargo's home last."""
+    user = environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")
+    home = environ.get("CARGO_HOME") or os.path.join(user, ".cargo")
+    return list(dict.fromkeys([*(os.path.join(folder, ".cargo") for folder in ancestors(root)), home]))
+
+
 def config_files(root: str, environ: Mapping[str, str]) -> list[str]:
     """Return cargo's config files, existing or not, from `root` upwards and in CARGO_HOME, with what they include."""
-    places = [os.path.join(directory, ".cargo") for directory in ancestors(root)]
-    places.append(environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo"))
-    found = [os.path.join(place, name) for place in dict.fromkeys(places) for name in ("config", "config.toml")]
+    found = [os.path.join(place, name) for place in config_folders(root, environ) for name in CONFIG_NAMES]
     return list(dict.fromkeys(path for name in found for path in (name, *_included(name, 0))))
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
-from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.paths import ancestors, which
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.cargo.config import files
 
 if TYPE_CHECKING:
     from doit_cargo.engine.cargo.facts import DependencyFacts, Facts, PackageFacts, TargetFacts
@@ -37,7 +40,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
     raw, borrowed = _ask_cargo(directory, environ)
     root = raw["workspace_root"]
     names = {package["id"]: package["name"] for package in raw["packages"]}
-    configs = list(_cargo_configs(root, environ))
+    configs = [table for _, table in files.read_tables(root, environ)]
     return {
         "format": FORMAT,
         "root": root,
@@ -46,7 +49,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
         # Cargo before 1.71 does not say which members are the default: then all of them are.
         "default_members": [names[i] for i in raw.get("workspace_default_members", raw["workspace_members"])],
         "packages": {package["name"]: _reduce_package(package) for package in raw["packages"]},
-        "cargo_profiles": _cargo_profiles([_read_toml(os.path.join(root, "Cargo.toml")), *configs]),
+        "cargo_profiles": _cargo_profiles([_manifest(root), *configs]),
         "build_target": _build_target(configs),
         "metadata": raw.get("metadata") or {},
         "borrowed": borrowed,
@@ -103,17 +106,17 @@ def _query(
     directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()
 ) -> tuple[dict[str, Any] | None, str]:
     import json
-    import subprocess
 
     chosen = (word for setting in settings for word in ("--config", setting))
     command = [_find_cargo(environ), *_QUERY, *chosen]
+    done = processes.answer(command, environ, None, directory)
     try:
-        done = subprocess.run(command, cwd=directory, env=dict(environ), capture_output=True, check=False)
-        return (json.loads(done.stdout) if done.returncode == 0 else None), done.stderr.decode("utf-8", "replace")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            Problem(f"cargo metadata could not be read: {error}", "check `cargo metadata`", directory)
-        ) from None
+        if done.started:
+            return (json.loads(done.out) if done.ok else None), done.err
+        error = done.err.strip()
+    except ValueError as wrong:
+        error = str(wrong)
+    raise UserError(Problem(f"cargo metadata could not be read: {error}", "check `cargo metadata`", directory))
 
 
 def _installed(environ: Mapping[str, str]) -> list[str]:
@@ -126,9 +129,7 @@ def _installed(environ: Mapping[str, str]) -> list[str]:
 
 
 def _find_cargo(environ: Mapping[str, str]) -> str:
-    import shutil
-
-    found = shutil.which("cargo", path=environ.get("PATH", os.defpath))
+    found = which("cargo", environ)
     if found:
         return found
     fix = "install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"
@@ -212,27 +213,11 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> DependencyFacts:
     }
 
 
-def _cargo_configs(root: str, environ: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield cargo's config files as cargo would read them from `root`: nearest first, CARGO_HOME last."""
-    user = environ.get("HOME") or environ.get("USERPROFILE")
-    home = environ.get("CARGO_HOME") or (os.path.join(user, ".cargo") if user else "")
-    folders = [os.path.join(folder, ".cargo") for folder in ancestors(root)]
-    for folder in dict.fromkeys([*folders, *([home] if home else [])]):
-        # Where both exist, cargo takes the one without an ending.
-        for name in ("config", "config.toml"):
-            path = os.path.join(folder, name)
-            if os.path.isfile(path):
-                yield _read_toml(path)
-                break
-
-
-def _read_toml(path: str) -> dict[str, Any]:
-    """Return a file's tables, or none: cargo has read it already and reports what is wrong with it."""
+def _manifest(root: str) -> Mapping[str, Any]:
     try:
-        with open(path, "rb") as file:
-            return toml.load(file)
-    except (OSError, ValueError):
-        return {}
+        return toml.loads(read_text(os.path.join(root, "Cargo.toml")))
+    except ValueError:
+        return {}  # cargo has read it already and reports what is wrong with it
 
 
 def _cargo_profiles(tables: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import sys
 
 from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
+from doit_cargo.engine.base.tables import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,16 +164,11 @@ def grown(target: str, program: str, before: int, after: int, commit: str) -> No
     """Tell that a program is larger than the last build of its kind left it, by more than is allowed."""
     since = f" since {commit}" if commit else ""
     percent = f"{100 * (after - before) / before:.1f} %"
-    _line("..", target, f"{program} grew by {percent}{since}: {size_text(before)} -> {size_text(after)}")
+    _line("..", target, f"{program} grew by {percent}{since}: {size_of(before)} -> {size_of(after)}")
 
 
 def _size(path: str) -> str:
-    return size_text(os.path.getsize(path))
-
-
-def size_text(size: int) -> str:
-    """Return a size in bytes as a person reads it."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+    return size_of(os.path.getsize(path))
 
 
 def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:

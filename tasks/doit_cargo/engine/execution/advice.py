@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
 from doit_cargo.engine.cargo.metadata import dependents
 from doit_cargo.engine.cargo.resolver import Graph, State
-from doit_cargo.engine.execution import run
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.toolchain.triples import plain
@@ -34,7 +34,7 @@ ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 def notes(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: Ledger) -> Iterator[str]:
     """Yield the sentences."""
-    seen = run.environment(plan.invocation, environ)
+    seen = processes.environment_of(plan.invocation, environ)
     yield from _dropped_flags(plan, seen, workspace)
     yield from _other_python(plan, seen, workspace, ledger)
     yield from _other_features(plan, workspace, ledger)
@@ -44,7 +44,7 @@ def learn(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: 
     """Remember in the ledger what a call of cargo has built: all variants after a success, pyo3 in any case."""
     report = outcome.report
     if any(unit.package.startswith("pyo3") for unit in report.units):
-        seen = run.environment(plan.invocation, environ)
+        seen = processes.environment_of(plan.invocation, environ)
         ledger.data["python"] = {name: seen.get(name, "") for name in read_by_pyo3(seen)}
     if not outcome.ok:
         return

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from doit_cargo.engine.base.model import Plan, Workspace
-from doit_cargo.engine.execution import run
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.state.lock import FileLock
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def of(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> Workspac
         return workspace
     from doit_cargo.engine.cargo.metadata import read_directories
 
-    target, build = read_directories(workspace.root, run.environment(call, environ), words)
+    target, build = read_directories(workspace.root, processes.environment_of(call, environ), words)
     return workspace._replace(target_directory=target, build_directory=build)
 
 

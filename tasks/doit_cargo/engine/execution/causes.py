@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NotRequired, TypedDict
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.state import fingerprint, receipts, store
 from doit_cargo.engine.state.staleness import Change
@@ -58,7 +59,7 @@ def keep_lock(state: str, root: str) -> None:
         with open(path, "rb") as source, open(temporary, "wb") as copy:
             copy.write(source.read())
         if fingerprint.digest(temporary) == content:
-            os.replace(temporary, os.path.join(folder, content.hex()))
+            atomic.put(temporary, os.path.join(folder, content.hex()))
         kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
         for entry in kept[COPIES:]:
             store.remove(entry.path)

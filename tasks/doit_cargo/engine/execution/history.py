@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from doit_cargo.engine.base import own_key, private
+from doit_cargo.engine.base import atomic, own_key, private
 from doit_cargo.engine.base.model import Plan
-from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.state import store
 from doit_cargo.engine.toolchain import platform
@@ -132,10 +132,7 @@ def _line_break(path: str) -> str:
 def _halve(path: str) -> None:
     with open(path, encoding="utf-8", errors="replace") as stream:
         lines = stream.readlines()
-    temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "w", encoding="utf-8", opener=private.opener) as stream:
-        stream.writelines(lines[len(lines) // 2 :])
-    os.replace(temporary, path)
+    atomic.write(path, "".join(lines[len(lines) // 2 :]), closed=True)
 
 
 # --- a build ---------------------------------------------------------------------------------------------------------
@@ -191,19 +188,8 @@ def _has_cache(plan: Plan, environ: Mapping[str, str]) -> bool:
 
 def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
-    try:
-        done = subprocess.run(
-            [*GIT, "rev-parse", "--short=12", "HEAD"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    done = processes.answer([*processes.GIT, "rev-parse", "--short=12", "HEAD"], os.environ, GIT_SECONDS, root)
+    return done.out.strip() if done.ok else ""
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.execution.run import Outcome
 
@@ -50,6 +51,5 @@ class CargoCallOptions(NamedTuple):
 
 def machine_of(request: BuildRequest, plan: Plan) -> Machine:
     """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
-    from doit_cargo.engine.preflight import preflight
 
-    return request.machine.at(plan.invocation.cwd, preflight.effective_environment(plan, request.environ))
+    return request.machine.at(plan.invocation.cwd, processes.environment_of(plan.invocation, request.environ))

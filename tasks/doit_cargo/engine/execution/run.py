@@ -7,7 +7,6 @@ nothing of targets, receipts or freshness.
 from __future__ import annotations
 
 import gc
-import os
 import re
 import sys
 import time
@@ -15,10 +14,11 @@ from collections.abc import Mapping
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation
+from doit_cargo.engine.base.paths import which
+from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
-from doit_cargo.engine.toolchain import platform
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
@@ -55,15 +55,6 @@ class Outcome:
     @property
     def warnings(self) -> list[str]:
         return [*self.cargo_warnings, *self.report.warnings]
-
-
-def environment(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of the process."""
-    result = {name: value for name, value in environ.items() if name not in invocation.unset}
-    result.update(invocation.env)
-    if invocation.path_prepend:
-        result["PATH"] = os.pathsep.join([*invocation.path_prepend, result.get("PATH", "")])
-    return result
 
 
 def run(
@@ -111,7 +102,7 @@ def _run(
     watched: str = "",
     asks: bool = False,
 ) -> Outcome:
-    child_environ = _with_terminal(environment(invocation, environ))
+    child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
     started = time.monotonic()
@@ -141,7 +132,7 @@ def _run(
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
     program, *arguments = invocation.argv
-    found = platform.find_executable(program, environ) or program
+    found = which(program, environ) or program
     position = arguments.index("--") if messages and "--" in arguments else len(arguments)
     return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.execution import run
 from doit_cargo.engine.plan.compiler_cache import WRAPPER, is_sccache, wrapper_of
 
 # sccache itself gives a server ten seconds to start (with 0.16; a remote cache that does not answer takes all of them).
@@ -125,15 +123,8 @@ def is_running(environ: Mapping[str, str]) -> bool:
 
 def ask(program: str, argument: str, environ: Mapping[str, str], seconds: float = ASK_SECONDS) -> tuple[bool, str]:
     """Run ``sccache ARGUMENT...``; return whether it succeeded, and what it printed, errors last."""
-    command = [program, *argument.split()]
-    try:
-        # A server that it starts keeps what it inherits: a pipe would never end.
-        done = processes.answer(command, environ, seconds)
-    except subprocess.TimeoutExpired:
-        return False, f"no answer within {seconds:g} s"
-    except OSError as error:
-        return False, error.strerror or str(error)
-    return done.returncode == 0, (done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}").strip()
+    done = processes.answer([program, *argument.split()], environ, seconds)
+    return done.ok, (done.out if done.ok else f"{done.out}{done.err}").strip()
 
 
 def start(program: str, environ: Mapping[str, str]) -> str:
@@ -169,7 +160,7 @@ class Count:
     def __init__(self, invocation: Invocation, environ: Mapping[str, str]) -> None:
         self.invocation = invocation
         self.problem = ""
-        self.environ = run.environment(invocation, environ)
+        self.environ = processes.environment_of(invocation, environ)
         wrapper = wrapper_of(invocation.cwd, self.environ)
         self.wrapper = wrapper if is_sccache(wrapper) else ""
         self._before: Statistics | None = None

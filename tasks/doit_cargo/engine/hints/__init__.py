@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import IO, NamedTuple
 
+from doit_cargo.engine.base import paths
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
@@ -54,7 +55,7 @@ def _only_system(found: list[Found]) -> str:
 
 def _manager() -> str:
     def which(name: str) -> str:
-        return platform.find_executable(name, os.environ)
+        return paths.which(name, os.environ)
 
     return platform.package_manager(platform.operating_system(), which)
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Machine, Workspace
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.variables import Values
-from doit_cargo.engine.cargo.discovery import config_files
-from doit_cargo.engine.toolchain.platform import find_executable
+from doit_cargo.engine.cargo.config.files import read_tables
 
 WRAPPER, WRAPPER_OF_BUILD, INCREMENTAL = "RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER", "CARGO_INCREMENTAL"
 SCCACHE = "sccache"
@@ -75,7 +74,7 @@ def _mend(choice: Choice, machine: Machine, workspace: Workspace, env: Mapping[s
     wrapper = wrapper_of(workspace.root, seen)
     if not is_sccache(wrapper):
         return
-    if not find_executable(wrapper, seen):
+    if not which(wrapper, seen):
         found = choice.env[WRAPPER] = machine.detect(SCCACHE) or ""
         instead = f"this call takes {found}" if found else "this call goes without it"
         choice.notes.append(f"the configured rustc wrapper, {wrapper}, is not on PATH: {instead}")
@@ -97,26 +96,10 @@ def wrapper_of(root: str, environ: Mapping[str, str]) -> str:
     for name in (WRAPPER, WRAPPER_OF_BUILD):
         if name in environ:
             return environ[name]
-    return next(filter(None, map(_configured, config_files(root, environ))), "")
-
-
-def _configured(path: str) -> str:
-    """Return ``build.rustc-wrapper`` of a config file; a relative path counts from the folder that holds .cargo."""
-    text = read_text(path) if os.path.isfile(path) else ""
-    if "rustc-wrapper" not in text or _is_shadowed(path):
-        return ""
-    from doit_cargo.engine.base.toml import toml
-
-    try:
-        build = toml.loads(text).get("build")
-    except ValueError:
-        return ""  # cargo says what is wrong with its file
-    value = build.get("rustc-wrapper") if isinstance(build, dict) else ""
-    if not isinstance(value, str) or not os.path.dirname(value):
-        return value if isinstance(value, str) else ""
-    return os.path.join(os.path.dirname(os.path.dirname(path)), value)
-
-
-def _is_shadowed(path: str) -> bool:
-    """Tell whether cargo ignores a file: of ``config`` and ``config.toml`` it takes the one without an ending."""
-    return path.endswith(".toml") and os.path.isfile(path.removesuffix(".toml"))
+    for path, table in read_tables(root, environ):
+        build = table.get("build")
+        value = build.get("rustc-wrapper") if isinstance(build, Mapping) else None
+        if isinstance(value, str):
+            # A relative path counts from the folder that holds .cargo.
+            return os.path.join(os.path.dirname(os.path.dirname(path)), value) if os.path.dirname(value) else value
+    return ""

@@ -7,14 +7,11 @@ config files and the environment; changes neither.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from doit_cargo.engine.base.files import read_text
-from doit_cargo.engine.base.toml import toml
-from doit_cargo.engine.cargo.discovery import config_files
+from doit_cargo.engine.cargo.config.files import read_tables
 from doit_cargo.engine.toolchain.triples import default_cpu, plain
 
 NATIVE = re.compile(r"target-cpu[= \x1f]native\b")
@@ -38,7 +35,7 @@ def portable(root: str, environ: Mapping[str, str], triple: str) -> Portable:
         if NATIVE.search(environ.get(name, "")):
             found.env[name] = NATIVE.sub(cpu, environ[name])
             found.places.append(name)
-    for path, table in _tables(root, environ):
+    for path, table in read_tables(root, environ):
         for key, flags in _flags(table, plain(triple)):
             text = " ".join(flags) if isinstance(flags, list) else str(flags)
             if NATIVE.search(text):
@@ -46,16 +43,6 @@ def portable(root: str, environ: Mapping[str, str], triple: str) -> Portable:
                 found.config.append((key, ["-C", cpu] if isinstance(flags, list) else NATIVE.sub(cpu, text)))
                 found.places.append(path)
     return found
-
-
-def _tables(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for path in config_files(root, environ):
-        text = read_text(path) if os.path.isfile(path) else ""
-        if "native" in text:
-            try:
-                yield path, toml.loads(text)
-            except ValueError:
-                continue  # cargo says what is wrong with its file
 
 
 def _flags(table: Mapping[str, Any], triple: str) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.feature_set import FeatureSet
+from doit_cargo.engine.base.launch import FeatureSet
 from doit_cargo.engine.base.model import Package, Plan, Profile, Rule, Workspace
 
 VARIABLE = "FEATURES"

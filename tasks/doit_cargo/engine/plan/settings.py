@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.plan.profiles.files import FLAG, Section, problems_of
@@ -43,8 +44,5 @@ def write(root: str, environ: Mapping[str, str], key: str, value: bool) -> str:
     store.prepare(os.path.dirname(path))
     document = tomlkit.document()
     document.update({**read(root, environ), key: value})
-    temporary = f"{path}.{os.getpid()}.new"
-    with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
-        stream.write(tomlkit.dumps(document))
-    os.replace(temporary, path)
+    atomic.write(path, tomlkit.dumps(document))
     return path

@@ -7,13 +7,13 @@ themselves, and changes nothing. No GPU is never an error: code for one is built
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Workspace
+from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
 from doit_cargo.engine.state.footprint import UNKNOWN, Footprint
@@ -92,7 +92,7 @@ def rows_of(
     chosen: Iterable[Step], plan: Plan, machine: Machine, workspace_root: str, known: PreflightFacts
 ) -> Iterator[CheckRow]:
     """Yield the rows of some steps."""
-    seen = machine.at(plan.invocation.cwd or workspace_root, effective_environment(plan, machine.environ))
+    seen = machine.at(plan.invocation.cwd or workspace_root, environment_of(plan.invocation, machine.environ))
     look = CheckContext(plan, seen, known.workspace, known.inferred, _for_scripts(seen, known), known.past)
     for step in chosen:
         yield from step(look)
@@ -106,17 +106,6 @@ def _for_scripts(machine: Machine, known: PreflightFacts) -> Machine:
 
     tables = files.read_tables(machine.directory, machine.environ)
     return machine.at(machine.directory, files.environment(tables, machine.environ))
-
-
-def effective_environment(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that the plan's process will see."""
-    call = plan.invocation
-    seen = {name: value for name, value in environ.items() if name not in call.unset} | dict(call.env)
-    if call.path_prepend:
-        seen["PATH"] = os.pathsep.join([*call.path_prepend, seen.get("PATH", "")])
-    if len(call.argv) > 1 and call.argv[1].startswith("+"):
-        seen["RUSTUP_TOOLCHAIN"] = call.argv[1][1:]  # `cargo +nightly` is the strongest choice of all
-    return seen
 
 
 def _needs(look: CheckContext) -> Iterator[CheckRow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.preflight.check_context import OK, WARN, CheckContext, CheckRow
 from doit_cargo.engine.preflight.requirements.calls import WITHOUT_COMPILING
 from doit_cargo.engine.state.footprint import free_space
@@ -23,12 +24,12 @@ def look_at_disk(look: CheckContext) -> Iterator[CheckRow]:
     free, took = free_space(directory), look.past.disk
     wanted = took if took > FLOOR and not _is_built(look) else 0
     if not free or free >= max(FLOOR, wanted):
-        yield CheckRow("disk", OK, f"{shown(free)} free", directory, look.plan.target)
+        yield CheckRow("disk", OK, f"{size_of(free)} free", directory, look.plan.target)
         return
-    what = f"{shown(free)} are free where {directory} is"
-    what += f", and a build from nothing has taken {shown(took)}" if wanted else ""
+    what = f"{size_of(free)} are free where {directory} is"
+    what += f", and a build from nothing has taken {size_of(took)}" if wanted else ""
     fix = "doit-cargo clean, empty cargo's cache (clean_all CARGO_CACHE=1), or CARGO_TARGET_DIR on a larger disk"
-    yield CheckRow("disk", WARN, f"{shown(free)} free", directory, look.plan.target, what, fix)
+    yield CheckRow("disk", WARN, f"{size_of(free)} free", directory, look.plan.target, what, fix)
 
 
 def look_at_memory(look: CheckContext) -> Iterator[CheckRow]:
@@ -39,11 +40,11 @@ def look_at_memory(look: CheckContext) -> Iterator[CheckRow]:
     if not free:
         return
     if not took or free >= took:
-        yield CheckRow("memory", OK, f"{shown(free)} free", "", look.plan.target)
+        yield CheckRow("memory", OK, f"{size_of(free)} free", "", look.plan.target)
         return
-    what = f"{shown(free)} of memory are free, and one process of the last build took {shown(took)}"
+    what = f"{size_of(free)} of memory are free, and one process of the last build took {size_of(took)}"
     fix = "close programs, or fewer jobs and no LTO: JOBS=1, PROFILE=low_memory"
-    yield CheckRow("memory", WARN, f"{shown(free)} free", "", look.plan.target, what, fix)
+    yield CheckRow("memory", WARN, f"{size_of(free)} free", "", look.plan.target, what, fix)
 
 
 def _compiles(look: CheckContext) -> bool:
@@ -53,8 +54,3 @@ def _compiles(look: CheckContext) -> bool:
 def _is_built(look: CheckContext) -> bool:
     """Return whether the folder of this cargo profile holds anything: then less than a whole build is to come."""
     return any(os.path.isdir(os.path.dirname(path)) for path in look.plan.outputs)
-
-
-def shown(size: int) -> str:
-    """Return a size as a person writes it."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from doit_cargo.engine.base.errors import Problem
 from doit_cargo.engine.base.model import Service
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.plan.profiles.packs import GPU
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.tools import choose_way
@@ -95,17 +96,15 @@ def _how_to_start(service: Service, machine: Machine) -> str:
 
 def _without_gpu(target: str, machine: Machine) -> Problem | None:
     """Return the problem of a machine whose driver names no GPU (nvidia-smi --list-gpus)."""
-    import subprocess
-
     program = machine.which("nvidia-smi")
     if not program:
         return Problem(f"{target} needs an NVIDIA GPU, and nvidia-smi is not on PATH", "run it on a machine with a GPU")
-    try:
-        done = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Problem(f"{target} needs an NVIDIA GPU, and {program} did not answer: {error}", "repair the driver")
-    if done.returncode == 0 and done.stdout.strip():
+    done = processes.answer([program, "--list-gpus"], machine.environ, 20)
+    if not done.started or not done.in_time:
+        what = f"{target} needs an NVIDIA GPU, and {program} did not answer: {done.err.strip()}"
+        return Problem(what, "repair the driver")
+    if done.ok and done.out.strip():
         return None
-    said = (done.stdout + done.stderr).strip().splitlines()
+    said = (done.out + done.err).strip().splitlines()
     what = f"{target} needs an NVIDIA GPU, and nvidia-smi names none: {said[0] if said else 'it said nothing'}"
     return Problem(what, "run it on a machine with a GPU")

@@ -172,6 +172,8 @@ def withdraw(state: str, key: Key) -> None:
 
     Raises `UserError` where the state cannot be written.
     """
+    from doit_cargo.engine.base import atomic
+
     path = receipt_path(state, key)
     try:
         store.prepare(state)
@@ -180,7 +182,7 @@ def withdraw(state: str, key: Key) -> None:
                 if os.path.isdir(name):
                     store.remove_folder(name)
             if os.path.exists(path):
-                os.replace(path, path + ".last")
+                atomic.put(path, path + ".last")
     except OSError as error:
         raise UserError(store.unwritable(state, error), COULD_NOT_RUN) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
@@ -110,25 +111,13 @@ def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def which(program: str, path: str) -> str | None:
-    """Return the file that PATH gives for `program`, or None. Like `shutil.which`, without its imports."""
-    suffixes = ("",) if os.name != "nt" else tuple(os.environ.get("PATHEXT", ".EXE").split(";"))
-    for directory in path.split(os.pathsep):
-        for suffix in suffixes:
-            candidate = os.path.join(directory or ".", program + suffix)
-            if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
-                return candidate
-    return None
-
-
 def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
     """Return a state that knows the environment and nothing else."""
-    path = environ.get("PATH", "")
     return {
         "env": {},
         "guarded": guarded_names(environ),
-        "path": path,
-        "which": {program: which(program, path) for program in programs},
+        "path": environ.get("PATH", ""),
+        "which": {program: which(program, environ) or None for program in programs},
         "files": {},
         "trees": {},
         "outputs": {},
@@ -179,7 +168,7 @@ class Check:
         for program, old in self.state["which"].items():
             if path == self.state["path"] and old is not None:
                 continue  # one that was missing may have come since
-            new = which(program, path)
+            new = which(program, self.environ) or None
             if new != old:
                 same = False
                 yield Change("tool", program, old or "", new or "")

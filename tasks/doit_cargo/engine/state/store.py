@@ -49,25 +49,18 @@ def load(path: str) -> object:
 
 def store(path: str, data: object) -> None:
     """Write `data` so that a reader sees the old content or the new one, whatever happens. Raises OSError."""
-    from doit_cargo.engine.base import private
+    from doit_cargo.engine.base import atomic
 
     payload = marshal.dumps(data)  # type: ignore[arg-type]
-    os.makedirs(os.path.dirname(path), mode=private.FOLDER_MODE, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "wb", opener=private.opener) as stream:
-            stream.write(HEADER + own_key.seal(HEADER, payload) + payload)
-        os.replace(temporary, path)
-    except OSError:
-        remove(temporary)
-        raise
+    atomic.write(path, HEADER + own_key.seal(HEADER, payload) + payload, closed=True)
     own_key.tell_trouble()
 
 
 def remove(path: str) -> None:
     """Delete a file; that it is gone already is fine."""
-    if os.path.lexists(path):
-        os.unlink(path)
+    from doit_cargo.engine.base import atomic
+
+    atomic.remove(path)
 
 
 def remove_folder(path: str) -> None:

@@ -6,7 +6,8 @@ Knows no tool that needs more than its row: `Machine` in toolchain.py, made from
 import os
 import sys
 
-from doit_cargo.engine.toolchain.platform import find_executable, is_executable, operating_system, package_manager
+from doit_cargo.engine.base import paths
+from doit_cargo.engine.toolchain.platform import operating_system, package_manager
 from doit_cargo.engine.toolchain.rustup import Toolchain, active_toolchain, cargo_home, is_proxy
 from doit_cargo.engine.toolchain.tools import Tool, ToolRow, row_of
 from doit_cargo.engine.toolchain.version_cache import VersionCache, ask, key_of, validity_of
@@ -66,7 +67,7 @@ class BareMachine:
 
     def which(self, name: str) -> str:
         """Return where PATH has a program, "" if nowhere."""
-        return self._which(name) if self._which else find_executable(name, self.environ, self.platform)
+        return self._which(name) if self._which else paths.which(name, self.environ, self.platform)
 
     def tool(self, name: str) -> Tool | None:
         """Return a tool with its version, or None if this machine lacks it."""
@@ -87,7 +88,7 @@ class BareMachine:
         program = path
         if row.component and is_proxy(path):
             program = self.toolchain().program(row.executables[0])
-            if not is_executable(program):
+            if not paths.is_executable(program):
                 return None
         return self.ask_version(row, path, program)
 

@@ -9,7 +9,7 @@ import sys
 
 TYPE_CHECKING = False  # `typing` costs milliseconds that the no-op path does not have; mypy knows this name
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "windows"}
 # Rust's names for what `uname -m` and PROCESSOR_ARCHITECTURE say.
@@ -128,35 +128,6 @@ def _first_line(path: str) -> str:
             return file.readline().strip()
     except OSError:
         return ""
-
-
-def find_executable(name: str, environ: "Mapping[str, str]", system: str = "", before: "tuple[str, ...]" = ()) -> str:
-    """Return where `name` is: itself if it holds a path, else from `before` and PATH; "" if nowhere.
-
-    The standard library's `shutil.which` costs 3 ms to import and reads PATHEXT of this process only.
-    """
-    windows = (system or operating_system()) == "windows"
-    names = _with_extensions(name, environ) if windows else (name,)
-    if os.path.dirname(name):
-        return next((found for found in names if is_executable(found)), "")
-    for directory in (*before, *environ.get("PATH", os.defpath).split(os.pathsep)):
-        for candidate in names:
-            path = os.path.join(directory, candidate)
-            if directory and is_executable(path):
-                return path
-    return ""
-
-
-def _with_extensions(name: str, environ: "Mapping[str, str]") -> tuple[str, ...]:
-    extensions = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
-    if os.path.splitext(name)[1].lower() in extensions:
-        return (name,)
-    return tuple(name + extension for extension in extensions if extension)
-
-
-def is_executable(path: str) -> bool:
-    """Return whether `path` is a file that this user may run."""
-    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def package_manager(system: str, which: "Callable[[str], str]", os_release: str = "/etc/os-release") -> str:

@@ -6,6 +6,7 @@ path differs. The interpreter behind all environments of one installation has on
 
 import os
 
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.toolchain.finders import find_python
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.version_cache import validity_of
@@ -63,18 +64,11 @@ class Python:
 def ask(path: str) -> Python | None:
     """Ask an interpreter what it is; None if it is none, or older than 3."""
     import json
-    import subprocess
 
+    done = processes.answer([path, "-I", "-c", QUESTION], os.environ, ASK_SECONDS)
     try:
-        done = subprocess.run(
-            [path, "-I", "-c", QUESTION],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=ASK_SECONDS,
-            check=False,
-        )
-        return Python(json.loads(done.stdout)) if done.returncode == 0 else None
-    except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
+        return Python(json.loads(done.out)) if done.ok else None
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -6,9 +6,9 @@ Runs no program, rustup least of all, and knows no plan and no message. Its fact
 import os
 
 from doit_cargo.engine.base.files import line_of, named_like, read_text
-from doit_cargo.engine.base.paths import ancestors
-from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
-from doit_cargo.engine.toolchain.platform import find_executable, host_triple
+from doit_cargo.engine.base.paths import ancestors, which
+from doit_cargo.engine.base.toml.toml import loads, text_at
+from doit_cargo.engine.toolchain.platform import host_triple
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class _Rustup:
         if len(text.splitlines()) == 1 and not path.endswith(".toml") and "[" not in text and text.strip():
             return self._named(text.strip(), f"{path}:1")
         try:
-            table = read_toml(text).get("toolchain")
+            table = loads(text).get("toolchain")
         except ValueError as error:
             return Toolchain("", "", path, problem=f"it is no TOML: {error}")
         if not isinstance(table, dict):
@@ -137,7 +137,7 @@ def auto_install(environ: "Mapping[str, str]") -> bool:
 
 def _settings(path: str) -> "dict[str, object]":
     try:
-        return read_toml(read_text(path))
+        return loads(read_text(path))
     except ValueError:
         return {}
 
@@ -156,7 +156,7 @@ def is_proxy(path: str) -> bool:
 def compiler_path(environ: "Mapping[str, str]", system: str = "") -> str:
     """Return the rustc that cargo runs, as far as the environment decides."""
     named = environ.get("RUSTC") or environ.get("CARGO_BUILD_RUSTC") or "rustc"
-    return find_executable(named, environ, system)
+    return which(named, environ, system)
 
 
 def toolchain_identity(directory: str, environ: "Mapping[str, str]", system: str = "") -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def toolchain_identity(directory: str, environ: "Mapping[str, str]", system: str
 
     All of them exist. That an absent pin file must stay absent is for `pin_candidates`.
     """
-    proxies = [path for path in (find_executable("cargo", environ, system), compiler_path(environ, system)) if path]
+    proxies = [path for path in (which("cargo", environ, system), compiler_path(environ, system)) if path]
     roots = {os.path.dirname(os.path.dirname(os.path.realpath(path))) for path in proxies if not is_proxy(path)}
     if len(roots) < 2 and any(is_proxy(path) for path in proxies):
         roots.add(active_toolchain(directory, environ, system).directory)

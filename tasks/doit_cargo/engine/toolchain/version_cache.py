@@ -3,13 +3,15 @@
 Knows no tool and no version: an answer is a dict of the asker's, good while its files keep their stamps.
 """
 
+import contextlib
 import os
 
-from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base import atomic, own_key
+from doit_cargo.engine.base.process import processes
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 VERSION_SECONDS = 5.0
 # A script may hand over to another program tomorrow without a change of its own: its answer is believed so long.
@@ -40,7 +42,11 @@ class VersionCache:
         """Keep an answer, and write all of them; a cache that cannot be written is no error."""
         self._answers = {**self._load(), **self._all(), key: answer}
         if self.path:
-            _write_json(self.path, own_key.sealed({"format": CACHE_FORMAT, "answers": self._answers}))
+            import json
+
+            sealed = own_key.sealed({"format": CACHE_FORMAT, "answers": self._answers})
+            with contextlib.suppress(OSError):
+                atomic.write(self.path, json.dumps(sealed), closed=True)
 
     def _all(self) -> dict[str, dict[str, object]]:
         if self._answers is None:
@@ -101,57 +107,7 @@ def _is_indirect(path: str) -> bool:
         return False
 
 
-def _write_json(path: str, value: object) -> None:
-    """Write a file so that a reader sees all of it or none."""
-    import json
-    import tempfile
-
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".tools-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-        os.replace(draft, path)
-    except OSError:
-        return
-
-
 def ask(argv: "Sequence[str]", environ: "Mapping[str, str]", directory: str = "") -> str:
-    """Return all that a program prints, "" if it fails or takes longer than `VERSION_SECONDS`.
-
-    The output goes to a file: a pipe would stay open, and this call hang, while a grandchild lives.
-    """
-    import subprocess
-    import tempfile
-
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(environ),
-                cwd=directory if os.path.isdir(directory) else None,
-                start_new_session=True,
-            )
-        except (OSError, ValueError):
-            return ""
-        try:
-            status = process.wait(VERSION_SECONDS)
-        except subprocess.TimeoutExpired:
-            _stop_group(process.pid, process.kill)
-            process.wait()
-            return ""
-        output.seek(0)
-        return output.read().decode("utf-8", "replace") if status == 0 else ""
-
-
-def _stop_group(pid: int, kill: "Callable[[], None]") -> None:
-    """Kill a program that leads its own process group, and all that it started."""
-    import signal
-
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (AttributeError, OSError):
-        kill()
+    """Return all that a program prints, "" if it fails or takes longer than `VERSION_SECONDS`."""
+    done = processes.answer(argv, environ, VERSION_SECONDS, directory if os.path.isdir(directory) else None)
+    return f"{done.out}{done.err}" if done.ok else ""

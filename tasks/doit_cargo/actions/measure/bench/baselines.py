@@ -11,9 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from doit_cargo.actions import write_whole
 from doit_cargo.actions.measure.bench.results import Results, Times
-from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
 from doit_cargo.engine.state import store
 
@@ -57,7 +56,7 @@ def save(state: str, name: str, baseline: Baseline) -> None:
         "setting": baseline.setting,
         "results": {name: [times.low, times.middle, times.high] for name, times in baseline.results.items()},
     }
-    write_whole(_path(state, name), json.dumps(own_key.sealed(data), indent=1) + "\n")
+    atomic.write(_path(state, name), json.dumps(own_key.sealed(data), indent=1) + "\n")
 
 
 def load(state: str, name: str) -> Baseline:

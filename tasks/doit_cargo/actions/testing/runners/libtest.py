@@ -15,6 +15,8 @@ from doit_cargo.actions.testing.results import ProgramResult, Reading
 from doit_cargo.actions.testing.test_binaries import DOC, Program
 from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import which
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter, terminal
 from doit_cargo.engine.console.child import Child
 
@@ -74,9 +76,7 @@ def run_program(
 
 
 def _found(argv: list[str], environ: Mapping[str, str]) -> list[str]:
-    import shutil
-
-    return [shutil.which(argv[0], path=environ.get("PATH", "")) or argv[0], *argv[1:]]
+    return [which(argv[0], environ) or argv[0], *argv[1:]]
 
 
 class _Tail:
@@ -124,17 +124,9 @@ class _Reader:
 
 def ignored_tests(program: Program, environ: Mapping[str, str], manner: OutputOptions) -> list[str]:
     """Return the names of the tests that libtest would ignore."""
-    import subprocess
-
-    argv = [*_found(list(program.argv), environ), "--list", "--ignored", "--format", "terse"]
+    argv = [*program.argv, "--list", "--ignored", "--format", "terse"]
     argv += [manner.test] if manner.test else []
-    try:
-        done = subprocess.run(
-            argv, cwd=program.cwd, env=dict(environ), capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-    except OSError:
-        return []
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    lines = processes.answer(argv, environ, None, program.cwd).out.splitlines()
     return [line.removesuffix(": test") for line in lines if line.endswith(": test")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 DEEP = 100
 
-__all__ = ["TOMLDecodeError", "load", "loads"]
+__all__ = ["TOMLDecodeError", "load", "loads", "text_at"]
 
 
 def __getattr__(name: str) -> Any:
@@ -44,3 +45,9 @@ def _deep_line(text: str) -> int:
 def load(stream: IO[bytes]) -> dict[str, Any]:
     """Return the document of a file that is open. Raises `TOMLDecodeError`, or `ValueError` if it is not UTF-8."""
     return loads(stream.read().decode())
+
+
+def text_at(table: Mapping[str, object], key: str) -> str:
+    """Return the text under a key, "" where there is none or another kind of value."""
+    value = table.get(key)
+    return value if isinstance(value, str) else ""

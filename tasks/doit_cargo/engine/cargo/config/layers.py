@@ -7,15 +7,15 @@ knows its place. Reads files; runs nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from doit_cargo.engine.base.model import Setting
-from doit_cargo.engine.base.paths import ancestors
 from doit_cargo.engine.base.toml.locations import TomlFile
+from doit_cargo.engine.cargo.config.files import walk
+from doit_cargo.engine.cargo.discovery import CONFIG_NAMES, config_folders
 
 ARGUMENT, ENVIRONMENT, CONFIG, MANIFEST = "argument", "environment", "config", "manifest"
-NAMES = ("config", "config.toml")  # where both exist, cargo takes the first and warns
 
 Path = tuple[str, ...]
 
@@ -105,41 +105,20 @@ def config_layers(root: str, environ: Mapping[str, str], texts: Mapping[str, str
 
     The deepest folder comes first and CARGO_HOME last; what a file includes comes after it, the last include first.
     """
-    found: dict[str, Layer] = {}
-    for folder in config_folders(root, environ):
-        for path in _taken(folder):
-            for layer in _with_includes(path, root, texts, 0):
-                found.setdefault(os.path.realpath(layer.file.path) if layer.file else layer.label, layer)
-    return list(found.values())
+    layers: dict[str, Layer] = {}
 
+    def read(path: str) -> Mapping[str, Any]:
+        file = _file(path, shown(path, root), texts)
+        layers[path] = Layer(CONFIG, file.label, file, ours=inside(path, root))
+        return file.values
 
-def config_folders(root: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the folders in which cargo looks for config files, the deepest first."""
-    user = environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")
-    home = environ.get("CARGO_HOME") or os.path.join(user, ".cargo")
-    return list(dict.fromkeys([*(os.path.join(folder, ".cargo") for folder in ancestors(root)), home]))
+    return [layers[path] for path, _ in walk(root, environ, read)]
 
 
 def shadowed(root: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return (taken, ignored) for each folder that holds both `config` and `config.toml`."""
-    pairs = [[os.path.join(folder, name) for name in NAMES] for folder in config_folders(root, environ)]
+    pairs = [[os.path.join(folder, name) for name in CONFIG_NAMES] for folder in config_folders(root, environ)]
     return [(old, new) for old, new in pairs if os.path.isfile(old) and os.path.isfile(new)]
-
-
-def _taken(folder: str) -> list[str]:
-    return [path for name in NAMES if os.path.isfile(path := os.path.join(folder, name))][:1]
-
-
-def _with_includes(path: str, root: str, texts: Mapping[str, str], depth: int) -> Iterator[Layer]:
-    file = _file(path, shown(path, root), texts)
-    yield Layer(CONFIG, file.label, file, ours=inside(path, root))
-    included = file.values.get("include", [])
-    entries = [included] if isinstance(included, str | dict) else included
-    for entry in reversed(entries if depth < 8 and isinstance(entries, list) else []):
-        name = entry.get("path", "") if isinstance(entry, dict) else str(entry)
-        below = os.path.normpath(os.path.join(os.path.dirname(path), name))
-        if os.path.isfile(below):
-            yield from _with_includes(below, root, texts, depth + 1)
 
 
 def _file(path: str, label: str, texts: Mapping[str, str]) -> TomlFile:

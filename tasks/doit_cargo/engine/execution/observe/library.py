@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process.processes import answer
 
 SOURCES = Path(__file__).parent / "native"
@@ -31,7 +31,7 @@ class NotHere(Exception):  # noqa: N818 - a state of the machine, not a fault
 
 def build(environ: Mapping[str, str], cache: str = "") -> str:
     """Return the path of the compiled library. Raises `NotHere` without a compiler, or if it cannot compile this."""
-    compiler = shutil.which(environ.get("CC", "") or "cc", path=environ.get("PATH")) or ""
+    compiler = which(environ.get("CC", "") or "cc", environ)
     if not compiler:
         raise NotHere("there is no C compiler (cc) on PATH, and the observer is compiled here", "install gcc or clang")
     folder = cache or cache_folder(environ)
@@ -70,17 +70,16 @@ def _compile(compiler: str, environ: Mapping[str, str], path: str) -> None:
         sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
         _run([compiler, *OPTIONS, "-o", draft, *sources, "-ldl"], environ)
         os.chmod(draft, 0o500)
-        os.replace(draft, path)
+        atomic.put(draft, path)
     finally:
         if os.path.exists(draft):
             os.unlink(draft)
 
 
 def _run(argv: list[str], environ: Mapping[str, str]) -> None:
-    try:
-        done = answer(argv, environ, SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotHere(f"{argv[0]} could not be run: {error}") from error
-    if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+    done = answer(argv, environ, SECONDS)
+    if not done.started or not done.in_time:
+        raise NotHere(f"{argv[0]} could not be run: {done.err.strip()}")
+    if not done.ok:
+        said = next((line for line in done.err.splitlines() if "error" in line), done.err.strip()[:200])
         raise NotHere(f"{argv[0]} cannot compile the observer: {said}", "install the C library's headers (libc6-dev)")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from doit_cargo.engine.base.paths import which
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.observe import library, log, own_calls, strace
 from doit_cargo.engine.execution.observe.library import NotHere
 from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
@@ -51,12 +52,9 @@ class Observer:
         """Try it on one small program. Raises `NotHere` if nothing is seen, as in a container that forbids it."""
         with self.start() as observation:
             argv = observation.command(["true"])
-            try:
-                done = subprocess.run(argv, env=observation.environ(environ), capture_output=True, check=False)
-            except OSError as error:
-                raise NotHere(f"{argv[0]} could not be run: {error}") from error
-            if done.returncode or not observation.read().processes:
-                said = done.stderr.decode(errors="replace").strip().splitlines()
+            done = processes.answer(argv, observation.environ(environ), 60)
+            if not done.ok or not observation.read().processes:
+                said = done.err.strip().splitlines()
                 raise NotHere(f"a program started under the observer was not seen{': ' + said[-1] if said else ''}")
 
     def start(self) -> Observation:
@@ -131,7 +129,7 @@ def _glibc() -> bool:
 
 
 def _strace(environ: Mapping[str, str]) -> str:
-    found = shutil.which("strace", path=environ.get("PATH"))
+    found = which("strace", environ)
     if not found:
         raise NotHere("strace is not on PATH", "install strace")
     return found

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import doit_cargo
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
-from doit_cargo.engine.base.feature_set import FeatureSet
-from doit_cargo.engine.base.launch import Launch, ModelSource
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource
 from doit_cargo.engine.base.model import Duplicates, Pack, Rule, Service, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.plan.profiles import files as profile_files

@@ -15,7 +15,8 @@ from doit_cargo.engine.base.model import Package, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.cargo.config import keys
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal
-from doit_cargo.engine.cargo.config.layers import MANIFEST, NAMES, Layer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import MANIFEST, Layer, Settings, shown
+from doit_cargo.engine.cargo.discovery import CONFIG_NAMES
 
 ERROR, NOTE = "error", "note"
 MEND = "doit-cargo fix_profiles writes it so"
@@ -109,19 +110,26 @@ def member_profiles(case: SettingsCase) -> Iterator[Finding]:
 
 def lost_strip(case: SettingsCase) -> Iterator[Finding]:
     """Overrides of a package that take the profile's `strip` away, since they do not repeat it."""
+    for profile, package in losing_strip(case):
+        wanted, got = profile.keys["strip"], profile.of(package)["strip"]
+        what = (
+            f"strip = {toml(wanted.value)} of profile.{profile.name} ({wanted.where}) is lost for "
+            f"{package}: {got.where.partition(': ')[2]}, and cargo then takes its default"
+        )
+        fix = f"add strip = {toml(wanted.value)} to profile.{profile.name}.package.{package}"
+        yield Finding(ERROR, "lost-strip", what, f"{fix}; {MEND}", _place_in(got.where))
+
+
+def losing_strip(case: SettingsCase) -> Iterator[tuple[CargoProfile, str]]:
+    """Yield (profile, package) where an override of a package takes the profile's `strip` away."""
     for profile in case.profiles.values():
         wanted = profile.keys["strip"]
         if wanted.is_default or normal("strip", wanted.value) == "none" or profile.name in ("test", "bench"):
             continue
         for package in case.workspace.packages.values():
-            got = profile.of(package.name)["strip"]
-            if got.is_default and _is_linked(package) and not _inherited(case, profile, package):
-                what = (
-                    f"strip = {toml(wanted.value)} of profile.{profile.name} ({wanted.where}) is lost for "
-                    f"{package.name}: {got.where.partition(': ')[2]}, and cargo then takes its default"
-                )
-                fix = f"add strip = {toml(wanted.value)} to profile.{profile.name}.package.{package.name}"
-                yield Finding(ERROR, "lost-strip", what, f"{fix}; {MEND}", _place_in(got.where))
+            lost = profile.of(package.name)["strip"].is_default
+            if lost and _is_linked(package) and not _inherited(case, profile, package):
+                yield profile, package.name
 
 
 def _is_linked(package: Package) -> bool:
@@ -175,7 +183,7 @@ def member_configs(workspace: Workspace) -> list[str]:
         while folder.startswith(workspace.root + os.sep):
             folders[folder] = None
             folder = os.path.dirname(folder)
-    paths = (os.path.join(folder, ".cargo", name) for folder in sorted(folders) for name in NAMES)
+    paths = (os.path.join(folder, ".cargo", name) for folder in sorted(folders) for name in CONFIG_NAMES)
     return [path for path in paths if os.path.isfile(path)]
 
 

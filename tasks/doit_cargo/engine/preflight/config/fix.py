@@ -7,18 +7,16 @@ misspelt keys, and `strip` where a package's override loses it.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
-import shutil
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal, profiles
 from doit_cargo.engine.cargo.config.layers import Layer, Settings, shown
-from doit_cargo.engine.preflight.config.findings import SettingsCase, lost_strip, own_layers
+from doit_cargo.engine.preflight.config.findings import SettingsCase, losing_strip, own_layers
 from doit_cargo.engine.preflight.config.lints import is_read_by_cargo
 from doit_cargo.engine.preflight.config.unknown_keys import renamed
 
@@ -134,13 +132,12 @@ class _Work:
             del self.document(file.path)["profile"]
 
     def repeat_strip(self) -> None:
-        for finding in lost_strip(self._case_now()):
-            name, package = finding.fix.partition("profile.")[2].split(";")[0].split(".package.")
-            overrides = self.profiles().get(name, {}).get("package", {})
+        for profile, package in losing_strip(self._case_now()):
+            overrides = self.profiles().get(profile.name, {}).get("package", {})
             if package in overrides:
-                overrides[package]["strip"] = self._case_now().profiles[name].keys["strip"].value
+                overrides[package]["strip"] = profile.keys["strip"].value
                 self.intended.add("strip")
-                self.steps.append(f"Cargo.toml: profile.{name}.package.{package} repeats strip")
+                self.steps.append(f"Cargo.toml: profile.{profile.name}.package.{package} repeats strip")
 
     def _case_now(self) -> SettingsCase:
         """Return the case of the workspace's own files as they are by now, on a machine that sets nothing."""
@@ -280,22 +277,7 @@ def write(found: Fix) -> None:
                     Problem("changed while the mend was made", "run fix_profiles again", path), COULD_NOT_RUN
                 )
     for path, text in found.new.items():
-        _replace(os.path.realpath(path), text)
-
-
-def _replace(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+        atomic.write(path, text, durable=True, makes_folder=False)
 
 
 def summary(found: Fix) -> list[str]:

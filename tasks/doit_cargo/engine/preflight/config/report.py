@@ -6,7 +6,6 @@ Puts the other modules of this room together; the only one that asks git, and ru
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
@@ -92,11 +91,8 @@ def _committed(root: str, environ: Mapping[str, str]) -> Callable[[str], bool]:
 
 def _output(command: list[str], directory: str, environ: Mapping[str, str]) -> str:
     """Return what a program prints, nothing where it fails or is not there."""
-    try:
-        done = processes.answer(command, environ, 20, directory)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    done = processes.answer(command, environ, 20, directory)
+    return done.out if done.ok else ""
 
 
 # --- for machines ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -74,8 +73,8 @@ def rehearse(argv: tuple[str, ...], cwd: str, environ: Mapping[str, str]) -> lis
     with tempfile.TemporaryDirectory(prefix="doit-cargo-rehearsal-") as folder:
         records = os.path.join(folder, RECORDS)
         done = _run(argv, cwd, _environment(folder, records, environ), os.path.join(folder, "target"))
-        if done.returncode:
-            raise UserError(_failed(argv, done.stderr), COULD_NOT_RUN)
+        if not done.ok:
+            raise UserError(_failed(argv, done.err), COULD_NOT_RUN)
         return _read(records)
 
 
@@ -90,15 +89,14 @@ def _environment(folder: str, records: str, environ: Mapping[str, str]) -> dict[
     return {**environ, "RUSTC_WRAPPER": wrapper, "CARGO_TERM_COLOR": "never"}
 
 
-def _run(argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], target: str) -> subprocess.CompletedProcess[str]:
+def _run(argv: tuple[str, ...], cwd: str, environ: Mapping[str, str], target: str) -> processes.Answer:
     command = [*argv[:2], "--target-dir", target, *argv[2:]]
-    try:
-        return processes.answer(command, {**environ, "CARGO_BUILD_BUILD_DIR": target}, TIMEOUT, cwd)
-    except subprocess.TimeoutExpired:
-        what = f"cargo did not finish within {TIMEOUT} seconds"
-        raise UserError(Problem(what, "cargo fetch downloads what it needs"), COULD_NOT_RUN) from None
-    except OSError as error:
-        raise UserError(Problem(f"cargo could not be started: {error.strerror}"), COULD_NOT_RUN) from None
+    done = processes.answer(command, {**environ, "CARGO_BUILD_BUILD_DIR": target}, TIMEOUT, cwd)
+    if not done.in_time:
+        raise UserError(Problem(done.err.strip(), "cargo fetch downloads what it needs"), COULD_NOT_RUN)
+    if not done.started:
+        raise UserError(Problem(done.err.strip()), COULD_NOT_RUN)
+    return done
 
 
 def _failed(argv: tuple[str, ...], text: str) -> Problem:

@@ -7,9 +7,9 @@ Knows nothing of what a crate needs.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.process import processes
@@ -62,12 +62,10 @@ class Graph:
         return tuple(other for other, names in self.below.items() if name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call of cargo gave: its output, or why not."""
+class Refusal(NamedTuple):
+    """Why cargo does not tell."""
 
-    text: str = ""
-    error: str = ""
+    error: str
 
     @property
     def sources_missing(self) -> bool:
@@ -90,16 +88,16 @@ class Answer:
 
 def from_cargo(
     plan: Plan, directory: str, environ: Mapping[str, str], *, fetch: bool = False, locked: bool = True
-) -> Graph | Answer:
-    """Return the crates as cargo resolves them; an `Answer` with its error if it cannot.
+) -> Graph | Refusal:
+    """Return the crates as cargo resolves them; a `Refusal` with its error if it cannot.
 
     Offline nothing is downloaded or written. `fetch` lets cargo download what the plan's own command would.
     """
     answer = _ask_tree(plan, directory, environ, fetch, locked)
-    return answer if answer.error else _parse(answer.text)
+    return _parse(answer.out) if answer.ok else Refusal(answer.err or f"cargo tree ended with {answer.status}")
 
 
-def _ask_tree(plan: Plan, directory: str, environ: Mapping[str, str], fetch: bool, locked: bool) -> Answer:
+def _ask_tree(plan: Plan, directory: str, environ: Mapping[str, str], fetch: bool, locked: bool) -> processes.Answer:
     chosen = selection(plan)
     toolchain = [word for word in chosen[:1] if word.startswith("+")]
     kinds = "normal,build,dev" if with_tests(plan.invocation.argv) else "normal,build"
@@ -109,14 +107,7 @@ def _ask_tree(plan: Plan, directory: str, environ: Mapping[str, str], fetch: boo
     argv += ["--locked"] if locked else []
     # A wrapper that is missing would fail this question too, and has a check of its own.
     seen = {**environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": "", "CARGO_TERM_PROGRESS_WHEN": "never"}
-    try:
-        done = processes.answer(argv, seen, FETCH_SECONDS if fetch else TREE_SECONDS, directory)
-    except OSError as error:
-        return Answer(error=str(error))
-    except subprocess.TimeoutExpired as error:
-        return Answer(error=f"cargo tree did not answer within {error.timeout:g} s")
-    said = done.stderr or f"cargo tree ended with {done.returncode}"
-    return Answer(done.stdout) if done.returncode == 0 else Answer(error=said)
+    return processes.answer(argv, seen, FETCH_SECONDS if fetch else TREE_SECONDS, directory)
 
 
 # "|-- " or "`-- " stands before each level below a root; a section such as [build-dependencies] before its entries.

@@ -15,7 +15,7 @@ from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.plan.decision import platform_of
 from doit_cargo.engine.preflight.requirements.certainty import Certainty
-from doit_cargo.engine.preflight.requirements.crates import Answer, Crate, Graph, from_cargo
+from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, Refusal, from_cargo
 from doit_cargo.engine.preflight.requirements.lock_graph import from_lock
 from doit_cargo.engine.preflight.requirements.requirement import Inference, Need
 from doit_cargo.engine.preflight.requirements.rules import Knowledge, Rule
@@ -52,7 +52,7 @@ def _graph(
 ) -> tuple[Graph, str]:
     answer = from_cargo(plan, directory, environ)
     insists = bool({"--locked", "--frozen"} & set(plan.invocation.argv))
-    if isinstance(answer, Answer) and fetch and (answer.sources_missing or (answer.lock_stale and not insists)):
+    if isinstance(answer, Refusal) and fetch and (answer.sources_missing or (answer.lock_stale and not insists)):
         fetch()
         answer = from_cargo(plan, directory, environ, fetch=True, locked=insists)
     if isinstance(answer, Graph):
@@ -61,7 +61,7 @@ def _graph(
     return graph, answer.error.strip() if (fetch and answer.sources_missing) or (answer.lock_stale and insists) else ""
 
 
-def _why(answer: Answer) -> str:
+def _why(answer: Refusal) -> str:
     if answer.lock_stale:
         return "Cargo.lock is absent or out of date (cargo generate-lockfile writes it anew)"
     return (

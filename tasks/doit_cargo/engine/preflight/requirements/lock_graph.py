@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import Plan
+from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo.config.target_cfg import applies
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
@@ -31,27 +31,49 @@ def from_lock(
     plan: Plan, directory: str, environ: Mapping[str, str], triple: str, optional: Optional, why: str
 ) -> Graph:
     """Return the crates by the lock; without a lock, the members and what they name."""
-    members = _members(directory, environ)
+    members, default = _members(directory, environ)
     if not members:
         return Graph((), basis=LOCK, why=why)
-    choice = _Choice(plan, members, triple)
+    choice = _Choice(plan, members, default, triple)
     choice.resolve()
     return _Walk(choice, _lock(directory), optional).graph(why)
 
 
-def _members(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return each member as `cargo metadata` has it, and "" -> the names of the default members."""
+class Edge(TypedDict):
+    """A dependency as `cargo metadata` has it."""
+
+    name: str
+    rename: str | None
+    kind: str | None
+    optional: bool
+    features: list[str]
+    uses_default_features: bool
+    target: str | None
+    path: NotRequired[str]
+
+
+class Member(TypedDict):
+    """A package as `cargo metadata` has it, as far as it is asked here."""
+
+    id: str
+    name: str
+    version: str
+    manifest_path: str
+    features: dict[str, list[str]]
+    dependencies: list[Edge]
+
+
+def _members(directory: str, environ: Mapping[str, str]) -> tuple[dict[str, Member], list[str]]:
+    """Return the members by name, and the names of the default ones."""
+    done = processes.answer(METADATA, environ, None, directory)
     try:
-        done = subprocess.run(
-            METADATA, cwd=directory, env=dict(environ), capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-        raw = json.loads(done.stdout) if done.returncode == 0 else {}
-    except (OSError, ValueError):
-        return {}
-    packages = {package["name"]: package for package in raw.get("packages", [])}
+        raw = json.loads(done.out) if done.ok else {}
+    except ValueError:
+        return {}, []
+    packages: list[Member] = raw.get("packages", [])
     default = set(raw.get("workspace_default_members", raw.get("workspace_members", [])))
-    names = [package["name"] for package in raw.get("packages", []) if package["id"] in default]
-    return {**packages, "": names} if packages else {}
+    named = {package["name"]: package for package in packages}
+    return named, [package["name"] for package in packages if package["id"] in default]
 
 
 def _lock(directory: str) -> Lock:
@@ -67,10 +89,11 @@ class _Choice:
     """Which members a plan builds, with which features, and which dependencies they turn on (Cargo book, Features)."""
 
     plan: Plan
-    members: Mapping[str, Any]
+    members: Mapping[str, Member]
+    default: list[str]
     triple: str
     features: dict[str, set[str]] = field(default_factory=dict)
-    active: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    active: dict[str, dict[str, Edge]] = field(default_factory=dict)
     requested: dict[str, set[str]] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
     weak: list[tuple[str, str, str]] = field(default_factory=list)
@@ -94,7 +117,7 @@ class _Choice:
     def _roots(self, words: tuple[str, ...]) -> list[str]:
         named = _values(words, ("-p", "--package"))
         whole = "--workspace" in words or "--all" in words
-        names = named or [name for name in self.members if name] if whole or named else self.members[""]
+        names = named or list(self.members) if whole or named else self.default
         excluded = _values(words, ("--exclude",))
         return [name for name in names if name in self.members and name not in excluded]
 
@@ -109,7 +132,7 @@ class _Choice:
         if default:
             self._turn_on(name, "default")
 
-    def _edges(self, name: str) -> Iterator[dict[str, Any]]:
+    def _edges(self, name: str) -> Iterator[Edge]:
         tests = with_tests(self.plan.invocation.argv) and len(self.chains.get(name, ())) == 1
         for edge in self.members[name]["dependencies"]:
             if (edge["kind"] != "dev" or tests) and applies(edge["target"] or "", self.triple):
@@ -135,7 +158,7 @@ class _Choice:
                 self._activate(name, edge)
                 self._request(edge, {wanted} if wanted else set())
 
-    def _activate(self, name: str, edge: dict[str, Any]) -> None:
+    def _activate(self, name: str, edge: Edge) -> None:
         self.active[name][edge.get("rename") or edge["name"]] = edge
         target = edge["name"]
         if edge.get("path") and target in self.members:
@@ -144,7 +167,7 @@ class _Choice:
             self._enter(target, edge["uses_default_features"])
         self._request(edge, {*edge["features"], *({"default"} if edge["uses_default_features"] else ())})
 
-    def _request(self, edge: dict[str, Any], wanted: set[str]) -> None:
+    def _request(self, edge: Edge, wanted: set[str]) -> None:
         target = edge["name"]
         if edge.get("path") and target in self.members:
             for feature in wanted:
@@ -153,8 +176,8 @@ class _Choice:
             self.requested.setdefault(target, set()).update(wanted)
 
 
-def _is_build(edge: Mapping[str, Any]) -> bool:
-    return bool(edge["kind"] == "build")
+def _is_build(edge: Edge) -> bool:
+    return edge["kind"] == "build"
 
 
 def _values(words: tuple[str, ...], options: tuple[str, ...]) -> list[str]:

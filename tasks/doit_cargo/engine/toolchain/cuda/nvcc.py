@@ -6,9 +6,9 @@ Knows no CUDA release and makes no message: cuda_checks.py says what fits.
 import os
 
 from doit_cargo.engine.base.files import named_like
+from doit_cargo.engine.base.paths import is_executable, which
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.native.visual_studio import program_at, visual_studio_tools
-from doit_cargo.engine.toolchain.platform import find_executable, is_executable
 from doit_cargo.engine.toolchain.tools import ROWS, Tool, ToolRequest
 from doit_cargo.engine.toolchain.version_cache import validity_of
 from doit_cargo.engine.toolchain.versions import version_in
@@ -115,7 +115,7 @@ def host_compiler_request(machine: BareMachine, nvcc: Tool | None) -> ToolReques
 def _on_nvcc_path(machine: BareMachine, nvcc: Tool | None, name: str) -> str:
     """Return a program by nvcc's PATH, which begins with the toolkit's own directories (Debian keeps a gcc there)."""
     own = (os.path.join(nvcc.root, "nvvm", "bin"), os.path.dirname(nvcc.real_path)) if nvcc else ()
-    return find_executable(name, {"PATH": ""}, machine.platform, own) or machine.which(name)
+    return which(name, {"PATH": ""}, machine.platform, own) or machine.which(name)
 
 
 def _ccbin(environ: "Mapping[str, str]") -> tuple[str, str]:

@@ -7,9 +7,9 @@ import os
 
 from doit_cargo.engine.base.files import line_of, read_text
 from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.toml.toml import loads, text_at
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.native.visual_studio import program_at, visual_studio_program
-from doit_cargo.engine.toolchain.plain_toml import read_toml, text_at
 from doit_cargo.engine.toolchain.platform import host_triple
 from doit_cargo.engine.toolchain.rustup import cargo_home
 from doit_cargo.engine.toolchain.tools import ROWS, Tool, ToolRequest
@@ -52,7 +52,7 @@ def _configured_linker(machine: BareMachine, triple: str) -> tuple[str, str]:
 
 def _linker_in(text: str, triple: str) -> str:
     try:
-        table = read_toml(text).get("target")
+        table = loads(text).get("target")
     except ValueError:
         return ""  # cargo says what is wrong with its file, with the line
     entry = table.get(triple) if isinstance(table, dict) else None

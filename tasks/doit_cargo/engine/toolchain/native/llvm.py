@@ -8,9 +8,10 @@ Makes no message of its own.
 import os
 
 from doit_cargo.engine.base.files import named_like
+from doit_cargo.engine.base.paths import is_executable
 from doit_cargo.engine.toolchain.cuda.nvcc import python_libraries
 from doit_cargo.engine.toolchain.machine import BareMachine
-from doit_cargo.engine.toolchain.platform import host_triple, is_executable
+from doit_cargo.engine.toolchain.platform import host_triple
 from doit_cargo.engine.toolchain.versions import version_in
 
 TYPE_CHECKING = False  # see platform.py
