@@ -1,7 +1,7 @@
 """What a user's own Python may import, and all that promises to stay.
 
-For a dodo.py: `targets_of` and `DOIT_CONFIG`. For tasks/project.py: `Target`, the pools that it can be in, the
-`ActionInputs` that its `watch` returns, and how an action tells what it does. doit is imported only for the first.
+For a dodo.py: `targets_of`, `built_by` and `DOIT_CONFIG`. For tasks/project.py: `Target`, the pools that it can be in,
+the `ActionInputs` that its `watch` returns, and how an action tells what it does. doit is imported only for the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from doit_cargo.engine.base.model import ALONE, CARGO, FREE, ActionInputs, Targe
 from doit_cargo.engine.console.reporter import done, failed, note
 
 if TYPE_CHECKING:
-    from doit_cargo.cli.doit.dodo import DOIT_CONFIG, targets_of
+    from doit_cargo.cli.doit.dodo import DOIT_CONFIG, built_by, targets_of
 
 __all__ = [
     "ALONE",
@@ -21,6 +21,7 @@ __all__ = [
     "FREE",
     "ActionInputs",
     "Target",
+    "built_by",
     "done",
     "failed",
     "note",
@@ -30,7 +31,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Give a dodo.py what it needs, which brings doit."""
-    if name not in ("DOIT_CONFIG", "targets_of"):
+    if name not in ("DOIT_CONFIG", "built_by", "targets_of"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from doit_cargo.cli.doit import dodo
 

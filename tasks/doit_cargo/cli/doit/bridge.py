@@ -1,4 +1,4 @@
-"""From our targets to doit's task dicts, and doit's console: the one module that knows doit's keys.
+"""From our targets to doit's tasks, and doit's console: the one module that knows doit's keys.
 
 Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our tasks that could go stale.
 """
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
+from doit.task import Task
 
 from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import own_key, private
@@ -41,9 +42,11 @@ class Runner(Protocol):
 
     def is_one_of_several(self) -> None: ...
 
+    def files_of(self, row: dict[str, Any]) -> tuple[str, ...]: ...
+
 
 class Fresh:
-    """doit's up-to-date check of one target. Its `repr` is what `doit info` prints of a stale one."""
+    """doit's up-to-date check of one target: what its receipt proves."""
 
     def __init__(self, runner: Runner, name: str) -> None:
         self.runner = runner
@@ -56,35 +59,55 @@ class Fresh:
         self.receipt, changes = self.runner.verdict(self.name)
         return self.receipt is not None and not changes
 
+    def why(self) -> list[Change]:
+        """Return all that makes the target stale."""
+        return self.runner.verdict(self.name, explain=True)[1]
+
     def __repr__(self) -> str:
-        _, changes = self.runner.verdict(self.name, explain=True)
-        return "; ".join(str(change) for change in changes) or "up to date"
+        return "; ".join(map(str, self.why())) or "up to date"
 
 
-def task(runner: Runner, row: Mapping[str, Any], basename: str = "") -> dict[str, Any]:
-    """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
+class TargetTask(Task):  # type: ignore[misc]
+    """A target as doit's task. `file_dep` are the files that shape it and are known before any run.
 
-    `row` is the target as `Session.listing` has it.
+    Source files are not among them: cargo finds them, and the receipt holds them. `targets` stays empty, since doit
+    allows one writer to a file and several targets write the same program; `outputs` knows who writes what.
     """
-    name = row["name"]
-    return {
-        "basename": basename or name,
-        "doc": row["doc"],
-        "actions": [(_act, (runner, name))],
-        "uptodate": [Fresh(runner, name)] if has_proof(row) else [],
-        # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
-        "task_dep": runner.with_parts(list(row["after"])),
-        "verbosity": 2,
-        "io": {"capture": False},
-        "meta": {
-            "doit_cargo": runner,
-            "target": name,
-            "pool": row["pool"],
-            "keep_going": row["keep_going"],
-            "parts": row["after"],
-        },
-        "clean": [(_clean, (runner,))],
-    }
+
+    row: dict[str, Any]
+
+    def __init__(self, runner: Runner, row: Mapping[str, Any], basename: str = "") -> None:
+        """`row` is the target as `Session.listing` has it; `basename` where doit shall know it by another name."""
+        name = row["name"]
+        self.row = dict(row)
+        super().__init__(
+            basename or name,
+            [(_act, (runner, name))],
+            doc=row["doc"],
+            uptodate=[Fresh(runner, name)] if has_proof(row) else [],
+            # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
+            task_dep=runner.with_parts(list(row["after"])),
+            verbosity=2,
+            io={"capture": False},
+            meta={
+                "doit_cargo": runner,
+                "target": name,
+                "pool": row["pool"],
+                "keep_going": row["keep_going"],
+                "parts": row["after"],
+            },
+            clean=[(_clean, (runner,))],
+        )
+
+    @property
+    def file_dep(self) -> set[str]:
+        """The files, as a dodo.py would name them: relative to where doit runs."""
+        here = os.getcwd() + os.sep
+        return {path.removeprefix(here) for path in self.meta["doit_cargo"].files_of(self.row)}
+
+    @file_dep.setter
+    def file_dep(self, _: object) -> None:
+        """doit begins with an empty set."""
 
 
 def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
@@ -106,7 +129,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Find bad input before anything starts: raised here, doit prints it without traceback and ends with 3."""
         super().initialize(tasks, selected_tasks)
         self.ends: dict[str, str] = {}
-        ours = [name for name in selected_tasks if _is_ours(tasks[name])]
+        ours = [name for name in selected_tasks if is_ours(tasks[name])]
         try:
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
@@ -114,7 +137,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             raise InvalidDodoFile(str(as_user_error(error))) from None
 
     def execute_task(self, task: Any) -> None:
-        if not _is_ours(task):
+        if not is_ours(task):
             super().execute_task(task)
 
     def add_success(self, task: Any) -> None:
@@ -123,7 +146,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Sum up a group that lacks a part: which parts did what."""
-        if _is_ours(task) and isinstance(fail, UnmetDependency):
+        if is_ours(task) and isinstance(fail, UnmetDependency):
             reporter.failed(task.name, self._summary(task.meta["parts"]))
             self.ends[task.name] = "failed"
             return
@@ -139,7 +162,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_uptodate(self, task: Any) -> None:
         self.ends[task.name] = "passed"
-        if not _is_ours(task):
+        if not is_ours(task):
             super().skip_uptodate(task)
             return
         for check in _checks(task):
@@ -147,7 +170,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_ignore(self, task: Any) -> None:
         """Say who has it ignored: doit's mark alone looks like a failure of ours."""
-        if _is_ours(task):
+        if is_ours(task):
             reporter.note(
                 task.name, f"not run: `doit ignore {task.name}` was said; `doit forget {task.name}` takes it back"
             )
@@ -155,14 +178,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             super().skip_ignore(task)
 
 
-def _is_ours(task: Any) -> bool:
+def is_ours(task: Any) -> bool:
+    """Tell whether a task is one of a session's targets."""
     return bool(task.meta and "doit_cargo" in task.meta)
 
 
 def _checks(task: Any) -> Iterator[Fresh]:
-    for check, *_ in task.uptodate:
-        if isinstance(check, Fresh) and check.receipt:
-            yield check
+    yield from (check for check, *_ in task.uptodate if isinstance(check, Fresh) and check.receipt)
 
 
 class SafeJsonDB(JsonDB):  # type: ignore[misc]
@@ -177,6 +199,10 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
         except (DatabaseException, OSError, UnicodeDecodeError):
             return {}
         return own_key.unsealed(loaded) or {}
+
+    def entries(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is kept of each task."""
+        yield from self._db.items()
 
     def dump(self) -> None:
         temporary = f"{self.name}.{os.getpid()}.new"

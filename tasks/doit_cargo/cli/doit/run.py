@@ -29,8 +29,9 @@ class TargetRun(Run):  # type: ignore[misc]
     def _execute(self, *args: Any, **options: Any) -> int:
         if dodo.current is None:
             return int(super()._execute(*args, **options))
-        from doit_cargo.cli.doit import parallel
+        from doit_cargo.cli.doit import outputs, parallel
 
+        outputs.link(dodo.current, self.task_list)
         streams.Stream.goes_on = True
         options["continue_"] = options.get("continue_") or self._keeps_going()
         try:

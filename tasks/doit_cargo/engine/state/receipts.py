@@ -105,6 +105,17 @@ def last_receipt(state: str, key: Key) -> Receipt | None:
     return _receipt_at(receipt_path(state, key) + ".last", state, key)
 
 
+def forget_target(state: str, target: str) -> None:
+    """Drop the receipts of a target, with whatever variables it was called."""
+    directory = os.path.join(state, "receipts")
+    if not os.path.isdir(directory):
+        return
+    with lock.FileLock(os.path.join(state, RECEIPTS_LOCK)):
+        for name in os.listdir(directory):
+            if name.removesuffix(".last").rpartition("-")[0] == target:
+                store.remove(os.path.join(directory, name))
+
+
 def forget(state: str) -> None:
     """Drop all receipts (after a `clean`)."""
     directory = os.path.join(state, "receipts")
