@@ -180,7 +180,7 @@ class TargetInfo(Info):  # type: ignore[misc]
             return False, text
         why = [str(change) for check, *_ in task.uptodate for change in check.why()]
         if why:
-            return True, text + " * Since its last success:\n" + "".join(f"    - {reason}\n" for reason in why)
+            return True, text + " * What makes it run:\n" + "".join(f"    - {reason}\n" for reason in why)
         is_group = task.row["kind"] == GROUP
         return True, text + f" * {'It is as fresh as its parts' if is_group else 'It runs each time'}.\n"
 

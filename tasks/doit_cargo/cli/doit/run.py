@@ -15,7 +15,7 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo.cli.doit import dodo
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import Session
+from doit_cargo.session import GROUP, Session
 
 INTERRUPTED = 130
 
@@ -32,6 +32,8 @@ class TargetRun(Run):  # type: ignore[misc]
         from doit_cargo.cli.doit import outputs, parallel
 
         outputs.link(dodo.current, self.task_list)
+        if options.get("single"):
+            self._require_no_group()
         streams.Stream.goes_on = True
         options["continue_"] = options.get("continue_") or self._keeps_going()
         try:
@@ -43,6 +45,13 @@ class TargetRun(Run):  # type: ignore[misc]
             if error.not_found is None:
                 raise
             raise InvalidDodoFile(self._unknown(str(error.not_found), dodo.current)) from None
+
+    def _require_no_group(self) -> None:
+        """Refuse a group without its parts: it would call well what nobody has run."""
+        asked = set(self.sel_tasks or ())
+        for task in self.task_list:
+            if task.name in asked and task.meta and task.meta.get("parts") and task.row["kind"] == GROUP:
+                raise InvalidCommand(f"{task.name} is a group, and -s leaves its parts out: nothing would run")
 
     def _keeps_going(self) -> bool:
         """Tell whether a group is asked for whose parts all run, whatever becomes of one (`ci`)."""
