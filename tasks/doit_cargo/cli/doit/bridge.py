@@ -5,10 +5,13 @@ Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our task
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from doit.action import create_action
 from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
@@ -26,6 +29,7 @@ class Runner(Protocol):
     """What a task needs of the session that it belongs to."""
 
     interrupted: bool
+    found: dict[object, Any]
 
     @property
     def forced(self) -> bool: ...
@@ -67,6 +71,16 @@ class Fresh:
         return "; ".join(map(str, self.why())) or "up to date"
 
 
+@functools.cache
+def _attributes() -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what doit gives every task, and which of it each must have for itself.
+
+    Asked once: doit's checks and defaults cost more than all else of a task, and there are hundreds, all alike.
+    """
+    given = vars(Task("target", [_act], verbosity=2, io={"capture": False}))
+    return given, tuple(name for name, value in given.items() if isinstance(value, list | set | dict))
+
+
 class TargetTask(Task):  # type: ignore[misc]
     """A target as doit's task. `file_dep` are the files that shape it and are known before any run.
 
@@ -79,31 +93,37 @@ class TargetTask(Task):  # type: ignore[misc]
     def __init__(self, runner: Runner, row: Mapping[str, Any], basename: str = "") -> None:
         """`row` is the target as `Session.listing` has it; `basename` where doit shall know it by another name."""
         name = row["name"]
+        given, own = _attributes()
+        self.__dict__.update(given)
+        self.__dict__.update((each, given[each].copy()) for each in own)
         self.row = dict(row)
-        super().__init__(
-            basename or name,
-            [(_act, (runner, name))],
-            doc=row["doc"],
-            uptodate=[Fresh(runner, name)] if has_proof(row) else [],
-            # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
-            task_dep=runner.with_parts(list(row["after"])),
-            verbosity=2,
-            io={"capture": False},
-            meta={
-                "doit_cargo": runner,
-                "target": name,
-                "pool": row["pool"],
-                "keep_going": row["keep_going"],
-                "parts": row["after"],
-            },
-            clean=[(_clean, (runner,))],
-        )
+        self.name = basename or name
+        self.doc = row["doc"]
+        self._actions = [(_act, (runner, name))]
+        self.uptodate: list[Any] = [(Fresh(runner, name), [], {})] if has_proof(row) else []
+        # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
+        self.task_dep = runner.with_parts(list(row["after"]))
+        self.meta = {
+            "doit_cargo": runner,
+            "target": name,
+            "pool": row["pool"],
+            "keep_going": row["keep_going"],
+            "parts": row["after"],
+        }
+        if "clean" not in runner.found:
+            runner.found["clean"] = create_action((_clean, (runner,)), self, "clean")
+        self.clean_actions = [runner.found["clean"]]
 
     @property
-    def file_dep(self) -> set[str]:
-        """The files, as a dodo.py would name them: relative to where doit runs."""
-        here = os.getcwd() + os.sep
-        return {path.removeprefix(here) for path in self.meta["doit_cargo"].files_of(self.row)}
+    def file_dep(self) -> frozenset[str]:
+        """The files, as a dodo.py would name them: relative to where doit runs. Worked out once for all alike."""
+        runner: Runner = self.meta["doit_cargo"]
+        key = ("file_dep", self.row["kind"], self.row["files"])
+        if key not in runner.found:
+            here = os.getcwd() + os.sep
+            runner.found[key] = frozenset(path.removeprefix(here) for path in runner.files_of(self.row))
+        found: frozenset[str] = runner.found[key]
+        return found
 
     @file_dep.setter
     def file_dep(self, _: object) -> None:
@@ -137,6 +157,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             raise InvalidDodoFile(str(as_user_error(error))) from None
 
     def execute_task(self, task: Any) -> None:
+        gc.enable()
         if not is_ours(task):
             super().execute_task(task)
 
@@ -200,11 +221,27 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
             return {}
         return own_key.unsealed(loaded) or {}
 
+    is_changed = False
+
+    def set(self, task_id: str, dependency: str, value: Any) -> None:
+        self.is_changed = True
+        super().set(task_id, dependency, value)
+
+    def remove(self, task_id: str) -> None:
+        self.is_changed = True
+        super().remove(task_id)
+
+    def remove_all(self) -> None:
+        self.is_changed = True
+        super().remove_all()
+
     def entries(self) -> Iterator[tuple[str, Any]]:
         """Yield what is kept of each task."""
         yield from self._db.items()
 
     def dump(self) -> None:
+        if not self.is_changed:
+            return
         temporary = f"{self.name}.{os.getpid()}.new"
         try:
             store.prepare(os.path.dirname(os.path.abspath(self.name)))

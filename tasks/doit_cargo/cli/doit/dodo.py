@@ -10,6 +10,7 @@ Knows doit's loading; everything about a workspace is the session's.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ def targets_of(workspace: str = ".") -> Targets:
     `workspace` is relative to the folder of dodo.py; the environment variable DOIT_CARGO_WORKSPACE names another one.
     A function, since doit would take the class itself for a task creator.
     """
+    gc.disable()  # until something runs: a call with nothing to do has a short life
     streams.ensure()
     streams.quietly_interrupted()
     try:
@@ -70,6 +72,10 @@ class Targets:
         return self.make_session()
 
     def create_doit_tasks(self) -> Iterator[bridge.TargetTask]:
+        """Return the tasks. Short, since doit reads this method's source, token by token, on each call."""
+        return self._tasks()
+
+    def _tasks(self) -> Iterator[bridge.TargetTask]:
         global current  # noqa: PLW0603 - doit gives its commands no other way to the loaded dodo.py
         current = session = self.session
         take_charge(session)

@@ -7,6 +7,7 @@ doit's own does where the dodo.py is not ours. A module of its own, since every 
 from __future__ import annotations
 
 import functools
+import gc
 from typing import Any
 
 from doit.cmd_run import Run
@@ -32,6 +33,8 @@ class TargetRun(Run):  # type: ignore[misc]
         from doit_cargo.cli.doit import outputs, parallel
 
         outputs.link(dodo.current, self.task_list)
+        if options.get("num_process"):
+            gc.enable()  # workers begin as this process is now
         if options.get("single"):
             self._require_no_group()
         streams.Stream.goes_on = True
