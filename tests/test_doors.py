@@ -162,7 +162,7 @@ def test_info_of_a_task_is_doit_s_own_and_says_whether_it_would_run(built: Path)
     fresh, stale = call(built, "doit", "info", "dev"), call(built, "doit", "info", "build")
     assert (fresh.status, stale.status) == (0, 1)
     assert "\nstatus     : up-to-date\n" in fresh.out
-    assert " * The following uptodate objects evaluate to false:\n    - " in stale.out
+    assert " * What makes it run:\n    - " in stale.out
     assert "no successful run is on record" in stale.out
 
 

@@ -12,7 +12,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from doit_cargo import __version__
 from doit_cargo.engine.base import secrets
@@ -53,8 +53,21 @@ def _keep(state_directory: str, name: str, finding: Finding) -> None:
         store.store(os.path.join(state_directory, name), finding)
 
 
-def facts(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
-    """Return cargo's facts of the workspace that holds `start`, and a number that tells one set from another.
+class Remembered(NamedTuple):
+    """What cargo says of a workspace, a number that tells one answer from another, and the files it rests on."""
+
+    value: Facts
+    mark: int
+    files: tuple[str, ...]
+
+
+def _facts_of(finding: Finding) -> Remembered:
+    there = (path for path, (_, content) in finding["state"]["files"].items() if content is not None)
+    return Remembered(finding["value"], finding["mark"], tuple(there))
+
+
+def facts(start: str, environ: Mapping[str, str]) -> Remembered:
+    """Return cargo's facts of the workspace that holds `start`.
 
     Raises `UserError` where asking cargo would run a program of the checkout that nobody has agreed to.
     """
@@ -66,11 +79,11 @@ def facts(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
         path = os.path.join(store.state_directory(root, environ), "workspace")
         finding = _recall(path, (__version__, root), environ)
         if finding and all(manifest in finding["state"]["files"] for manifest in passed):
-            return finding["value"], finding["mark"]
+            return _facts_of(finding)
     return _ask_cargo(start, environ)
 
 
-def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
+def _ask_cargo(start: str, environ: Mapping[str, str]) -> Remembered:
     from doit_cargo.engine import toolchain
     from doit_cargo.engine.cargo import discovery, metadata
     from doit_cargo.engine.execution.evidence import recorder, snapshot
@@ -93,7 +106,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> tuple[Facts, int]:
     finding: Finding = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
     if not found["borrowed"]:  # once the pinned toolchain is here, it is asked itself
         _keep(store.state_directory(known.root, environ), "workspace", finding)
-    return found, mark
+    return _facts_of(finding)
 
 
 def listing(

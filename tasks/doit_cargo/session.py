@@ -24,7 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
     from doit_cargo.engine.base.variables import Values
-    from doit_cargo.engine.cargo.facts import Facts
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight import preflight
     from doit_cargo.engine.state.receipts import Receipt
@@ -70,18 +69,29 @@ class Session:
         self._own_thread.current = name
 
     @cached_property
-    def _facts(self) -> tuple[Facts, int]:
+    def _facts(self) -> cache.Remembered:
         return cache.facts(self.start, self.environ)
 
     @cached_property
     def workspace(self) -> Workspace:
         from doit_cargo.engine.cargo import metadata
 
-        return metadata.from_metadata(self._facts[0])
+        return metadata.from_metadata(self._facts.value)
 
     @property
     def root(self) -> str:
-        return str(self._facts[0]["root"])
+        return str(self._facts.value["root"])
+
+    @property
+    def target_directory(self) -> str:
+        return str(self._facts.value["target_directory"])
+
+    def files_of(self, row: Row) -> tuple[str, ...]:
+        """Return the files that shape a cargo call and are known before any run: none of them is a source file."""
+        lock = os.path.join(self.root, "Cargo.lock")
+        if row["kind"] != CARGO:
+            return ()
+        return (*self._facts.files, *row["files"], *((lock,) if os.path.exists(lock) else ()))
 
     @property
     def state(self) -> str:
@@ -102,7 +112,7 @@ class Session:
     @cached_property
     def listing(self) -> tuple[Row, ...]:
         """All targets, available here or not; doit asks for them on every call."""
-        return cache.listing(self.state, self.root, self._facts[1], self.environ, lambda: self.library, self._rows)
+        return cache.listing(self.state, self.root, self._facts.mark, self.environ, lambda: self.library, self._rows)
 
     def _rows(self) -> tuple[Row, ...]:
         from doit_cargo.targets import catalogue

@@ -62,11 +62,15 @@ DOIT_COMMANDS = frozenset(
 
 
 class Entry(NamedTuple):
-    """A target and whether this checkout, on this machine, has it; `reason` says why not."""
+    """A target and whether this checkout, on this machine, has it; `reason` says why not.
+
+    `files` are those that make it what it is, beside the workspace's own: of its profile and of the pack.
+    """
 
     target: Target
     available: bool
     reason: str = ""
+    files: tuple[str, ...] = ()
 
 
 def rows() -> tuple[Target, ...]:
@@ -164,34 +168,42 @@ def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
-    reason = _absence(target, workspace, library, machine)
-    return Entry(target, available=not reason, reason=reason)
+    reason = _absence(target, workspace, machine.platform, library.pack)
+    try:
+        files = () if reason else _decided(target, workspace, library, machine)
+    except Absent as absent:
+        reason = "; ".join(problem.what for problem in absent.problems)
+        return Entry(target, available=False, reason=reason)
+    except UserError:
+        files = ()  # Something of the user's is broken, a profile file for instance: asking for the target tells.
+    return Entry(target, available=not reason, reason=reason, files=files)
 
 
-def _absence(target: Target, workspace: Workspace, library: Library, machine: Machine) -> str:
-    """Return why a target does not exist here, an empty text if it does."""
-    if target.packs and library.pack.name not in target.packs:
-        return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {library.pack.name}"
-    if target.platforms and machine.platform not in target.platforms:
+def _absence(target: Target, workspace: Workspace, platform: str, pack: Pack) -> str:
+    """Return what a row itself says of why the target does not exist here, else an empty text."""
+    if target.packs and pack.name not in target.packs:
+        return f"{target.name} is for the pack {' or '.join(target.packs)}; this workspace uses {pack.name}"
+    if target.platforms and platform not in target.platforms:
         verb = "builds only on" if target.command else "runs only on"
-        return f"{target.name} {verb} {' and '.join(target.platforms)}; this is {machine.platform}"
+        return f"{target.name} {verb} {' and '.join(target.platforms)}; this is {platform}"
     if target.program and not os.path.exists(os.path.join(workspace.root, _needed_by(target.program))):
         return f"{target.name} works on {_needed_by(target.program)}, which this checkout lacks"
     missing = [name for name in target.root_files if not os.path.exists(os.path.join(workspace.root, name))]
     if missing:
         return f"{target.name} needs {missing[0]} in the root of the workspace"
-    try:
-        _require_presence(target, workspace, library)
-        call = _call_of(target)
-        if call:
-            decide(PlanCase(call, variables.NONE, workspace, library, machine))
-        elif target.package or target.member:
-            select(target, variables.NONE, workspace, library.pack, machine)
-    except Absent as absent:
-        return "; ".join(problem.what for problem in absent.problems)
-    except UserError:
-        pass  # Something of the user's is broken, a profile file for instance. The target is here: asking for it tells.
     return ""
+
+
+def _decided(target: Target, workspace: Workspace, library: Library, machine: Machine) -> tuple[str, ...]:
+    """Return the files that make a target what it is; raises `UserError`, `Absent` for one that cannot be here."""
+    _require_presence(target, workspace, library)
+    call = _call_of(target)
+    if call:
+        decision = decide(PlanCase(call, variables.NONE, workspace, library, machine))
+        return (*decision.profile.files, *library.pack.files)
+    if target.package or target.member:
+        select(target, variables.NONE, workspace, library.pack, machine)
+    return ()
 
 
 def _needed_by(program: Program) -> str:
@@ -328,4 +340,5 @@ def row_of(entry: Entry) -> Row:
         "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
         "pool": target.pool,
         "keep_going": target.keep_going,
+        "files": entry.files,
     }

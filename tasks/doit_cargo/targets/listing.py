@@ -33,6 +33,8 @@ class Row(TypedDict):
     shows: str
     pool: str
     keep_going: bool
+    # What shapes it and is known before any run.
+    files: tuple[str, ...]
 
 
 def show(rows: Sequence[Row]) -> None:

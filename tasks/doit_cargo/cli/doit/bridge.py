@@ -1,4 +1,4 @@
-"""From our targets to doit's task dicts, and doit's console: the one module that knows doit's keys.
+"""From our targets to doit's tasks, and doit's console: the one module that knows doit's keys.
 
 Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our tasks that could go stale.
 """
@@ -6,13 +6,17 @@ Freshness is ours: doit only asks it (`uptodate`), and keeps nothing of our task
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from doit.action import create_action
 from doit.dependency import DatabaseException, JsonDB
 from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
+from doit.task import Task
 
 from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import atomic, own_key
@@ -30,6 +34,7 @@ class Runner(Protocol):
     """What a task needs of the session that it belongs to."""
 
     interrupted: bool
+    found: dict[object, Any]
 
     @property
     def forced(self) -> bool: ...
@@ -46,9 +51,11 @@ class Runner(Protocol):
 
     def is_one_of_several(self) -> None: ...
 
+    def files_of(self, row: Row) -> tuple[str, ...]: ...
+
 
 class Fresh:
-    """doit's up-to-date check of one target. Its `repr` is what `doit info` prints of a stale one."""
+    """doit's up-to-date check of one target: what its receipt proves."""
 
     def __init__(self, runner: Runner, name: str) -> None:
         self.runner = runner
@@ -61,35 +68,71 @@ class Fresh:
         self.receipt, changes = self.runner.verdict(self.name)
         return self.receipt is not None and not changes
 
+    def why(self) -> list[Change]:
+        """Return all that makes the target stale."""
+        return self.runner.verdict(self.name, explain=True)[1]
+
     def __repr__(self) -> str:
-        _, changes = self.runner.verdict(self.name, explain=True)
-        return "; ".join(str(change) for change in changes) or "up to date"
+        return "; ".join(map(str, self.why())) or "up to date"
 
 
-def task(runner: Runner, row: Row, basename: str = "") -> dict[str, object]:
-    """Return doit's dict of a target; `basename` where doit shall know it under another name (`build-all`).
+@functools.cache
+def _attributes() -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what doit gives every task, and which of it each must have for itself.
 
-    `row` is the target as `Session.listing` has it.
+    Asked once: doit's checks and defaults cost more than all else of a task, and there are hundreds, all alike.
     """
-    name = row["name"]
-    return {
-        "basename": basename or name,
-        "doc": row["doc"],
-        "actions": [(_act, (runner, name))],
-        "uptodate": [Fresh(runner, name)] if has_proof(row) else [],
+    given = vars(Task("target", [_act], verbosity=2, io={"capture": False}))
+    return given, tuple(name for name, value in given.items() if isinstance(value, list | set | dict))
+
+
+class TargetTask(Task):  # type: ignore[misc]
+    """A target as doit's task. `file_dep` are the files that shape it and are known before any run.
+
+    Source files are not among them: cargo finds them, and the receipt holds them. `targets` stays empty, since doit
+    allows one writer to a file and several targets write the same program; `outputs` knows who writes what.
+    """
+
+    row: Row
+
+    def __init__(self, runner: Runner, row: Row, basename: str = "") -> None:
+        """`row` is the target as `Session.listing` has it; `basename` where doit shall know it by another name."""
+        name = row["name"]
+        given, own = _attributes()
+        self.__dict__.update(given)
+        self.__dict__.update((each, given[each].copy()) for each in own)
+        self.row = row
+        self.name = basename or name
+        self.doc = row["doc"]
+        self._actions = [(_act, (runner, name))]
+        self.uptodate: list[Any] = [(Fresh(runner, name), [], {})] if has_proof(row) else []
         # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
-        "task_dep": runner.with_parts(list(row["after"])),
-        "verbosity": 2,
-        "io": {"capture": False},
-        "meta": {
+        self.task_dep = runner.with_parts(list(row["after"]))
+        self.meta = {
             "doit_cargo": runner,
             "target": name,
             "pool": row["pool"],
             "keep_going": row["keep_going"],
             "parts": row["after"],
-        },
-        "clean": [(_clean, (runner,))],
-    }
+        }
+        if "clean" not in runner.found:
+            runner.found["clean"] = create_action((_clean, (runner,)), self, "clean")
+        self.clean_actions = [runner.found["clean"]]
+
+    @property
+    def file_dep(self) -> frozenset[str]:
+        """The files, as a dodo.py would name them: relative to where doit runs. Worked out once for all alike."""
+        runner: Runner = self.meta["doit_cargo"]
+        key = ("file_dep", self.row["kind"], self.row["files"])
+        if key not in runner.found:
+            here = os.getcwd() + os.sep
+            runner.found[key] = frozenset(path.removeprefix(here) for path in runner.files_of(self.row))
+        found: frozenset[str] = runner.found[key]
+        return found
+
+    @file_dep.setter
+    def file_dep(self, _: object) -> None:
+        """doit begins with an empty set."""
 
 
 def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
@@ -111,7 +154,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Find bad input before anything starts: raised here, doit prints it without traceback and ends with 3."""
         super().initialize(tasks, selected_tasks)
         self.ends: dict[str, str] = {}
-        ours = [name for name in selected_tasks if _is_ours(tasks[name])]
+        ours = [name for name in selected_tasks if is_ours(tasks[name])]
         try:
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
@@ -119,7 +162,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             raise InvalidDodoFile(str(as_user_error(error))) from None
 
     def execute_task(self, task: Any) -> None:
-        if not _is_ours(task):
+        gc.enable()
+        if not is_ours(task):
             super().execute_task(task)
 
     def add_success(self, task: Any) -> None:
@@ -128,7 +172,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Sum up a group that lacks a part: which parts did what."""
-        if _is_ours(task) and isinstance(fail, UnmetDependency):
+        if is_ours(task) and isinstance(fail, UnmetDependency):
             reporter.failed(task.name, self._summary(task.meta["parts"]))
             self.ends[task.name] = "failed"
             return
@@ -144,7 +188,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_uptodate(self, task: Any) -> None:
         self.ends[task.name] = "passed"
-        if not _is_ours(task):
+        if not is_ours(task):
             super().skip_uptodate(task)
             return
         for check, *_ in task.uptodate:
@@ -153,7 +197,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_ignore(self, task: Any) -> None:
         """Say who has it ignored: doit's mark alone looks like a failure of ours."""
-        if _is_ours(task):
+        if is_ours(task):
             reporter.note(
                 task.name, f"not run: `doit ignore {task.name}` was said; `doit forget {task.name}` takes it back"
             )
@@ -161,8 +205,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             super().skip_ignore(task)
 
 
-def _is_ours(task: Any) -> bool:
+def is_ours(task: Any) -> bool:
+    """Tell whether a task is one of a session's targets."""
     return bool(task.meta and "doit_cargo" in task.meta)
+
+
+def _checks(task: Any) -> Iterator[Fresh]:
+    yield from (check for check, *_ in task.uptodate if isinstance(check, Fresh) and check.receipt)
 
 
 class SafeJsonDB(JsonDB):  # type: ignore[misc]
@@ -178,7 +227,27 @@ class SafeJsonDB(JsonDB):  # type: ignore[misc]
             return {}
         return own_key.unsealed(loaded) or {}
 
+    is_changed = False
+
+    def set(self, task_id: str, dependency: str, value: Any) -> None:
+        self.is_changed = True
+        super().set(task_id, dependency, value)
+
+    def remove(self, task_id: str) -> None:
+        self.is_changed = True
+        super().remove(task_id)
+
+    def remove_all(self) -> None:
+        self.is_changed = True
+        super().remove_all()
+
+    def entries(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is kept of each task."""
+        yield from self._db.items()
+
     def dump(self) -> None:
+        if not self.is_changed:
+            return
         with contextlib.suppress(OSError):
             store.prepare(os.path.dirname(os.path.abspath(self.name)))
             atomic.write(self.name, self.codec.encode(own_key.sealed(self._db)), closed=True)

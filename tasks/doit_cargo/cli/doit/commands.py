@@ -7,19 +7,27 @@ what doit's own command does where the dodo.py is not ours. Knows doit's command
 from __future__ import annotations
 
 import argparse
+import functools
+import os
+import pprint
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
 from doit.cmd_clean import Clean
+from doit.cmd_dumpdb import DumpDB
 from doit.cmd_help import Help
 from doit.cmd_info import Info
 from doit.cmd_list import List
+from doit.cmd_resetdep import ResetDep
+from doit.dependency import JSONCodec
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
-from doit_cargo.cli.doit import dodo
+from doit_cargo.cli.doit import dodo, outputs
+from doit_cargo.cli.doit.bridge import SafeJsonDB, is_ours
 from doit_cargo.cli.line import function_of, run_targets, told
 from doit_cargo.engine.base.errors import UserError, as_user_error
-from doit_cargo.session import Session
+from doit_cargo.session import GROUP, Session
 from doit_cargo.targets import listing
 from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
 
@@ -123,7 +131,7 @@ class TargetList(List):  # type: ignore[misc]
         if session is None:
             return int(super().execute(params, args) or 0)
         listing.show([row for row in session.listing if row["available"]])
-        others = [task for task in self.task_list if not (task.meta and "doit_cargo" in task.meta)]
+        others = [task for task in self.task_list if not is_ours(task)]
         shown = sorted(
             (task.name, task.doc) for task in others if not task.subtask_of and not task.name.startswith("_")
         )
@@ -135,7 +143,7 @@ class TargetList(List):  # type: ignore[misc]
 
 
 class TargetInfo(Info):  # type: ignore[misc]
-    """`doit info`: what is known of the workspace; with a task, doit's own answer."""
+    """`doit info`: what is known of the workspace; with a target, what it rests on, builds, and why it would run."""
 
     name = "info"
 
@@ -146,6 +154,69 @@ class TargetInfo(Info):  # type: ignore[misc]
             return int(super().execute(params, args) or 0)
         except KeyError as error:
             raise InvalidCommand(f"there is no task {error}; doit list shows all") from None
+
+    @functools.wraps(Info._execute)  # doit asks for the names of the parameters
+    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
+        session = dodo.current
+        if session is not None:
+            outputs.link(session, self.task_list)
+        task = next((task for task in self.task_list if pos_args == [task.name]), None)
+        if session is None or task is None or not is_ours(task):
+            return int(super()._execute(pos_args, hide_status))
+        is_stale, status = (False, "") if hide_status else self._status(task)
+        lists = {
+            "file_dep": sorted(task.file_dep),
+            "task_dep": task.task_dep,
+            "outputs": [os.path.relpath(path) for path in outputs.of(session, task.row)],
+        }
+        shown = [f"\n{name:11s}: \n{_listed(values)}" for name, values in lists.items() if values]
+        self.outstream.write("".join([f"\n{task.name}\n\n{task.doc}\n", status, *shown]))
+        return int(is_stale)
+
+    def _status(self, task: Any) -> tuple[bool, str]:
+        """Return whether a target would run, and in doit's form the status and why."""
+        found = self.dep_manager.get_status(task, {}, get_log=True)
+        text = f"\n{'status':11s}: {found.status}\n"
+        if found.status == "up-to-date":
+            return False, text
+        why = [str(change) for check, *_ in task.uptodate for change in check.why()]
+        if why:
+            return True, text + " * What makes it run:\n" + "".join(f"    - {reason}\n" for reason in why)
+        is_group = task.row["kind"] == GROUP
+        return True, text + f" * {'It is as fresh as its parts' if is_group else 'It runs each time'}.\n"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return "".join(f" - {value}\n" for value in values)
+
+
+class TargetResetDep(ResetDep):  # type: ignore[misc]
+    """`doit reset-dep`, for tasks that are not ours: what proves a target is a run, and nothing else."""
+
+    @functools.wraps(ResetDep._execute)
+    def _execute(self, pos_args: list[str] | None = None) -> None:
+        asked = [task.name for task in self.task_list if is_ours(task) and task.name in (pos_args or ())]
+        for name in asked:
+            self.outstream.write(f"skip {name} (only a run proves it: doit {name})\n")
+        others = [name for name in pos_args or () if name not in asked]
+        if others or not pos_args:
+            self.task_list: list[Any] = [task for task in self.task_list if not is_ours(task)]
+            super()._execute(others or None)
+
+
+class TargetDumpDB(DumpDB):  # type: ignore[misc]
+    """`doit dumpdb`: also of the state that doit keeps for a dodo.py of ours, which is JSON with a seal."""
+
+    name = "dumpdb"
+
+    def execute(self, opt_values: Any, pos_args: list[str]) -> Any:
+        own = str(dodo.DOIT_CONFIG["dep_file"])
+        given = opt_values["dep_file"]
+        if not os.path.isfile(own) or (os.path.exists(given) and given != own):
+            return super().execute(opt_values, pos_args)
+        for name, values in sorted(SafeJsonDB(own, JSONCodec()).entries()):
+            print(f"{name} -> {pprint.pformat(values, indent=4, width=100)}")
+        return 0
 
 
 class TargetClean(Clean):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from doit.exceptions import BaseFail, UnmetDependency
 from doit.runner import JobHold, JobTask, JobTaskPickle, MRunner, MThreadRunner, Runner
 from doit.task import DelayedLoaded
 
+from doit_cargo.cli.doit.bridge import is_ours
 from doit_cargo.engine.base.model import ALONE, CARGO, FREE
 from doit_cargo.engine.console import output
 
@@ -50,7 +51,7 @@ class _Judge:
     def _handle_task_error(self, node: Any, fail: BaseFail) -> None:
         before = self.final_result
         super()._handle_task_error(node, fail)  # type: ignore[misc]
-        if before and isinstance(fail, UnmetDependency) and _is_ours(node.task):
+        if before and isinstance(fail, UnmetDependency) and is_ours(node.task):
             self.final_result = before
 
 
@@ -132,7 +133,7 @@ class _Lanes(_Judge):
         return JobTask(task) if is_new else JobTaskPickle(task)
 
     def _process_result(self, node: Any, task: Any, result: Any) -> None:
-        if _is_ours(task):
+        if is_ours(task):
             task.meta["doit_cargo"].has_run()
         super()._process_result(node, task, result)  # type: ignore[misc]
 
@@ -147,9 +148,7 @@ class InProcesses(_Lanes, MRunner):  # type: ignore[misc]
     def run_tasks(self, task_dispatcher: Any) -> None:
         self._lock = multiprocessing.Lock()
         # What a worker gets with each job is a copy; this is the one that its actions have.
-        self._runners = {
-            name: task.meta["doit_cargo"] for name, task in task_dispatcher.tasks.items() if _is_ours(task)
-        }
+        self._runners = {name: task.meta["doit_cargo"] for name, task in task_dispatcher.tasks.items() if is_ours(task)}
         with _terminated_as_interrupted():
             try:
                 super().run_tasks(task_dispatcher)
@@ -159,7 +158,7 @@ class InProcesses(_Lanes, MRunner):  # type: ignore[misc]
 
     def execute_task(self, task: Any) -> Any:
         """Run a task, in a worker. A signal that its program got was meant for the worker too."""
-        if not _is_ours(task):
+        if not is_ours(task):
             return super().execute_task(task)
         runner = self._runners[task.name]
         runner.is_one_of_several()
@@ -221,8 +220,4 @@ def _interrupt_once(*_: object) -> None:
 
 def lane_of(task: Any) -> str:
     """Return the lane of a task; one that is not ours shares nothing with ours."""
-    return str(task.meta.get("pool", CARGO)) if _is_ours(task) else FREE
-
-
-def _is_ours(task: Any) -> bool:
-    return bool(task.meta and "doit_cargo" in task.meta)
+    return str(task.meta.get("pool", CARGO)) if is_ours(task) else FREE

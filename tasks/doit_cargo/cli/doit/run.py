@@ -7,6 +7,7 @@ doit's own does where the dodo.py is not ours. A module of its own, since every 
 from __future__ import annotations
 
 import functools
+import gc
 from typing import Any
 
 from doit.cmd_run import Run
@@ -15,7 +16,7 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile
 from doit_cargo.cli.doit import dodo
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import Session
+from doit_cargo.session import GROUP, Session
 
 INTERRUPTED = 130
 
@@ -29,8 +30,13 @@ class TargetRun(Run):  # type: ignore[misc]
     def _execute(self, *args: Any, **options: Any) -> int:
         if dodo.current is None:
             return int(super()._execute(*args, **options))
-        from doit_cargo.cli.doit import parallel
+        from doit_cargo.cli.doit import outputs, parallel
 
+        outputs.link(dodo.current, self.task_list)
+        if options.get("num_process"):
+            gc.enable()  # workers begin as this process is now
+        if options.get("single"):
+            self._require_no_group()
         streams.Stream.goes_on = True
         options["continue_"] = options.get("continue_") or self._keeps_going()
         try:
@@ -42,6 +48,13 @@ class TargetRun(Run):  # type: ignore[misc]
             if error.not_found is None:
                 raise
             raise InvalidDodoFile(self._unknown(str(error.not_found), dodo.current)) from None
+
+    def _require_no_group(self) -> None:
+        """Refuse a group without its parts: it would call well what nobody has run."""
+        asked = set(self.sel_tasks or ())
+        for task in self.task_list:
+            if task.name in asked and task.meta and task.meta.get("parts") and task.row["kind"] == GROUP:
+                raise InvalidCommand(f"{task.name} is a group, and -s leaves its parts out: nothing would run")
 
     def _keeps_going(self) -> bool:
         """Tell whether a group is asked for whose parts all run, whatever becomes of one (`ci`)."""

@@ -202,6 +202,17 @@ def every(state: str) -> Iterator[tuple[str, Receipt]]:
             yield path, found  # type: ignore[misc]
 
 
+def forget_target(state: str, target: str) -> None:
+    """Drop the receipts of a target, with whatever variables it was called."""
+    directory = os.path.join(state, "receipts")
+    if not os.path.isdir(directory):
+        return
+    with lock.FileLock(os.path.join(state, RECEIPTS_LOCK)):
+        for name in os.listdir(directory):
+            if name.removesuffix(".last").rpartition("-")[0] == target:
+                store.remove(os.path.join(directory, name))
+
+
 def forget(state: str) -> None:
     """Drop all receipts (after a `clean`)."""
     directory = os.path.join(state, "receipts")
