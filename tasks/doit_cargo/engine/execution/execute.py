@@ -86,7 +86,7 @@ def _planned(request: BuildRequest) -> tuple[Plan, Mapping[str, Any]]:
         reporter.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
         _check(request, plan)
-    return plan, plan.state if plan.state is not None else _plan_state(request, plan)
+    return plan, plan.state if plan.state is not None else plan_state_of(request, plan)
 
 
 def _check(request: BuildRequest, plan: Plan) -> None:
@@ -99,7 +99,8 @@ def _check(request: BuildRequest, plan: Plan) -> None:
         reporter.note(request.target, f"warning: {warning}")
 
 
-def _plan_state(request: BuildRequest, plan: Plan) -> dict[str, Any]:
+def plan_state_of(request: BuildRequest, plan: Plan) -> dict[str, Any]:
+    """Return the state that a plan rests on, as it is now."""
     from doit_cargo.engine import toolchain
 
     cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env

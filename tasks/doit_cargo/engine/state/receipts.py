@@ -186,6 +186,29 @@ def _differences(check: Check, receipt: Receipt, alike: Alike) -> Iterator[Chang
         check.refreshed = True
 
 
+def is_of_profiles(receipt: Receipt, change: Change) -> bool:
+    """Tell whether a change is one of a folder of profiles: the plan may still be the same."""
+    plan = receipt.get("stored_plan")
+    places = tuple(plan["folders"]) if plan else ()
+    below = tuple(os.path.join(place, "") for place in places)
+    return change.kind in ("file", "listing") and (change.subject in places or change.subject.startswith(below))
+
+
+def renew(state: str, key: Key, old: Receipt, new: Receipt) -> None:
+    """Put a receipt in the place of an old one, which no run may have withdrawn or replaced meanwhile."""
+    held = lock.FileLock(os.path.join(state, RECEIPTS_LOCK))
+    try:
+        if held.take():
+            try:
+                now = load_receipt(state, key)
+                if now and now["finished"] == old["finished"]:
+                    store.store(receipt_path(state, key), new)
+            finally:
+                held.release()
+    except OSError:
+        return  # only speed is lost
+
+
 def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:
     """Tell whether everything that shaped the plan of a receipt is as it was."""
     import time
