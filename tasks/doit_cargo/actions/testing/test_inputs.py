@@ -303,7 +303,7 @@ class TestInputs:
         state["env"] = {name: staleness.public_value(name, self.environ.get(name)) for name in names}
         state["files"].update((path, self.contents.kept(path)) for path in self.built.settings)
         for package in packages:
-            state["always"] = state["always"] or package.always
+            state["always_stale_reason"] = state["always_stale_reason"] or package.always
             state["files"].update((path, self.contents.kept(path)) for path in package.files)
             state["files"].update((path, (None, None)) for path in package.absent)
             for directory in package.folders:

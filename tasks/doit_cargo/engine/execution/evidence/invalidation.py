@@ -151,14 +151,16 @@ class Ledger:
                 # Cargo has written down where a link led to, and looks there.
                 for place in self.data["links"].get(path, ()):
                     _touch(place, healing)
-            elif found == content and now[0] > self.data["when"] and not self.data["open"]:
-                if set_back.one(path, self.data["times"].get(path)):
-                    healing.set_back.append(path)
-                    now = signature(path) or now
+            elif found == content and self._is_touched(now) and set_back.one(path, self.data["times"].get(path)):
+                healing.set_back.append(path)
+                now = signature(path) or now
             self.data["times"][path] = now[0]
             snapshot.stamps[path] = now
             entry = (settled(now, snapshot.started), found)
             self.data["files"][path] = snapshot.files[path] = entry
+
+    def _is_touched(self, now: Stamp) -> bool:
+        return now[0] > self.data["when"] and not self.data["open"]
 
     def _cargo_is_blind_to(self, stamp: Stamp) -> bool:
         return bool(self.data["open"]) or stamp[0] <= self.data["when"]
