@@ -21,7 +21,7 @@ from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
-from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs
+from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
@@ -173,7 +173,9 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Ma
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
     """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
     outcome = _run(build.request, build.plan, again)
-    return outcome, gather(build.plan, build.workspace, outcome.report, build.request.environ)
+    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ)
+    written.take(inputs.made, build.before)
+    return outcome, inputs
 
 
 def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, Inputs]:
