@@ -7,10 +7,12 @@ import os
 import subprocess
 
 import pytest
-from building import FRESH, Site
+from building import FRESH, OLD, Site
 from conftest import needs_cargo
 
 pytestmark = [pytest.mark.slow, needs_cargo]
+
+PART = "crates/kit/src/part.rs"
 
 
 def is_fresh(site: Site, *words: str, **variables: str | None) -> bool:
@@ -145,3 +147,15 @@ def test_features_in_another_order_are_the_same_result_and_others_are_not(site: 
         assert is_fresh(site, "PACKAGE=app", words)
     for words in ("FEATURES=app/extra", "FEATURES=app/extra,kit/extra,kit/default", "FEATURES=kit/extra,-app/extra"):
         assert not is_fresh(site, "PACKAGE=app", words)
+
+
+def test_of_the_results_of_ever_other_variables_the_oldest_go(site: Site) -> None:
+    state = site.ws / ".doit-cargo"
+    for number in range(200):
+        for name in (f"receipts/dev-{number:08x}", f"receipts/check-{number:08x}", f"needs-{number:08x}"):
+            site.add(f".doit-cargo/{name}", "of old", mtime_ns=OLD)
+    site.add(PART, site.path(PART).read_text() + "// new\n")
+    assert (site.tool("dev", "FEATURES=kit/extra").status, site.tool("dev").status) == (0, 0)
+    left = {kind: len(list(state.glob(f"{kind}-*"))) for kind in ("receipts/dev", "receipts/check", "needs")}
+    assert left == {"receipts/dev": 64, "receipts/check": 200, "needs": 128}
+    assert is_fresh(site)

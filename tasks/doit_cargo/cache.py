@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from doit_cargo.engine.preflight.requirements.requirement import Inference
     from doit_cargo.engine.toolchain import Machine
 
+# So many plans' needs are kept.
+MOST_NEEDS = 128
+
 Finding = dict[str, Any]
 """{"basis": what must be equal, "state": what must still hold, "value": what was found}"""
 
@@ -174,6 +177,7 @@ def needs(
         lock = os.path.join(workspace.root, "Cargo.lock")
         state["files"][lock] = recorder.read_settled_or_hash(lock, time.time_ns())
         _keep(state_directory, name, {"basis": basis, "state": state, "value": requirement.to_data(found)})
+        store.keep_newest(state_directory, "needs-", MOST_NEEDS)
     return found
 
 

@@ -24,6 +24,8 @@ PREFIX = "tested"
 MEANING = 1
 # So many inputs of a program are remembered to have passed.
 REMEMBERED = 4
+# And of so many programs of a package; one of other features or settings is another one.
+MOST_PROGRAMS = 512
 Label = tuple[str, str]
 Identity = Mapping[Label, object]
 """(kind, subject) -> value: everything that a program's outcome rests on."""
@@ -162,7 +164,9 @@ def _others(state: str, runner: str, program: Program, identity: Identity) -> li
 
 def _write(state: str, runner: str, program: Program, rows: list[dict[str, Any]]) -> None:
     data = {"basis": (MEANING, state, runner, program.identity), "rows": tuple(rows)}
-    store.store(_path(state, runner, program), data)
+    path = _path(state, runner, program)
+    store.store(path, data)
+    store.keep_newest(os.path.dirname(path), f"{PREFIX}-{program.package}-", MOST_PROGRAMS)
 
 
 def drop(state: str, runner: str, program: Program, identity: Identity) -> None:

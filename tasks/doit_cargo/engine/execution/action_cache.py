@@ -16,7 +16,7 @@ from doit_cargo.engine import toolchain
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.evidence import recorder, snapshot
-from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness, store
+from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness
 
 if TYPE_CHECKING:
     from doit_cargo.engine.toolchain import Machine
@@ -141,10 +141,8 @@ def _receipt(request: ActionRequest, found: Mapping[str, Any], watched: ActionIn
 
 
 def _keep(request: ActionRequest, receipt: dict[str, Any]) -> None:
-    path = receipts.receipt_path(request.state, request.key)
     try:
-        store.store(path, receipt)
-        store.remove(path + ".last")
+        receipts.keep(request.state, request.key, receipt)
     except OSError as error:
         reporter.note(
             request.key[0], f"done, but the receipt could not be kept ({error.strerror}): the next call does it again"

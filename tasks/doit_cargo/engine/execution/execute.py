@@ -29,7 +29,7 @@ from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.plan.serialize import plan_to_data
-from doit_cargo.engine.state import fingerprint, footprint, lock, receipts, store
+from doit_cargo.engine.state import fingerprint, footprint, lock, receipts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -357,8 +357,7 @@ def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]
 
 def _keep(request: BuildRequest, receipt: dict[str, Any]) -> None:
     try:
-        store.store(receipts.receipt_path(request.state, request.key), receipt)
-        store.remove(receipts.receipt_path(request.state, request.key) + ".last")
+        receipts.keep(request.state, request.key, receipt)
         causes.keep_lock(request.state, request.root)
     except OSError as error:
         reporter.note(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RECEIPTS_LOCK = "receipts.lock"
 # The parts of a receipt that rest on what cargo makes of a text, and not on the text.
 MEANT = ("plan", "build")
+# So many results of one target are kept, each of other variables.
+MOST_RESULTS = 64
 # Variables that name a set.
 SETS = ("FEATURES", "PACKAGE")
 # Variables that change how a run looks or when it happens, but not what it makes.
@@ -110,6 +112,14 @@ def withdraw(state: str, key: Key) -> None:
                 os.replace(path, path + ".last")
     except OSError as error:
         raise UserError(store.unwritable(state, error), COULD_NOT_RUN) from None
+
+
+def keep(state: str, key: Key, receipt: Receipt) -> None:
+    """Keep a success, and let go of the oldest results of other variables. Raises OSError."""
+    path = receipt_path(state, key)
+    store.store(path, receipt)
+    store.remove(path + ".last")
+    store.keep_newest(os.path.dirname(path), f"{key[0]}-", MOST_RESULTS)
 
 
 def last_receipt(state: str, key: Key) -> Receipt | None:
