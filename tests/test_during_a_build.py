@@ -435,3 +435,22 @@ def test_nothing_stays_open_after_a_program_has_ended(tmp_path: Path, words: tup
     write(root / "low/src/lib.rs", "#[test]\nfn holds() {}\n")
     said = call(root, "doit-cargo", *words, PYTHONDEVMODE="1", PYTHONWARNINGS="error::ResourceWarning")
     assert (said.status, "ResourceWarning" in said.out + said.err) == (0, False), said.out + said.err
+
+
+def test_a_crate_whose_build_script_writes_a_source_compiles_once_after_a_change(site: Site) -> None:
+    site.add(
+        "crates/kit/build.rs",
+        "fn main() {\n"
+        '    println!("cargo:rerun-if-changed=proto.txt");\n'
+        '    let text = std::fs::read_to_string("proto.txt").unwrap();\n'
+        '    std::fs::write("src/part.rs", format!("pub const VALUE: u32 = {};", text.trim())).unwrap();\n'
+        "}\n",
+    )
+    for value in ("21", "22"):
+        site.add("crates/kit/proto.txt", value)
+        run = site.tool("dev")
+        assert (run.status, run.compiled, site.printed()["part"]) == (0, ("app", "kit"), value), run.text
+        assert site.tool("dev").summary == FRESH
+    site.add("crates/kit/src/part.rs", "pub const VALUE: u32 = 23;")
+    run = site.tool("dev")
+    assert (run.compiled, site.printed()["part"]) == (("app", "kit"), "23"), run.text

@@ -7,10 +7,12 @@ import os
 import subprocess
 
 import pytest
-from building import FRESH, Site
+from building import FRESH, OLD, Site
 from conftest import needs_cargo
 
 pytestmark = [pytest.mark.slow, needs_cargo]
+
+PART = "crates/kit/src/part.rs"
 
 
 def is_fresh(site: Site, *words: str, **variables: str | None) -> bool:
@@ -110,3 +112,50 @@ def test_inside_of_cargo_run_nothing_is_built_anew(site: Site) -> None:
         cwd=site.ws, env=site.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "up to date" in told.stdout + told.stderr, told.stdout + told.stderr
+
+
+def test_a_profile_that_the_target_does_not_use_starts_no_cargo_unless_a_source_reads_it(site: Site) -> None:
+    site.add("profiles/other.toml", 'extends = "release"\n')
+    assert is_fresh(site)
+    assert site.tool("dev").summary == FRESH
+    site.add("profiles/other.toml", 'extends = "release"\n[env]\nA = "1"\n')
+    site.add("profiles/dev.toml", "# a comment\n" + site.path("profiles/dev.toml").read_text())
+    assert site.tool("init", "--yes").status == 0
+    assert site.tool("dev").summary == FRESH
+
+    site.add(
+        "crates/kit/src/part.rs", 'pub const VALUE: u32 = include_str!("../../../profiles/other.toml").len() as u32;'
+    )
+    assert site.tool("dev").compiled == ("app", "kit")
+    site.add("profiles/more.toml", 'extends = "dev"\n')
+    assert site.tool("dev").summary == FRESH
+    site.add("profiles/other.toml", 'extends = "release"\n')
+    assert not is_fresh(site)
+    run = site.tool("dev")
+    assert (run.compiled, site.printed()["part"]) == (("app", "kit"), "20"), run.text
+    site.add("profiles/dev.toml", site.path("profiles/dev.toml").read_text() + '[env]\nOPTIONAL = "set"\n')
+    assert not is_fresh(site)
+
+
+def test_features_in_another_order_are_the_same_result_and_others_are_not(site: Site) -> None:
+    assert site.tool("dev", "PACKAGE=app", "FEATURES=app/extra,kit/extra").status == 0
+    for words in (
+        "FEATURES=kit/extra,app/extra",
+        "FEATURES=kit/extra app/extra",
+        "FEATURES=app/extra,kit/extra,app/extra",
+    ):
+        assert is_fresh(site, "PACKAGE=app", words)
+    for words in ("FEATURES=app/extra", "FEATURES=app/extra,kit/extra,kit/default", "FEATURES=kit/extra,-app/extra"):
+        assert not is_fresh(site, "PACKAGE=app", words)
+
+
+def test_of_the_results_of_ever_other_variables_the_oldest_go(site: Site) -> None:
+    state = site.ws / ".doit-cargo"
+    for number in range(200):
+        for name in (f"receipts/dev-{number:08x}", f"receipts/check-{number:08x}", f"needs-{number:08x}"):
+            site.add(f".doit-cargo/{name}", "of old", mtime_ns=OLD)
+    site.add(PART, site.path(PART).read_text() + "// new\n")
+    assert (site.tool("dev", "FEATURES=kit/extra").status, site.tool("dev").status) == (0, 0)
+    left = {kind: len(list(state.glob(f"{kind}-*"))) for kind in ("receipts/dev", "receipts/check", "needs")}
+    assert left == {"receipts/dev": 64, "receipts/check": 200, "needs": 128}
+    assert is_fresh(site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_force_runs_everything(trial: Trial) -> None:
         "tells": (1, 0, 0, ""),
         "user": (1, 0, 0, ""),
     }
+
+
+def test_an_upgrade_of_doit_cargo_runs_no_test_again(trial: Trial) -> None:
+    newer = "import sys, doit_cargo; doit_cargo.__version__ = '99.0'; from doit_cargo.cli.main import main; main()"
+    again = trial.test(program=(sys.executable, "-c", newer))
+    assert (again.status, again.ran, again.compiled) == (0, set(), set()), again.text
+    assert "doit-cargo version" in again.text
 
 
 def test_a_failure_takes_back_what_had_passed_with_the_same_inputs(trial: Trial) -> None:

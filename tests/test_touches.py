@@ -51,3 +51,28 @@ def test_a_branch_and_back_with_a_build_of_another_variant_between_leaves_the_tr
     assert site.printed() == BASELINE
     assert site.tool("dev", "PROFILE=release").status == 0
     assert site.printed("target/release/app")["part"] == "20"
+
+
+def test_a_file_that_came_and_went_in_a_watched_folder_runs_no_build_script_again(site: Site) -> None:
+    for name in ("watched/tmp", "watched/deep/tmp"):
+        site.add(f"crates/watching/{name}", "w3")
+        os.unlink(site.path(f"crates/watching/{name}"))
+    assert site.tool("dev").summary == FRESH
+    site.edit(MAIN, "70", "70 + 0")
+    run = site.tool("dev")
+    assert (run.status, run.compiled, site.printed()) == (0, ("app",), BASELINE), run.text
+    assert "2 files only touched" in run.out
+
+
+def test_a_file_that_was_gone_again_after_another_cargo_has_seen_it_is_not_built_in(site: Site) -> None:
+    for words, binary, arguments in (
+        ((), "target/debug/app", ()),
+        (("PROFILE=release",), "target/release/app", ("--release",)),
+    ):
+        site.add("crates/watching/watched/tmp", "w3")
+        site.cargo("build", *arguments)
+        assert site.printed(binary)["watched"] == "w1+w2+w3"
+        os.unlink(site.path("crates/watching/watched/tmp"))
+        site.tool("dev")
+        run = site.tool("dev", *words)
+        assert (run.status, site.printed(binary)["watched"]) == (0, "w1+w2"), run.text

@@ -213,11 +213,13 @@ class Trial:
     def switch(self, package: str, text: str) -> None:
         self.write(f"crates/{package}/switch.txt", text + "\n")
 
-    def test(self, *words: str, target: str = "test", runner: str = "cargo") -> Tested:
+    def test(
+        self, *words: str, target: str = "test", runner: str = "cargo", program: tuple[str, ...] = ("doit-cargo",)
+    ) -> Tested:
         """Run a test target. `runner`: "" leaves the choice to it."""
         self.clear_trace()
         chosen = [f"RUNNER={runner}"] if runner else []
-        said = call(self.root, "doit-cargo", target, *chosen, *words, **self._variables())
+        said = call(self.root, *program, target, *chosen, *words, **self._variables())
         return Tested(said, self.ran())
 
     def start(self, *words: str) -> subprocess.Popen[str]:

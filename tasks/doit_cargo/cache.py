@@ -39,6 +39,10 @@ if TYPE_CHECKING:
         mark: NotRequired[int]
 
 
+# So many plans' needs are kept.
+MOST_NEEDS = 128
+
+
 def _recall(path: str, basis: tuple[object, ...], environ: Mapping[str, str]) -> Finding | None:
     finding = cast("Finding | None", store.load(path))
     if not finding or finding["basis"] != basis:
@@ -197,6 +201,7 @@ def needs(
         lock = os.path.join(workspace.root, "Cargo.lock")
         state["files"][lock] = recorder.read_settled_or_hash(lock, time.time_ns())
         _keep(state_directory, name, {"basis": basis, "state": state, "value": requirement.to_data(found)})
+        store.keep_newest(state_directory, "needs-", MOST_NEEDS)
     return found
 
 

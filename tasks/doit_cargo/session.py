@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight import preflight
     from doit_cargo.engine.state.receipts import Receipt
@@ -250,7 +251,20 @@ class Session:
         """
         if not explain and name in self._verdicts:
             return self._verdicts.pop(name)
-        return receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
+        return self._look(name, explain)
+
+    def _look(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
+        receipt, changes = receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
+        if receipt and changes and receipts.is_of_profiles(receipt, changes[0]) and self._is_plain(name):
+            from doit_cargo.engine.execution import same_plan
+
+            if same_plan.holds(receipt, changes[0], self.environ, lambda: self._request(self.row(name))):
+                return receipt, []
+        return receipt, changes
+
+    def _is_plain(self, name: str) -> bool:
+        row = self._rows_by_name.get(name)
+        return row is not None and row["kind"] == CARGO and not row["handler"]
 
     def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""
@@ -297,7 +311,7 @@ class Session:
             return self._act(row, values)
         if row["handler"]:
             return bool(_module(row["handler"]).run(self, row["name"], values))
-        return self._call_cargo(row, values)
+        return self._call_cargo(row)
 
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
@@ -349,24 +363,27 @@ class Session:
         if problems:
             raise UserError(problems, COULD_NOT_RUN)
 
-    def _call_cargo(self, row: Row, values: Values) -> bool:
-        from doit_cargo.engine.execution.execute import execute
+    def _request(self, row: Row) -> BuildRequest:
         from doit_cargo.engine.execution.request import BuildRequest
 
         name, plan = row["name"], self.plan(row["name"])
-        request = BuildRequest(
+        return BuildRequest(
             target=name,
             key=self.key(name),
             state=self.state,
             environ=self.environ,
-            variables=values,
+            variables=self.values_for(row["name"]),
             cosmetic_options=self.cosmetic_options,
             plan=plan,
             workspace=self.workspace,
             machine=self.machine,
             known=lambda: self.known(plan, name, lambda: reporter.note(name, FETCHING)),
         )
-        outcome = execute(request)
+
+    def _call_cargo(self, row: Row) -> bool:
+        from doit_cargo.engine.execution.execute import execute
+
+        outcome = execute(self._request(row))
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
         return outcome is None or outcome.ok
 

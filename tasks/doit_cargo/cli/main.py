@@ -125,7 +125,7 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
         if receipt is None or not all(manifest in receipt["manifests"] for manifest in passed):
             return False, ""
         if changes:
-            return False, target
+            return False, "" if receipts.is_of_profiles(receipt, changes[0]) else target
         found.append((target, receipt))
     for target, receipt in found:
         reporter.skipped(target, receipt)

@@ -15,14 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from doit_cargo import __version__
 from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.state import store
 
 PASSED, FAILED, IGNORED = "passed", "failed", "ignored"
 PREFIX = "tested"
+# To be raised whenever an identity gets to mean something else; a new version alone makes no test run again.
+MEANING = 1
 # So many inputs of a program are remembered to have passed.
 REMEMBERED = 4
+# And of so many programs of a package; one of other features or settings is another one.
+MOST_PROGRAMS = 512
 Label = tuple[str, str]
 Identity = Mapping[Label, object]
 """(kind, subject) -> value: everything that a program's outcome rests on."""
@@ -138,7 +141,7 @@ def load(state: str, runner: str, program: Program) -> list[CachedResult]:
 
 def _rows(state: str, runner: str, program: Program) -> list[dict[str, Any]]:
     data = store.load(_path(state, runner, program))
-    basis = (__version__, state, runner, program.identity)
+    basis = (MEANING, state, runner, program.identity)
     return list(data["rows"]) if isinstance(data, dict) and data.get("basis") == basis else []
 
 
@@ -160,8 +163,10 @@ def _others(state: str, runner: str, program: Program, identity: Identity) -> li
 
 
 def _write(state: str, runner: str, program: Program, rows: list[dict[str, Any]]) -> None:
-    data = {"basis": (__version__, state, runner, program.identity), "rows": tuple(rows)}
-    store.store(_path(state, runner, program), data)
+    data = {"basis": (MEANING, state, runner, program.identity), "rows": tuple(rows)}
+    path = _path(state, runner, program)
+    store.store(path, data)
+    store.keep_newest(os.path.dirname(path), f"{PREFIX}-{program.package}-", MOST_PROGRAMS)
 
 
 def drop(state: str, runner: str, program: Program, identity: Identity) -> None:

@@ -10,7 +10,7 @@ import functools
 import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from doit.action import create_action
 from doit.dependency import DatabaseException, JsonDB
@@ -122,7 +122,7 @@ class TargetTask(Task):  # type: ignore[misc]
     @property
     def file_dep(self) -> frozenset[str]:
         """The files, as a dodo.py would name them: relative to where doit runs. Worked out once for all alike."""
-        runner: Runner = self.meta["doit_cargo"]
+        runner = cast("Runner", self.meta["doit_cargo"])
         key = ("file_dep", self.row["kind"], self.row["files"])
         if key not in runner.found:
             here = os.getcwd() + os.sep

@@ -202,6 +202,14 @@ def script_key(out_dir: str) -> str:
     return os.path.join(place, found[0]) if found else ""
 
 
+def script_runs(target_directory: str, package: str) -> Iterator[str]:
+    """Yield the keys of all runs of a package's build script, in all variants."""
+    for profile in profiles(target_directory):
+        for folder in folders_of(profile, (package,)):
+            names = (name for name in _names(folder) if name.startswith(SCRIPT_RUN) and not name.endswith(".json"))
+            yield from (os.path.join(folder, name) for name in names)
+
+
 def profiles(target_directory: str) -> Iterator[str]:
     """Yield the folder of each cargo profile: `target/PROFILE` and `target/TRIPLE/PROFILE`."""
     for name in _names(target_directory):

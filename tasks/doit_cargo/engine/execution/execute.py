@@ -20,7 +20,7 @@ from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
-from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs
+from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
@@ -87,7 +87,7 @@ def _planned(request: BuildRequest) -> tuple[Plan, State]:
         reporter.note(request.target, "WITHOUT_PREFLIGHT=1: nothing was checked before cargo starts")
     else:
         _check(request, plan)
-    return plan, cast("State", plan.state) if plan.state is not None else _plan_state(request, plan)
+    return plan, cast("State", plan.state) if plan.state is not None else plan_state_of(request, plan)
 
 
 def _check(request: BuildRequest, plan: Plan) -> None:
@@ -100,7 +100,8 @@ def _check(request: BuildRequest, plan: Plan) -> None:
         reporter.note(request.target, f"warning: {warning}")
 
 
-def _plan_state(request: BuildRequest, plan: Plan) -> State:
+def plan_state_of(request: BuildRequest, plan: Plan) -> State:
+    """Return the state that a plan rests on, as it is now."""
     from doit_cargo.engine import toolchain
 
     cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
@@ -171,7 +172,9 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
     """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
     outcome = _run(build.request, build.plan, again)
-    return outcome, gather(build.plan, build.workspace, outcome.report, build.request.environ)
+    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ)
+    written.take(inputs.made, build.before)
+    return outcome, inputs
 
 
 def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, Inputs]:

@@ -99,6 +99,8 @@ if TYPE_CHECKING:
 RECEIPTS_LOCK = "receipts.lock"
 # The parts of a receipt that rest on what cargo makes of a text, and not on the text.
 MEANT = ("plan", "build")
+# So many results of one target are kept, each of other variables.
+MOST_RESULTS = 64
 # Variables that name a set.
 SETS = ("FEATURES", "PACKAGE")
 # Variables that change how a run looks or when it happens, but not what it makes.
@@ -161,10 +163,14 @@ def _receipt_at(path: str, state: str, key: Key) -> Receipt | None:
 
 
 def keep(receipt: Receipt) -> None:
-    """Keep the receipt of a success; the one that the run had put aside explains nothing more. Raises OSError."""
+    """Keep a success, and let go of the oldest results of other variables. Raises OSError.
+
+    The receipt that the run had put aside explains nothing more.
+    """
     path = receipt_path(receipt["state"], receipt["key"])
     store.store(path, receipt)
     store.remove(path + ".last")
+    store.keep_newest(os.path.dirname(path), f"{receipt['key'][0]}-", MOST_RESULTS)
 
 
 def withdraw(state: str, key: Key) -> None:
@@ -281,6 +287,29 @@ def _differences(check: Check, receipt: Receipt, alike: Alike) -> Iterator[Chang
             continue
         check.state["files"][change.subject] = (settled(stamp, check.now), content)
         check.refreshed = True
+
+
+def is_of_profiles(receipt: Receipt, change: Change) -> bool:
+    """Tell whether a change is one of a folder of profiles: the plan may still be the same."""
+    plan = receipt.get("stored_plan")
+    places = tuple(plan["folders"]) if plan else ()
+    below = tuple(os.path.join(place, "") for place in places)
+    return change.kind in ("file", "listing") and (change.subject in places or change.subject.startswith(below))
+
+
+def renew(state: str, key: Key, old: Receipt, new: Receipt) -> None:
+    """Put a receipt in the place of an old one, which no run may have withdrawn or replaced meanwhile."""
+    held = lock.FileLock(os.path.join(state, RECEIPTS_LOCK))
+    try:
+        if held.take():
+            try:
+                now = load_receipt(state, key)
+                if now and now["finished"] == old["finished"]:
+                    store.store(receipt_path(state, key), new)
+            finally:
+                held.release()
+    except OSError:
+        return  # only speed is lost
 
 
 def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:

@@ -63,6 +63,17 @@ def remove(path: str) -> None:
     atomic.remove(path)
 
 
+def keep_newest(folder: str, beginning: str, most: int) -> None:
+    """Remove the oldest of the files whose names begin so, where there are more; losing one costs only time."""
+    try:
+        found = [entry for entry in os.scandir(folder) if entry.name.startswith(beginning) and entry.is_file()]
+        if len(found) > most:
+            for entry in sorted(found, key=lambda one: one.stat().st_mtime_ns)[:-most]:
+                remove(entry.path)
+    except OSError:
+        return
+
+
 def remove_folder(path: str) -> None:
     """Remove a folder that stands where only a file of ours belongs."""
     import shutil

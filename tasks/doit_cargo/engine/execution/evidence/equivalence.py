@@ -59,8 +59,14 @@ def recorded(
         "target": target if target == workspace.target_directory else "",
         "toolchain": _toolchain(root, environ),
         "home": _home(root, environ),
+        "read": tuple(path for path in files if path.startswith(_folders(plan))),
         "tables": dict(_tables(root, argv[1], environ, states, files)),
     }
+
+
+def _folders(plan: Plan) -> tuple[str, ...]:
+    """Return the folders of profiles: what lies there shapes a plan, and may be read by others besides."""
+    return tuple(os.path.join(folder, "") for folder in plan.folders)
 
 
 def is_same(receipt: Mapping[str, Any], change: Change, environ: Mapping[str, str]) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import units
-from doit_cargo.engine.execution.evidence import ledger_data
+from doit_cargo.engine.execution.evidence import ledger_data, set_back
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot, Stamp
 from doit_cargo.engine.state import store
 from doit_cargo.engine.state.fingerprint import UNKNOWN, changed_before, digest, is_runnable, settled, signature
@@ -125,12 +125,16 @@ class Ledger:
                 # Cargo has written down where a link led to, and looks there.
                 for place in self.data["links"].get(path, ()):
                     _touch(place, healing)
-            elif found == content and now[0] > self.data["when"] and not self.data["open"]:
-                now = _set_back(path, self.data["times"].get(path), healing) or now
+            elif found == content and self._is_touched(now) and set_back.one(path, self.data["times"].get(path)):
+                healing.set_back.append(path)
+                now = signature(path) or now
             self.data["times"][path] = now[0]
             snapshot.stamps[path] = now
             entry = (settled(now, snapshot.started), found)
             self.data["files"][path] = snapshot.files[path] = entry
+
+    def _is_touched(self, now: Stamp) -> bool:
+        return now[0] > self.data["when"] and not self.data["open"]
 
     def _cargo_is_blind_to(self, stamp: Stamp) -> bool:
         return bool(self.data["open"]) or stamp[0] <= self.data["when"]
@@ -181,6 +185,10 @@ class Ledger:
                 continue
             now = snapshot.record_tree(directory, rule)
             if now == names:
+                found = set_back.folders(directory, self.data, self.build_directory)
+                healing.set_back += found
+                if found:
+                    snapshot.record_tree(directory, rule)
                 continue
             added = [os.path.join(directory, name) for name in now if name not in (names or ())]
             stamps = [stamp for stamp in map(signature, added) if stamp]
@@ -329,6 +337,10 @@ class Ledger:
         """Take a directory that a build script watches; `script` is the file that makes cargo rerun it."""
         self.data["trees"][directory] = (rule, names, script)
 
+    def learn_folders(self, directory: str, times: Mapping[str, int], package: str) -> None:
+        """Take the times of the folders that a package's build script watches, as cargo has seen them."""
+        self.data["folders"][directory] = (dict(times), package)
+
     def learn_artefact(self, path: str, content: bytes | None, fingerprint_file: str) -> None:
         """Take a file that rustc made. `fingerprint_file` is one that cargo rewrites whenever it makes `path` anew."""
         stamp, fingerprint_stamp = signature(path), signature(fingerprint_file)
@@ -352,19 +364,4 @@ def _touch(path: str, healing: Repairs) -> Stamp | None:
     except OSError:
         return None
     healing.touched.append(path)
-    return signature(path)
-
-
-def _set_back(path: str, mtime: int | None, healing: Repairs) -> Stamp | None:
-    """Give a file that was only touched the mtime under which cargo built this very content: a branch switch there
-    and back shall not cost a build. To every unit the file is then exactly as fresh as it was before.
-    """
-    before = signature(path)
-    if mtime is None or before is None or before[0] == mtime:
-        return None
-    try:
-        os.utime(path, ns=(os.stat(path).st_atime_ns, mtime))
-    except OSError:
-        return None
-    healing.set_back.append(path)
     return signature(path)

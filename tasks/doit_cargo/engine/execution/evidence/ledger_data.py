@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         links: dict[str, tuple[str, ...]]
         # A folder that a build script watches -> the rule, the names, and the file that makes cargo rerun the script.
         trees: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None, str]]
+        # A folder that a build script watches -> the times of it and of those below, and the package.
+        folders: dict[str, tuple[dict[str, int], str]]
         untracked: dict[str, Untracked]
         # What rustc made -> signature, content, the file that cargo rewrites with it, and that one's signature.
         artefacts: dict[str, tuple[Stamp, bytes | None, str, Stamp]]
@@ -53,6 +55,7 @@ def empty(path: str) -> LedgerData:
         "times": {},
         "links": {},
         "trees": {},
+        "folders": {},
         "untracked": {},
         "artefacts": {},
         "places": {},

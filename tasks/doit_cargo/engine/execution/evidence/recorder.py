@@ -142,7 +142,12 @@ def learn(inputs: Inputs, report: BuildReport, ledger: Ledger, before: Snapshot)
     ledger.learn_files(inputs.seen_by_cargo, before)
     for directory, script in inputs.scripts.items():
         rule = inputs.trees[directory]
-        ledger.learn_tree(directory, rule, before.tree_as_cargo_saw(directory, rule).names, script)
+        seen = before.tree_as_cargo_saw(directory, rule)
+        ledger.learn_tree(directory, rule, seen.names, script)
+        owners = inputs.owners.get(directory, ())
+        if seen.names is not None and rule == ("watched",) and len(owners) == 1:
+            times = {path: stamp[0] for path, stamp in seen.stamps.items() if stamp}
+            ledger.learn_folders(directory, times, owners[0])
     for unit in report.units:
         if unit.is_local:
             _learn_artefacts(unit, ledger, inputs)

@@ -1,0 +1,80 @@
+"""A plan made anew that is the old one: a profile that the target does not use has come, gone or changed.
+
+Knows receipts and how plans are kept. A success holds for an equal plan, as far as nobody but the plan reads the files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.execution.evidence import equivalence
+from doit_cargo.engine.state import receipts, staleness
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import Plan
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.receipts import Receipt, StoredPlan
+    from doit_cargo.engine.state.staleness import Change
+
+# What of a kept plan says where something stands, and what is told of it, not what is to be done.
+SAID = ("files", "folders", "notes", "log")
+
+
+def holds(receipt: Receipt, first: Change, environ: Mapping[str, str], request: Callable[[], BuildRequest]) -> bool:
+    """Tell whether a success holds although files of profiles differ, and keep that. `first` is the first difference.
+
+    `request` makes the plan anew; bad input makes it stale: it is told where the plan is made.
+    """
+    known = receipt["stored_plan"]
+    if known is None or not receipts.is_of_profiles(receipt, first):
+        return False
+    plan_changes = staleness.Check(receipt["plan"], environ, time.time_ns()).changes()
+    if not _are_of_profiles_alone(receipt, plan_changes, environ) or not _is_built(receipt, environ):
+        return False
+    try:
+        asked = request()
+    except UserError:
+        return False
+    if asked.plan.is_remade or _work(_kept(asked.plan)) != _work(known):
+        return False
+    receipts.renew(asked.state, asked.key, receipt, _renewed(receipt, known, asked))
+    return True
+
+
+def _are_of_profiles_alone(receipt: Receipt, changes: Iterable[Change], environ: Mapping[str, str]) -> bool:
+    read = (receipt["meaning"] or {}).get("read")
+    return read is not None and all(
+        (receipts.is_of_profiles(receipt, change) and change.subject not in read)
+        or equivalence.is_same(receipt, change, environ)
+        for change in changes
+    )
+
+
+def _is_built(receipt: Receipt, environ: Mapping[str, str]) -> bool:
+    changes = staleness.Check(receipt["build"], environ, time.time_ns()).changes()
+    return all(equivalence.is_same(receipt, change, environ) for change in changes)
+
+
+def _kept(plan: Plan) -> StoredPlan:
+    from doit_cargo.engine.plan import serialize
+
+    return serialize.plan_to_data(plan)
+
+
+def _work(data: StoredPlan) -> dict[str, Any]:
+    """Return what a kept plan does; the lines where its inputs are declared may move."""
+    told = {**data, "inputs": data["inputs"][:3]}
+    return {name: value for name, value in told.items() if name not in SAID}
+
+
+def _renewed(receipt: Receipt, known: StoredPlan, request: BuildRequest) -> Receipt:
+    from doit_cargo.engine.execution.execute import plan_state_of
+
+    state = plan_state_of(request, request.plan)
+    folders = tuple(os.path.join(folder, "") for folder in known["folders"])
+    files = {path: entry for path, entry in receipt["plan"]["files"].items() if not path.startswith(folders)}
+    return {**receipt, "plan": {**state, "files": files | state["files"]}, "stored_plan": _kept(request.plan)}
