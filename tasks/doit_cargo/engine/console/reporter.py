@@ -10,7 +10,6 @@ import os
 import sys
 
 from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
-from doit_cargo.engine.base.tables import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,12 +161,16 @@ def _outputs(plan: Plan, root: str) -> str:
 
 def grown(target: str, program: str, before: int, after: int, commit: str) -> None:
     """Tell that a program is larger than the last build of its kind left it, by more than is allowed."""
+    from doit_cargo.engine.base.tables import size_of
+
     since = f" since {commit}" if commit else ""
     percent = f"{100 * (after - before) / before:.1f} %"
     _line("..", target, f"{program} grew by {percent}{since}: {size_of(before)} -> {size_of(after)}")
 
 
 def _size(path: str) -> str:
+    from doit_cargo.engine.base.tables import size_of
+
     return size_of(os.path.getsize(path))
 
 

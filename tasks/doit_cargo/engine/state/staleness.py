@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
@@ -113,6 +112,8 @@ def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
     """Return a state that knows the environment and nothing else."""
+    from doit_cargo.engine.base.paths import which
+
     return {
         "env": {},
         "guarded": guarded_names(environ),
@@ -168,6 +169,8 @@ class Check:
         for program, old in self.state["which"].items():
             if path == self.state["path"] and old is not None:
                 continue  # one that was missing may have come since
+            from doit_cargo.engine.base.paths import which
+
             new = which(program, self.environ) or None
             if new != old:
                 same = False
