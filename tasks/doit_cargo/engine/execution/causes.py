@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
@@ -28,9 +29,10 @@ def keep_lock(state: str, root: str) -> None:
     with contextlib.suppress(OSError):
         if content is None or os.path.exists(os.path.join(folder, content.hex())):
             return
-        os.makedirs(folder, exist_ok=True)
+        private.folder(folder)
         temporary = os.path.join(folder, f"{os.getpid()}.new")
-        shutil.copyfile(path, temporary)
+        with open(path, "rb") as found, open(temporary, "wb", opener=private.opener) as copy:
+            shutil.copyfileobj(found, copy)
         if fingerprint.digest(temporary) == content:
             os.replace(temporary, os.path.join(folder, content.hex()))
         kept = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
