@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from building import BASELINE, FRESH, Site
+from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo.metadata import from_metadata, read_metadata
 
@@ -100,7 +101,15 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the key of whoever runs the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("own-state")))
+        own_key.use(b"")  # one that collecting the tests has read
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_key_again() -> Iterator[None]:
+    """Let no test leave its key to the next one: what a process keeps must be read by us, and the other way round."""
+    yield
+    own_key.use(b"")
 
 
 @pytest.fixture(scope="session")

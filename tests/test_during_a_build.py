@@ -367,7 +367,8 @@ EACH = ("truncated", "one byte changed", "foreign", "directory")
 def state_files(site: Site) -> list[Path]:
     """Return every file of the tool that holds a state; there must be a receipt and the ledger among them."""
     stateless = (".gitignore", "lock", "receipts.lock")
-    found = [path for path in site.path(".doit-cargo").rglob("*") if path.is_file() and path.name not in stateless]
+    found = [path for path in site.path(".doit-cargo").rglob("*") if path.is_file() and path.stat().st_size]
+    found = [path for path in found if path.name not in stateless]
     ledger = site.path("target/.doit-cargo.ledger")
     assert any(path.parent.name == "receipts" for path in found)
     assert ledger.is_file()

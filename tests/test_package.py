@@ -216,7 +216,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
 
 
 def is_shipped(path: Path) -> bool:
-    return path.suffix in (".py", ".toml", ".j2", ".typed") or path.name == "py.typed"
+    return path.suffix in (".py", ".toml", ".j2", ".typed", ".c", ".h") or path.name == "py.typed"
 
 
 @posix

@@ -62,6 +62,7 @@ TARGETS = (
 def root(tmp_path: Path) -> Path:
     root = small_workspace(tmp_path / "workspace")
     write(root / "tasks/project.py", PROJECT)
+    assert call(root, "doit-cargo", "trust").status == 0
     return root
 
 

@@ -167,7 +167,7 @@ def test_a_template_of_a_profile_reaches_no_python(root: Path, text: str) -> Non
 
 
 def modes(folder: Path) -> set[str]:
-    kept = [path for path in folder.rglob("*") if path.name not in (".gitignore", "lock")]
+    kept = [path for path in folder.rglob("*") if path.name not in (".gitignore", "lock", "receipts.lock")]
     return {f"{stat.S_IMODE(path.stat().st_mode):o}" for path in (folder, *kept)}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from calling import DODO, Said, call, environment, linux
 from conftest import needs_cargo, write
+from doit_cargo.engine.base import own_key
 from model_files import put, small_gguf
 from serving import DEV, free_port, is_alive, running, started, until, without
 
@@ -302,10 +303,11 @@ def test_a_start_that_is_killed_leaves_what_stop_can_find(ws: Path) -> None:
 
 def test_a_process_id_that_now_is_another_process_is_left_alone(ws: Path) -> None:
     start(ws, free_port())
-    old = json.loads(record(ws).read_text())
+    old = own_key.unsealed(json.loads(record(ws).read_text()))
+    assert old is not None
     call(ws, "doit-cargo", "test_server_stop")
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as innocent:
-        record(ws).write_text(json.dumps({**old, "pid": innocent.pid}))
+        record(ws).write_text(json.dumps(own_key.sealed({**old, "pid": innocent.pid})))
         said = call(ws, "doit-cargo", "test_server_stop")
         assert last(said) == f"the test server had ended already (process {innocent.pid})"
         assert (innocent.poll(), record(ws).exists()) == (None, False)

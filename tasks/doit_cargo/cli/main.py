@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 
-from doit_cargo.engine.base import own_key
+from doit_cargo.cli.own_environment import settle
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.console import reporter, streams
 from doit_cargo.engine.state import receipts, store
@@ -58,19 +58,6 @@ def main(argv: list[str] | None = None) -> int:
         return line.told(error, "--json" in words)
     except KeyboardInterrupt:
         return 130
-
-
-def settle() -> None:
-    """Take out of the environment what no child shall have: the key, and folders of PATH that a checkout fills.
-
-    With `.` on PATH a checkout would choose which cargo and which rustc are asked, even only to look at it. Raises
-    `UserError` for a weak key.
-    """
-    own_key.adopt()
-    folders = os.environ.get("PATH", "").split(os.pathsep)
-    kept = [folder for folder in folders if os.path.isabs(folder)]
-    if kept and len(kept) != len(folders):
-        os.environ["PATH"] = os.pathsep.join(kept)
 
 
 def _leave(status: int) -> int:

@@ -22,7 +22,7 @@ from doit.exceptions import InvalidDodoFile
 
 from doit_cargo.cli.doit import bridge
 from doit_cargo.cli.doit.proofs import take_charge
-from doit_cargo.cli.main import settle
+from doit_cargo.cli.own_environment import settle
 from doit_cargo.engine.base.errors import UserError, as_user_error
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise

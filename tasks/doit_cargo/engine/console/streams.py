@@ -22,8 +22,9 @@ class Stream:
 
     goes_on = False
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, is_output: bool = False) -> None:
         self._stream = stream
+        self._is_output = is_output  # sys.stdout may be a wrapper of ours that leads here
 
     def write(self, text: str) -> int:
         try:
@@ -53,7 +54,7 @@ class Stream:
     def _lose(self, error: OSError) -> None:
         """Let all that follows go nowhere, tell why where somebody may see it, and end a report."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        if self is not sys.stdout:
+        if not self._is_output:
             return
         gone = isinstance(error, BrokenPipeError)
         if not gone:
@@ -74,7 +75,7 @@ def ensure() -> None:
         if stream is None:
             stream = _nowhere(number, mode)
         if number and not isinstance(stream, Stream):
-            stream = Stream(stream)
+            stream = Stream(stream, is_output=number == 1)
         setattr(sys, name, stream)
 
 
