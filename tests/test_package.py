@@ -25,7 +25,7 @@ PACKAGE = "doit_cargo"
 
 # What the engine must not know: it serves the rows, the session and the doors, and they come later.
 ENGINE = f"{PACKAGE}.engine"
-DOORS = ("line", *(f"doit.{name}" for name in ("bridge", "commands", "dodo", "parallel", "run")))
+DOORS = ("line", *(f"doit.{name}" for name in ("bridge", "commands", "dodo", "parallel", "proofs", "run")))
 DOIT_KNOWN_TO = {f"{PACKAGE}.cli.{name}" for name in DOORS}
 
 

@@ -115,9 +115,11 @@ class TargetTask(Task):  # type: ignore[misc]
             "keep_going": row["keep_going"],
             "parts": row["after"],
         }
-        if "clean" not in runner.found:
-            runner.found["clean"] = create_action((_clean, (runner,)), self, "clean")
-        self.clean_actions = [runner.found["clean"]]
+
+    def clean(self, outstream: Any, dryrun: bool) -> None:
+        """Run the target `clean`; its action is made only now, one of hundreds."""
+        self.clean_actions = [create_action((_clean, (self.meta["doit_cargo"],)), self, "clean")]
+        super().clean(outstream, dryrun)
 
     @property
     def file_dep(self) -> frozenset[str]:
