@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 # Held for the moment in which a receipt is withdrawn or renewed.
 RECEIPTS_LOCK = "receipts.lock"
 # Variables that change how a run looks or when it happens, but not what it makes.
-RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"})
+RESULT_FREE = frozenset(
+    {"JOBS", "VERBOSE", "FORCE", "SCCACHE", "OBSERVE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"}
+)
 
 
 def find_root(start: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:

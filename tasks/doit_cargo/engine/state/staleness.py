@@ -9,6 +9,9 @@ A *state* is a plain dict that `marshal` can store, so that the launcher reads i
     files    {path: (signature, digest)}  None, None for a file that must stay absent
     trees    {directory: (rule, {directory: signature}, (name, ...))}
     outputs  {path: (signature, digest)}  programs and libraries that the user gets
+    looks    {path: look}                 what somebody saw who only looked (`sights`): None for nothing there
+    leads    {path: real path}
+    walked   bool                         somebody took all variables: those in `env`, and a new one counts
     left     {path: (signature, digest)}  other files that a run has left
     units    {path: (mtime, size, inode)} what cargo keeps between builds
     tools    {path: (mtime, size, inode)} programs and libraries of toolchains, known by stamp as cargo knows them
@@ -25,6 +28,7 @@ import os
 
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
+from doit_cargo.engine.state import sights
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
@@ -52,6 +56,29 @@ UNGUARDED = frozenset(
         "RUST_LOG",
     }
 )
+
+
+OF_THE_SESSION = frozenset(
+    {
+        "_",
+        "COLUMNS",
+        "DOIT_CARGO_OBSERVE",
+        "LD_PRELOAD",
+        "LINES",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MAKE_TERMERR",
+        "MAKE_TERMOUT",
+        "MFLAGS",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHLVL",
+        "TERM",
+        "WINDOWID",
+    }
+)
+SESSION_PREFIXES = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 
 
 class Change:
@@ -94,6 +121,13 @@ def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def is_of_work(name: str) -> bool:
+    """Tell whether a variable is none of the terminal, the session or the caller's make. Of PATH that counts to which
+    programs it leads.
+    """
+    return name not in OF_THE_SESSION and not name.startswith(SESSION_PREFIXES)
+
+
 def which(program: str, path: str) -> str | None:
     """Return the file that PATH gives for `program`, or None. Like `shutil.which`, without its imports."""
     suffixes = ("",) if os.name != "nt" else tuple(os.environ.get("PATHEXT", ".EXE").split(";"))
@@ -124,6 +158,7 @@ class Check:
         yield from self._programs()
         yield from self._stamps("tools", "program")
         yield from self._contents("files", "file")
+        yield from self._sights()
         yield from self._trees()
         yield from self._contents("outputs", "output")
         yield from self._contents("left", "output")
@@ -135,7 +170,8 @@ class Check:
             if new != old:
                 yield Change("env", name, *(_shown(value) for value in (old, new)))
         guarded = self.state["guarded"]
-        for name in guarded_names(self.environ):
+        new_ones = filter(is_of_work, self.environ) if self.state["walked"] else guarded_names(self.environ)
+        for name in new_ones:
             if name not in guarded and name not in self.state["env"]:
                 yield Change("env", name, "", _shown(public_value(name, self.environ[name])))
 
@@ -175,6 +211,15 @@ class Check:
                 self.refreshed = True
             else:
                 yield Change(kind, path, "", "changed")
+
+    def _sights(self) -> Iterator[Change]:
+        for path, old in self.state["looks"].items():
+            new = sights.look(path)
+            if new != old:
+                yield Change("file", path, "", "new" if old is None else "deleted" if new is None else "changed")
+        for path, old in self.state["leads"].items():
+            if sights.lead(path) != old:
+                yield Change("file", path, "", "leads elsewhere")
 
     def _trees(self) -> Iterator[Change]:
         for directory, (rule, stamps, names) in self.state["trees"].items():

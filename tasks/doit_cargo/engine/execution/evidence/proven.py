@@ -102,7 +102,7 @@ def _difference(record: Any, now: Mapping[str, bytes | None], ledger: Ledger) ->
     for path in {**sources, **now}:
         if now.get(path) != UNKNOWN and sources.get(path) != now.get(path):
             return str(path)
-    values = ledger.data["blind"]
+    values = ledger.data["untracked"]
     return next((key for key, value in declared.items() if key in values and values[key][0] != value), "")
 
 
@@ -130,7 +130,7 @@ def _record(key: str, one: Made, ledger: Ledger, before: Snapshot) -> tuple[Any,
     old = known[2] if known and known[0] == units.identity(key) else {}
     # What a build script made is named by the units of some calls only.
     marks = {path: _mark(path, old.get(path), ledger) for path in {**old, **dict.fromkeys(one.marks)}}
-    declared = {name: value for name, (value, owners) in ledger.data["blind"].items() if one.package in owners}
+    declared = {name: value for name, (value, owners) in ledger.data["untracked"].items() if one.package in owners}
     return units.identity(key), _contents(one, before), marks, declared
 
 
