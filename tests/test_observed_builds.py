@@ -1,4 +1,4 @@
-"""What units read beside what cargo tracks is seen: a change of it makes that unit anew and is said, and nothing else."""
+"""What units read beside what cargo tracks is seen: a change of it makes that unit anew, alone, and is said."""
 
 from __future__ import annotations
 
@@ -128,10 +128,13 @@ class Site:
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def build(self, *words: str, **variables: str) -> Said:
+    def call(self, *words: str, **variables: str) -> Said:
         path = os.pathsep.join([SCRIPTS, str(self.root / "tools"), os.environ["PATH"]])
         given = {"PATH": path, "XDG_CACHE_HOME": os.path.expanduser("~/.cache"), **self.variables, **variables}
-        return call(self.root, "doit-cargo", "build", "PROFILE=dev", "PACKAGE=app", *words, **given)
+        return call(self.root, "doit-cargo", *words, "PROFILE=dev", "PACKAGE=app", **given)
+
+    def build(self, *words: str, **variables: str) -> Said:
+        return self.call("build", *words, **variables)
 
     def printed(self) -> Mapping[str, str]:
         done = subprocess.run([self.root / "target/debug/app"], capture_output=True, text=True, check=True)
@@ -180,11 +183,6 @@ def variable(name: str, value: str) -> Callable[[Site], object]:
 
 def without(name: str) -> Callable[[Site], object]:
     return lambda site: site.variables.pop(name)
-
-
-def other_path(site: Site) -> None:
-    places = [SCRIPTS, str(site.root / "other-tools"), str(site.root / "tools"), os.environ["PATH"]]
-    site.variables["PATH"] = os.pathsep.join(places)
 
 
 KINDS = {
@@ -282,3 +280,79 @@ def test_what_a_unit_reads_unseen_by_cargo_makes_it_anew_and_is_said(site: Site,
     assert site.build().status == 0
     assert site.printed() == AT_FIRST
     assert site.build().out.startswith("-- ")
+
+
+def test_times_alone_and_variables_that_nobody_asks_for_rebuild_nothing(site: Site) -> None:
+    for name in ("outside/macro.txt", "outside/libextra.a", "outside/include/number.h", "tools/number-of-it"):
+        (site.root / name).touch()
+    assert site.build().out.startswith("-- ")
+    assert site.build(TERM="other", MAKEFLAGS="-j", SSH_TTY="/dev/pts/9").out.startswith("-- ")
+
+
+def test_another_path_counts_by_the_programs_that_it_leads_to(site: Site) -> None:
+    empty = site.root / "no-tools"
+    empty.mkdir(exist_ok=True)
+    places = [SCRIPTS, str(site.root / "tools"), os.environ["PATH"]]
+    assert site.build(PATH=os.pathsep.join([str(empty), *places])).out.startswith("-- ")
+    site.variables["PATH"] = os.pathsep.join([str(site.root / "other-tools"), *places])
+    done = site.build()
+    said = "app: number-of-it is other-tools/number-of-it now, which its build script starts without saying so"
+    assert f".. build  {said}" in done.out.replace(f"{site.root}/", "").splitlines(), done.out
+    assert site.printed() == {**AT_FIRST, "started": "2"}
+    site.variables.clear()
+    assert site.build().status == 0
+    assert site.printed() == AT_FIRST
+
+
+def test_a_program_that_takes_all_variables_rests_on_each(site: Site) -> None:
+    done = site.build(NOBODY_NAMES_IT="1")  # a shell runs below the build script
+    said = "app: NOBODY_NAMES_IT changed, and its build script takes all variables"
+    assert f".. build  {said}" in done.out.splitlines(), done.out
+    assert site.build().status == 0
+
+
+def test_a_unit_that_another_cargo_made_is_made_anew_when_it_cannot_be_told_from_what(site: Site) -> None:
+    environ = {
+        **os.environ,
+        "MACRO_ASKS": "cargo",
+        "PATH": os.pathsep.join([str(site.root / "tools"), os.environ["PATH"]]),
+    }
+    (site.root / "app/src/main.rs").write_text(APP + "// edited\n")
+    subprocess.run(["cargo", "build", "--offline", "-p", "app", "--quiet"], cwd=site.root, env=environ, check=True)
+    assert site.printed() == {**AT_FIRST, "macro variable": "cargo"}
+    (site.root / "app/src/main.rs").write_text(APP)
+    write(site.root / "outside/macro.txt", "two\n")
+    assert site.build().status == 0
+    assert site.printed() == {**AT_FIRST, "macro file": "two"}
+    write(site.root / "outside/macro.txt", "one\n")
+    assert site.build().status == 0
+    assert site.printed() == AT_FIRST
+
+
+def test_without_observing_what_was_seen_still_counts_and_why_says_what_is_not(site: Site) -> None:
+    write(site.root / "outside/file.txt", "two\n")
+    assert site.build("OBSERVE=off").status == 0
+    assert site.printed() == {**AT_FIRST, "file": "two"}
+    why = site.call("why", "build").out
+    assert why == "build is up to date\n  unseen    not observed: OBSERVE=off\n"
+    write(site.root / "outside/file.txt", "one\n")
+    assert site.build().status == 0
+    assert site.printed() == AT_FIRST
+
+
+def test_what_a_wrapper_of_the_compiler_reads_counts_for_what_it_compiles(site: Site) -> None:
+    wrapper = write(site.root / "tools/wrap", '#!/bin/sh\nread flag < outside/wrapper.txt\nexec "$@" $flag\n')
+    wrapper.chmod(0o755)
+    write(site.root / "outside/wrapper.txt", "--cfg=one\n")
+    write(site.root / "outside/macro.txt", "two\n")
+    site.variables["RUSTC_WRAPPER"] = str(wrapper)
+    assert site.build().status == 0
+    assert site.build().out.startswith("-- ")
+    write(site.root / "outside/wrapper.txt", "--cfg=two\n")
+    done = site.build()
+    said = "app: outside/wrapper.txt changed, which the wrapper of its compiler reads, and cargo does not look at it"
+    assert f".. build  {said}" in done.out.splitlines(), done.out
+    site.variables.clear()
+    write(site.root / "outside/macro.txt", "one\n")
+    assert site.build().status == 0
+    assert site.printed() == AT_FIRST

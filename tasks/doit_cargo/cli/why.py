@@ -15,6 +15,8 @@ from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import difference_of
 from doit_cargo.session import CARGO, Session
 
+MOST_UNOBSERVED = 6
+
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
@@ -48,6 +50,7 @@ def _why(session: Session, name: str) -> dict[str, Any]:
             "rebuilds": [],
             "skipped": 0,
             "always": True,
+            "unobserved": [],
         }
     receipt, changes = session.verdict(row["name"], explain=True)
     basis = receipt or session.last_receipt(row["name"])
@@ -67,6 +70,7 @@ def _why(session: Session, name: str) -> dict[str, Any]:
         "rebuilds": rebuilds,
         "skipped": len(basis["packages"]) - len(rebuilds) if basis else 0,
         "always": False,
+        "unobserved": [*basis.get("unseen", ())] if basis else [],
     }
 
 
@@ -96,6 +100,7 @@ def _print_why(why: dict[str, Any]) -> None:
         return
     if why["fresh"]:
         print(f"{why['target']} is up to date")
+        _print_unobserved(why)
         return
     print(f"{why['target']} is stale:")
     causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
@@ -108,3 +113,13 @@ def _print_why(why: dict[str, Any]) -> None:
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
         print(f"  rebuilds  {reporter.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")
+    _print_unobserved(why)
+
+
+def _print_unobserved(why: dict[str, Any]) -> None:
+    """Say of what only cargo's own records and the declared inputs tell."""
+    found = why.get("unobserved", [])
+    for text in found[:MOST_UNOBSERVED]:
+        print(f"  unseen    {one_line(text)}")
+    if len(found) > MOST_UNOBSERVED:
+        print(f"  unseen    and {len(found) - MOST_UNOBSERVED} more")

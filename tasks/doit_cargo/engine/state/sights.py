@@ -32,6 +32,14 @@ def look(path: str) -> Look:
     return found.st_mode & (KIND | MODE), found.st_size if kind == REGULAR else 0, leads
 
 
+def absence(path: str) -> tuple[str, str]:
+    """Return the nearest folder that is there, and the rest of the path: nothing can appear without its changing."""
+    folder = os.path.dirname(path)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return folder, os.path.relpath(path, folder)
+
+
 def lead(path: str) -> str | None:
     """Return the real path, None where it leads nowhere."""
     try:

@@ -9,7 +9,8 @@ A *state* is a plain dict that `marshal` can store, so that the launcher reads i
     files    {path: (signature, digest)}  None, None for a file that must stay absent
     trees    {directory: (rule, {directory: signature}, (name, ...))}
     outputs  {path: (signature, digest)}  programs and libraries that the user gets
-    looks    {path: look}                 what somebody saw who only looked (`sights`): None for nothing there
+    looks    {path: look}                 what somebody saw who only looked (`sights`)
+    absent   {directory: (signature, (name, ...))}  what somebody looked for in vain
     leads    {path: real path}
     walked   bool                         somebody took all variables: those in `env`, and a new one counts
     left     {path: (signature, digest)}  other files that a run has left
@@ -217,9 +218,23 @@ class Check:
             new = sights.look(path)
             if new != old:
                 yield Change("file", path, "", "new" if old is None else "deleted" if new is None else "changed")
+        yield from self._absent()
         for path, old in self.state["leads"].items():
             if sights.lead(path) != old:
                 yield Change("file", path, "", "leads elsewhere")
+
+    def _absent(self) -> Iterator[Change]:
+        table = self.state["absent"]
+        for folder, (old, names) in table.items():
+            stamp = signature(folder)
+            if stamp == old and old is not None:
+                continue
+            found = [path for path in (os.path.join(folder, name) for name in names) if sights.look(path) is not None]
+            for path in found:
+                yield Change("file", path, "", "new")
+            if not found:
+                table[folder] = (settled(stamp, self.now), names)
+                self.refreshed = True
 
     def _trees(self) -> Iterator[Change]:
         for directory, (rule, stamps, names) in self.state["trees"].items():

@@ -17,12 +17,17 @@ from doit_cargo.engine.execution.evidence import seen_inputs
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.evidence.seen_inputs import World
-from doit_cargo.engine.state import dir_listing
-from doit_cargo.engine.state.fingerprint import settle_all, signature
+from doit_cargo.engine.state import dir_listing, sights
+from doit_cargo.engine.state.fingerprint import settle_all, settled, signature
 
 MOST_CUT_OFF = 20
 NOT_SEEN = "was compiled while nobody observed it"
-WHO = {"script": "its build script", "macro": "a macro in it", "linker": "its linker"}
+WHO = {
+    "script": "its build script",
+    "macro": "a macro in it",
+    "linker": "its linker",
+    "wrapper": "the wrapper of its compiler",
+}
 VERBS = {
     seen_inputs.FILE: "reads",
     seen_inputs.LOOK: "looks for",
@@ -180,6 +185,7 @@ def add_to(state: dict[str, Any], ledger: Ledger, keys: Iterable[str], inputs: I
     `given` is the world of the caller, before a profile or cargo's settings change it.
     """
     unseen: dict[str, None] = {}
+    absent: dict[str, dict[str, None]] = {}
     for key in keys:
         record = records(ledger).get(key)
         if record is None:
@@ -188,10 +194,22 @@ def add_to(state: dict[str, Any], ledger: Ledger, keys: Iterable[str], inputs: I
         _, package, _, items, reasons = record
         unseen.update((f"{package}: {reason}", None) for reason in reasons)
         for kind, subject, value, _ in items:
-            _add(state, kind, subject, value, given)
+            if kind == seen_inputs.LOOK and value is None and not os.path.islink(subject):
+                folder, name = sights.absence(subject)
+                absent.setdefault(folder, {})[name] = None
+            else:
+                _add(state, kind, subject, value, given)
             if kind in (seen_inputs.FILE, seen_inputs.LOOK):
                 inputs.own(subject, package)
+    state["absent"] = {folder: _still_absent(folder, names) for folder, names in absent.items()}
     return tuple(unseen)
+
+
+def _still_absent(folder: str, names: Iterable[str]) -> tuple[Any, tuple[str, ...]]:
+    """Return the signature of a folder in which these names are not; None if one of them has just come."""
+    stamp = settled(signature(folder), time.time_ns())
+    there = any(sights.look(os.path.join(folder, name)) is not None for name in names)
+    return None if there else stamp, tuple(names)
 
 
 def _add(state: dict[str, Any], kind: str, subject: str, value: Any, given: World) -> None:

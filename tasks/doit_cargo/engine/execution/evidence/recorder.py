@@ -90,6 +90,7 @@ def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str
         "outputs": {},
         "left": {},
         "looks": {},
+        "absent": {},
         "leads": {},
         "walked": False,
         "units": {},

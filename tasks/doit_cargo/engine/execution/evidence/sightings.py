@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.model import Workspace
@@ -28,11 +28,12 @@ from doit_cargo.engine.execution.observe import (
     whole_run,
 )
 from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, takes_all
+from doit_cargo.engine.execution.observe.model import lineage
 from doit_cargo.engine.execution.observe.units import COMPILERS
 from doit_cargo.engine.state import fingerprint, staleness
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
-SCRIPT, MACRO, LINKER = "script", "macro", "linker"
+SCRIPT, MACRO, LINKER, WRAPPER = "script", "macro", "linker", "wrapper"
 # libc's own: what it looks up by itself, whoever starts. A new one of these changes no result of a build.
 OF_LIBC = (
     *(f"/etc/{name}" for name in ("ld.so.cache", "ld.so.preload", "passwd", "group", "nsswitch.conf", "localtime")),
@@ -134,8 +135,7 @@ def _rests_on(
 ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Return the items of a group, and the reasons why they may not be all."""
     taken = inputs(run, group, scope)
-    own = {event.subject for process in group.processes if _is_compiler(process) for event in process.events}
-    script = unit.kind == "build-script"
+    who = _who(unit, group)
     found: dict[tuple[str, str], tuple[Any, str]] = {}
 
     def add(kind: str, subject: str, state: Any, by: str) -> None:
@@ -143,20 +143,22 @@ def _rests_on(
 
     for kind, subject, state, made in taken.states:
         path = str(subject)
-        by = SCRIPT if script else MACRO if path in own else LINKER
+        if not path.startswith("/"):
+            continue  # a variable
+        by = who(path)
         for item in seen_inputs.of_path(str(kind), path, state, made, run.started):
             add(*item, by)
     reasons = []
     for reason in taken.reasons:
         path, moved, _ = reason.partition(f" {CHANGED_MEANWHILE}")
         if moved:
-            add(seen_inputs.FILE, path, (None, fingerprint.UNKNOWN), SCRIPT if script else MACRO)
+            add(seen_inputs.FILE, path, (None, fingerprint.UNKNOWN), who(path))
         else:
             reasons.append(reason)
-    for kind, name, by in _asked(group, script):
+    for kind, name, by in _asked(unit, group):
         add(kind, name, world.walk() if kind == seen_inputs.WALK else world.value(name), by)
     for name, path in _started(group.processes, world):
-        add(seen_inputs.PROGRAM, name, path, SCRIPT if script else LINKER)
+        add(seen_inputs.PROGRAM, name, path, who(path))
     return tuple((*key, *value) for key, value in found.items() if not _is_double(key, found)), tuple(reasons)
 
 
@@ -169,18 +171,38 @@ def _is_compiler(process: Process) -> bool:
     return process.name in COMPILERS
 
 
-def _asked(group: Group, script: bool) -> Iterator[tuple[str, str, str]]:
+def _role(process: Process, unit: Unit) -> str:
+    """Return as what a process works for its unit."""
+    if unit.kind == "build-script":
+        return SCRIPT
+    if _is_compiler(process):
+        return MACRO
+    return LINKER if any(map(_is_compiler, lineage(process.parent))) else WRAPPER
+
+
+def _who(unit: Unit, group: Group) -> Callable[[str], str]:
+    """Return who asked for a path; the compiler is named before those that it starts."""
+    found: dict[str, str] = {}
+    roles = [(_role(process, unit), process) for process in group.processes]
+    for wanted in (WRAPPER, LINKER, MACRO, SCRIPT):
+        for role, process in roles:
+            if role == wanted:
+                found.update((event.subject, role) for event in process.events)
+    return lambda path: found.get(path, SCRIPT if unit.kind == "build-script" else LINKER)
+
+
+def _asked(unit: Unit, group: Group) -> Iterator[tuple[str, str, str]]:
     """Yield the variables that somebody asked for: (kind, name, who)."""
     for process in group.processes:
-        compiler, by = _is_compiler(process), SCRIPT if script else LINKER
-        span = _macros(process) if compiler and not script else None
+        by = _role(process, unit)
+        span = _macros(process) if by == MACRO else None
         for event in process.events:
             if span and not span[0] < event.order < span[1]:
                 continue
             if event.op is Op.VARIABLE and _counts(event.subject, process):
-                yield seen_inputs.VARIABLE, event.subject, MACRO if span else by
+                yield seen_inputs.VARIABLE, event.subject, by
             elif event.op is Op.ENVIRONMENT and not _hands_on(process):
-                yield seen_inputs.WALK, "", MACRO if span else by
+                yield seen_inputs.WALK, "", by
         if takes_all(process):
             yield seen_inputs.WALK, "", by
 
