@@ -137,12 +137,11 @@ def whole_run(observed: Observed) -> Run:
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
     """Folders as they are named and as they really are, with what is below them."""
     both = {os.path.normpath(form) for folder in dropped for form in (folder, os.path.realpath(folder))}
-    return tuple(sorted({*both, *ALWAYS_DROPPED}))
+    return tuple(f"{folder}/" for folder in sorted({*both, *ALWAYS_DROPPED}))
 
 
 def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
-    here = os.path.normpath(path)
-    return any(here == folder or here.startswith(folder + "/") for folder in dropped)
+    return f"{os.path.normpath(path)}/".startswith(dropped)
 
 
 def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
