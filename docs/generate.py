@@ -86,6 +86,10 @@ PROFILE_KEYS = {
         "The packages to rebuild when one of them changes; left out, every member.",
         'packages = ["server"]',
     ),
+    "inputs.observe": (
+        "How to see what cargo does not track ([observing](observing.md#builds)): `preload`, `strace` or `off`.",
+        'observe = "off"',
+    ),
 }
 
 # Keys of a pack.toml.

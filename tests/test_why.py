@@ -31,6 +31,7 @@ def answer(
         "rebuilds": sorted(rebuilds),
         "skipped": skipped,
         "always": False,
+        "unobserved": [],
     }
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import Change
 
+MOST_UNOBSERVED = 6
+
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
@@ -53,6 +55,7 @@ def _why(session: Session, name: str) -> Why:
             "rebuilds": [],
             "skipped": 0,
             "always": True,
+            "unobserved": [],
         }
     receipt, changes = session.verdict(row["name"], explain=True)
     basis = receipt or session.last_receipt(row["name"])
@@ -72,6 +75,7 @@ def _why(session: Session, name: str) -> Why:
         "rebuilds": rebuilds,
         "skipped": len(basis["packages"]) - len(rebuilds) if basis else 0,
         "always": False,
+        "unobserved": [*basis.get("unseen", ())] if basis else [],
     }
 
 
@@ -101,6 +105,7 @@ def _print_why(why: Why) -> None:
         return
     if why["fresh"]:
         print(f"{why['target']} is up to date")
+        _print_unobserved(why)
         return
     print(f"{why['target']} is stale:")
     causes = [change for change in why["changes"] if change["kind"] not in ("artefact", "output")]
@@ -113,3 +118,13 @@ def _print_why(why: Why) -> None:
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
         print(f"  rebuilds  {reporter.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")
+    _print_unobserved(why)
+
+
+def _print_unobserved(why: Why) -> None:
+    """Say of what only cargo's own records and the declared inputs tell."""
+    found = why.get("unobserved", [])
+    for text in found[:MOST_UNOBSERVED]:
+        print(f"  unseen    {one_line(text)}")
+    if len(found) > MOST_UNOBSERVED:
+        print(f"  unseen    and {len(found) - MOST_UNOBSERVED} more")

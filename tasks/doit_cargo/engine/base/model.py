@@ -135,13 +135,15 @@ class Setting(NamedTuple):
 class Inputs(NamedTuple):
     """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
 
-    `files` are names of files and folders, and patterns; `places` are the file:line of each.
+    `files` are names of files and folders, and patterns; `places` are the file:line of each. `observe` says how
+    builds are observed, if the profile does.
     """
 
     files: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    observe: str = ""
 
 
 class Profile(NamedTuple):

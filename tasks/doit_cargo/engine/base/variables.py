@@ -26,6 +26,8 @@ COVERAGE_FORMATS = {
 # Mirrors of crates.io whose sparse index is not at the usual place (their own pages, 2026).
 MIRROR_PATHS = {"rsproxy.cn": "index"}
 OFF = frozenset({"", "0", "false", "no"})
+# How the processes of a build are observed (docs/observing.md).
+OBSERVE = ("off", "preload", "strace")
 ALL = "all"
 
 
@@ -55,6 +57,12 @@ def _count(text: str) -> int:
 def _runner(text: str) -> str:
     if text.strip() not in ("cargo", "nextest"):
         raise _InvalidError("is neither cargo nor nextest")
+    return text.strip()
+
+
+def _observe(text: str) -> str:
+    if text.strip() not in OBSERVE:
+        raise _InvalidError(f"is none of {', '.join(OBSERVE)}")
     return text.strip()
 
 
@@ -215,6 +223,7 @@ TABLE = (
     Variable("TARGETS", _triples, "the triples to build for, instead of the pack's", "aarch64-unknown-linux-gnu"),
     Variable("PYTHON", _text, "the Python to build for or to install into: a program or an environment", ".venv"),
     Variable("SCCACHE", _flag, "compile through sccache, where it is found; 0 = without it", "1"),
+    Variable("OBSERVE", _observe, "how to see what cargo does not track: preload (the default), strace, off", "off"),
     Variable("HIT_RATE_MIN", _share, "fail if fewer per cent of the cacheable compilations were hits", "60"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
@@ -251,6 +260,7 @@ CARGO = (
     "TARGET",
     "REGISTRY",
     "SCCACHE",
+    "OBSERVE",
     "FORCE",
     "WITHOUT_PREFLIGHT",
 )

@@ -120,7 +120,12 @@ def placed(unit: Unit, links: HardLinks) -> list[Placed]:
 def _keys_beside(dep_info: str, package: str) -> Iterator[str]:
     directory, name = os.path.split(dep_info)
     mark = os.path.splitext(name)[0].rpartition("-")[2]
-    return _hash_files(os.path.join(profile_of(directory), FINGERPRINTS, f"{package}-{mark}"))
+    return keys_in(profile_of(directory), f"{package}-{mark}")
+
+
+def keys_in(profile: str, folder: str) -> Iterator[str]:
+    """Yield the keys in one of the folders that cargo keeps for units, ``PACKAGE-HASH``."""
+    return _hash_files(os.path.join(profile, FINGERPRINTS, folder))
 
 
 def _by_name(unit: Unit, links: HardLinks) -> Iterator[Placed]:
@@ -231,6 +236,14 @@ def packages(target_directory: str) -> set[str]:
     """Return the names of all packages of which something was built."""
     found = (_names(os.path.join(profile, FINGERPRINTS)) for profile in profiles(target_directory))
     return {name.rpartition("-")[0] for names in found for name in names}
+
+
+def pages_of(target_directory: str, package: str) -> Iterator[str]:
+    """Yield the keys of a package's pages, in all variants."""
+    for profile in profiles(target_directory):
+        for folder in folders_of(profile, (package,)):
+            names = (name for name in _names(folder) if name.startswith(DOCUMENTATION) and not name.endswith(".json"))
+            yield from (os.path.join(folder, name) for name in names)
 
 
 def drop_packages(target_directory: str, packages: Collection[str]) -> None:

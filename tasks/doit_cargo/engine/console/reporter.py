@@ -31,6 +31,16 @@ if TYPE_CHECKING:
         clean: list[str]
         moved: bool
 
+    class Seen(Protocol):
+        """A unit that is made anew since `subject` changed; `text` goes on after it."""
+
+        @property
+        def package(self) -> str: ...
+        @property
+        def subject(self) -> str: ...
+        @property
+        def text(self) -> str: ...
+
     class Ended(Protocol):
         """What came of a process, as far as it is told."""
 
@@ -101,6 +111,16 @@ def healed(target: str, healing: Repaired, root: str) -> None:
         note(target, f"what cargo would not look at is built anew: {names}")
     for path in healing.removed:
         _line("..", target, f"{relative(path, root)} was damaged after cargo made it: removed, to be made again")
+
+
+def seen(target: str, stale: Iterable[Seen], root: str) -> None:
+    """Tell of units that are made anew since something changed that they were seen to rest on."""
+    told = dict.fromkeys((one.package, one.subject, one.text) for one in stale)
+    for package, subject, text in list(told)[:6]:
+        what = f"{relative(subject, root)} {text}" if subject else text
+        _line("..", target, f"{package}: {what}")
+    if len(told) > 6:
+        _line("..", target, f"and {len(told) - 6} more of this kind")
 
 
 def unproven(target: str, doubts: Iterable[tuple[str, str]], root: str) -> None:

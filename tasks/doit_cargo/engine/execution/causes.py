@@ -44,6 +44,8 @@ class Why(TypedDict):
     rebuilds: list[str]
     skipped: int
     always: bool
+    # What of the units that took part was not observed.
+    unobserved: NotRequired[list[str]]
     says: NotRequired[list[str]]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from doit_cargo import __version__
@@ -16,14 +16,17 @@ from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import kept_words, masked
-from doit_cargo.engine.cargo import pyo3
+from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
 from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
+from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
+from doit_cargo.engine.execution.observe import Observation
+from doit_cargo.engine.execution.observing import Watch
 from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan import declared
@@ -132,6 +135,7 @@ class _Build(NamedTuple):
     workspace: Workspace
     ledger: Ledger
     before: Snapshot
+    watch: Watch
 
 
 def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
@@ -148,6 +152,7 @@ def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Recei
             _keep(request, _receipt(build, outcome, plan_state, inputs))
         else:
             recorder.learn(inputs, outcome.report, build.ledger, build.before)
+            build.watch.learn(build.ledger, inputs, outcome.report)
         build.ledger.finish()
         _tell_end(request, build.plan, outcome, workspace)
         return outcome
@@ -163,15 +168,20 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
     _let_settle(os.path.join(workspace.root, "Cargo.lock"))
     receipts.withdraw(request.state, request.key)
     anew = _to_write_again(plan, previous)
-    before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew)
+    watch = Watch(request, plan, workspace)
+    stale = watch.stale(ledger, previous)
+    reporter.seen(request.target, stale, request.workspace.root)
+    keys = [one.key for one in stale]
+    before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew, keys)
     recorder.list_members(workspace, plan, before)
     reporter.healed(request.target, healing, request.workspace.root)
-    return _Build(request, plan._replace(log=_writable_log(request, plan)), workspace, ledger, before)
+    return _Build(request, plan._replace(log=_writable_log(request, plan)), workspace, ledger, before, watch)
 
 
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
     """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
-    outcome = _run(build.request, build.plan, again)
+    with build.watch.observing() as observation:
+        outcome = _run(build.request, build.plan, again, observation)
     inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ)
     written.take(inputs.made, build.before)
     return outcome, inputs
@@ -182,22 +192,32 @@ def _prove(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Outcome, In
 
     Raises `UserError` if cargo still compiles nothing for it.
     """
-    doubts = proven.doubts(inputs.made, build.ledger, build.before) if outcome.ok else ()
-    if not doubts:
+    doubts, seen = _doubts(build, outcome, inputs)
+    if not (doubts or seen):
         return outcome, inputs
     proven.learn(inputs.made, build.ledger, build.before)
     told = [(doubt.one.package, doubt.changed) for doubt in doubts]
     reporter.unproven(build.request.target, told, build.request.workspace.root)
+    reporter.seen(build.request.target, seen, build.request.workspace.root)
     with making_anew(build.workspace.kept_in):
         proven.build_anew(doubts, build.workspace.kept_in)
+        units.drop(dict.fromkeys(one.key for one in seen))
     second, inputs = _compile(build, again=True)
     second.seconds += outcome.seconds
-    left = proven.doubts(inputs.made, build.ledger, build.before) if second.ok else ()
-    if left:
+    doubts, seen = _doubts(build, second, inputs)
+    for package in (*(doubt.one.package for doubt in doubts), *(one.package for one in seen)):
         build.ledger.finish()
-        what = f"cargo ended well, but compiled nothing of {left[0].one.package}, which is not what its sources make"
+        what = f"cargo ended well, but compiled nothing of {package}, which is not what its sources make"
         raise UserError(Problem(what, f"cargo clean, and build again; the log: {build.plan.log}"), code=1)
     return second, inputs
+
+
+def _doubts(build: _Build, outcome: Outcome, inputs: Inputs) -> tuple[Sequence[proven.Doubt], Sequence[Stale]]:
+    """Return the units that cargo calls fresh without a proof, and those of which something that was seen changed."""
+    if not outcome.ok:
+        return (), ()
+    seen = build.watch.doubts(build.ledger, inputs, outcome.report)
+    return proven.doubts(inputs.made, build.ledger, build.before), seen
 
 
 def _to_write_again(plan: Plan, previous: Receipt | None) -> tuple[str, ...]:
@@ -207,12 +227,12 @@ def _to_write_again(plan: Plan, previous: Receipt | None) -> tuple[str, ...]:
     return plan.packages if changed else ()
 
 
-def _run(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
+def _run(request: BuildRequest, plan: Plan, again: bool, observation: Observation | None) -> Outcome:
     """Run cargo; where it compiles through sccache, say what came of that."""
     count = sccache.Count(plan.invocation, request.environ)
     if count.problem:
         reporter.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
-    outcome = _call(request, plan._replace(invocation=count.invocation), again)
+    outcome = _call(request, plan._replace(invocation=count.invocation), again, observation)
     counts = count.taken()
     if counts:
         reporter.note(request.target, str(counts))
@@ -232,9 +252,10 @@ def _remember(request: BuildRequest, plan: Plan, outcome: Outcome) -> None:
             reporter.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
 
 
-def _call(request: BuildRequest, plan: Plan, again: bool) -> Outcome:
+def _call(request: BuildRequest, plan: Plan, again: bool, observation: Observation | None) -> Outcome:
     hidden, appends = (request.more.hidden, request.more.appends) if request.more else (None, False)
-    return run.run(plan.invocation, request.environ, plan.log, f"doit-cargo {request.target}", hidden, appends or again)
+    title = f"doit-cargo {request.target}"
+    return run.run(plan.invocation, request.environ, plan.log, title, hidden, appends or again, observation)
 
 
 def _let_settle(path: str) -> None:
@@ -290,6 +311,7 @@ def _require_outputs(plan: Plan) -> None:
 def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs) -> Receipt:
     request, plan, workspace = build.request, build.plan, build.workspace
     state = _build_state(build, outcome, inputs)
+    seen = build.watch.keep(state, build.ledger, inputs, outcome.report)
     _drop_known(state["files"], plan_state["files"])
     receipt: Receipt = {
         "key": request.key,
@@ -303,6 +325,8 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
         "packages": outcome.report.packages,
         "graph": _graph(outcome, workspace),
         "owners": inputs.owners,
+        "observed": seen.units,
+        "unseen": seen.unseen,
         "manifests": tuple(package.manifest for package in workspace.packages.values()),
         "warnings": tuple(map(without_passwords, outcome.warnings)),
         "seconds": outcome.seconds,

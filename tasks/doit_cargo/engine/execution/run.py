@@ -19,6 +19,7 @@ from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
+from doit_cargo.engine.execution.observe import Observation
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
@@ -64,12 +65,15 @@ def run(
     title: str,
     hidden: re.Pattern[str] | None = None,
     appends: bool = False,
+    observation: Observation | None = None,
 ) -> Outcome:
     """Run a cargo build to its end. `hidden` are lines of its standard error that nobody shall see.
 
     Raises `UserError` if it cannot be started or the log cannot be written.
     """
-    return _run(invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden)
+    return _run(
+        invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden, observation=observation
+    )
 
 
 def run_tool(
@@ -101,9 +105,12 @@ def _run(
     seconds: float = 0,
     watched: str = "",
     asks: bool = False,
+    observation: Observation | None = None,
 ) -> Outcome:
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
+    if observation:
+        argv, child_environ = observation.command(argv), observation.environ(child_environ)
     gc.enable()  # the launcher turns it off, for calls of milliseconds
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MATCHING = "matching"
 SOURCES = "sources"
 MODULE = "module"
+NAMES, BELOW = "names", "below"
 # What Python's tools leave beside sources; a folder with a pyvenv.cfg is one more of them.
 LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", "node_modules"})
 SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".jj", ".doit-cargo", ".logs", ".testlogs"})
@@ -59,15 +60,12 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     `members` pattern matches; ("matching", TARGET_DIRECTORY, PATTERN, ...) files below whose path fits a pattern
     (`fits`), but for the target directory; ("sources", TARGET_DIRECTORY, ENDING, ...) files below whose name ends so,
     but for directories that hold no sources (`holds_sources`); ("module", TARGET_DIRECTORY, ...) those of "package"
-    but for what Python leaves. Raises `TooLarge` for a "watched", "package" or "module" of more than MOST_FILES files.
+    but for what Python leaves; ("names", NAME, ...) all that a folder holds but for these, ("below", NAME, ...) also in
+    folders below. Raises `TooLarge` for a "watched", "package" or "module" of more than MOST_FILES files.
     """
     kind = rule[0]
-    if kind == "only":
-        return {directory: signature(directory)}, tuple(
-            name for name in rule[1:] if os.path.lexists(os.path.join(directory, name))
-        )
-    if kind == "targets":
-        return _list_targets(directory)
+    if kind in _SHALLOW:
+        return _SHALLOW[kind](directory, rule[1:])
     if kind == "globs":
         found = [_list_glob(directory, pattern) for pattern in rule[1:]]
         stamps = {path: stamp for one, _ in found for path, stamp in one.items()}
@@ -79,6 +77,26 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     skipped = LEFTOVERS if kind == MODULE else frozenset()
     of_package = kind in ("package", MODULE)
     return _list_files(directory, rule[1:] if of_package else (), of_package, skipped, most=MOST_FILES)
+
+
+def _only(directory: str, names: tuple[str, ...]) -> tuple[Stamps, tuple[str, ...]]:
+    found = (name for name in names if os.path.lexists(os.path.join(directory, name)))
+    return {directory: signature(directory)}, tuple(found)
+
+
+def _list_names(top: str, without: tuple[str, ...], deep: bool = False) -> tuple[Stamps, tuple[str, ...]]:
+    stamps: Stamps = {top: signature(top)}
+    names: list[str] = []
+    for directory, below, files in os.walk(top):
+        stamps[directory] = signature(directory)
+        below.sort()
+        found = (name for name in (*below, *files) if name not in SKIPPED_DIRECTORIES)
+        names += [os.path.relpath(os.path.join(directory, name), top) for name in found]
+        if len(names) > MOST_FILES:
+            raise too_large(top, f"{MOST_FILES} files")
+        if not deep:
+            break
+    return stamps, tuple(sorted(set(names).difference(without)))
 
 
 def holds_sources(directory: str, name: str) -> bool:
@@ -146,7 +164,7 @@ def _list_matching(top: str, excluded: tuple[str, ...], patterns: tuple[str, ...
     return stamps, tuple(filter(_matcher(patterns), names))
 
 
-def _list_targets(directory: str) -> tuple[Stamps, tuple[str, ...]]:
+def _list_targets(directory: str, _: tuple[str, ...] = ()) -> tuple[Stamps, tuple[str, ...]]:
     stamps: Stamps = {directory: signature(directory)}
     names: list[str] = []
     for name in _names(directory):
@@ -222,3 +240,11 @@ def _names(directory: str) -> list[str]:
         return sorted(os.listdir(directory))
     except OSError:
         return []
+
+
+_SHALLOW: dict[str, Callable[[str, Rule], tuple[Stamps, tuple[str, ...]]]] = {
+    "only": _only,
+    "targets": _list_targets,
+    NAMES: _list_names,
+    BELOW: lambda top, without: _list_names(top, without, deep=True),
+}

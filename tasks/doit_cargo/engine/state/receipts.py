@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
         target: str
         profile: str
-        inputs: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+        inputs: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], str]
         packages: tuple[str, ...]
         features: tuple[str, ...]
         cargo_profile: str
@@ -89,6 +89,9 @@ if TYPE_CHECKING:
         tests: NotRequired[State]
         passed: NotRequired[str]
         parts: NotRequired[tuple[Part, ...]]
+        # Keys of the units of the call, and what of them was not observed.
+        observed: NotRequired[tuple[str, ...]]
+        unseen: NotRequired[tuple[str, ...]]
         # What cargo makes of texts that may differ and mean the same (see `evidence.equivalence`).
         meaning: NotRequired[dict[str, Any] | None]
 
@@ -104,7 +107,9 @@ MOST_RESULTS = 64
 # Variables that name a set.
 SETS = ("FEATURES", "PACKAGE")
 # Variables that change how a run looks or when it happens, but not what it makes.
-RESULT_FREE = frozenset({"JOBS", "VERBOSE", "FORCE", "SCCACHE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"})
+RESULT_FREE = frozenset(
+    {"JOBS", "VERBOSE", "FORCE", "SCCACHE", "OBSERVE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"}
+)
 
 
 def find_root(start: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:

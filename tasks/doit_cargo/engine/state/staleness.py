@@ -10,6 +10,7 @@ import os
 
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
+from doit_cargo.engine.state import sights
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Literal, TypedDict
 
     from doit_cargo.engine.state.dir_listing import Rule
-    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamps
+    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamp, Stamps
+    from doit_cargo.engine.state.sights import Look
 
     # What a rule of `dir_listing` saw: the directories, and the names; None where they moved meanwhile.
     Tree = tuple[Rule, Stamps, tuple[str, ...] | None]
@@ -39,6 +41,13 @@ if TYPE_CHECKING:
         # Programs and libraries that the user gets, and other files that a run has left.
         outputs: dict[str, Kept]
         left: dict[str, Kept]
+        # What somebody saw who only looked, what somebody looked for in vain (folder -> its signature and the names),
+        # and where paths led.
+        looks: dict[str, Look]
+        absent: dict[str, tuple[Stamp | None, tuple[str, ...]]]
+        leads: dict[str, str | None]
+        # Whether somebody took all variables: those in `env`, and a new one counts.
+        walked: bool
         # What cargo keeps between builds; programs and libraries of toolchains, known by stamp as cargo knows them.
         units: dict[str, Mark]
         tools: dict[str, Mark]
@@ -68,6 +77,29 @@ UNGUARDED = frozenset(
         "RUST_RECURSION_COUNT",
     }
 )
+
+
+OF_THE_SESSION = frozenset(
+    {
+        "_",
+        "COLUMNS",
+        "DOIT_CARGO_OBSERVE",
+        "LD_PRELOAD",
+        "LINES",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MAKE_TERMERR",
+        "MAKE_TERMOUT",
+        "MFLAGS",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHLVL",
+        "TERM",
+        "WINDOWID",
+    }
+)
+SESSION_PREFIXES = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 
 
 class Change:
@@ -110,6 +142,13 @@ def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def is_of_work(name: str) -> bool:
+    """Tell whether a variable is none of the terminal, the session or the caller's make. Of PATH that counts to which
+    programs it leads.
+    """
+    return name not in OF_THE_SESSION and not name.startswith(SESSION_PREFIXES)
+
+
 def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
     """Return a state that knows the environment and nothing else."""
     from doit_cargo.engine.base.paths import which
@@ -123,6 +162,10 @@ def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
         "trees": {},
         "outputs": {},
         "left": {},
+        "looks": {},
+        "absent": {},
+        "leads": {},
+        "walked": False,
         "units": {},
         "tools": {},
         "always_stale_reason": "",
@@ -148,6 +191,7 @@ class Check:
         yield from self._programs()
         yield from self._stamps("tools", "program")
         yield from self._contents("files", "file")
+        yield from self._sights()
         yield from self._trees()
         yield from self._contents("outputs", "output")
         yield from self._contents("left", "output")
@@ -159,7 +203,8 @@ class Check:
             if new != old:
                 yield Change("env", name, *(_shown(value) for value in (old, new)))
         guarded = self.state["guarded"]
-        for name in guarded_names(self.environ):
+        new_ones = filter(is_of_work, self.environ) if self.state["walked"] else guarded_names(self.environ)
+        for name in new_ones:
             if name not in guarded and name not in self.state["env"]:
                 yield Change("env", name, "", _shown(public_value(name, self.environ[name])))
 
@@ -201,6 +246,29 @@ class Check:
                 self.refreshed = True
             else:
                 yield Change(kind, path, "", "changed")
+
+    def _sights(self) -> Iterator[Change]:
+        for path, old in self.state["looks"].items():
+            new = sights.look(path)
+            if new != old:
+                yield Change("file", path, "", "new" if old is None else "deleted" if new is None else "changed")
+        yield from self._absent()
+        for path, led in self.state["leads"].items():
+            if sights.lead(path) != led:
+                yield Change("file", path, "", "leads elsewhere")
+
+    def _absent(self) -> Iterator[Change]:
+        table = self.state["absent"]
+        for folder, (old, names) in table.items():
+            stamp = signature(folder)
+            if stamp == old and old is not None:
+                continue
+            found = [path for path in (os.path.join(folder, name) for name in names) if sights.look(path) is not None]
+            for path in found:
+                yield Change("file", path, "", "new")
+            if not found:
+                table[folder] = (settled(stamp, self.now), names)
+                self.refreshed = True
 
     def _trees(self) -> Iterator[Change]:
         for directory, (rule, stamps, names) in self.state["trees"].items():

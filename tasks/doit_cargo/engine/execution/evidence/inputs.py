@@ -118,7 +118,8 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> 
 def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str, ...]) -> None:
     """Take what rustc has read; `more` is what clippy reads besides (`rust-version`) and cargo does not compare."""
     placed = inputs.placed(unit)
-    found = dict.fromkeys([place.dep_info for place in placed] or inputs.links.dep_info_files(unit))
+    known = [place.dep_info for place in placed] or inputs.links.dep_info_files(unit)
+    found = dict.fromkeys(filter(os.path.exists, known))
     if not found:
         inputs.always_stale_reason = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
     sources = dict.fromkeys(more)

@@ -77,12 +77,14 @@ class Ledger:
                 self._moved = tuple(dict.fromkeys(map(units.package_of, known["units"])))
         self._units_of: dict[str, list[str]] | None = None
 
-    def begin(self, blind: Mapping[str, Untracked], roots: Roots, anew: Iterable[str] = ()) -> tuple[Snapshot, Repairs]:
+    def begin(
+        self, blind: Mapping[str, Untracked], roots: Roots, anew: Iterable[str] = (), keys: Iterable[str] = ()
+    ) -> tuple[Snapshot, Repairs]:
         """Compare with the world, heal, and note that a run is under way. To be called under the run lock.
 
-        `blind` holds the inputs that cargo never looks at. `roots` are the local packages, `anew` packages to build
-        anew in any case. What was learned is kept only after all of it is healed. Raises `UserError` if it
-        cannot be.
+        `blind` holds the inputs that cargo never looks at. `roots` are the local packages, `anew` packages and `keys`
+        units to build anew in any case. What was learned is kept only after all of it is healed. Raises `UserError` if
+        it cannot be.
         """
         # Where the directory has moved, paths of the old place are compiled in.
         snapshot, healing = Snapshot(time.time_ns()), Repairs([*anew, *self._moved], moved=bool(self._moved))
@@ -92,6 +94,7 @@ class Ledger:
         shown = self._compare_places(roots, healing)
         self._remove_damaged(healing)
         self._compare_generated(healing)
+        healing.made_anew += keys
         self._drop(healing, roots)
         for path in (*healing.touched, *shown):  # young, but known: nobody else has written them
             snapshot.files.setdefault(path, (None, digest(path)))

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NotRequired, TypedDict
+    from typing import Any, NotRequired, TypedDict
 
     from doit_cargo.engine.state.fingerprint import Kept, Stamp
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         # A package by name and place below the workspace's root -> the folder that was built from.
         places: dict[str, str]
         units: dict[str, UnitRecord]
+        # Unit -> what it was seen to rest on (see `evidence.observed`), and when runs were cut off.
+        observed: dict[str, Any]
+        cut_off: list[tuple[int, int]]
         # When the last run began or ended, and whether it is still under way.
         when: int
         open: bool
@@ -60,6 +63,8 @@ def empty(path: str) -> LedgerData:
         "artefacts": {},
         "places": {},
         "units": {},
+        "observed": {},
+        "cut_off": [],
         "when": 0,
         "open": False,
     }

@@ -18,6 +18,7 @@ from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Observed, 
 from doit_cargo.engine.execution.observe.network import foreign
 from doit_cargo.engine.execution.observe.units import Group
 
+CHANGED_MEANWHILE = "was changed by something else while the run was going on"
 ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 # libc and the loader read these past every hook.
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TZ")
@@ -136,12 +137,11 @@ def whole_run(observed: Observed) -> Run:
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
     """Folders as they are named and as they really are, with what is below them."""
     both = {os.path.normpath(form) for folder in dropped for form in (folder, os.path.realpath(folder))}
-    return tuple(sorted({*both, *ALWAYS_DROPPED}))
+    return tuple(f"{folder}/" for folder in sorted({*both, *ALWAYS_DROPPED}))
 
 
 def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
-    here = os.path.normpath(path)
-    return any(here == folder or here.startswith(folder + "/") for folder in dropped)
+    return f"{os.path.normpath(path)}/".startswith(dropped)
 
 
 def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
@@ -158,8 +158,13 @@ def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
             yield Item("read", "/etc/hosts")
     yield from (Item("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
-    if process.walked_environment or process.name.rstrip("0123456789.") in TAKE_ALL:
+    if process.walked_environment or takes_all(process):
         yield Item("environment", "")
+
+
+def takes_all(process: Process) -> bool:
+    """Tell whether a program copies the whole environment when it starts."""
+    return process.name.rstrip("0123456789.") in TAKE_ALL
 
 
 def _wanted(name: str, process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
@@ -199,7 +204,7 @@ def _conflict(item: Item, run: Run) -> str | None:
     if path in run.first_change:
         return _of_changed(item, path, run, there)
     if there and _changed_meanwhile(item, path, run):
-        return f"{path} was changed by something else while the run was going on"
+        return f"{path} {CHANGED_MEANWHILE}"
     return None
 
 

@@ -62,7 +62,7 @@ def _own(process: Process) -> Unit | None:
     package = given.get("CARGO_PKG_NAME", "")
     if "NEXTEST_BINARY_ID" in given and process.name != "cargo-nextest":  # which starts each test through itself
         return Unit("test", package, given["NEXTEST_BINARY_ID"], given.get("NEXTEST_TEST_NAME", ""))
-    compiler = next((os.path.basename(word) for word in process.argv[:2] if os.path.basename(word) in COMPILERS), "")
+    compiler = next((os.path.basename(word) for word in process.argv[:3] if os.path.basename(word) in COMPILERS), "")
     if compiler:
         return _compiled(process.argv, package, compiler)
     if process.name.startswith("build-script-") and "OUT_DIR" in given:

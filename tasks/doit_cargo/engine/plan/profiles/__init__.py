@@ -191,6 +191,7 @@ class _Fold:
             inputs=Inputs(
                 **{key: tuple(values) for key, values in self.inputs.items()},
                 places=tuple(self.inputs.get("files", {}).values()),
+                observe=str(self.single["observe"].value) if "observe" in self.single else "",
             ),
             files=tuple(file.path for file in files),
         )
@@ -210,6 +211,9 @@ class _Fold:
         for tool, specifier in values.get("needs", {}).items():
             self.needs[tool] = Setting(specifier, file.where("needs", tool))
         for key, names in values.get("inputs", {}).items():
+            if key == "observe":
+                self.single[key] = Setting(names, file.where("inputs", key))
+                continue
             places = {name: file.where("inputs", key, index) for index, name in enumerate(names)}
             self.inputs.setdefault(key, {}).update(places)
 

@@ -13,6 +13,7 @@ from typing import Any
 from doit_cargo.engine.base.errors import Problem, unknown
 from doit_cargo.engine.base.model import DETECTORS, PLATFORMS, POOLS
 from doit_cargo.engine.base.toml.locations import Path, TomlFile
+from doit_cargo.engine.base.variables import OBSERVE
 
 Check = Callable[[Any, str, str], list[Problem]]
 
@@ -87,6 +88,10 @@ def _lane(value: str, _key: str, where: str) -> list[Problem]:
     return [] if value in POOLS else [unknown("lane", value, POOLS, where)]
 
 
+def _observe(value: str, _key: str, where: str) -> list[Problem]:
+    return [] if value in OBSERVE else [unknown("way to observe", value, OBSERVE, where)]
+
+
 def _languages(value: list[str], _key: str, where: str) -> list[Problem]:
     return [unknown("language", name, FORMATTED, where) for name in value if name not in FORMATTED]
 
@@ -148,6 +153,7 @@ LANGUAGES = Kind("a list of strings", '["python", "c"]', _is_list, _languages)
 DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list, _duplicates)
 COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 LANE = Kind("a string", '"free"', _is_text, _lane)
+OBSERVING = Kind("a string", '"off"', _is_text, _observe)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 VARIABLES = Kind("a list of strings", '["MODEL_DIR"]', _is_list, _variables)
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
@@ -164,7 +170,7 @@ PROFILE: Section = {
     "cargo": {"profile": TEXT, "config": CONFIG, "jobs": POSITIVE, "target": TEXT, "locked": FLAG},
     "env": {ANY: ENV},
     "needs": {ANY: SPECIFIER},
-    "inputs": {"files": LIST, "env": VARIABLES, "packages": LIST},
+    "inputs": {"files": LIST, "env": VARIABLES, "packages": LIST, "observe": OBSERVING},
 }
 
 # A row of the user's own, or of a pack (model.Target): a cargo call, a program, or a group.

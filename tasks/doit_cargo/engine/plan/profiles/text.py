@@ -73,6 +73,8 @@ def _add_inputs(document: TOMLDocument, inputs: Inputs) -> None:
     for key, names in named.items():
         if names:
             table.add(key, tomlkit.item(list(names)))
+    if inputs.observe:
+        table.add("observe", inputs.observe)
     if table:
         document.add("inputs", table)
 

@@ -1,0 +1,240 @@
+"""From the processes of an observed build to what each unit rests on beside what cargo tracks by itself.
+
+A *record* is plain data for the ledger: the unit's identity, its package, what it is, its items and the reasons why
+they may not be all. An *item* is (kind, subject, state, by): kinds as in `seen_inputs`, `by` tells who asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.cargo import units
+from doit_cargo.engine.execution.evidence import seen_inputs
+from doit_cargo.engine.execution.evidence.seen_inputs import World
+from doit_cargo.engine.execution.observe import (
+    Group,
+    Observed,
+    Op,
+    Process,
+    Run,
+    Scope,
+    Unit,
+    by_unit,
+    inputs,
+    whole_run,
+)
+from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, takes_all
+from doit_cargo.engine.execution.observe.model import lineage
+from doit_cargo.engine.execution.observe.units import COMPILERS
+from doit_cargo.engine.state import fingerprint, staleness
+from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
+
+SCRIPT, MACRO, LINKER, WRAPPER = "script", "macro", "linker", "wrapper"
+# libc's own: what it looks up by itself, whoever starts. A new one of these changes no result of a build.
+OF_LIBC = (
+    *(f"/etc/{name}" for name in ("ld.so.cache", "ld.so.preload", "passwd", "group", "nsswitch.conf", "localtime")),
+    *(f"/etc/{name}" for name in ("hosts", "resolv.conf", "host.conf", "gai.conf", "locale.alias", "timezone")),
+    *(f"/usr/{name}" for name in ("lib/locale", "share/locale", "share/zoneinfo", "share/locale-langpack")),
+)
+# Cargo sets these for each unit (Cargo book, "Environment variables"), whatever they were outside.
+SET_BY_CARGO = re.compile(
+    "CARGO|CARGO_(BIN_NAME|CRATE_NAME|ENCODED_RUSTFLAGS|MAKEFLAGS|MANIFEST_(DIR|LINKS|PATH)|PRIMARY_PACKAGE|TARGET_TMPDIR)"
+    "|CARGO_(PKG|CFG|FEATURE|BIN_EXE)_.*|DEP_.*|DEBUG|HOST|NUM_JOBS|OPT_LEVEL|OUT_DIR|PROFILE|RUSTC|RUSTC_LINKER|RUSTDOC|TARGET"
+)
+# How compilers and linkers say things, and where their temporary files lie.
+OF_TOOLS = re.compile("CI|COLUMNS|LANG|LANGUAGE|LC_.*|NO_COLOR|TEMP|TERM|TMP|TMPDIR")
+TOOLS = re.compile(
+    r"(.*-)?(cc|gcc|g\+\+|c\+\+|clang|clang\+\+|cc1|cc1plus|as|ar|ranlib|collect2|ld|ld\.\w+|rust-lld|lld|mold|lto1|"
+    r"lto-wrapper)(-[\d.]+)?"
+)
+SHARED_OBJECT = (".so", ".dylib")
+
+
+class Places(NamedTuple):
+    """Where units lie, and the folders of which other inputs tell."""
+
+    workspace: Workspace
+    dropped: tuple[str, ...]
+
+
+def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]) -> Places:
+    """Return the places of a build; what cargo and rustup have downloaded is taken as it is."""
+    home = cargo_home(environ)
+    downloaded = (os.path.join(home, "registry"), os.path.join(home, "git"), rustup_home(environ))
+    return Places(workspace, (*workspace.built_in, *downloaded, *more, *OF_LIBC))
+
+
+def of_run(observed: Observed, where: Places, world: World) -> dict[str, Any]:
+    """Return the records of all units that an observed run made: their keys and what they rest on."""
+    run = whole_run(observed)
+    scope = Scope(
+        dropped=(*where.dropped, *_toolchains(observed)),
+        variable=lambda _: None,  # variables are looked through here, with an eye for who asks
+        names=lambda: (),
+        digest=lambda path: (fingerprint.digest(path) or b"").hex(),
+    )
+    found: dict[str, Any] = {}
+    for unit, group in by_unit(observed).items():
+        keys = list(_keys(unit, group, where.workspace, observed.started))
+        if keys:
+            items, reasons = _rests_on(unit, group, run, scope, world)
+            part = SCRIPT if unit.kind == "build-script" else unit.kind
+            for key in keys:
+                found[key] = (units.identity(key), unit.package, part, items, reasons)
+    return found
+
+
+def _toolchains(observed: Observed) -> Iterator[str]:
+    """Yield the folders of compilers: their files stand in the state of the plan."""
+    for program in {process.program for process in observed.processes if process.name in COMPILERS}:
+        root = os.path.dirname(os.path.dirname(os.path.realpath(program)))
+        yield os.path.join(root, "lib", "rustlib") if root in ("/", "/usr", "/usr/local") else root
+
+
+# --- whose ----------------------------------------------------------------------------------------------------------
+
+
+def _keys(unit: Unit, group: Group, workspace: Workspace, started: int) -> Iterator[str]:
+    if unit.kind == "build-script":
+        found = [units.script_key(unit.key)]
+    elif unit.kind == "compile":
+        found = [key for process in group.processes for key in _compiled(process, unit)]
+    elif unit.kind == "document":
+        found = list(units.pages_of(workspace.kept_in, unit.package))
+    else:
+        return
+    for key in dict.fromkeys(found):
+        made = fingerprint.signature(key) if key else None
+        if made and made[3] >= started:
+            yield key
+
+
+def _compiled(process: Process, unit: Unit) -> Iterator[str]:
+    """Yield the keys of what one call of a compiler made: cargo puts the hash of the folder into the files' names."""
+    if "--crate-name" not in process.argv or "--out-dir" not in process.argv:
+        return
+    profile = units.profile_of(process.argv[process.argv.index("--out-dir") + 1])
+    mark = next((word.partition("extra-filename=-")[2] for word in process.argv if "extra-filename=-" in word), "")
+    if mark:
+        yield from units.keys_in(profile, f"{unit.package}-{mark}")
+    else:  # a library without a hash in its name
+        folders = units.folders_of(profile, (unit.package,))
+        keys = (key for folder in folders for key in units.keys_in(profile, os.path.basename(folder)))
+        yield from (key for key in keys if key.replace("-", "_").endswith("_" + unit.name))
+
+
+# --- what -----------------------------------------------------------------------------------------------------------
+
+
+def _rests_on(
+    unit: Unit, group: Group, run: Run, scope: Scope, world: World
+) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Return the items of a group, and the reasons why they may not be all."""
+    taken = inputs(run, group, scope)
+    who = _who(unit, group)
+    found: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def add(kind: str, subject: str, state: Any, by: str) -> None:
+        found.setdefault((kind, subject), (state, by))
+
+    for kind, subject, state, made in taken.states:
+        path = str(subject)
+        if not path.startswith("/"):
+            continue  # a variable
+        by = who(path)
+        for item in seen_inputs.of_path(str(kind), path, state, made, run.started):
+            add(*item, by)
+    reasons = []
+    for reason in taken.reasons:
+        path, moved, _ = reason.partition(f" {CHANGED_MEANWHILE}")
+        if moved:
+            add(seen_inputs.FILE, path, (None, fingerprint.UNKNOWN), who(path))
+        else:
+            reasons.append(reason)
+    for kind, name, by in _asked(unit, group):
+        add(kind, name, world.walk() if kind == seen_inputs.WALK else world.value(name), by)
+    for name, path in _started(group.processes, world):
+        add(seen_inputs.PROGRAM, name, path, who(path))
+    return tuple((*key, *value) for key, value in found.items() if not _is_double(key, found)), tuple(reasons)
+
+
+def _is_double(key: tuple[str, str], found: Collection[tuple[str, str]]) -> bool:
+    """What is read is no less known where it is looked at as well."""
+    return key[0] == seen_inputs.LOOK and (seen_inputs.FILE, key[1]) in found and not os.path.islink(key[1])
+
+
+def _is_compiler(process: Process) -> bool:
+    return process.name in COMPILERS
+
+
+def _role(process: Process, unit: Unit) -> str:
+    """Return as what a process works for its unit."""
+    if unit.kind == "build-script":
+        return SCRIPT
+    if _is_compiler(process):
+        return MACRO
+    return LINKER if any(map(_is_compiler, lineage(process.parent))) else WRAPPER
+
+
+def _who(unit: Unit, group: Group) -> Callable[[str], str]:
+    """Return who asked for a path; the compiler is named before those that it starts."""
+    found: dict[str, str] = {}
+    roles = [(_role(process, unit), process) for process in group.processes]
+    for wanted in (WRAPPER, LINKER, MACRO, SCRIPT):
+        for role, process in roles:
+            if role == wanted:
+                found.update((event.subject, role) for event in process.events)
+    return lambda path: found.get(path, SCRIPT if unit.kind == "build-script" else LINKER)
+
+
+def _asked(unit: Unit, group: Group) -> Iterator[tuple[str, str, str]]:
+    """Yield the variables that somebody asked for: (kind, name, who)."""
+    for process in group.processes:
+        by = _role(process, unit)
+        span = _macros(process) if by == MACRO else None
+        for event in process.events:
+            if span and not span[0] < event.order < span[1]:
+                continue
+            if event.op is Op.VARIABLE and _counts(event.subject, process):
+                yield seen_inputs.VARIABLE, event.subject, by
+            elif event.op is Op.ENVIRONMENT and not _hands_on(process):
+                yield seen_inputs.WALK, "", by
+        if takes_all(process):
+            yield seen_inputs.WALK, "", by
+
+
+def _macros(process: Process) -> tuple[int, int]:
+    """Return between which moments macros ran in a compiler: from the first that was loaded to the dep-info file.
+
+    What it asks for before and afterwards is its own: how to log, how to call the linker.
+    """
+    events = process.events
+    loads = (Op.READ, Op.WANTED, Op.LIBRARY)
+    target = [event.order for event in events if event.op in loads and event.subject.endswith(SHARED_OBJECT)]
+    first = min((order for order in target), default=2**63)
+    ends = [event.order for event in events if event.op is Op.WRITE and event.subject.endswith(".d")]
+    return first, min((order for order in ends if order > first), default=2**63)
+
+
+def _counts(name: str, process: Process) -> bool:
+    if SET_BY_CARGO.fullmatch(name) or not staleness.is_of_work(name):
+        return False
+    return not (OF_TOOLS.fullmatch(name) and TOOLS.fullmatch(process.name))
+
+
+def _hands_on(process: Process) -> bool:
+    """A compiler driver copies all variables for those that it starts, and reads none but by name."""
+    return bool(TOOLS.fullmatch(process.name))
+
+
+def _started(processes: Sequence[Process], world: World) -> Iterator[tuple[str, str]]:
+    """Yield the programs that PATH led to: another PATH that leads to others makes another unit."""
+    for process in processes:
+        for path in process.executed:
+            name = os.path.basename(path)
+            if world.program(name) == path:
+                yield name, path

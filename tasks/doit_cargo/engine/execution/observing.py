@@ -1,0 +1,107 @@
+"""One build under the observer: whether it watches, cargo's runs under it, and what the units of the build rest on.
+
+Nothing here stops a build: what cannot be observed is built all the same, and the receipt says what was not seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.process.processes import environment_of
+from doit_cargo.engine.cargo.config import files as config_files
+from doit_cargo.engine.cargo.messages import BuildReport
+from doit_cargo.engine.execution.evidence import observed, sightings
+from doit_cargo.engine.execution.evidence.inputs import Inputs
+from doit_cargo.engine.execution.evidence.invalidation import Ledger
+from doit_cargo.engine.execution.evidence.observed import Stale
+from doit_cargo.engine.execution.evidence.seen_inputs import World
+from doit_cargo.engine.execution.observe import NotHere, Observation, Observer
+from doit_cargo.engine.execution.request import BuildRequest
+from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.staleness import State
+
+OFF, PRELOAD = "off", "preload"
+
+
+class Seen(NamedTuple):
+    """What a receipt keeps of a build that was watched: the keys of its units, and what of them was not observed."""
+
+    units: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+
+class Watch:
+    """What is seen of one build. `why` says why nothing is; `made` are the records of units made before our eyes."""
+
+    def __init__(self, request: BuildRequest, plan: Plan, workspace: Workspace) -> None:
+        self.request, self.plan, self.workspace = request, plan, workspace
+        self.made: dict[str, Any] = {}
+        self.observer: Observer | None = None
+        self.why = ""
+        # The call itself has its say first, then its profile.
+        kind = request.variables.text("OBSERVE") or plan.profile.inputs.observe or PRELOAD
+        try:
+            if kind == OFF:
+                raise NotHere("OBSERVE=off")
+            self.observer = Observer.find(request.environ, kind)
+        except NotHere as absent:
+            self.why = f"not observed: {absent}"
+
+    def world(self) -> World:
+        """Return what units find now: the environment of the profile, with cargo's ``[env]``."""
+        environ = environment_of(self.plan.invocation, self.request.environ)
+        return World(config_files.environment(config_files.read_tables(self.request.workspace.root, environ), environ))
+
+    def stale(self, ledger: Ledger, previous: Mapping[str, Any] | None) -> list[Stale]:
+        """Return the units of the last success that cargo would leave alone, though what they rest on changed."""
+        observed.note_cut_off(ledger)
+        return observed.stale(ledger, previous.get("observed", ()) if previous else (), self.world())
+
+    @contextmanager
+    def observing(self) -> Iterator[Observation | None]:
+        """Observe what runs meanwhile, and keep what the units that it makes rest on. The logs go with the end."""
+        try:
+            observation = self.observer.start() if self.observer else None
+        except (NotHere, OSError) as error:
+            self.why, observation = f"not observed: {error}", None
+        if observation is None:
+            yield None
+            return
+        with observation:
+            yield observation
+            self._take(observation)
+
+    def _take(self, observation: Observation) -> None:
+        environ = self.request.environ
+        library = os.path.dirname(observation.observer.program)
+        try:
+            seen = observation.read([rustup_home(environ), os.path.join(cargo_home(environ), "bin")])
+        except OSError as error:
+            self.why = f"not observed: {error}"
+            return
+        if not seen.processes:
+            self.why = "not observed: nothing of the run was seen; a container may forbid it"
+        places = sightings.places(self.workspace, environ, (library,))
+        self.made.update(sightings.of_run(seen, places, self.world()))
+
+    def doubts(self, ledger: Ledger, inputs: Inputs, report: BuildReport) -> Sequence[Stale]:
+        """Return the units that cargo left as they were, though something that they rest on is another now."""
+        return observed.doubts(ledger, observed.keys_of_call(inputs, report), self.made, self.world())
+
+    def learn(self, ledger: Ledger, inputs: Inputs, report: BuildReport) -> None:
+        """Have the ledger keep what was seen; of a failed call too."""
+        observed.learn(ledger, self.made, inputs, report)
+
+    def keep(self, state: State, ledger: Ledger, inputs: Inputs, report: BuildReport) -> Seen:
+        """Put all that the units of a success were seen to rest on into its state; return what else a receipt keeps."""
+        self.learn(ledger, inputs, report)
+        keys = observed.keys_of_call(inputs, report)
+        unseen = observed.add_to(state, ledger, keys, inputs, World(self.request.environ))
+        return Seen(tuple(keys), (self.why, *unseen) if self.why else unseen)
