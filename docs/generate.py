@@ -14,7 +14,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -398,13 +397,13 @@ def all_rows() -> list[Target]:
 
 
 def _of_sample(row: Target) -> Target:
-    return replace(row, name=row.rule, doc=row.doc.replace("the package package", "one package"))
+    return row._replace(name=row.rule, doc=row.doc.replace("the package package", "one package"))
 
 
 def _of_tools(row: Target) -> Target:
     """Return the one row that stands for all of a rule over the tools."""
     names = ", ".join(f"`{one.name}`" for one in catalogue.rows() if one.rule == row.rule)
-    return replace(row, name=row.rule, doc=f"Install one tool, after asking: {names}.")
+    return row._replace(name=row.rule, doc=f"Install one tool, after asking: {names}.")
 
 
 def targets() -> str:
