@@ -143,12 +143,16 @@ class Setting:
 class Inputs:
     """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
 
-    `files` are names of files and folders, and patterns; `places` are the file:line of each.
+    `files` are names of files and folders, and patterns; `places` are the file:line of each. Of the packages in
+    `complete` ("all": of every one) the tests rest on nothing else; `ignore` are paths and variables that are read and
+    change no result.
     """
 
     files: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    complete: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
 
 

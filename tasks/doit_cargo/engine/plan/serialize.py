@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from doit_cargo.engine.base.model import Inputs, Invocation, Plan, Profile
@@ -14,7 +15,7 @@ def plan_to_data(plan: Plan) -> dict[str, Any]:
     return {
         "target": plan.target,
         "profile": plan.profile.name,
-        "inputs": (declared.files, declared.env, declared.packages, declared.places),
+        "inputs": tuple(getattr(declared, each.name) for each in fields(declared)),
         "packages": plan.packages,
         "features": plan.features,
         "cargo_profile": plan.cargo_profile,

@@ -13,8 +13,9 @@ A *state* is a plain dict that `marshal` can store, so that the launcher reads i
     units    {path: (mtime, size, inode)} what cargo keeps between builds
     tools    {path: (mtime, size, inode)} programs and libraries of toolchains, known by stamp as cargo knows them
     always   str                          why cargo would work on every call, or ""
+    seen     [[kind, subject, state, own]] what an observed run depended on
 
-Signatures and digests are those of `fingerprint`, rules those of `dir_listing`.
+Signatures and digests are those of `fingerprint`, rules those of `dir_listing`, rows of `seen` those of that module.
 
 This module knows nothing of cargo, receipts or doit, and imports nothing that costs start-up time.
 """
@@ -128,6 +129,8 @@ class Check:
         yield from self._contents("outputs", "output")
         yield from self._contents("left", "output")
         yield from self._stamps("units", "artefact")
+        if self.state["seen"]:
+            yield from self._seen()
 
     def _environment(self) -> Iterator[Change]:
         for name, old in self.state["env"].items():
@@ -195,6 +198,15 @@ class Check:
                 continue
             self.state["trees"][directory] = (rule, settle_all(now_stamps, self.now), names)
             self.refreshed = True
+
+    def _seen(self) -> Iterator[Change]:
+        from doit_cargo.engine.state import seen
+
+        world = seen.World(self.environ)
+        for row in self.state["seen"]:
+            before = row[2]
+            yield from seen.changes((row,), world)
+            self.refreshed = self.refreshed or row[2] is not before
 
     def _stamps(self, part: str, kind: str) -> Iterator[Change]:
         stat = os.stat

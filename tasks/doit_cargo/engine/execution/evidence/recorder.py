@@ -91,6 +91,7 @@ def empty_state(environ: Mapping[str, str], programs: Iterable[str]) -> dict[str
         "left": {},
         "units": {},
         "tools": {},
+        "seen": [],
         "always_stale_reason": "",
     }
 

@@ -6,21 +6,20 @@ the run itself made. What the run both read and wrote, or what somebody changed 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from doit_cargo.engine.execution.observe import states
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Observed, Op, Process
 from doit_cargo.engine.execution.observe.network import foreign
 from doit_cargo.engine.execution.observe.units import Group
+from doit_cargo.engine.state import seen
 
 ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 # libc and the loader read these past every hook.
-LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TZ")
+LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
 TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
 PATH_KINDS = {
@@ -37,24 +36,21 @@ PATH_KINDS = {
 }
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
 @dataclass(frozen=True)
 class Scope:
     """What the states are taken and compared with.
 
     `dropped` are folders whose content other inputs prove; `variable` gives a variable's value, keyed if it may be a
-    secret; `volatile` says which variables a walk over all of them leaves out; `digest` is a file's content.
+    secret; `volatile` says which variables a walk over all of them leaves out, and `ignored` names more, which no
+    input is; `digest` is a file's content.
     """
 
     dropped: Sequence[str] = ()
     variable: Callable[[str], str | None] = os.environ.get
-    names: Callable[[], Sequence[str]] = lambda: list(os.environ)
-    volatile: Callable[[str], bool] = states.volatile
-    digest: Callable[[str], str] = _digest
+    names: Callable[[], Collection[str]] = lambda: list(os.environ)
+    volatile: Callable[[str], bool] = seen.volatile
+    digest: Callable[[str], str] = seen.content
+    ignored: Sequence[str] = ()
 
 
 class Item(NamedTuple):
@@ -95,11 +91,13 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
         reasons.update(_left(process, run, dropped))
     kept: list[list[object]] = []
     for item in sorted(items):
-        reason = _conflict(item, run)
+        if item.kind == "variable" and seen.is_named(item.subject, scope.ignored):
+            continue
+        own = list(scope.ignored) if item.kind == "environment" else _own(item, run)
+        if item not in run.states:
+            run.states[item] = seen.take(item.kind, item.subject, own, scope)
+        reason = _conflict(item, run)  # asked last: what changed while the state was taken counts as well
         if reason is None:
-            own = _own(item, run)
-            if item not in run.states:
-                run.states[item] = states.take(item.kind, item.subject, own, scope)
             kept.append([item.kind, item.subject, run.states[item], own])
         elif reason:
             reasons.add(reason)
@@ -109,9 +107,8 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
 def changed(taken: Sequence[Sequence[object]], scope: Scope) -> Iterator[Item]:
     """Yield the items whose state is another now."""
     for kind, subject, state, own in taken:
-        item = Item(str(kind), str(subject))
-        if not states.same(item.kind, item.subject, state, own if isinstance(own, list) else [], scope):
-            yield item
+        if not seen.holds([kind, subject, state, own], scope):
+            yield Item(str(kind), str(subject))
 
 
 def whole_run(observed: Observed) -> Run:
@@ -157,6 +154,8 @@ def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
         elif event.op is Op.LOOKUP:
             yield Item("read", "/etc/hosts")
     yield from (Item("variable", name) for name in LIBC_VARIABLES)
+    if process.subjects(Op.START):
+        yield Item("variable", "PATH")
     yield from _earlier_libraries(process, dropped)
     if process.walked_environment or process.name.rstrip("0123456789.") in TAKE_ALL:
         yield Item("environment", "")
@@ -218,14 +217,19 @@ def _of_changed(item: Item, path: str, run: Run, there: bool) -> str | None:
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
     if item.kind == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
-    return item.kind in ("read", "stat") and not os.path.isdir(path) and states.changed_since(path, run.started)
+    return item.kind in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
 
 
 def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:
-    """A folder that was not there before and stays: the next run does not find what this one found."""
+    """What the next run will not find as this one did: a folder that is made and stays, what is taken away."""
     for path in process.subjects(Op.FOLDER):
         if not _is_dropped(path, dropped) and os.path.isdir(path) and run.first_change[os.path.normpath(path)]:
             yield f"{process.name} makes the folder {path}, which stays"
+    for event in process.events:
+        path = os.path.normpath(event.subject) if event.op is Op.REMOVE else ""
+        never_read = run.first_look.get(path, sys.maxsize) > event.order  # else that tells it
+        if never_read and run.first_change.get(path) == event.order and not _is_dropped(path, dropped):
+            yield f"{process.name} removes {path}, which it has not made"
 
 
 def _own(item: Item, run: Run) -> list[str]:
