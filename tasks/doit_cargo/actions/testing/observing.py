@@ -19,6 +19,7 @@ from doit_cargo.engine.execution.observe import (
     Observation,
     Observed,
     Observer,
+    Op,
     Process,
     Scope,
     Unobserved,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # These run tests or what runs them, and are known by themselves.
 OUR_RUNNERS = ("cargo", "cargo-nextest", "rustc", "rustup")
+# These copy the whole environment to hand it on, and ask for what they want by name.
+HAND_ON = ("cargo", "cargo-nextest", "clippy-driver", "rustc", "rustdoc", "rustup")
 NOTHING_SEEN = "no record of it was left, so what it read is not known"
 
 
@@ -130,6 +133,9 @@ def _shared(group: Group) -> Group:
 def _sighting(program: Program, group: Group, started: int, scope: Scope) -> Sighting:
     if not group.processes:
         return Sighting([], [NOTHING_SEEN])
+    for process in group.processes:
+        if process.name in HAND_ON:
+            process.events = [event for event in process.events if event.op is not Op.ENVIRONMENT]
     # Of its own alone: what another program has left is an input of this one.
     run = whole_run(Observed(group.processes, [], started))
     rows, reasons = inputs(run, Group(group.processes), scope)

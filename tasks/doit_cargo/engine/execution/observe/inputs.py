@@ -74,6 +74,8 @@ class Run:
     started: int
     first_look: dict[str, int] = field(default_factory=dict)
     first_change: dict[str, int] = field(default_factory=dict)
+    looked_for: set[str] = field(default_factory=set)  # the first look found nothing
+    folders: dict[str, int] = field(default_factory=dict)  # that the run made
     updated: set[str] = field(default_factory=set)  # changed first, but not replaced: what was there still counts
     made_in: dict[str, list[str]] = field(default_factory=dict)
     serving: set[str] = field(default_factory=set)
@@ -121,8 +123,14 @@ def whole_run(observed: Observed) -> Run:
                 run.first_change[path] = event.order
                 if event.op is Op.UPDATE:
                     run.updated.add(path)
+            if event.op is Op.FOLDER:
+                run.folders.setdefault(path, event.order)
         elif event.op in LOOKS:
-            run.first_look.setdefault(os.path.normpath(event.subject), event.order)
+            path = os.path.normpath(event.subject)
+            if path not in run.first_look:
+                run.first_look[path] = event.order
+                if event.op is Op.ABSENT:
+                    run.looked_for.add(path)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
     for path in run.first_change:
@@ -203,15 +211,25 @@ def _conflict(item: Item, run: Run) -> str | None:
 
 
 def _of_changed(item: Item, path: str, run: Run, there: bool) -> str | None:
-    looked_first = run.first_look.get(path, sys.maxsize) < run.first_change[path]
-    if path not in run.updated and not looked_first:
+    looked = run.first_look.get(path, sys.maxsize)
+    if path not in run.updated and looked > run.first_change[path]:
+        return ""
+    if any(run.folders.get(above, sys.maxsize) < looked for above in _above(path)):
         return ""
     if os.path.isdir(path):
         return None
     if there:
         return f"{path} is read and also written by the run itself"
     # Absent before and after, or an input that the run took away: only what reads it can tell.
-    return None if item.kind == "stat" else f"{path} is read and then removed by the run itself"
+    if item.kind == "stat":
+        return None
+    return "" if path in run.looked_for else f"{path} is read and then removed by the run itself"
+
+
+def _above(path: str) -> Iterator[str]:
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
 
 
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
