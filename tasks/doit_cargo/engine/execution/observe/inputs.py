@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Observed, Op, Process
+from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.network import foreign
 from doit_cargo.engine.execution.observe.units import Group
 from doit_cargo.engine.state import seen
@@ -118,24 +118,26 @@ def whole_run(observed: Observed) -> Run:
     run = Run(observed.started)
     for event in observed.events():
         if event.op in CHANGES:
-            path = os.path.normpath(event.subject)
-            if path not in run.first_change:
-                run.first_change[path] = event.order
-                if event.op is Op.UPDATE:
-                    run.updated.add(path)
-            if event.op is Op.FOLDER:
-                run.folders.setdefault(path, event.order)
+            _note_change(run, event)
         elif event.op in LOOKS:
             path = os.path.normpath(event.subject)
-            if path not in run.first_look:
-                run.first_look[path] = event.order
-                if event.op is Op.ABSENT:
-                    run.looked_for.add(path)
+            if run.first_look.setdefault(path, event.order) == event.order and event.op is Op.ABSENT:
+                run.looked_for.add(path)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
+
+
+def _note_change(run: Run, event: Event) -> None:
+    path = os.path.normpath(event.subject)
+    if path not in run.first_change:
+        run.first_change[path] = event.order
+        if event.op is Op.UPDATE:
+            run.updated.add(path)
+    if event.op is Op.FOLDER:
+        run.folders.setdefault(path, event.order)
 
 
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
