@@ -101,7 +101,7 @@ class Walk:
     """A workspace, the variables of its calls, and what its programs have seen."""
 
     def __init__(self, top: Path, seed: int) -> None:
-        self.top, self.random = top, random.Random(seed)
+        self.top, self.random = top, random.Random(seed)  # noqa: S311 - a walk, no secret
         self.root, self.package = top / "ws", top / "ws/one"
         self.names = [f"t{number}" for number in range(PROGRAMS)]
         self.variables: dict[str, str] = {}
@@ -266,6 +266,7 @@ class Walk:
 
 
 def main() -> int:
+    """Walk, and tell what came of it; the exit code is 1 if there was a lie."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
