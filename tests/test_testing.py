@@ -117,10 +117,16 @@ def test_clean_tests_makes_them_compile_and_run_again(trial: Trial) -> None:
 
 
 def test_after_an_edit_of_a_leaf_only_its_tests_run(trial: Trial) -> None:
-    trial.edit("crates/user/src/lib.rs", "None }", "Some(()) }")
+    trial.edit("crates/user/src/lib.rs", "10);", "std::hint::black_box(10));")
     edited = trial.test()
     assert (edited.status, edited.ran, edited.compiled) == (0, {"user"}, {"user"})
     assert edited.table["kit"] == (2, 0, 1, "passed before")
+
+
+def test_an_edit_that_changes_no_program_runs_no_program(trial: Trial) -> None:
+    trial.edit("crates/user/src/lib.rs", "None }", "Some(()) }")
+    edited = trial.test()
+    assert (edited.status, edited.ran, edited.compiled) == (0, set(), {"user"})
 
 
 def test_after_an_edit_of_a_dependency_its_dependents_run_too(trial: Trial) -> None:
