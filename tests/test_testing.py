@@ -348,7 +348,7 @@ def test_a_test_sees_what_cargo_would_show_it(trial: Trial, tmp_path: Path) -> N
         assert (trial.cargo(*words) if way == "cargo" else trial.test("FORCE=1")).status == 0
         text = (tmp_path / way).read_text().replace(str(trial.trace.parent / "truth"), str(trial.root / "target"))
         told[way] = dict(line.split("=", 1) for line in text.split("\0") if line)
-    for name in ("TELL", "_", "LD_PRELOAD", "DOIT_CARGO_OBSERVE"):
+    for name in ("TELL", "_", "LD_PRELOAD", "DOIT_CARGO_OBSERVE", "DOIT_CARGO_RUN"):
         for one in told.values():
             one.pop(name, None)
     assert told["doit"] == told["cargo"]
