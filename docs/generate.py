@@ -82,6 +82,16 @@ PROFILE_KEYS = {
         'files = ["schema/api.json"]',
     ),
     "inputs.env": ("Variables that cargo cannot see.", 'env = ["BUILD_CHANNEL"]'),
+    "inputs.complete": (
+        "Packages (or `all`) whose [tests](testing.md#what-runs-each-time) rest on nothing but what is seen and "
+        "declared: they are skipped although not all can be seen.",
+        'complete = ["server"]',
+    ),
+    "inputs.ignore": (
+        "Variables (`CI_*`: all that begin so) and paths, relative to the root or with `~/`, that tests read and that "
+        "change no result.",
+        'ignore = ["BUILD_ID", "~/.cache/x"]',
+    ),
     "inputs.packages": (
         "The packages to rebuild when one of them changes; left out, every member.",
         'packages = ["server"]',

@@ -109,6 +109,27 @@ def test_retries_let_a_flaky_test_pass_but_prove_nothing(trial: Trial) -> None:
     assert trial.test("RETRIES=0", target="test_nextest", runner="").table["user"][:3] == (1, 1, 0)
 
 
+ONCE = """\
+#[test]
+fn not_at_once() {
+    let trace = std::env::var("TRACE").unwrap();
+    std::fs::write(format!("{trace}/once"), "").unwrap();
+    assert_ne!(std::env::var("NEXTEST_ATTEMPT").as_deref(), Ok("1"));
+}
+"""
+
+
+@needs_nextest
+def test_a_flaky_test_counts_next_time_only_where_that_is_asked_for(trial: Trial) -> None:
+    trial.write("crates/user/tests/once.rs", ONCE)
+    ran = []
+    for words in ((), ("KEEP_FLAKY=1",), ("KEEP_FLAKY=1",), ()):
+        run = trial.test("RETRIES=2", "PACKAGE=user", *words, target="test_nextest", runner="")
+        assert run.status == 0, run.text
+        ran.append("once" in run.ran)
+    assert ran == [True, False, False, True]
+
+
 @needs_nextest
 def test_nextest_s_configuration_is_for_test_nextest_alone(trial: Trial) -> None:
     trial.write(".config/nextest.toml", '[profile.default]\ndefault-filter = "not package(user)"\n')

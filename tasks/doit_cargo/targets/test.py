@@ -50,7 +50,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Run all tests with cargo-nextest and its configuration, RETRIES times again where one fails, and doc "
         "tests with cargo.",
         equivalent_command=("cargo", "nextest", "run", "--workspace"),
-        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES", "WHOLE"),
+        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES", "KEEP_FLAKY", "WHOLE"),
     ),
     _test(
         name="test_integration",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.results import FAILED, ProgramResult
@@ -15,6 +16,8 @@ Results = Mapping[str, ProgramResult]
 
 HEAD = ("package", "passed", "failed", "ignored", "time", "")
 NAMES_SHOWN = 3
+# So many runs in a row for the same inputs, outside of the workspace, are no coincidence.
+TOO_OFTEN = 3
 
 
 class SummaryRow(NamedTuple):
@@ -109,6 +112,23 @@ def close(target: str, found: list[SummaryRow], failures: list[str], seconds: fl
     names = f" ({', '.join(failures[:NAMES_SHOWN])}{more})" if failures else ""
     reporter.failed(target, f"{', '.join(bad)} failed{names}; {text}; log: {log}")
     return False
+
+
+def runs_each_time(package: str, reasons: Sequence[str], root: str) -> str:
+    """Return what is said of a package of whose tests not all was seen."""
+    more = f" (and {len(reasons) - 1} more: doit-cargo why test)" if len(reasons) > 1 else ""
+    return f"{package} runs each time: {reasons[0].replace(root + os.sep, '')}{more}"
+
+
+def differs_each_time(package: str, subjects: Sequence[str], root: str) -> Iterator[str]:
+    """Yield what is said of inputs for which a package has run again and again, without an edit as it seems."""
+    foreign = [name for name in subjects if not name.startswith(root + os.sep) and name != package]
+    if foreign and len(foreign) == len(subjects):
+        named = ", ".join(f'"{name}"' for name in foreign)
+        yield (
+            f"{package} has run {TOO_OFTEN} times in a row because of {', '.join(foreign)}; "
+            f"if its tests do not depend on that: [inputs] ignore = [{named}] in the profile"
+        )
 
 
 def failures_in(programs: Iterable[Program], results: Results) -> list[str]:

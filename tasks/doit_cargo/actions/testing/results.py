@@ -11,17 +11,20 @@ import re
 import signal
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.state import store
 
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
+
 PASSED, FAILED, IGNORED = "passed", "failed", "ignored"
 PREFIX = "tested"
 # To be raised whenever an identity gets to mean something else; a new version alone makes no test run again.
-MEANING = 1
+MEANING = 2
 # So many inputs of a program are remembered to have passed.
 REMEMBERED = 4
 # And of so many programs of a package; one of other features or settings is another one.
@@ -121,12 +124,22 @@ def how_it_ended(status: int) -> str:
 # --- kept results ----------------------------------------------------------------------------------------------------
 
 
-class CachedResult(NamedTuple):
-    """A result that is kept, with what it rested on."""
+@dataclass(slots=True)
+class CachedResult:
+    """A success that is kept, with what it rested on: what is known of it, and what was seen.
+
+    With `reasons`, not all was seen: it counts only where the profile says that all is declared, and then rests on
+    `declared` too. `because` are the inputs for which it ran, `times` how often in a row it ran for the same.
+    """
 
     result: ProgramResult
     identity: Identity
-    finished: float
+    seen: list[Row] = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
+    declared: Identity = field(default_factory=dict)
+    because: tuple[str, ...] = ()
+    times: int = 1
+    finished: float = 0.0
 
 
 def _path(state: str, runner: str, program: Program) -> str:
@@ -136,43 +149,48 @@ def _path(state: str, runner: str, program: Program) -> str:
 
 def load(state: str, runner: str, program: Program) -> list[CachedResult]:
     """Return what is kept of a program, the latest first: a branch switch there and back finds its old results."""
-    return [CachedResult(_result(row), row["identity"], row["finished"]) for row in _rows(state, runner, program)]
-
-
-def _rows(state: str, runner: str, program: Program) -> list[dict[str, Any]]:
     data = store.load(_path(state, runner, program))
-    basis = (MEANING, state, runner, program.identity)
-    return list(data["rows"]) if isinstance(data, dict) and data.get("basis") == basis else []
+    known = isinstance(data, dict) and data.get("basis") == (MEANING, state, runner, program.identity)
+    return [CachedResult(_result(row["result"]), **row["rest"]) for row in data["rows"]] if known else []  # type: ignore[index]
 
 
-def _result(row: Mapping[str, Any]) -> ProgramResult:
-    passed, failed, ignored, seconds, cases = row["result"]
-    return ProgramResult(True, passed, failed, ignored, seconds, [CaseResult(*case) for case in cases], kept=True)
+def _result(row: tuple[Any, ...]) -> ProgramResult:
+    passed, failed, ignored, seconds, cases, flaky = row
+    known = [CaseResult(*case) for case in cases]
+    return ProgramResult(True, passed, failed, ignored, seconds, known, flaky=flaky, kept=True)
 
 
-def keep(state: str, runner: str, program: Program, result: ProgramResult, identity: Identity) -> None:
-    """Keep a result that is a proof. Raises OSError."""
+def _row(kept: CachedResult) -> dict[str, Any]:
+    result = kept.result
     cases = tuple((case.name, case.outcome, case.seconds, case.message) for case in result.cases)
-    kept = (result.passed, result.failed, result.ignored, result.seconds, cases)
-    row = {"identity": dict(identity), "result": kept, "finished": time.time()}
-    _write(state, runner, program, [row, *_others(state, runner, program, identity)])
+    rest = {name: getattr(kept, name) for name in CachedResult.__slots__ if name != "result"}
+    counts = (result.passed, result.failed, result.ignored, result.seconds)
+    return {"result": (*counts, cases, result.flaky), "rest": {**rest, "identity": dict(kept.identity)}}
 
 
-def _others(state: str, runner: str, program: Program, identity: Identity) -> list[dict[str, Any]]:
-    return [row for row in _rows(state, runner, program) if row["identity"] != identity][: REMEMBERED - 1]
+def keep(state: str, runner: str, program: Program, new: CachedResult) -> None:
+    """Keep a success. Of those that prove nothing only the latest is remembered. Raises OSError."""
+    new.finished = time.time()
+    others = [one for one in load(state, runner, program) if not one.reasons and _basis(one) != _basis(new)]
+    _write(state, runner, program, [new, *others][:REMEMBERED])
 
 
-def _write(state: str, runner: str, program: Program, rows: list[dict[str, Any]]) -> None:
-    data = {"basis": (MEANING, state, runner, program.identity), "rows": tuple(rows)}
+def _basis(kept: CachedResult) -> tuple[Identity, list[Any]]:
+    """Return what a success rests on, without the times of its files."""
+    states = ([*row[:2], row[2][:2] if isinstance(row[2], list) else row[2]] for row in kept.seen)
+    return kept.identity, list(states)
+
+
+def _write(state: str, runner: str, program: Program, rows: list[CachedResult]) -> None:
     path = _path(state, runner, program)
-    store.store(path, data)
+    store.store(path, {"basis": (MEANING, state, runner, program.identity), "rows": tuple(map(_row, rows))})
     store.keep_newest(os.path.dirname(path), f"{PREFIX}-{program.package}-", MOST_PROGRAMS)
 
 
-def drop(state: str, runner: str, program: Program, identity: Identity) -> None:
-    """Take away what is kept of a program with these inputs: it runs, or has failed. Raises OSError."""
-    rows = _rows(state, runner, program)
-    others = [row for row in rows if row["identity"] != identity]
+def drop(state: str, runner: str, program: Program, counts: Callable[[CachedResult], bool]) -> None:
+    """Take away what is kept of a program and would count now: it runs, or has failed. Raises OSError."""
+    rows = load(state, runner, program)
+    others = [one for one in rows if not counts(one)]
     if not others:
         store.remove(_path(state, runner, program))
     elif len(others) < len(rows):

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, log_path
-from doit_cargo.actions.testing import reporting, results, selection
+from doit_cargo.actions.testing import reporting, results, selection, test_inputs
 from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
-from doit_cargo.actions.testing.results import CachedResult, Identity, ProgramResult
+from doit_cargo.actions.testing.observing import Sighting, Sightings, Watch
+from doit_cargo.actions.testing.results import CachedResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import Program
-from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
-from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
+from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
+    from doit_cargo.actions.testing.runners.nextest import NextestRequest
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.session import Session
 
@@ -50,14 +52,14 @@ class _Run:
         self.session = work.session
         self.programs = selection.wanted(work, compiled.programs)
         self.extra = selection.extra_variables(work.session, work.values)
-        settings = choice.settings_of(self.session, runner)
-        built = Compilation(compiled.receipt, compiled.plan, compiled.programs, self.extra, *settings)
-        self.world = TestInputs(built, self.session.workspace, self.session.environ, self.session.state)
-        self.identities: dict[str, Identity] = {}
+        self.world = test_inputs.of_call(work, compiled.receipt, compiled.plan, runner)
+        self.watch = Watch.of(self.session.environ, self.world.built.toolchain())
+        self.keeps_flaky = work.values.flag("KEEP_FLAKY")
+        self.changes: dict[str, list[Change]] = {}
         self.results: dict[str, ProgramResult] = {}
-        self.proven: set[str] = set()
+        self.sightings: Sightings = {}
+        self.proven: dict[str, CachedResult] = {}
         self.chosen = runner
-        self.base = processes.environment_of(compiled.plan.invocation, self.session.environ)
         self.manner = libtest.OutputOptions(
             work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )
@@ -79,19 +81,24 @@ class _Run:
         """Return the programs to run; take the others' results from where they are kept."""
         stale = []
         for program in self.programs:
-            self.identities[program.identity] = self.world.identity(program)
             kept = self._kept(program)
             if kept and not self._must_run:
                 self.results[program.identity] = kept.result
-                self.proven.add(program.identity)
+                self.proven[program.identity] = kept
             else:
                 stale.append(program)
         return stale
 
     def _kept(self, program: Program) -> CachedResult | None:
         """Return the result that is kept of a program with today's inputs."""
-        identity = self.identities[program.identity]
-        return next((kept for kept in self._all_kept(program) if kept.identity == identity), None)
+        nearest_changes: list[Change] = []
+        for kept in self._all_kept(program):
+            changes = self.world.changes(program, kept, self.keeps_flaky)
+            if not changes:
+                return kept
+            nearest_changes = min(nearest_changes or changes, changes, key=len)
+        self.changes[program.identity] = nearest_changes
+        return None
 
     def _all_kept(self, program: Program) -> list[CachedResult]:
         return choice.kept(self.session.state, program, self.runner)
@@ -113,12 +120,14 @@ class _Run:
 
     def _reason(self, program: Program) -> str:
         """Return the first thing that differs from the last success, if that is not the program itself."""
-        changes = nearest_differences(self._all_kept(program), self.identities[program.identity])
-        change = next((change for change in changes if change.kind != "output"), None)
+        changes = self.changes.get(program.identity, ())
+        change = next((change for change in changes if change.kind not in ("output", "run")), None)
         if change is None:
             return ""
         subject = reporter.relative(change.subject, self.session.root)
-        return f"{subject} {change.new}" if change.kind == "file" else f"{change.kind} {subject}"
+        if change.kind == "always":
+            return change.new
+        return f"{subject} {change.new}" if change.kind in ("file", "listing") else f"{change.kind} {subject}"
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -140,12 +149,23 @@ class _Run:
     def _run_nextest(self, programs: list[Program]) -> None:
         from doit_cargo.actions.testing.runners import nextest
 
+        with self.watch.look() as look:
+            found, outcome = nextest.run_programs(
+                self._request(programs, look.environ(self.session.environ)), self._ignored
+            )
+            self.sightings.update(look.of_programs(programs, self.world.scope))
+        self.session.interrupted = self.session.interrupted or outcome.interrupted
+        self.results.update(found)
+
+    def _request(self, programs: list[Program], environ: dict[str, str]) -> NextestRequest:
+        from doit_cargo.actions.testing.runners import nextest
+
         configured = self.work.name == "test_nextest"
         retries = self.work.values.number("RETRIES")
-        request = nextest.NextestRequest(
+        return nextest.NextestRequest(
             plan=self.compiled.plan,
             programs=programs,
-            environ=self.session.environ,
+            environ=environ,
             extra=self.extra,
             manner=self.manner,
             state=self.session.state,
@@ -154,21 +174,21 @@ class _Run:
             retries=retries if configured else 0,
             configured=configured,
         )
-        found, outcome = nextest.run_programs(request, self._ignored)
-        self.session.interrupted = self.session.interrupted or outcome.interrupted
-        self.results.update(found)
 
     def _ignored(self, program: Program) -> list[str]:
         return libtest.ignored_tests(program, self._environment(program), self.manner)
 
     def _environment(self, program: Program) -> dict[str, str]:
-        return libtest.environment_of(program, self.base, self.extra)
+        return libtest.environment_of(program, self.world.base, self.extra)
 
     def _run_directly(self, program: Program, log: Any) -> None:
         def interrupted() -> None:
             self.session.interrupted = True
 
-        result = libtest.run_program(program, self._environment(program), self.manner, log, interrupted)
+        with self.watch.look() as look:
+            environ = look.environ(self._environment(program))
+            result = libtest.run_program(program, environ, self.manner, log, interrupted)
+            self.sightings[program.identity] = look.of_program(program, self.world.scope(program))
         self.results[program.identity] = result
         if not result.ok and not (self.manner.shows or self.manner.prints):
             reporting.show_failure(program, result)
@@ -192,45 +212,60 @@ class _Run:
 
     def _keep(self, ran: list[Program]) -> None:
         """Keep what proves something: a whole program that passed at once, from inputs that stood still."""
-        moved = self.world.moved(ran)
-        for package, path in moved.items():
-            place = reporter.relative(path, self.session.root)
-            reporter.note(self.work.name, f"{place} changed while the tests of {package} ran: its results are not kept")
+        notes: dict[str, None] = {}
         for program in ran:
             result = self.results.get(program.identity)
             if result is None or not result.ok:
                 self._drop(program)
-            elif not (selection.proves_nothing(self.work) or result.flaky or program.package in moved or result.why):
-                self._store(program, result)
-        self.world.contents.store()
-        if not moved:
-            self._keep_whole()
+            elif not (selection.proves_nothing(self.work) or result.why):
+                moved = self.world.moved(program)
+                seen = self.sightings[program.identity]
+                reasons = [*seen.reasons, *([f"{moved} changed while it ran"] if moved else [])]
+                notes.update(dict.fromkeys(self._store(program, result, Sighting(seen.rows, reasons))))
+        for note in notes:
+            reporter.note(self.work.name, note)
+        self._keep_whole()
 
     def _drop(self, program: Program) -> None:
+        """Take away a success that counts now: what runs has not passed until it has."""
         try:
             for runner in choice.counting(program, self.runner):
-                results.drop(self.session.state, runner, program, self.identities[program.identity])
+                results.drop(self.session.state, runner, program, lambda kept: not self.world.changes(program, kept))
         except OSError as error:
             raise UserError(store.unwritable(self.session.state, error), COULD_NOT_RUN) from None
 
-    def _store(self, program: Program, result: ProgramResult) -> None:
-        runner = self._runner_for(program)
+    def _store(self, program: Program, result: ProgramResult, seen: Sighting) -> Iterator[str]:
+        """Keep a success; yield what is to be said of it."""
+        last = next(iter(self._all_kept(program)), None)
+        kept = CachedResult(
+            result,
+            self.world.identity(program),
+            seen.rows,
+            tuple(seen.reasons),
+            self.world.declared_of(program) if seen.reasons else {},
+            tuple(sorted(change.subject for change in self.changes.get(program.identity, ()))),
+        )
+        kept.times = last.times + 1 if last and last.because == kept.because else 1
         try:
-            results.keep(self.session.state, runner, program, result, self.identities[program.identity])
-            self.proven.add(program.identity)
+            results.keep(self.session.state, self._runner_for(program), program, kept)
         except OSError as error:
-            reporter.note(
-                self.work.name, f"passed, but that could not be kept ({error.strerror}): the next call runs it again"
-            )
+            yield f"passed, but that could not be kept ({error.strerror}): the next call runs it again"
+            return
+        if not self.world.changes(program, kept, self.keeps_flaky):
+            self.proven[program.identity] = kept
+        if kept.reasons and not self.world.is_complete(program.package) and (not last or last.reasons != kept.reasons):
+            yield reporting.runs_each_time(program.package, kept.reasons, self.session.root)
+        if kept.times == reporting.TOO_OFTEN:
+            yield from reporting.differs_each_time(program.package, kept.because, self.session.root)
 
     def _keep_whole(self) -> None:
         """Keep one receipt of all of it, for the launcher."""
-        all_kept = self.programs and self.proven >= {program.identity for program in self.programs}
+        all_kept = self.programs and self.proven.keys() >= {program.identity for program in self.programs}
         passed = len(self.results) == len(self.programs) and all(result.ok for result in self.results.values())
         asks_more = selection.proves_nothing(self.work) or self.work.values.text("JUNIT")
         if not all_kept or not passed or asks_more or self.compiled.broken or self.session.interrupted:
             return
-        state = self.world.state(self.programs)
+        state = self.world.state([(program, self.proven[program.identity]) for program in self.programs])
         key = self.session.key(self.work.name)
         receipt = {
             **self.compiled.receipt,
@@ -239,7 +274,7 @@ class _Run:
             "programs": (),
             "parts": ("plan", "build", "tests"),
             "tests": state,
-            "passed": self._passed_text(len(state["files"])),
+            "passed": self._passed_text(len(state["files"]) + len(state["seen"])),
             "seconds": time.monotonic() - self.started,
             "finished": time.time(),
         }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions.testing import selection
+from doit_cargo.actions.testing import selection, test_inputs
 from doit_cargo.actions.testing import test_binaries as test_programs
 from doit_cargo.actions.testing.compile import TestRequest, plan_in, verdict
 from doit_cargo.actions.testing.runners import choice
-from doit_cargo.actions.testing.test_inputs import Compilation, TestInputs, nearest_differences
+from doit_cargo.actions.testing.test_inputs import TestInputs
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import Change
@@ -66,29 +66,21 @@ def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> Why:
 
 
 def _reasons(work: TestRequest, receipt: Any) -> Reasons:
-    session = work.session
-    plan = plan_in(receipt, work)
     programs = test_programs.from_data(receipt["programs"])
-    extra = selection.extra_variables(session, work.values)
     runner = choice.runner_of(work)
-    built = Compilation(receipt, plan, programs, extra, *choice.settings_of(session, runner))
-    world = TestInputs(built, session.workspace, session.environ, session.state)
+    world = test_inputs.of_call(work, receipt, plan_in(receipt, work), runner)
     found: Reasons = {}
     for program in selection.wanted(work, programs):
-        found.setdefault(program.package, []).extend(_changes(program, runner, world, session.state))
-    world.contents.store()
+        found.setdefault(program.package, []).extend(_changes(program, runner, world, work))
     return {package: changes for package, changes in found.items() if changes}
 
 
-def _changes(program: test_programs.Program, runner: str, world: TestInputs, state: str) -> list[Change]:
-    """Return what differs from the latest success of a program; nothing if any success had today's inputs."""
-    kept = choice.kept(state, program, runner)
+def _changes(program: test_programs.Program, runner: str, world: TestInputs, work: TestRequest) -> list[Change]:
+    """Return what differs from the success that is nearest to the world now; nothing if any had today's inputs."""
+    kept = choice.kept(work.session.state, program, runner)
     if not kept:
         return [Change("run", program.package, "", f"{program.title}: no success on record")]
-    identity = world.identity(program)
-    if any(one.identity == identity for one in kept):
-        return []
-    return nearest_differences(kept, identity)
+    return min((world.changes(program, one, work.values.flag("KEEP_FLAKY")) for one in kept), key=len)
 
 
 def _of_programs(work: TestRequest, reasons: Reasons) -> Why:

@@ -135,13 +135,16 @@ class Setting(NamedTuple):
 class Inputs(NamedTuple):
     """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
 
-    `files` are names of files and folders, and patterns; `places` are the file:line of each. `observe` says how
-    builds are observed, if the profile does.
+    `files` are names of files and folders, and patterns; `places` are the file:line of each. Of the packages in
+    `complete` ("all": of every one) the tests rest on nothing else; `ignore` are paths and variables that are read and
+    change no result. `observe` says how builds are observed, if the profile does.
     """
 
     files: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    complete: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     observe: str = ""
 

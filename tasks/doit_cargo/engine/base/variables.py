@@ -207,6 +207,7 @@ TABLE = (
     Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
     Variable("RUNNER", _runner, "what runs the tests: cargo or nextest; default: nextest if installed", "cargo"),
     Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
+    Variable("KEEP_FLAKY", _flag, "let a test that passes only on a later try count as passed next time", "1"),
     Variable("JUNIT", _text, "write a JUnit report to this file; 1 = .testlogs/TARGET.junit.xml", "report.xml"),
     Variable("MODEL", _text, "the model to run or test with", "qwen2.5-1.5b"),
     Variable("MODEL_DIR", _text, "the folder of the models (default: models)", "models"),

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from doit_cargo.engine.base import own_key
-from doit_cargo.engine.base.errors import Problem, UserError, nearest
+from doit_cargo.engine.base.errors import Problem, UserError, nearest, unknown
 from doit_cargo.engine.base.model import Inputs, Workspace
 from doit_cargo.engine.state import dir_listing, fingerprint
 
 MARKS = "*?["
 EVERYTHING = ("watched",)
+ALL = "all"  # under `complete`: every package
 
 
 class Declared(NamedTuple):
@@ -92,6 +93,8 @@ def require(workspace: Workspace, inputs: Inputs) -> None:
         for name, where in zip(inputs.files, places, strict=True)
         if not os.path.isdir(os.path.join(workspace.root, name)) and not of(workspace, (name,)).found()
     ]
+    known = (*workspace.packages, ALL)
+    problems += [unknown("package", name, known, "[inputs] complete") for name in inputs.complete if name not in known]
     if problems:
         raise UserError(problems)
 

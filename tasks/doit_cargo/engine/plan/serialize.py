@@ -16,7 +16,7 @@ def plan_to_data(plan: Plan) -> StoredPlan:
     return {
         "target": plan.target,
         "profile": plan.profile.name,
-        "inputs": (declared.files, declared.env, declared.packages, declared.places, declared.observe),
+        "inputs": tuple(declared),
         "packages": plan.packages,
         "features": plan.features,
         "cargo_profile": plan.cargo_profile,

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
         target: str
         profile: str
-        inputs: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], str]
+        # The fields of `model.Inputs`.
+        inputs: tuple[Any, ...]
         packages: tuple[str, ...]
         features: tuple[str, ...]
         cargo_profile: str

@@ -16,7 +16,7 @@ from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, se
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Literal, TypedDict
+    from typing import Any, Literal, TypedDict
 
     from doit_cargo.engine.state.dir_listing import Rule
     from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamp, Stamps
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         leads: dict[str, str | None]
         # Whether somebody took all variables: those in `env`, and a new one counts.
         walked: bool
+        # [[kind, subject, state, own]]: what an observed test depended on (see `seen`).
+        seen: list[list[Any]]
         # What cargo keeps between builds; programs and libraries of toolchains, known by stamp as cargo knows them.
         units: dict[str, Mark]
         tools: dict[str, Mark]
@@ -166,6 +168,7 @@ def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
         "absent": {},
         "leads": {},
         "walked": False,
+        "seen": [],
         "units": {},
         "tools": {},
         "always_stale_reason": "",
@@ -196,6 +199,8 @@ class Check:
         yield from self._contents("outputs", "output")
         yield from self._contents("left", "output")
         yield from self._stamps("units", "artefact")
+        if self.state["seen"]:
+            yield from self._seen()
 
     def _environment(self) -> Iterator[Change]:
         for name, old in self.state["env"].items():
@@ -289,6 +294,15 @@ class Check:
                 continue
             self.state["trees"][directory] = (rule, settle_all(now_stamps, self.now), names)
             self.refreshed = True
+
+    def _seen(self) -> Iterator[Change]:
+        from doit_cargo.engine.state import seen
+
+        world = seen.World(self.environ)
+        for row in self.state["seen"]:
+            before = row[2]
+            yield from seen.changes((row,), world)
+            self.refreshed = self.refreshed or row[2] is not before
 
     def _stamps(self, part: Literal["units", "tools"], kind: str) -> Iterator[Change]:
         stat = os.stat

@@ -6,22 +6,21 @@ the run itself made. What the run both read and wrote, or what somebody changed 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from doit_cargo.engine.execution.observe import states
-from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Observed, Op, Process
+from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.network import foreign
 from doit_cargo.engine.execution.observe.units import Group
+from doit_cargo.engine.state import seen
 
 CHANGED_MEANWHILE = "was changed by something else while the run was going on"
 ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 # libc and the loader read these past every hook.
-LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "TZ")
+LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
 TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
 PATH_KINDS = {
@@ -38,24 +37,21 @@ PATH_KINDS = {
 }
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
 @dataclass(frozen=True)
 class Scope:
     """What the states are taken and compared with.
 
     `dropped` are folders whose content other inputs prove; `variable` gives a variable's value, keyed if it may be a
-    secret; `volatile` says which variables a walk over all of them leaves out; `digest` is a file's content.
+    secret; `volatile` says which variables a walk over all of them leaves out, and `ignored` names more, which no
+    input is; `digest` is a file's content.
     """
 
     dropped: Sequence[str] = ()
     variable: Callable[[str], str | None] = os.environ.get
-    names: Callable[[], Sequence[str]] = lambda: list(os.environ)
-    volatile: Callable[[str], bool] = states.volatile
-    digest: Callable[[str], str] = _digest
+    names: Callable[[], Collection[str]] = lambda: list(os.environ)
+    volatile: Callable[[str], bool] = seen.volatile
+    digest: Callable[[str], str] = seen.content
+    ignored: Sequence[str] = ()
 
 
 class Item(NamedTuple):
@@ -79,6 +75,8 @@ class Run:
     started: int
     first_look: dict[str, int] = field(default_factory=dict)
     first_change: dict[str, int] = field(default_factory=dict)
+    looked_for: set[str] = field(default_factory=set)  # the first look found nothing
+    folders: dict[str, int] = field(default_factory=dict)  # that the run made
     updated: set[str] = field(default_factory=set)  # changed first, but not replaced: what was there still counts
     made_in: dict[str, list[str]] = field(default_factory=dict)
     serving: set[str] = field(default_factory=set)
@@ -96,11 +94,13 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
         reasons.update(_left(process, run, dropped))
     kept: list[list[object]] = []
     for item in sorted(items):
-        reason = _conflict(item, run)
+        if item.kind == "variable" and seen.is_named(item.subject, scope.ignored):
+            continue
+        own = list(scope.ignored) if item.kind == "environment" else _own(item, run)
+        if item not in run.states:
+            run.states[item] = seen.take(item.kind, item.subject, own, scope)
+        reason = _conflict(item, run)  # asked last: what changed while the state was taken counts as well
         if reason is None:
-            own = _own(item, run)
-            if item not in run.states:
-                run.states[item] = states.take(item.kind, item.subject, own, scope)
             kept.append([item.kind, item.subject, run.states[item], own])
         elif reason:
             reasons.add(reason)
@@ -110,9 +110,8 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
 def changed(taken: Sequence[Sequence[object]], scope: Scope) -> Iterator[Item]:
     """Yield the items whose state is another now."""
     for kind, subject, state, own in taken:
-        item = Item(str(kind), str(subject))
-        if not states.same(item.kind, item.subject, state, own if isinstance(own, list) else [], scope):
-            yield item
+        if not seen.holds([kind, subject, state, own], scope):
+            yield Item(str(kind), str(subject))
 
 
 def whole_run(observed: Observed) -> Run:
@@ -120,18 +119,26 @@ def whole_run(observed: Observed) -> Run:
     run = Run(observed.started)
     for event in observed.events():
         if event.op in CHANGES:
-            path = os.path.normpath(event.subject)
-            if path not in run.first_change:
-                run.first_change[path] = event.order
-                if event.op is Op.UPDATE:
-                    run.updated.add(path)
+            _note_change(run, event)
         elif event.op in LOOKS:
-            run.first_look.setdefault(os.path.normpath(event.subject), event.order)
+            path = os.path.normpath(event.subject)
+            if run.first_look.setdefault(path, event.order) == event.order and event.op is Op.ABSENT:
+                run.looked_for.add(path)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
+
+
+def _note_change(run: Run, event: Event) -> None:
+    path = os.path.normpath(event.subject)
+    if path not in run.first_change:
+        run.first_change[path] = event.order
+        if event.op is Op.UPDATE:
+            run.updated.add(path)
+    if event.op is Op.FOLDER:
+        run.folders.setdefault(path, event.order)
 
 
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
@@ -157,6 +164,8 @@ def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
         elif event.op is Op.LOOKUP:
             yield Item("read", "/etc/hosts")
     yield from (Item("variable", name) for name in LIBC_VARIABLES)
+    if process.subjects(Op.START):
+        yield Item("variable", "PATH")
     yield from _earlier_libraries(process, dropped)
     if process.walked_environment or takes_all(process):
         yield Item("environment", "")
@@ -209,28 +218,43 @@ def _conflict(item: Item, run: Run) -> str | None:
 
 
 def _of_changed(item: Item, path: str, run: Run, there: bool) -> str | None:
-    looked_first = run.first_look.get(path, sys.maxsize) < run.first_change[path]
-    if path not in run.updated and not looked_first:
+    looked = run.first_look.get(path, sys.maxsize)
+    if path not in run.updated and looked > run.first_change[path]:
+        return ""
+    if any(run.folders.get(above, sys.maxsize) < looked for above in _above(path)):
         return ""
     if os.path.isdir(path):
         return None
     if there:
         return f"{path} is read and also written by the run itself"
     # Absent before and after, or an input that the run took away: only what reads it can tell.
-    return None if item.kind == "stat" else f"{path} is read and then removed by the run itself"
+    if item.kind == "stat":
+        return None
+    return "" if path in run.looked_for else f"{path} is read and then removed by the run itself"
+
+
+def _above(path: str) -> Iterator[str]:
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
 
 
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
     if item.kind == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
-    return item.kind in ("read", "stat") and not os.path.isdir(path) and states.changed_since(path, run.started)
+    return item.kind in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
 
 
 def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:
-    """A folder that was not there before and stays: the next run does not find what this one found."""
+    """What the next run will not find as this one did: a folder that is made and stays, what is taken away."""
     for path in process.subjects(Op.FOLDER):
         if not _is_dropped(path, dropped) and os.path.isdir(path) and run.first_change[os.path.normpath(path)]:
             yield f"{process.name} makes the folder {path}, which stays"
+    for event in process.events:
+        path = os.path.normpath(event.subject) if event.op is Op.REMOVE else ""
+        never_read = run.first_look.get(path, sys.maxsize) > event.order  # else that tells it
+        if never_read and run.first_change.get(path) == event.order and not _is_dropped(path, dropped):
+            yield f"{process.name} removes {path}, which it has not made"
 
 
 def _own(item: Item, run: Run) -> list[str]:

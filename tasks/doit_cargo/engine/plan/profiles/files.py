@@ -138,6 +138,22 @@ def _variables(value: list[str], key: str, where: str) -> list[Problem]:
     return [problem for name in value for problem in variable_problems(name, key, where)]
 
 
+def _ignored(value: list[str], key: str, where: str) -> list[Problem]:
+    """Return what is wrong with names of variables and paths: a path has no pattern, and is not the root itself."""
+    problems = []
+    for name in value:
+        if "/" in name or "." in name:
+            if "*" in name or not name.strip("./~"):
+                fix = "name a file or a folder, which stands for all that it holds"
+                problems.append(Problem(f"{key}: {name!r} would ignore more than can be told", fix, where))
+        elif "*" in name[:-1] or not name.strip("*"):
+            fix = "one * may stand at the end, after the beginning of the names: CI_*"
+            problems.append(Problem(f"{key}: {name!r} is no name of a variable", fix, where))
+        else:
+            problems += variable_problems(name, key, where)
+    return problems
+
+
 def variable_problems(name: str, key: str, where: str) -> list[Problem]:
     """Return what keeps a text from being the name of an environment variable."""
     if name and not set("=\0") & set(name):
@@ -156,6 +172,7 @@ LANE = Kind("a string", '"free"', _is_text, _lane)
 OBSERVING = Kind("a string", '"off"', _is_text, _observe)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 VARIABLES = Kind("a list of strings", '["MODEL_DIR"]', _is_list, _variables)
+IGNORED = Kind("a list of strings", '["BUILD_ID", "CI_*", "~/.cache/x"]', _is_list, _ignored)
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
 
@@ -170,7 +187,14 @@ PROFILE: Section = {
     "cargo": {"profile": TEXT, "config": CONFIG, "jobs": POSITIVE, "target": TEXT, "locked": FLAG},
     "env": {ANY: ENV},
     "needs": {ANY: SPECIFIER},
-    "inputs": {"files": LIST, "env": VARIABLES, "packages": LIST, "observe": OBSERVING},
+    "inputs": {
+        "files": LIST,
+        "env": VARIABLES,
+        "packages": LIST,
+        "complete": LIST,
+        "ignore": IGNORED,
+        "observe": OBSERVING,
+    },
 }
 
 # A row of the user's own, or of a pack (model.Target): a cargo call, a program, or a group.

@@ -68,9 +68,9 @@ def _add_table(document: TOMLDocument, name: str, settings: Mapping[str, Setting
 def _add_inputs(document: TOMLDocument, inputs: Inputs) -> None:
     import tomlkit
 
-    named = {"files": inputs.files, "env": inputs.env, "packages": inputs.packages}
     table = tomlkit.table()
-    for key, names in named.items():
+    for key in ("files", "env", "packages", "complete", "ignore"):
+        names = getattr(inputs, key)
         if names:
             table.add(key, tomlkit.item(list(names)))
     if inputs.observe:

@@ -1,0 +1,155 @@
+"""What each test program read, listed, asked and started while it ran, and why that is not all of it.
+
+Programs that we start ourselves are observed one by one, those of nextest together. Knows nothing of what is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.engine.execution.observe import (
+    CARGO,
+    Group,
+    NotHere,
+    Observation,
+    Observed,
+    Observer,
+    Op,
+    Process,
+    Scope,
+    Unobserved,
+    by_unit,
+    inputs,
+    whole_run,
+)
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
+
+# These run tests or what runs them, and are known by themselves.
+OUR_RUNNERS = ("cargo", "cargo-nextest", "rustc", "rustup")
+# These copy the whole environment to hand it on, and ask for what they want by name.
+HAND_ON = ("cargo", "cargo-nextest", "clippy-driver", "rustc", "rustdoc", "rustup")
+NOTHING_SEEN = "no record of it was left, so what it read is not known"
+
+
+class Sighting(NamedTuple):
+    """What a program depended on; with any of `reasons` that is not all, or will not be the same next time."""
+
+    rows: list[Row]
+    reasons: list[str]
+
+
+Sightings = dict[str, Sighting]
+"""A program's identity -> what was seen of it."""
+ScopeOf = Callable[[Program], Scope]
+
+
+@dataclass
+class Watch:
+    """The observer of this machine, or why there is none. `toolchain` are folders whose programs are trusted."""
+
+    observer: Observer | None
+    absence: str
+    toolchain: Sequence[str]
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], toolchain: Sequence[str]) -> Watch:
+        try:
+            return cls(Observer.find(environ), "", toolchain)
+        except NotHere as absent:
+            return cls(None, f"nothing is observed here: {absent}", toolchain)
+
+    @contextlib.contextmanager
+    def look(self) -> Iterator[Look]:
+        """Observe what is started within the block with the environment that the look gives."""
+        observation = None
+        try:
+            observation = self.observer.start() if self.observer else None
+        except NotHere as absent:
+            self.absence = f"nothing is observed here: {absent}"
+        try:
+            yield Look(self, observation)
+        finally:
+            if observation:
+                observation.close()
+
+
+@dataclass
+class Look:
+    """One observed run."""
+
+    watch: Watch
+    observation: Observation | None
+
+    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment for what is to be observed."""
+        return self.observation.environ(environ) if self.observation else dict(environ)
+
+    def of_program(self, program: Program, scope: Scope) -> Sighting:
+        """Return what was seen where this program ran alone."""
+        if self.observation is None:
+            return Sighting([], [self.watch.absence])
+        observed = self.observation.read(self.watch.toolchain)
+        return _sighting(program, Group(observed.processes, observed.unobserved), observed.started, scope)
+
+    def of_programs(self, programs: Iterable[Program], scope_of: ScopeOf) -> Sightings:
+        """Return what was seen of each of the programs that nextest ran."""
+        if self.observation is None:
+            return {program.identity: Sighting([], [self.watch.absence]) for program in programs}
+        observed = self.observation.read(self.watch.toolchain)
+        groups = by_unit(observed)
+        found = {}
+        for program in programs:
+            group = Group()
+            for unit, part in groups.items():
+                if unit.kind == "test" and (unit.name == program.nextest_id or unit.key == program.path):
+                    group.processes += part.processes
+                    group.unobserved += part.unobserved
+            seen_at_all = bool(group.processes)
+            _add(group, _shared(groups.get(CARGO, Group())))
+            sighting = _sighting(program, group, observed.started, scope_of(program))
+            found[program.identity] = sighting if seen_at_all else Sighting([], [NOTHING_SEEN])
+        return found
+
+
+def _add(group: Group, more: Group) -> None:
+    group.processes += more.processes
+    group.unobserved += more.unobserved
+
+
+def _shared(group: Group) -> Group:
+    """Return what all tests rest on beside their own: setup scripts, and what they start."""
+    processes = [process for process in group.processes if process.name not in OUR_RUNNERS]
+    unseen = [one for one in group.unobserved if os.path.basename(one.program) not in OUR_RUNNERS]
+    return Group(processes, unseen)
+
+
+def _sighting(program: Program, group: Group, started: int, scope: Scope) -> Sighting:
+    if not group.processes:
+        return Sighting([], [NOTHING_SEEN])
+    for process in group.processes:
+        if process.name in HAND_ON:
+            process.events = [event for event in process.events if event.op is not Op.ENVIRONMENT]
+    # Of its own alone: what another program has left is an input of this one.
+    run = whole_run(Observed(group.processes, [], started))
+    rows, reasons = inputs(run, Group(group.processes), scope)
+    if program.kind == DOC:
+        rows = [row for row in rows if not _lists_artefacts(row, program)]
+    return Sighting(rows, sorted({*reasons, *(_reason(one, group.processes[0]) for one in group.unobserved)}))
+
+
+def _lists_artefacts(row: Row, program: Program) -> bool:
+    """rustc looks through the folders of its libraries, and reads those that it takes."""
+    return row[0] == "list" and row[1] in {os.path.dirname(path) for path in program.libraries}
+
+
+def _reason(unseen: Unobserved, first: Process) -> str:
+    if unseen.program == first.program:
+        return f"it cannot be observed: {unseen.reason}"
+    return f"starts {unseen.program}, which cannot be observed: {unseen.reason}"
