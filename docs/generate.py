@@ -265,6 +265,11 @@ SETTINGS_KEYS = {
         "By how many percent a program may grow from build to build until it is told. Default: 5.",
         "size-growth = 10",
     ),
+    "deliberate": (
+        "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so: they "
+        "are told, and fail nothing.",
+        'deliberate = ["silenced-flags"]',
+    ),
 }
 
 DETECTED = {

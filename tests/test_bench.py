@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -101,12 +102,32 @@ def test_of_criterion_s_files_those_of_this_run_are_read(tmp_path: Path) -> None
     ],
 )
 def test_a_regression_is_beyond_the_threshold_and_beyond_the_noise(after: Times, verdict: str) -> None:
-    (change,) = compare({"one": Times(95, 100, 105)}, {"one": after}, 10.0)
+    (change,) = compare({"one": Times(95, 100, 105)}, [{"one": after}], 10.0)
     assert change.verdict == verdict
 
 
+@pytest.mark.parametrize(("middles", "verdict"), [((130, 131), "REGRESSION"), ((130, 118), "too noisy to tell")])
+def test_a_regression_is_more_than_what_the_rounds_differ_by(middles: tuple[float, ...], verdict: str) -> None:
+    rounds = [{"one": Times(middle - 2, middle, middle + 2)} for middle in middles]
+    assert compare({"one": Times(98, 100, 102)}, rounds, 5.0)[0].verdict == verdict
+
+
+def test_of_benchmarks_that_have_not_changed_none_is_a_regression_on_a_machine_that_has() -> None:
+    """Each round is up to 40 % slower as a whole, at random; its samples agree with one another."""
+    chance, found = random.Random(1), []
+    for _ in range(200):
+        (before, *rounds) = ({"one": _round(chance)} for _ in range(5))
+        found.append(compare(before, rounds, 5.0)[0].verdict)
+    assert found.count("REGRESSION") <= 3, found
+
+
+def _round(chance: random.Random) -> Times:
+    middle = 100 * (1 + 0.4 * chance.random())
+    return Times(middle * 0.99, middle, middle * 1.01)
+
+
 def test_what_only_one_side_has_is_told() -> None:
-    found = compare({"old": Times(1, 1, 1)}, {"new": Times(1, 1, 1)}, 5.0)
+    found = compare({"old": Times(1, 1, 1)}, [{"new": Times(1, 1, 1)}], 5.0)
     assert [(change.name, change.verdict) for change in found] == [("old", "not measured now"), ("new", "new")]
 
 
@@ -181,7 +202,7 @@ def test_the_same_figures_are_no_regression_and_are_measured_once(workspace: Pat
 def test_a_regression_is_measured_again_and_fails(workspace: Path) -> None:
     write(workspace / "figures/steady", STEADY_FIGURES.replace("90.0 ns     100.0 ns     110", "150 ns 160 ns 170"))
     said = bench(workspace, "bench_compare", "BASELINE=main", "BENCH_THRESHOLD=50")
-    assert (said.status, calls_of(workspace)) == (1, ["steady --bench"] * 2)
+    assert (said.status, calls_of(workspace)) == (1, ["steady --bench"] * 4)
     assert verdicts(said)["steady: one"] == "+60.0% REGRESSION"
     assert "1 of 3 benchmarks slower by more than 50 % and than the noise, compared with main of " in said.err
     assert said.err.endswith("; the worst is steady: one (+60.0 %)\n")

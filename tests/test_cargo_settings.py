@@ -357,6 +357,28 @@ def test_check_rustflags_fails_where_an_exported_variable_drops_a_cfg(ws: Path) 
     assert tool(ws, "check_rustflags", RUSTFLAGS="").status == 1  # even an empty one takes their place
 
 
+def test_flags_that_are_left_out_on_purpose_are_no_error(ws: Path) -> None:
+    write(
+        ws / CONFIG,
+        '[build]\nrustflags = ["-C", "target-cpu=native"]\n[target.wasm32-unknown-unknown]\nrustflags = "--cfg a"\n',
+    )
+    assert tool(ws, "check_rustflags").status == 0
+    write(
+        ws / CONFIG,
+        "[build]\nrustflags = ['--cfg', 'b', '-Ctarget-cpu=native']\n"
+        "[target.wasm32-unknown-unknown]\nrustflags = '--cfg a'\n",
+    )
+    lost = tool(ws, "check_rustflags")
+    assert (lost.status, "build.rustflags (--cfg b) does not reach rustc on wasm32-unknown-unknown" in lost.out) == (
+        1,
+        True,
+    )
+    add(ws / "Cargo.toml", 'metadata.doit-cargo.deliberate = ["silenced-flags"]\n')
+    said = tool(ws, "check_rustflags")
+    assert (said.status, "; deliberate, as Cargo.toml says" in said.out) == (0, True)
+    assert tool(ws, "check_profiles").status == 0
+
+
 def test_check_jobs_fails_on_a_number_for_every_machine(ws: Path) -> None:
     assert tool(ws, "check_jobs").status == 0
     write(ws / CONFIG, "[build]\njobs = 7\n")

@@ -121,7 +121,9 @@ def test_two_workspaces_that_share_a_target_directory(tmp_path: Path) -> None:
     for number in range(2):
         for root in roots:
             said = dev(root, CARGO_TARGET_DIR=shared)
-            again = "another workspace builds in the same target directory: cargo is made to look at app, low\n"
+            again = (
+                "another workspace builds in the same target or build directory: cargo is made to look at app, low\n"
+            )
             assert (said.status, again in said.out) == (0, (root, number) != (roots[0], 0)), said
             assert dev(root, CARGO_TARGET_DIR=shared).out.startswith(FRESH)
             assert call(root, shared + "/debug/app").out == f"{root.name}\n"

@@ -69,6 +69,20 @@ def test_samply_is_taken_before_perf_and_gets_the_program_with_its_arguments(wor
     ]
 
 
+@posix
+@needs_cargo
+@pytest.mark.slow
+@pytest.mark.parametrize(("samples", "status"), [("1 ", 1), ("49", 1), ("50", 0), ("12K", 0)])
+def test_a_recording_of_hardly_any_samples_is_no_success(
+    workspace: Path, tmp_path: Path, samples: str, status: int
+) -> None:
+    body = '[ "$1" = --version ] && { echo perf version 6.1; exit; }\n[ "$1" = record ] && echo data > "$7" && exit\n'
+    program(tmp_path / "perf", f'{body}echo "# Samples: {samples} of event \'cycles:P\'"\necho " 99.0%  app  main"')
+    path = f"{tmp_path}{os.pathsep}{environment()['PATH']}"
+    said = call(workspace, "doit-cargo", "profile", "ARGS=x", "PROFILER=perf", PATH=path)
+    assert (said.status, "which tells nothing: let the program work longer" in said.err) == (status, status == 1), said
+
+
 @needs_cargo
 @pytest.mark.parametrize(
     ("words", "told"),

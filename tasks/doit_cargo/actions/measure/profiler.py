@@ -7,6 +7,7 @@ Knows the command lines of the three profilers.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 FREQUENCY = "997"  # samples a second; a prime, so that it beats with nothing periodic
 SHOWN = 15
+# With fewer samples a share of 10 % is known to a factor of two at best.
+FEWEST = 50
+UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,11 @@ def profile(session: Session, values: Values) -> bool:
         )
         return False
     if profiler.tool == "perf":
-        _print_perf(session, file, values.number("N") or SHOWN)
+        taken = _print_perf(session, file, values.number("N") or SHOWN)
+        if taken is not None and taken < FEWEST:
+            what = f"perf took {taken} sample{'s' * (taken != 1)} in {outcome.seconds:.1f} s, which tells nothing"
+            reporter.failed(session.current, f"{what}: let the program work longer, or on more (ARGS=, SECONDS=)")
+            return False
     place = reporter.relative(file, session.root)
     reporter.done(
         session.current, f"{outcome.seconds:.1f} s: {place}; look: {profiler.look.format(file=place)}; log: {log}"
@@ -100,14 +108,24 @@ def _hint(session: Session) -> str:
     return ""
 
 
-def _print_perf(session: Session, file: str, shown: int) -> None:
-    """Print the functions with most samples, and keep perf's whole list and a flame graph beside its data."""
+def _samples_in(listed: str) -> int | None:
+    """Return how many samples a report of perf rests on, None where it does not say.
+
+    >>> _samples_in("# Samples: 1  of event 'cycles'"), _samples_in("# Samples: 12K of event 'x'"), _samples_in("")
+    (1, 12000, None)
+    """
+    found = re.findall(r"^# Samples: (\d+)([KMG]?)", listed, re.MULTILINE)
+    return sum(int(number) * UNITS[unit] for number, unit in found) if found else None
+
+
+def _print_perf(session: Session, file: str, shown: int) -> int | None:
+    """Print the functions with most samples, keep perf's whole list and a flame graph beside its data, and return the
+    number of samples.
+    """
     argv = ["perf", "report", "-i", file, "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.1"]
     listed = _ask(session, argv)
     atomic.write(file.removesuffix(".data") + ".txt", listed)
     rows = [line.rstrip() for line in listed.splitlines() if line.strip() and not line.startswith("#")]
-    if not rows:
-        reporter.note(session.current, "perf took no sample: the program hardly ran")
     for row in rows[:shown]:
         print(f"   {row.strip()}")
     drawer: Tool | None = session.machine.tool("flamegraph")
@@ -116,6 +134,7 @@ def _print_perf(session: Session, file: str, shown: int) -> None:
         _ask(session, [drawer.path, "--perfdata", file, "--output", picture])
         if os.path.isfile(picture):
             reporter.note(session.current, f"flame graph: {reporter.relative(picture, session.root)}")
+    return _samples_in(listed)
 
 
 def _ask(session: Session, argv: list[str]) -> str:

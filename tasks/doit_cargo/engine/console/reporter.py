@@ -100,7 +100,9 @@ def healed(target: str, healing: Repaired, root: str) -> None:
     if healing.shared:
         rest = f" and {len(healing.shared) - 6} more" if len(healing.shared) > 6 else ""
         names = ", ".join(healing.shared[:6]) + rest
-        note(target, f"another workspace builds in the same target directory: cargo is made to look at {names}")
+        note(
+            target, f"another workspace builds in the same target or build directory: cargo is made to look at {names}"
+        )
     if healing.set_back:
         count = _count(len(healing.set_back), "file")
         _line("..", target, f"{count} only touched: the content is what cargo has built, so the old time is set back")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 NANOSECONDS = {"ps": 1e-3, "ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}
@@ -161,6 +162,7 @@ def _criterion_result(place: str) -> Results:
 # --- comparing -------------------------------------------------------------------------------------------------------
 
 REGRESSION, SLOWER, FASTER, SAME, NEW, GONE = "REGRESSION", "slower", "faster", "same", "new", "not measured now"
+NOISY = "too noisy to tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +185,29 @@ class Change:
         return max((times.noise for times in (self.before, self.after) if times), default=0.0)
 
 
-def compare(before: Mapping[str, Times], after: Mapping[str, Times], threshold: float) -> list[Change]:
-    """Return each benchmark of two measurements. A change counts where the two ranges do not touch.
+def compare(before: Mapping[str, Times], rounds: Sequence[Mapping[str, Times]], threshold: float) -> list[Change]:
+    """Return each benchmark as it was, and as several rounds of now have it at its best. A change counts where the
+    two ranges do not touch.
 
-    It is a regression where it is also more than `threshold` percent.
+    It is a regression where it is also more than `threshold` percent, and more than twice of what the rounds differ
+    by themselves: the samples of one round do not show how much a machine changes from one round to the next.
     """
-    names = dict.fromkeys([*before, *after])
-    return [_change(name, before.get(name), after.get(name), threshold) for name in names]
+    names = dict.fromkeys([*before, *(name for one in rounds for name in one)])
+    found = {name: [one[name] for one in rounds if name in one] for name in names}
+    return [_change(name, before.get(name), times, threshold) for name, times in found.items()]
 
 
-def _change(name: str, before: Times | None, after: Times | None, threshold: float) -> Change:
+def _change(name: str, before: Times | None, rounds: list[Times], threshold: float) -> Change:
+    after = reduce(Times.better, rounds) if rounds else None
     if not before or not after:
         return Change(name, before, after, NEW if after else GONE)
     slower, faster = after.low > before.high, after.high < before.low
     change = Change(name, before, after, SLOWER if slower else FASTER if faster else SAME)
-    return Change(name, before, after, REGRESSION) if slower and change.percent > threshold else change
+    if not slower or change.percent <= threshold:
+        return change
+    middles = [one.middle for one in rounds]
+    clear = after.middle - before.middle > 2 * (max(middles) - min(middles))
+    return Change(name, before, after, REGRESSION if clear else NOISY)
 
 
 def text_of(nanoseconds: float) -> str:

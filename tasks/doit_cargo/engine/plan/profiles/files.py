@@ -248,7 +248,7 @@ PACK: Section = {
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.
-SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG, "size-growth": POSITIVE}
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG, "size-growth": POSITIVE, "deliberate": LIST}
 
 
 def is_known(file: TomlFile, section: Section) -> bool:

@@ -25,6 +25,7 @@ from doit_cargo.engine.preflight.config.findings import (
 
 # An absolute path, alone or inside a flag: /opt/cuda/lib64, -L/opt/cuda, C:\Tools.
 MACHINE_PATH = re.compile(r"(?:^|[=,]|-[LI] ?)(?:/[\w.+-]+(?:/[\w.+ -]+)+|[A-Za-z]:[\\/]\S)")
+NATIVE = "-C target-cpu=native"
 OF_CARGO = re.compile(
     r"CARGO_(PROFILE|BUILD|NET|HTTP|TERM|REGISTRIES|INSTALL)_|CARGO_TARGET_\w+_(RUSTFLAGS|LINKER|RUNNER)$"
 )
@@ -152,11 +153,17 @@ def silenced_flags(case: SettingsCase) -> Iterator[Finding]:
         by_environment = flags.active is not None and flags.active.of_environment
         if not flags.active or not flags.lost or (by_environment and flags.triple != case.host):
             continue
+        wanted = [flag for flag in flags.lost if flag != NATIVE or _is_of_this_cpu(flags.triple, case.host)]
         for source in flags.silenced:
             key = (flags.active.name, *source.places)
-            if key not in told and set(pairs(source.flags)) & set(flags.lost):
+            if key not in told and set(pairs(source.flags)) & set(wanted):
                 told.add(key)
-                yield _silenced(flags, source.name, source.places, [f for f in pairs(source.flags) if f in flags.lost])
+                yield _silenced(flags, source.name, source.places, [f for f in pairs(source.flags) if f in wanted])
+
+
+def _is_of_this_cpu(triple: str, host: str) -> bool:
+    """Tell whether `native` can mean this machine's CPU on a target; elsewhere to leave it out is right."""
+    return triple.partition("-")[0] == host.partition("-")[0]
 
 
 def _silenced(flags: Rustflags, name: str, places: tuple[str, ...], lost: list[str]) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
 from doit_cargo.engine.base.model import Setting, Workspace
@@ -15,7 +16,7 @@ from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.cargo.config.effective import CargoProfile, Value, Values, profiles
 from doit_cargo.engine.cargo.config.layers import Settings
 from doit_cargo.engine.preflight.config import findings, lints, unknown_keys
-from doit_cargo.engine.preflight.config.findings import ERROR, Finding, SettingsCase, member_files
+from doit_cargo.engine.preflight.config.findings import ERROR, NOTE, Finding, SettingsCase, member_files
 
 RULES: tuple[Callable[[SettingsCase], Iterator[Finding]], ...] = (
     findings.refused,
@@ -64,8 +65,15 @@ def gather(
 
 def look(case: SettingsCase) -> list[Finding]:
     """Return everything that the rules find, errors first."""
-    found = [finding for rule in RULES for finding in rule(case)]
+    found = [judged(case, finding) for rule in RULES for finding in rule(case)]
     return sorted(found, key=lambda finding: finding.severity != ERROR)
+
+
+def judged(case: SettingsCase, finding: Finding) -> Finding:
+    """Return a finding as the workspace has it: what is said to be deliberate is told, and fails nothing."""
+    if finding.rule not in case.workspace.settings.get("deliberate", ()):  # type: ignore[operator]
+        return finding
+    return replace(finding, severity=NOTE, what=f"{finding.what}; deliberate, as Cargo.toml says", fix="")
 
 
 def rustc_facts(triple: str, directory: str, environ: Mapping[str, str]) -> tuple[str, ...]:
