@@ -108,6 +108,19 @@ def test_what_a_build_script_made_is_not_compiled_in_after_a_change_of_hand(root
     assert "made.rs was damaged after cargo made it" in said.out
 
 
+def test_units_whose_dep_info_is_gone_are_built_anew_when_cargo_runs(root: Path) -> None:
+    assert run(root, "dev").status == 0
+    for path in root.glob("target/debug/deps/*.d"):
+        path.unlink()
+    source = root / "crates/made/src/main.rs"
+    source.write_text(MADE + "// more\n")
+    said = run(root, "dev")
+
+    assert said.status == 0, said.out + said.err
+    assert "one is not up to date, whatever cargo says" in said.out
+    assert run(root, "dev").out.startswith("-- dev  up to date")
+
+
 def test_each_of_two_programs_of_one_name_is_an_input_of_the_build(root: Path) -> None:
     for package in ("one", "two"):
         path = root / f"crates/{package}/m.rs"

@@ -114,10 +114,11 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
     """Take what rustc has read; `more` is what clippy reads besides (`rust-version`) and cargo does not compare."""
     placed = inputs.placed(unit)
     found = dict.fromkeys([place.dep_info for place in placed] or inputs.links.dep_info_files(unit))
-    if not found:
+    there = [path for path in found if os.path.exists(path)]
+    if not found or len(there) < len(found):
         inputs.always_stale_reason = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
     sources = dict.fromkeys(more)
-    for path in found:
+    for path in there:
         info = messages.read_dep_info(path)
         inputs.variables.update(dict.fromkeys(info.variables))
         for name in info.files:
