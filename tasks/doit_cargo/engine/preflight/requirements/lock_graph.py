@@ -22,6 +22,7 @@ from doit_cargo.engine.cargo.lockfile import Lock, Locked
 from doit_cargo.engine.preflight.requirements.calls import selection, with_tests
 from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, closure
 from doit_cargo.engine.preflight.requirements.requirement import LOCK
+from doit_cargo.engine.state.trust import may_ask
 
 METADATA = ("cargo", "metadata", "--no-deps", "--offline", "--format-version", "1")
 Optional = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -41,6 +42,8 @@ def from_lock(
 
 def _members(directory: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return each member as `cargo metadata` has it, and "" -> the names of the default members."""
+    if not may_ask("cargo", directory, environ):
+        return {}
     try:
         done = subprocess.run(
             METADATA, cwd=directory, env=dict(environ), capture_output=True, stdin=subprocess.DEVNULL, check=False
