@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NotRequired, TypedDict
 
+from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.state import fingerprint, receipts, store
 from doit_cargo.engine.state.staleness import Change
@@ -53,9 +54,9 @@ def keep_lock(state: str, root: str) -> None:
     with contextlib.suppress(OSError):
         if content is None or os.path.exists(os.path.join(folder, content.hex())):
             return
-        os.makedirs(folder, exist_ok=True)
+        private.folder(folder)
         temporary = os.path.join(folder, f"{os.getpid()}.new")
-        with open(path, "rb") as source, open(temporary, "wb") as copy:
+        with open(path, "rb") as source, open(temporary, "wb", opener=private.opener) as copy:
             copy.write(source.read())
         if fingerprint.digest(temporary) == content:
             os.replace(temporary, os.path.join(folder, content.hex()))
