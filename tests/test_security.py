@@ -237,6 +237,18 @@ def test_what_is_kept_holds_no_secret_proves_nothing_elsewhere_and_is_closed(roo
     assert again.out.startswith("-- dev  up to date"), again
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of Unix")
+@pytest.mark.parametrize("target", ["fmt_check", "setup_dirs", "deps_tree"])
+def test_what_an_action_writes_down_is_closed_to_others_whatever_the_umask(root: Path, target: str) -> None:
+    old = os.umask(0)
+    try:
+        call(root, "doit-cargo", target)
+    finally:
+        os.umask(old)
+    folders = [root / name for name in (".doit-cargo", ".logs", ".testlogs") if (root / name).exists()]
+    assert set().union(*map(modes, folders)) == {"700", "600"}
+
+
 def test_a_state_that_others_have_written_is_not_even_read(root: Path) -> None:
     rows = call(root, "doit-cargo", "list").out
     catalogue = root / ".doit-cargo/catalogue"

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.secrets import shown_words
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 LOGS, TEST_LOGS = ".logs", ".testlogs"
+OWN_FOLDERS = frozenset({LOGS, TEST_LOGS, store.STATE_DIRECTORY})
 
 
 def log_path(session: Session, target: str, folder: str = LOGS) -> str:
@@ -141,18 +143,26 @@ def require_consent(values: Values, target: str, what: str) -> None:
 
 
 def write_whole(path: str, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one. Raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    """Write a file so that a reader sees the old text or the new one; in our own folders for its owner alone.
+
+    Raises OSError.
+    """
+    ours = bool(OWN_FOLDERS.intersection(path.split(os.sep)))
+    (private.folder if ours else _folder)(os.path.dirname(path))
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
     temporary = f"{path}.{os.getpid()}.new"
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+        with open(temporary, "w", encoding="utf-8", newline="\n", opener=private.opener if ours else None) as stream:
             stream.write(text)
         os.replace(temporary, path)
     except OSError:
         store.remove(temporary)
         raise
+
+
+def _folder(path: str) -> None:
+    os.makedirs(path, exist_ok=True)
 
 
 def require_package(target: str, package: str, extra: str) -> None:
