@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NOBODY_READS = 141  # as a shell tells SIGPIPE
 CANNOT_WRITE = 2
+STANDARD_OUTPUT = 1
 
 
 class Stream:
@@ -22,8 +23,10 @@ class Stream:
 
     goes_on = False
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, number: int) -> None:
+        """`number` is that of the descriptor as the program was started: others may stand before `sys.stdout` now."""
         self._stream = stream
+        self._number = number
 
     def write(self, text: str) -> int:
         try:
@@ -53,7 +56,7 @@ class Stream:
     def _lose(self, error: OSError) -> None:
         """Let all that follows go nowhere, tell why where somebody may see it, and end a report."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        if self is not sys.stdout:
+        if self._number != STANDARD_OUTPUT:
             return
         gone = isinstance(error, BrokenPipeError)
         if not gone:
@@ -74,7 +77,7 @@ def ensure() -> None:
         if stream is None:
             stream = _nowhere(number, mode)
         if number and not isinstance(stream, Stream):
-            stream = Stream(stream)
+            stream = Stream(stream, number)
         setattr(sys, name, stream)
 
 
