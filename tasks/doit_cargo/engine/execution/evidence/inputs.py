@@ -151,6 +151,9 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
         if not _below(path, unit.directory):
             _add_unseen(inputs, path, (unit.package,), workspace)
     pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
+    # The style sheets and scripts of all pages: each call of rustdoc writes them, and cargo never looks for them.
+    shared = os.path.join(os.path.dirname(pages[0]), "static.files")
+    pages = (*pages, shared) if os.path.isdir(shared) else pages
     for folder in pages:
         names = dir_listing.list_tree(folder, ("watched",))[1]
         inputs.units.update((os.path.join(folder, name), None) for name in names)
