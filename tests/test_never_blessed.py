@@ -65,6 +65,11 @@ def overwrite(path: Path) -> None:
         stream.write(b"damaged")
 
 
+def content(path: Path) -> bytes:
+    """Return the bytes of a file, or of a folder the names."""
+    return b" ".join(sorted(map(os.fsencode, os.listdir(path)))) if path.is_dir() else path.read_bytes()
+
+
 def made_by_the_script(root: Path) -> Path:
     """Return the file that the program of `made` was compiled with; clippy has one of its own."""
     (info,) = (path for path in root.glob("target/debug/deps/made-*.d") if path.with_suffix("").exists())
@@ -79,6 +84,7 @@ DAMAGES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "a program of which there are two": ("dev", "target/debug/m", overwrite),
     "the first page of a documentation": ("doc", "target/doc/native/index.html", overwrite),
     "another page": ("doc", "target/doc/native/fn.f.html", overwrite),
+    "the style sheets of all pages": ("doc", "target/doc/static.files", shutil.rmtree),
     "a page that is gone": ("doc", "target/doc/native/fn.f.html", Path.unlink),
 }
 
@@ -89,12 +95,12 @@ def test_what_is_damaged_after_cargo_made_it_is_made_again(
 ) -> None:
     assert run(root, target).status == 0
     path = made_by_the_script(root) if pattern == "made.rs" else root / pattern
-    whole = path.read_bytes()
+    whole = content(path)
     damage(path)
     said = run(root, target)
 
     # The members of an archive bear numbers that differ from build to build.
-    now = path.read_bytes() if path.exists() else b""
+    now = content(path)
     assert (said.status, len(now), now[:8]) == (0, len(whole), whole[:8]), said.out + said.err
     assert run(root, target).out.startswith(f"-- {target}  up to date")
 
@@ -106,6 +112,19 @@ def test_what_a_build_script_made_is_not_compiled_in_after_a_change_of_hand(root
 
     assert (said.status, subprocess.check_output([root / "target/debug/made"])) == (0, b"5\n"), said.out
     assert "made.rs was damaged after cargo made it" in said.out
+
+
+def test_units_whose_dep_info_is_gone_are_built_anew_when_cargo_runs(root: Path) -> None:
+    assert run(root, "dev").status == 0
+    for path in root.glob("target/debug/deps/*.d"):
+        path.unlink()
+    source = root / "crates/made/src/main.rs"
+    source.write_text(MADE + "// more\n")
+    said = run(root, "dev")
+
+    assert said.status == 0, said.out + said.err
+    assert "one is not up to date, whatever cargo says" in said.out
+    assert run(root, "dev").out.startswith("-- dev  up to date")
 
 
 def test_each_of_two_programs_of_one_name_is_an_input_of_the_build(root: Path) -> None:

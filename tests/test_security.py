@@ -121,6 +121,37 @@ def test_looking_runs_no_program_that_a_checkout_names(root: Path, name: str) ->
 
 
 @posix
+@pytest.mark.parametrize("form", ["{chain}\n", '[toolchain]\nchannel = "{chain}"\n'], ids=["legacy", "channel"])
+def test_looking_runs_no_toolchain_that_is_named_by_a_whole_path(root: Path, form: str) -> None:
+    for program in ("cargo", "rustc"):
+        write(root / "chain/bin" / program, WRAPPER).chmod(0o755)
+    write(root / "rust-toolchain", form.format(chain=root / "chain"))
+    look(root)
+    assert list(root.rglob("ran")) == []
+
+
+@posix
+@pytest.mark.parametrize("mark", ["", ".git/HEAD"], ids=["an archive", "a submodule"])
+def test_looking_runs_nothing_that_lies_around_the_workspace(root: Path, mark: str) -> None:
+    around = root.parent
+    write(around / "tool", WRAPPER).chmod(0o755)
+    write(around / ".cargo/config.toml", '[build]\nrustc = "./tool"\n')
+    if mark:
+        write(root / mark, "")
+    look(root)
+    assert list(around.rglob("ran")) == []
+
+
+@posix
+def test_looking_runs_no_cargo_to_which_the_path_of_a_profile_leads(root: Path) -> None:
+    write(root / "bin/cargo", WRAPPER).chmod(0o755)
+    write(root / "profiles/mine.toml", '[env]\nPATH = "{{ root }}/bin"\n')
+    for words in ("doctor", "plan dev", "why dev", "features"):
+        call(root, "doit-cargo", *words.split(), "PROFILE=mine")
+    assert list(root.rglob("ran")) == []
+
+
+@posix
 def test_a_trusted_wrapper_that_changes_is_asked_for_again(root: Path) -> None:
     tool = write(root / "tool", WRAPPER)
     tool.chmod(0o755)
@@ -204,6 +235,18 @@ def test_what_is_kept_holds_no_secret_proves_nothing_elsewhere_and_is_closed(roo
     assert call(root, "doit-cargo", "dev", DOIT_CARGO_KEY=CI_KEY).status == 0
     again = call(root, "doit-cargo", "dev", DOIT_CARGO_KEY=CI_KEY, **theirs)
     assert again.out.startswith("-- dev  up to date"), again
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of Unix")
+@pytest.mark.parametrize("target", ["fmt_check", "setup_dirs", "deps_tree"])
+def test_what_an_action_writes_down_is_closed_to_others_whatever_the_umask(root: Path, target: str) -> None:
+    old = os.umask(0)
+    try:
+        call(root, "doit-cargo", target)
+    finally:
+        os.umask(old)
+    folders = [root / name for name in (".doit-cargo", ".logs", ".testlogs") if (root / name).exists()]
+    assert set().union(*map(modes, folders)) == {"700", "600"}
 
 
 def test_a_state_that_others_have_written_is_not_even_read(root: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
 from doit_cargo.actions import LOGS, TEST_LOGS
+from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process import processes
@@ -30,11 +31,10 @@ def setup_dirs(session: Session, _: Any) -> bool:
     """Make the folders for logs, invisible to git."""
     for name in (LOGS, TEST_LOGS):
         folder = os.path.join(session.root, name)
-        os.makedirs(folder, exist_ok=True)
+        private.folder(folder)
         ignore = os.path.join(folder, ".gitignore")
         if not os.path.exists(ignore):
-            with open(ignore, "w", encoding="utf-8") as stream:
-                stream.write("*\n")
+            atomic.write(ignore, "*\n")
     reporter.note("setup_dirs", f"{LOGS} and {TEST_LOGS} are there")
     return True
 

@@ -19,14 +19,15 @@ def write(
 ) -> None:
     """Write a file, and make the folder that it is in where there is none. Raises OSError, with nothing left behind.
 
-    `closed`: to others, folder and file. Else a file that is there keeps its permissions, unless `mode` gives others. A
-    link stays, and what it leads to is written. What is no ordinary file is never replaced. `durable`: on the disk
-    before it has its name.
+    `closed`: to others, folder and file, as always in our own folders. Else a file that is there keeps its permissions,
+    unless `mode` gives others. A link stays, and what it leads to is written. What is no ordinary file is never
+    replaced. `durable`: on the disk before it has its name.
     """
     if os.path.islink(path):
         path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
+    closed = closed or private.is_ours(path)
     folder = os.path.dirname(path)
     if folder and makes_folder:
         os.makedirs(folder, mode=private.FOLDER_MODE if closed else 0o777, exist_ok=True)

@@ -14,6 +14,10 @@ def folder(path: str) -> None:
         _close(path, FOLDER_MODE)
 
 
+# State, logs of runs, and those of tests.
+OWN_FOLDERS = frozenset({".doit-cargo", ".logs", ".testlogs"})
+
+
 def opener(path: str, flags: int) -> int:
     """Open a file for `open(..., opener=opener)`: closed to others, also where it is there already."""
     descriptor = os.open(path, flags, FILE_MODE)
@@ -27,3 +31,8 @@ def _close(path: str, mode: int) -> None:
         os.chmod(path, mode)
     except OSError:
         return  # it belongs to somebody else, who may have it open
+
+
+def is_ours(path: str) -> bool:
+    """Tell whether a file lies where only doit-cargo writes: it is for its owner alone."""
+    return not OWN_FOLDERS.isdisjoint(path.split(os.sep))

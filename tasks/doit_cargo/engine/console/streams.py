@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NOBODY_READS = 141  # as a shell tells SIGPIPE
 CANNOT_WRITE = 2
+STANDARD_OUTPUT = 1
 
 
 class Stream:
@@ -22,9 +23,10 @@ class Stream:
 
     goes_on = False
 
-    def __init__(self, stream: TextIO, is_output: bool = False) -> None:
+    def __init__(self, stream: TextIO, number: int) -> None:
+        """`number` is that of the descriptor as the program was started: others may stand before `sys.stdout` now."""
         self._stream = stream
-        self._is_output = is_output  # sys.stdout may be a wrapper of ours that leads here
+        self._number = number
 
     def write(self, text: str) -> int:
         try:
@@ -54,7 +56,7 @@ class Stream:
     def _lose(self, error: OSError) -> None:
         """Let all that follows go nowhere, tell why where somebody may see it, and end a report."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        if not self._is_output:
+        if self._number != STANDARD_OUTPUT:
             return
         gone = isinstance(error, BrokenPipeError)
         if not gone:
@@ -75,7 +77,7 @@ def ensure() -> None:
         if stream is None:
             stream = _nowhere(number, mode)
         if number and not isinstance(stream, Stream):
-            stream = Stream(stream, is_output=number == 1)
+            stream = Stream(stream, number)
         setattr(sys, name, stream)
 
 

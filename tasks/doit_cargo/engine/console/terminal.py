@@ -89,7 +89,7 @@ def _without_passwords(data: bytes) -> bytes:
 def _ignore_in_git(directory: str) -> None:
     ignore = os.path.join(directory, ".gitignore")
     if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="utf-8") as stream:
+        with open(ignore, "w", encoding="utf-8", opener=private.opener) as stream:
             stream.write("*\n")
 
 

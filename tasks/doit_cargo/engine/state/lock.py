@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.state.store import remove_folder, unwritable
 
@@ -39,7 +40,7 @@ class FileLock:
     def take(self) -> bool:
         """Take the lock if nobody has it. A file that went while it was opened is no lock: others have the new one."""
         while True:
-            self.stream = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - `release` closes it
+            self.stream = open(self.path, "a+b", buffering=0, opener=private.opener)  # noqa: SIM115 - `release` closes it
             if not self._try():
                 self.stream.close()
                 return False
@@ -134,7 +135,7 @@ class RunLock(FileLock):
 
     def __enter__(self) -> Self:
         try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            os.makedirs(os.path.dirname(self.path), mode=private.FOLDER_MODE, exist_ok=True)
             if os.path.isdir(self.path):
                 remove_folder(self.path)
             if not self.take():

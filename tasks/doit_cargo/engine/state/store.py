@@ -89,7 +89,7 @@ def prepare(state: str) -> None:
     private.folder(os.path.join(state, "receipts"))
     ignore = os.path.join(state, ".gitignore")
     if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="utf-8") as stream:
+        with open(ignore, "w", encoding="utf-8", opener=private.opener) as stream:
             stream.write("*\n")
 
 

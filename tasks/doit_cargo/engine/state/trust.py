@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.paths import ancestors, which
 from doit_cargo.engine.state import store
 
 VARIABLE = "DOIT_CARGO_TRUST"
@@ -38,10 +38,27 @@ class Brought(NamedTuple):
     where: str = ""
 
 
+# What makes a folder part of what came as one: cargo and rustup read their settings from all folders above.
+MARKS = (".git", "Cargo.toml", ".cargo", "rust-toolchain", "rust-toolchain.toml")
+
+
 def checkout_of(start: str) -> str:
-    """Return the folder that came as one: the repository at hand, else the outermost folder with a manifest."""
-    found = os.path.realpath(start)
-    for level in ancestors(found):
+    """Return the folder that came as one: the repository at hand, else the outermost folder with a manifest; and what
+    lies around it (a superproject, an archive), as far as it is not the user's home or above that.
+    """
+    found = _project_of(os.path.realpath(start))
+    home = os.path.realpath(os.path.expanduser("~"))
+    for level in ancestors(os.path.dirname(found)):
+        if level == os.path.dirname(level) or (home + os.sep).startswith(level + os.sep):
+            break
+        if any(os.path.exists(os.path.join(level, mark)) for mark in MARKS):
+            found = level
+    return found
+
+
+def _project_of(start: str) -> str:
+    found = start
+    for level in ancestors(start):
         if os.path.exists(os.path.join(level, ".git")):
             return level
         if os.path.exists(os.path.join(level, "Cargo.toml")):
@@ -83,10 +100,9 @@ def _programs(level: str, checkout: str) -> Iterator[Brought]:
 
     for name in ("rust-toolchain", "rust-toolchain.toml"):
         path = os.path.join(level, name)
-        table = _toml(path).get("toolchain")
-        named = table.get("path") if isinstance(table, dict) else None
-        if isinstance(named, str) and _is_below(os.path.join(level, named), checkout):
-            yield Brought(path, f"rustup takes the toolchain {named!r} of this checkout", line_of(path, "path"))
+        key, named = _toolchain(path)
+        if named and _is_below(os.path.join(level, named), checkout):
+            yield Brought(path, f"rustup takes the toolchain {named!r} of this checkout", line_of(path, key))
             yield from _contents(os.path.join(level, named, "bin"))
     for name in ("config", "config.toml"):
         path = os.path.join(level, ".cargo", name)
@@ -94,6 +110,17 @@ def _programs(level: str, checkout: str) -> Iterator[Brought]:
             yield Brought(path, why, line_of(path, key))
             if program and os.path.isfile(program):
                 yield Brought(program)
+
+
+def _toolchain(path: str) -> tuple[str, str]:
+    """Return (key, path) of a toolchain that is named by its folder; also in the legacy form, one bare line."""
+    table = _toml(path).get("toolchain")
+    if isinstance(table, dict):
+        found = next((key for key in ("path", "channel") if isinstance(table.get(key), str)), "")
+        named = table.get(found, "")
+    else:
+        found, named = "", _content(path).decode("utf-8", "replace").strip()
+    return (found, named) if found == "path" or os.path.isabs(named) else (found, "")
 
 
 def _contents(folder: str) -> Iterator[Brought]:
@@ -217,11 +244,17 @@ def require_programs(start: str, environ: Mapping[str, str]) -> None:
 
 
 def may_ask(program: str, directory: str, environ: Mapping[str, str]) -> bool:
-    """Tell whether a program may run only to say what it is: one of the checkout if it is on PATH or trusted."""
-    if not _is_below(program, checkout_of(directory)) or agreed(environ):
+    """Tell whether a program may run only to say what it is: one of the checkout if it is on PATH or trusted.
+
+    A name is looked for on the PATH of `environ`, which a profile may have set.
+    """
+    found = program if os.sep in program else which(program, {"PATH": os.defpath, **environ})
+    if not found:
+        return True  # and cannot run
+    if not _is_below(found, checkout_of(directory)) or agreed(environ):
         return True
-    on_path = os.path.dirname(program) in os.environ.get("PATH", "").split(os.pathsep)
-    return on_path or program.startswith(sys.prefix + os.sep) or bool(_record(directory))
+    on_path = os.path.dirname(found) in os.environ.get("PATH", "").split(os.pathsep)
+    return on_path or found.startswith(sys.prefix + os.sep) or bool(_record(directory))
 
 
 def trust(start: str) -> list[Brought]:

@@ -118,12 +118,12 @@ def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> 
 def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str, ...]) -> None:
     """Take what rustc has read; `more` is what clippy reads besides (`rust-version`) and cargo does not compare."""
     placed = inputs.placed(unit)
-    known = [place.dep_info for place in placed] or inputs.links.dep_info_files(unit)
-    found = dict.fromkeys(filter(os.path.exists, known))
-    if not found:
+    found = dict.fromkeys([place.dep_info for place in placed] or inputs.links.dep_info_files(unit))
+    there = [path for path in found if os.path.exists(path)]
+    if not found or len(there) < len(found):
         inputs.always_stale_reason = f"cargo's dep-info of {unit.package} ({unit.name}) was not found"
     sources = dict.fromkeys(more)
-    for path in found:
+    for path in there:
         info = messages.read_dep_info(path)
         inputs.ask(info.variables, unit)
         for name in info.files:
@@ -156,6 +156,9 @@ def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
         if not _below(path, unit.directory):
             _add_unseen(inputs, path, (unit.package,), workspace)
     pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
+    # The style sheets and scripts of all pages: each call of rustdoc writes them, and cargo never looks for them.
+    shared = os.path.join(os.path.dirname(pages[0]), "static.files")
+    pages = (*pages, shared) if os.path.isdir(shared) else pages
     for folder in pages:
         names = dir_listing.list_tree(folder, ("watched",))[1]
         inputs.units.update((os.path.join(folder, name), None) for name in names)

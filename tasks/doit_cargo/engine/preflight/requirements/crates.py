@@ -15,6 +15,7 @@ from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.preflight.requirements.calls import selection, with_tests
 from doit_cargo.engine.preflight.requirements.requirement import CARGO
+from doit_cargo.engine.state.trust import may_ask
 
 TREE_SECONDS = 60.0
 # Fetching may take long, and is what the build would do anyway.
@@ -107,6 +108,8 @@ def _ask_tree(plan: Plan, directory: str, environ: Mapping[str, str], fetch: boo
     argv += ["--locked"] if locked else []
     # A wrapper that is missing would fail this question too, and has a check of its own.
     seen = {**environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": "", "CARGO_TERM_PROGRESS_WHEN": "never"}
+    if not may_ask("cargo", directory, environ):
+        return processes.Answer(tuple(argv), 126, "", "PATH leads to a cargo of this checkout, which is not trusted")
     return processes.answer(argv, seen, FETCH_SECONDS if fetch else TREE_SECONDS, directory)
 
 

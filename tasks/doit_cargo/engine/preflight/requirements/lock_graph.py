@@ -22,6 +22,7 @@ from doit_cargo.engine.cargo.lockfile import Lock, Locked
 from doit_cargo.engine.preflight.requirements.calls import selection, with_tests
 from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, closure
 from doit_cargo.engine.preflight.requirements.requirement import LOCK
+from doit_cargo.engine.state.trust import may_ask
 
 METADATA = ("cargo", "metadata", "--no-deps", "--offline", "--format-version", "1")
 Optional = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -65,6 +66,8 @@ class Member(TypedDict):
 
 def _members(directory: str, environ: Mapping[str, str]) -> tuple[dict[str, Member], list[str]]:
     """Return the members by name, and the names of the default ones."""
+    if not may_ask("cargo", directory, environ):
+        return {}, []
     done = processes.answer(METADATA, environ, None, directory)
     try:
         raw = json.loads(done.out) if done.ok else {}
