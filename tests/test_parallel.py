@@ -61,9 +61,14 @@ TARGETS = (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = small_workspace(tmp_path / "workspace")
-    write(root / "tasks/project.py", PROJECT)
-    assert call(root, "doit-cargo", "trust").status == 0
+    project(root, PROJECT)
     return root
+
+
+def project(root: Path, text: str) -> None:
+    """Write the rows of the project, and agree to them."""
+    write(root / "tasks/project.py", text)
+    assert call(root, "doit-cargo", "trust").status == 0
 
 
 def notes(root: Path) -> list[str]:
@@ -153,7 +158,7 @@ def test_an_action_that_shares_nothing_runs_beside_a_build(tmp_path: Path, door:
 
 @pytest.mark.parametrize("lane", ["cargo", "models"])
 def test_one_lane_keeps_its_order(root: Path, lane: str) -> None:
-    write(root / "tasks/project.py", PROJECT.replace("CARGO), row", f"{lane!r}), row"))
+    project(root, PROJECT.replace("CARGO), row", f"{lane!r}), row"))
     said = call(root, "doit-cargo", "-n", "3", "one", "two", "free_a", "free_b")
     assert (said.status, overlap(root, "one", "two"), overlap(root, "one", "free_a")) == (0, False, True)
     assert notes(root).index("one ends") < notes(root).index("two begins")
@@ -168,7 +173,7 @@ def test_after_a_failure_nothing_new_begins(root: Path) -> None:
     text = PROJECT.replace(
         "    time.sleep(0.2)\n", "    time.sleep(0.2)\n    if name == 'one':\n        return False\n"
     )
-    write(root / "tasks/project.py", text)
+    project(root, text)
     said = call(root, "doit-cargo", "-n", "2", "one", "two", "alone")
     assert (said.status, notes(root)) == (1, ["one begins"])
 
