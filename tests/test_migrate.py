@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import MAKE, Said, call, needs_make, posix, program
 from conftest import SHARED, Spec, make_workspace, needs_cargo, write
-from doit_cargo.migrate.lines import why_not
+from doit_cargo.migrate.recording.lines import why_not
 
 pytestmark = [needs_cargo, needs_make, posix]
 
