@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
+from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.sources import finding
@@ -73,7 +74,7 @@ def opened(session: Session, path: str, yes: bool) -> Box:
     try:
         say = f"each target of {path} is run to see what it does, with stand-ins for all programs, in {box.uses}"
         print(f"doit-cargo: {say}", file=sys.stderr)
-        if not yes and not _is_agreed(box):
+        if not (yes or trust.agreed(session.environ) or _is_agreed(box)):
             what = f"reading {path} runs what its own lines ask for, and nobody agreed"
             raise UserError(Problem(what, "--yes, if you trust this file"), COULD_NOT_RUN)
     except BaseException:
@@ -83,8 +84,8 @@ def opened(session: Session, path: str, yes: bool) -> Box:
 
 
 def _is_agreed(box: Box) -> bool:
-    """Ask a person; where nobody is there, only what cannot reach anything is run."""
-    if not sys.stdin.isatty():
+    """Ask a person; where nobody is there, only what cannot reach anything is run. What can needs the option."""
+    if not box.is_contained or not sys.stdin.isatty():
         return box.is_contained
     try:
         return input("Go on? [Y/n] ").strip().lower() in ("", "y", "yes")

@@ -60,7 +60,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given."""
+    """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given, and `given`
+    is what was set for each of them."""
 
     steps: tuple[Step, ...]
     ended: str
@@ -68,6 +69,7 @@ class Recording:
     lines: tuple[str, ...]
     asked: tuple[str, ...]
     changes: Mapping[str, str]
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,20 @@ def _recording(box: Box, outcome: Outcome, env: Mapping[str, str]) -> Recording:
     )
     ended = "never" if outcome.status == TIMED_OUT else "badly" if outcome.status else "well"
     # A line whose output nobody takes is one of a recipe; what `$(shell)` runs has a pipe.
-    lines = tuple(call.argv[-1] for call in outcome.calls if call.kind == "line" and call.out != "pipe")
+    started = [call for call in outcome.calls if call.kind == "line" and call.out != "pipe"]
+    lines = tuple(call.argv[-1] for call in started)
+    given = [set(_step(box, call, env).env.items()) for call in started]
     words = [line.strip() for line in outcome.err.splitlines() if line.strip()]
     said = next(filter(TELLING.match, words), words[-1] if words else "")
-    return Recording(steps, ended, said, lines, tuple(dict.fromkeys(asked)), outcome.changes)
+    return Recording(
+        steps,
+        ended,
+        said,
+        lines,
+        tuple(dict.fromkeys(asked)),
+        outcome.changes,
+        dict(set.intersection(*given) if given else ()),
+    )
 
 
 def _is_work(call: Call) -> bool:
@@ -155,18 +167,30 @@ def study(box: Box, source: Source, old: Old) -> Study:
         return Study(old, base, reason)
     elsewhere = run(other=True)
     asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
-    reason = _in_other_worlds(base, elsewhere, asked, run)
+    reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
     if reason:
         return Study(old, base, reason)
     return Study(old, base, "", tuple(_changing(source, old, base, run)), asked)
 
 
 def _of_the_machine(base: Recording, elsewhere: Recording) -> tuple[str, ...]:
-    """Return the variables that are given to a call and are another time something else, or name a place."""
+    """Return the variables that the file gives to all that it starts, and that are another time something else, or name
+    a place."""
     pairs = [(dict(one.env), dict(two.env)) for one, two in zip(base.steps, elsewhere.steps, strict=False)]
     names = {name for one, two in pairs for name in {*one, *two} if one.get(name) != two.get(name)}
-    places = {name for step in base.steps for name, value in step.env.items() if PLACES.search(value)}
-    return tuple(sorted(names | places))
+    names |= {name for step in base.steps for name, value in step.env.items() if PLACES.search(value)}
+    return tuple(sorted(name for name in names if _is_given(name, base) and _is_given(name, elsewhere)))
+
+
+def _is_given(name: str, recording: Recording) -> bool:
+    """Tell whether each call has a variable as the build file sets it for all lines, or none has it."""
+    return all(step.env.get(name) == recording.given.get(name) for step in recording.steps)
+
+
+def _place_in(steps: tuple[Step, ...]) -> str:
+    """Return which place of the machine a call has in its environment."""
+    found = next((found for step in steps for value in step.env.values() if (found := PLACES.search(value))), None)
+    return f"names a place of this machine ({PLACE_NAMES[found[1]]})" if found else ""
 
 
 def _apart_from(steps: tuple[Step, ...], names: Collection[str]) -> tuple[Step, ...]:
@@ -201,8 +225,7 @@ def _of_step(step: Step, source: Source) -> str:
     """Return why a call cannot be made by a row."""
     if step.out not in ("shown", "null") and not (source.listens and step.out == "pipe"):
         return f"what {step.argv[0]} says goes on to a {step.out}"
-    values = () if source.gives_environment else step.env.values()
-    if found := PLACES.search(" ".join((*step.argv, step.folder, *values))):
+    if found := PLACES.search(" ".join((*step.argv, step.folder))):
         return f"names a place of this machine ({PLACE_NAMES[found[1]]})"
     return "runs outside of the checkout" if step.folder.startswith(("/", "..")) else ""
 
