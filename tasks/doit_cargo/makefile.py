@@ -40,6 +40,8 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
 
     from doit_cargo.engine.base.variables import BY_NAME
 
+    # What is no Makefile cannot be passed on to.
+    moved = moved if moved and moved["kind"] == "make" else None
     taken = moved["taken"] if moved else {}
     everything = {row["name"]: row for row in listing}
     rows = [_row(row, taken, everything) for row in listing if not row["rule"]]
