@@ -157,6 +157,10 @@ PACK_KEYS = {
     ),
     "migrated.kept": ("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
     "migrated.taken.*.target": ("The target that stands for an old name.", 'target = "build_all"'),
+    "migrated.taken.*.environment": (
+        "Variables that the old file gives to its programs, with another value each time: make asks it for them.",
+        'environment = ["VERSION"]',
+    ),
     "migrated.taken.*.variables": (
         "Variables with which the old file is asked instead, also where the environment sets them.",
         'variables = ["MODE"]',

@@ -147,6 +147,9 @@ def names_in(words: list[str]) -> Iterator[str]:
     for word in rest:
         if word in ("-w", "--workspace", "-n", "--output", "--compare", "--from-makefile"):
             next(rest, None)
+        elif word == "migrate":  # what follows is a file
+            yield word
+            return
         elif not word.startswith(("-", "[")) and "=" not in word and "..." not in word:
             yield from word.split("|")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from calling import MAKE, Said, call, needs_make, posix, program
 from conftest import SHARED, Spec, make_workspace, needs_cargo, write
-from doit_cargo.migrate.lines import why_not
+from doit_cargo.migrate.recording.lines import why_not
 
 pytestmark = [needs_cargo, needs_make, posix]
 
@@ -227,61 +224,35 @@ def test_a_new_member_changes_no_line(migrated: tuple[Path, Said], tmp_path: Pat
     assert call(root, "doit-cargo", "makefile", "--check").status == 0
 
 
-# --- what is run while it is recorded --------------------------------------------------------------------------------
+# --- what the old file finds out anew each time ----------------------------------------------------------------------
 
-HOSTILE = """\
-A := $(shell touch {outside}/a; rm -rf server; echo x)
-B != touch {outside}/b
-$(shell echo gone > $(HOME)/c)
-$(eval D := $(shell rm -f Cargo.toml {home}/kept))
--include {outside}/made.mk
-{outside}/made.mk:
-	touch {outside}/e $@
-$(file >{outside}/f,x)
-include $(shell touch {outside}/g)
-.ONESHELL:
+FOUND_OUT = """\
+export VERSION := $(shell cat VERSION)
+export PLACE = $(CURDIR)/data
+.PHONY: all inline
 all:
-	+touch {outside}/h
-	$(MAKE) -n nothing; touch {outside}/i
-	/bin/rm -rf server engine {outside}/kept
-	/bin/sh -c 'echo > {outside}/j'; cd /; rm -rf {home}/kept
-	git push --force; curl http://127.0.0.1:9 ; cargo publish
-	(sleep 600; touch {outside}/k) &
-	chmod -R 000 .
-nothing:
-	rm -rf $(CURDIR) ~/kept
+	cargo check --all-targets
+inline:
+	BUILT=$(VERSION) cargo check
 """
 
 
-def contents(*folders: Path) -> dict[str, str]:
-    """Return a digest of every file below some folders, and the mode of each."""
-    files = (path for folder in folders for path in folder.rglob("*") if ".doit-cargo" not in path.parts)
-    return {
-        str(path): f"{path.stat().st_mode} {hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''}"
-        for path in files
-    }
+def test_a_variable_with_another_value_each_time_is_asked_of_the_old_file_and_frozen_nowhere(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", {"one": {}})
+    write(root / "Makefile", FOUND_OUT)
+    write(root / "VERSION", "1.0")
+    found = rows(call(root, "doit-cargo", "migrate", "--json"))
+    assert found["all"]["environment"] == ["PLACE", "VERSION"]
+    assert (found["inline"]["taken"], found["inline"]["reason"][:15]) == (False, "depends on what")  # type: ignore[index]
+    written = [path for path in (root / "GNUmakefile", *(root / "profiles").iterdir()) if path.is_file()]
+    assert [path for path in written if "1.0" in path.read_text() or str(root) in path.read_text()] == []
+    write(root / "VERSION", "2.0")
+    fake = program(root / ".fake", 'echo "$1 $VERSION ${PLACE#"$PWD"}"')
+    said = call(root, MAKE, "-s", "all", DOIT_CARGO=str(fake))
+    assert said.out.split()[1:] == ["2.0", "/data"], said
 
 
-def namespaces() -> bool:
-    words = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "true"]
-    return bool(shutil.which("unshare")) and subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not namespaces(), reason="the kernel gives this user no namespaces")
-def test_a_hostile_file_changes_nothing_outside_of_the_box(tmp_path: Path) -> None:
-    real = Path.home()
-    places = {"RUSTUP_HOME": real / ".rustup", "CARGO_HOME": real / ".cargo"}
-    tools = {name: os.environ.get(name, str(path)) for name, path in places.items()}
-    root = make_workspace(tmp_path / "ws", SPEC)
-    home, outside = tmp_path / "home", tmp_path / "outside"
-    for folder in (home, outside):
-        write(folder / "kept", "x")
-    write(root / "Makefile", HOSTILE.format(outside=outside, home=home))
-    call(root, "doit-cargo", "list", HOME=str(home), **tools)
-    before = contents(root, home, outside)
-    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile", HOME=str(home), **tools)
-    assert said.status in (1, 2, 3), said
-    assert contents(root, home, outside) == before
+# --- what cannot be read ---------------------------------------------------------------------------------------------
 
 
 def test_a_broken_makefile_is_told_with_its_line_and_nothing_is_written(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_recipes_of_a_justfile_are_taken_over_or_stay_with_just(tmp_path: Path) 
     assert taken(root, "justfile") == {"program": True, "piped": False, "only": False}
     assert (root / "justfile").read_text() == JUSTFILE
     assert not (root / "GNUmakefile").exists()
+    assert call(root, "doit-cargo", "makefile").status == 0
+    assert "justfile" not in (root / "Makefile").read_text()  # make cannot read one
 
 
 def test_an_alias_of_cargo_is_taken_over_unless_it_waits_for_more_words(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
 
     from doit_cargo.engine.base.variables import BY_NAME
 
+    # What is no Makefile cannot be passed on to.
+    moved = moved if moved and moved["kind"] == "make" else None
     taken = moved["taken"] if moved else {}
     everything = {row["name"]: row for row in listing}
     rows = [_row(row, taken, everything) for row in listing if not row["rule"]]
@@ -68,16 +70,14 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
 
 
 def moved(session: Session) -> dict[str, Any] | None:
-    """Return the table [migrated] of the user's own pack, if an older build file was taken over."""
-    import tomllib
-
-    try:
-        with open(os.path.join(session.root, "profiles", "pack.toml"), "rb") as stream:
-            table = tomllib.load(stream).get("migrated")
-    except (OSError, tomllib.TOMLDecodeError):
-        return None  # whoever needs the pack itself tells what is wrong with it
+    """Return the table [migrated] of the pack, if an older build file was taken over: checked, since it goes into a
+    Makefile as it is."""
+    table = session.library.pack.migrated
     empty = {"kind": "make", "file": "", "default": "", "variables": [], "kept": [], "taken": {}}
-    return {**empty, **table} if table else None
+    taken = {
+        name: {"target": "", "variables": [], "environment": [], **row} for name, row in table.get("taken", {}).items()
+    }
+    return {**empty, **table, "taken": taken} if table.get("file") else None
 
 
 def file_name(session: Session) -> str:

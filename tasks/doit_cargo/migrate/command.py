@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
-from doit_cargo.migrate import sources
-from doit_cargo.migrate.box import Box
+from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
+from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.sources import finding
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -25,9 +26,9 @@ def migrate(session: Session, options: argparse.Namespace) -> int:
     """`migrate`: take over what is proven equal, keep the rest with its file, and show both."""
     from doit_cargo.migrate import moving, start
 
-    path = sources.find(session, next(iter(options.targets), ""))
+    path = finding.find(session, next(iter(options.targets), ""))
     with opened(session, path, options.yes) as box:
-        source = sources.load(box, path)
+        source = finding.load(box, path)
         move = moving.plan(session, box, source, tell)
     is_new = _prepare_old_file(session, move)
     for file, text in move.files.items():
@@ -44,9 +45,9 @@ def compare(session: Session, path: str, yes: bool, as_json: bool) -> int:
     """`makefile --compare`: the same recording on both sides; fails if anything is lost or unknown."""
     from doit_cargo.migrate import verdicts
 
-    path = sources.find(session, path)
+    path = finding.find(session, path)
     with opened(session, path, yes) as box:
-        found = list(verdicts.compare(session, box, sources.load(box, path), tell))
+        found = list(verdicts.compare(session, box, finding.load(box, path), tell))
     if as_json:
         print(json.dumps([verdict.data() for verdict in found], indent=2))
     else:
@@ -62,9 +63,9 @@ def _print(lines: Iterator[str]) -> None:
 def opened(session: Session, path: str, yes: bool) -> Box:
     """Return the box for a build file, after saying what will run in it. Raises `UserError` if that is not wanted."""
     from doit_cargo.migrate.newside import programs
-    from doit_cargo.migrate.source import words_of
+    from doit_cargo.migrate.sources.source import words_of
 
-    text = sources.text_of(session.root, path)
+    text = finding.text_of(session.root, path)
     box = Box(session.root, session.environ, words_of(text))
     box.programs = programs(session.workspace, text)
     workspace = session.workspace
@@ -73,7 +74,7 @@ def opened(session: Session, path: str, yes: bool) -> Box:
     try:
         say = f"each target of {path} is run to see what it does, with stand-ins for all programs, in {box.uses}"
         print(f"doit-cargo: {say}", file=sys.stderr)
-        if not yes and not _is_agreed(box):
+        if not (yes or trust.agreed(session.environ) or _is_agreed(box)):
             what = f"reading {path} runs what its own lines ask for, and nobody agreed"
             raise UserError(Problem(what, "--yes, if you trust this file"), COULD_NOT_RUN)
     except BaseException:
@@ -83,8 +84,8 @@ def opened(session: Session, path: str, yes: bool) -> Box:
 
 
 def _is_agreed(box: Box) -> bool:
-    """Ask a person; where nobody is there, only what cannot reach anything is run."""
-    if not sys.stdin.isatty():
+    """Ask a person; where nobody is there, only what cannot reach anything is run. What can needs the option."""
+    if not box.is_contained or not sys.stdin.isatty():
         return box.is_contained
     try:
         return input("Go on? [Y/n] ").strip().lower() in ("", "y", "yes")
@@ -106,7 +107,7 @@ def _prepare_old_file(session: Session, move: Move) -> bool:
     shim = os.path.join(session.root, "GNUmakefile")
     is_new = not os.path.exists(shim)
     if move.source.kind == "make" and move.source.file == "GNUmakefile":
-        os.replace(shim, os.path.join(session.root, sources.MOVED_ASIDE))
+        os.replace(shim, os.path.join(session.root, finding.MOVED_ASIDE))
     return is_new
 
 
@@ -130,7 +131,9 @@ def _data(move: Move) -> Iterator[dict[str, object]]:
         reason = move.kept.get(name, "")
         target = "" if reason else move.proposal.stands_for[name]
         variables = [] if reason else list(move.studies[name].variables)
-        yield {"name": name, "taken": not reason, "target": target, "reason": reason, "variables": variables}
+        yield {"name": name, "taken": not reason, "target": target, "reason": reason, "variables": variables} | (
+            {} if reason else {"environment": list(move.studies[name].environment)}
+        )
 
 
 def _table(move: Move, is_new: bool) -> Iterator[str]:
@@ -156,6 +159,8 @@ def _how(move: Move, name: str) -> str:
     words = [f"= {target}"] if target not in move.proposal.tables else [f"as {target}"]
     if variables := move.studies[name].variables:
         words.append(f"(with {', '.join(variables)}: as before, by the old file)")
+    if asked := move.studies[name].environment:
+        words.append(f"({', '.join(asked)}: asked of {move.source.file} by each make)")
     if told := move.proposal.told.get(name):
         words.append(f"since {told}")
     return " ".join(words)
@@ -169,5 +174,5 @@ def _next(move: Move, is_new: bool) -> Iterator[str]:
         yield f"{wrote} GNUmakefile, which make reads first; {source.file} stays as it is and does what is kept"
         yield f"`doit-cargo makefile --compare {source.file}` records both sides again"
     else:
-        yield f"{source.file} stays as it is: `{sources.CALLED[source.kind]} NAME` does what is kept"
+        yield f"{source.file} stays as it is: `{finding.CALLED[source.kind]} NAME` does what is kept"
     yield from source.notes

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from doit_cargo.migrate.cargo_call import differences, parse
-from doit_cargo.migrate.recording import Recording, Step
+from doit_cargo.migrate.recording.study import Recording, Step
 
 SAME, DIFFERS, UNKNOWN, KEPT = "same", "differs", "unknown", "kept"
 # How we listen to cargo: what it says as JSON, and where each test program is.

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doit_cargo import makefile as shim
-from doit_cargo.engine.plan.profiles.files import toml_text
-from doit_cargo.migrate.box import Box
+from doit_cargo.engine.plan.profiles.files import GOAL, PATTERN, VARIABLE, toml_text
 from doit_cargo.migrate.cargo_call import CargoCall
 from doit_cargo.migrate.compare import differing
-from doit_cargo.migrate.recording import Recording, Study, record, study
+from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.recording.study import Recording, Study, record, study
 from doit_cargo.migrate.rows import Proposal, Writer, built_in, name_of
-from doit_cargo.migrate.source import Source
+from doit_cargo.migrate.sources.source import Source
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -28,8 +28,6 @@ PACK = "profiles/pack.toml"
 BEGIN = "# --- taken over by `doit-cargo migrate`, which writes this part anew; your own tables stand before it ---"
 END = "# --- end of what was taken over ---"
 BLOCK = re.compile(rf"\n*{re.escape(BEGIN)}.*?{re.escape(END)}\n?", re.DOTALL)
-# A name that a rule of make can have as it is.
-MAKE_NAME = re.compile(r"[\w./@+-]+$")
 ROUNDS = 3
 
 
@@ -52,9 +50,9 @@ class Move:
 def studies_of(box: Box, source: Source, tell: Callable[[str], None]) -> dict[str, Study]:
     """Record every target of a source in its worlds."""
     found = {}
-    for number, old in enumerate(source.targets, 1):
-        tell(f"recording {number} of {len(source.targets)}: {old.name}")
-        found[old.name] = study(box, source, old)
+    for number, each in enumerate(box.each(lambda old: study(box, source, old), source.targets), 1):
+        tell(f"recorded {number} of {len(source.targets)}: {each.old.name}")
+        found[each.old.name] = each
     return found
 
 
@@ -62,7 +60,7 @@ def plan(session: Session, box: Box, source: Source, tell: Callable[[str], None]
     """Return what can be taken over, each row of it recorded and seen to do the same."""
     move = Move(source, studies_of(box, source, tell))
     move.kept = {name: each.reason for name, each in move.studies.items() if each.reason}
-    move.kept |= {name: "make cannot pass such a name on" for name in move.taken if not MAKE_NAME.match(name)}
+    move.kept |= {name: "make cannot pass such a name on" for name in move.taken if not GOAL.fullmatch(name)}
     move.built_in = dict(built_in(session))
     plain: set[str] = set()
     proven: dict[str, str] = {}
@@ -104,16 +102,17 @@ def _tables_of(move: Move, name: str) -> Iterator[str]:
 def _disproven(box: Box, move: Move, proven: dict[str, str], tell: Callable[[str], None]) -> dict[str, str]:
     """Record what is proposed; return the old names that would no longer do the same, and how."""
     wrong = {}
-    for name in move.taken:
-        text = "\n".join([move.proposal.stands_for[name], *_tables_of(move, move.proposal.stands_for[name])])
-        if proven.get(name) == text:
-            continue
-        tell(f"proving {name}")
-        found = _proof(box, move, name)
+    texts = {
+        name: "\n".join([move.proposal.stands_for[name], *_tables_of(move, move.proposal.stands_for[name])])
+        for name in move.taken
+    }
+    doubtful = [name for name, text in texts.items() if proven.get(name) != text]
+    for name, found in zip(doubtful, box.each(lambda name: _proof(box, move, name), doubtful), strict=True):
+        tell(f"proved {name}")
         if found:
             wrong[name] = found
         else:
-            proven[name] = text
+            proven[name] = texts[name]
     return wrong
 
 
@@ -225,17 +224,25 @@ def _takes(session: Session, name: str, tables: Mapping[str, str]) -> Iterator[s
 def moved_of(move: Move) -> dict[str, object]:
     """Return the table [migrated]: what the shim has to know of the old file."""
     taken = {
-        name: {"target": move.proposal.stands_for[name], "variables": list(move.studies[name].variables)}
+        name: {
+            "target": move.proposal.stands_for[name],
+            "variables": _plain(move.studies[name].variables),
+            "environment": _plain(move.studies[name].environment),
+        }
         for name in move.taken
     }
     return {
         "kind": move.source.kind,
         "file": move.source.file,
         "default": move.source.default,
-        "variables": sorted(move.source.variables),
-        "kept": [*(name for name in move.kept if MAKE_NAME.match(name)), *move.source.patterns],
+        "variables": _plain(sorted(move.source.variables)),
+        "kept": [*filter(PATTERN.fullmatch, (*move.kept, *move.source.patterns))],
         "taken": taken,
     }
+
+
+def _plain(names: Iterable[str]) -> list[str]:
+    return list(filter(VARIABLE.fullmatch, names))
 
 
 def _block(move: Move) -> str:
@@ -245,7 +252,9 @@ def _block(move: Move) -> str:
     head += [f"{key} = {_list(moved[key])}" for key in ("variables", "kept")]
     taken: Mapping[str, Mapping[str, object]] = moved["taken"]  # type: ignore[assignment]
     rows = [
-        f"{toml_text(name)} = {{ target = {toml_text(str(row['target']))}, variables = {_list(row['variables'])} }}"
+        f"{toml_text(name)} = {{ target = {toml_text(str(row['target']))}, variables = {_list(row['variables'])}"
+        + (f", environment = {_list(row['environment'])}" if row["environment"] else "")
+        + " }"
         for name, row in taken.items()
     ]
     tail = ["\n".join([lines.pop(), *head]), "\n".join(["[migrated.taken]", *rows]), END]

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from doit_cargo.migrate.source import Source, programs_in, words_of
+from doit_cargo.migrate.sources.source import Source, programs_in, words_of
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Workspace
-    from doit_cargo.migrate.box import Box
+    from doit_cargo.migrate.recording.box import Box
 
 TRIPLE = re.compile(r"\b[a-z0-9_]+-[a-z0-9]+-[a-z0-9]+(?:-[a-z0-9]+)?\b")
 SHIM = "GNUmakefile"
@@ -31,7 +31,7 @@ def argv(box: Box, source: Source, name: str, row: str, given: Mapping[str, str]
     words = [f"{key}={value}" for key, value in given.items()]
     if source.kind != "make":
         return [*program().split(), row, *words]
-    from doit_cargo.migrate.makefiles import program as make
+    from doit_cargo.migrate.sources.makefiles import program as make
 
     shell = os.path.join(box.base, "kinds", "line")
     return [make(), "-f", SHIM, f"SHELL={shell}", f"DOIT_CARGO={program()}", *words, *([name] if name else [])]

@@ -14,7 +14,7 @@ from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.plan.profiles.files import toml_text
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
-from doit_cargo.migrate.recording import Step, Study
+from doit_cargo.migrate.recording.study import Step, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
 from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
 
@@ -58,7 +58,7 @@ class Writer:
 
     def propose(self, study: Study) -> None:
         """Make whatever a target needs; what it stands for is in `made.stands_for`."""
-        old, steps = study.old.name, tuple(study.base.steps)
+        old, steps = study.old.name, study.steps
         key = tuple(_keyed(step) for step in steps)
         is_one = len(steps) == 1 and old not in self.plain
         found = self._names.get(key) or (self._existing(name_of(old), steps[0]) if is_one else "")

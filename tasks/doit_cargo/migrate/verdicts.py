@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
 from doit_cargo.migrate.newside import argv, environment
-from doit_cargo.migrate.recording import SENTINEL, record, record_old
+from doit_cargo.migrate.recording.study import SENTINEL, record, record_old
 from doit_cargo.migrate.rows import name_of
 
 if TYPE_CHECKING:
-    from doit_cargo.migrate.box import Box
-    from doit_cargo.migrate.source import Old, Source
+    from doit_cargo.migrate.recording.box import Box
+    from doit_cargo.migrate.sources.source import Old, Source
     from doit_cargo.session import Session
 
 
@@ -41,9 +41,9 @@ def compare(session: Session, box: Box, source: Source, tell: Callable[[str], No
     moved = makefile.moved(session) or {}
     if moved.get("file") != source.file:
         moved = {}
-    for old in source.targets:
-        tell(f"recording {old.name} on both sides")
-        yield _verdict(session, box, source, old, moved)
+    for verdict in box.each(lambda old: _verdict(session, box, source, old, moved), source.targets):
+        tell(f"recorded {verdict.name} on both sides")
+        yield verdict
 
 
 def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mapping[str, Any]) -> Verdict:

@@ -161,6 +161,38 @@ def variable_problems(name: str, key: str, where: str) -> list[Problem]:
     return [Problem(f"{key} names {name!r}, which no environment variable can be called", "correct the name", where)]
 
 
+# The build files that can be taken over, and what of them a Makefile can name: make and a shell take these as they are.
+BUILD_FILES = ("make", "just", "cargo-make", "alias", "npm")
+GOAL = re.compile(r"(?!-|\.[A-Z_]+$|\.$|doit_|.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9_./@+-]+", re.ASCII)
+VARIABLE = re.compile(r"(?!doit_|DOIT_CARGO$)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+FILE = re.compile(r"(?!-|/|.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9_./+-]+", re.ASCII)
+PATTERN = re.compile(r"(?!-|doit_)[A-Za-z0-9_./@+-]*%?[A-Za-z0-9_./@+-]*", re.ASCII)
+_TARGET = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+def _plain(pattern: re.Pattern[str], what: str, is_optional: bool = False) -> Check:
+    """Return a check that a text, or each of a list, is a name that goes into a Makefile as it is."""
+
+    def wrong(value: str | list[str], key: str, where: str) -> list[Problem]:
+        names = [value] if isinstance(value, str) else value
+        bad = [name for name in names if not pattern.fullmatch(name) and not (is_optional and name == "")]
+        fix = "doit-cargo migrate writes this table; correct it, or remove it and migrate again"
+        return [Problem(f"{key} holds {name!r}, which is no plain name of {what}", fix, where) for name in bad]
+
+    return wrong
+
+
+def _build_file(value: str, _key: str, where: str) -> list[Problem]:
+    return [] if value in BUILD_FILES else [unknown("kind of build file", value, BUILD_FILES, where)]
+
+
+_goal = _plain(GOAL, "a goal of make")
+BUILD_FILE = Kind("a string", '"make"', _is_text, _build_file)
+PLAIN_FILE = Kind("a string", '"Makefile"', _is_text, _plain(FILE, "a file of the checkout"))
+PLAIN_GOAL = Kind("a string", '"all"', _is_text, _plain(GOAL, "a goal of make", is_optional=True))
+PLAIN_GOALS = Kind("a list of strings", '["all", "test-%"]', _is_list, _plain(PATTERN, "a goal of make"))
+PLAIN_VARIABLES = Kind("a list of strings", '["FEATURES"]', _is_list, _plain(VARIABLE, "a variable"))
+PLAIN_TARGET = Kind("a string", '"build"', _is_text, _plain(_TARGET, "a target"))
 NAMES = Kind("a string or a list of strings", '["one", "two"]', lambda value: _is_text(value) or _is_list(value))
 FEATURES = Kind("a list of strings", '["cuda", "-mkl"]', _is_list, _features)
 ON_PLATFORMS = Kind("a list of strings", '["linux", "windows"]', _is_list, _platforms)
@@ -238,12 +270,12 @@ PACK: Section = {
     "tests": {"quick": LIST},
     # What of an older build file was taken over (doit_cargo.migrate writes it, the Makefile shim reads it).
     "migrated": {
-        "kind": TEXT,
-        "file": TEXT,
-        "default": TEXT,
-        "variables": LIST,
-        "kept": LIST,
-        "taken": {ANY: {"target": TEXT, "variables": LIST}},
+        "kind": BUILD_FILE,
+        "file": PLAIN_FILE,
+        "default": PLAIN_GOAL,
+        "variables": PLAIN_VARIABLES,
+        "kept": PLAIN_GOALS,
+        "taken": {ANY: {"target": PLAIN_TARGET, "variables": PLAIN_VARIABLES, "environment": PLAIN_VARIABLES}},
     },
 }
 
@@ -268,6 +300,8 @@ def check(file: TomlFile, section: Section, table: Mapping[str, Any], path: Path
         where = file.where(*path, key)
         if path[-1:] == ("env",):
             yield from variable_problems(key, dotted(path), where)
+        if path == ("migrated", "taken"):
+            yield from _goal(key, dotted(path), where)
         if _holds_nul(value):
             yield Problem(f"{dotted((*path, key))} holds a NUL character, which no program takes", "remove it", where)
         elif kind is None:

@@ -127,6 +127,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
         feature_sets=_merged(files, "feature-sets", _feature_set),
+        migrated=next((found for file in reversed(files) if (found := file.values.get("migrated"))), {}),
     )
 
 

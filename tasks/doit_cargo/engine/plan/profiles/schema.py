@@ -46,6 +46,12 @@ KINDS: tuple[tuple[Kind, dict[str, object]], ...] = (
     (files.LANE, {"enum": list(POOLS)}),
     (files.CONFIG, {"type": "object"}),
     (files.ENV, ENV),
+    (files.BUILD_FILE, {"enum": list(files.BUILD_FILES)}),
+    (files.PLAIN_FILE, {"type": "string"}),
+    (files.PLAIN_GOAL, {"type": "string"}),
+    (files.PLAIN_GOALS, TEXTS),
+    (files.PLAIN_VARIABLES, TEXTS),
+    (files.PLAIN_TARGET, {"type": "string"}),
 )
 SCHEMAS = {"profile": files.PROFILE, "pack": files.PACK}
 

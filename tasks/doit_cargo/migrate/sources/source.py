@@ -54,6 +54,8 @@ class Source:
     notes: tuple[str, ...] = ()
     listens: bool = False
     """Whether what runs the file takes all that is said itself, through pipes."""
+    gives_environment: bool = False
+    """Whether the shim can run a target of ours with the environment that the file gives to its own."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
 

@@ -12,13 +12,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.migrate import inside, recorder
-from doit_cargo.migrate.recorder import Call
+from doit_cargo.migrate.recording import inside, recorder
+from doit_cargo.migrate.recording.recorder import Call
 
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child")
 SECONDS = 60
@@ -27,6 +29,10 @@ LEFT_OUT = ("target", ".doit-cargo", ".logs", ".testlogs")
 # Kept of the caller's environment; all else might be a secret.
 KEPT = ("LANG", "LC_ALL", "TZ")
 TIMED_OUT = -1
+# Most of a run is waiting for programs to start.
+AT_A_TIME = 2 * (os.cpu_count() or 1)
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,20 @@ class Box:
         job = self._job(["/bin/sh", "-c", ":"], {}, {}, contained=True)
         job |= {"run": os.path.join(self.base, "try", "run"), "root": self.checkout, "cwd": "/"}
         try:
-            return bool(json.loads(self._inside(job, contained=True))["status"] == 0)
+            return bool(json.loads(self._inside(job, contained=True)[0])["status"] == 0)
         except (ValueError, OSError, subprocess.TimeoutExpired):
             return False
+
+    def each(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Do something for each item, some at a time where each run has a place of its own; in their order."""
+        if not self.is_contained:
+            yield from map(work, items)
+            return
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            try:
+                yield from pool.map(work, items)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     @property
     def uses(self) -> str:
@@ -121,11 +138,13 @@ class Box:
         job = self._job(list(argv), dict(env), {**world, **laid, **homes}, self.is_contained)
         job["gone"] = [os.path.join(self.root, path) for path in gone]
         try:
-            said = json.loads(self._inside(job, self.is_contained))
+            printed, told = self._inside(job, self.is_contained)
         except subprocess.TimeoutExpired:
             return Outcome(TIMED_OUT, "", "", {}, ())
+        try:
+            said = json.loads(printed)
         except ValueError:
-            last = next(iter(reversed(self.said.strip().splitlines())), "no reason was given")
+            last = next(iter(reversed(told.strip().splitlines())), "no reason was given")
             raise UserError(Problem(f"nothing could be recorded: {last}", "try again"), COULD_NOT_RUN) from None
         laid_paths = [*(files or {}), *self.programs, *gone]
         changes = {path: what for path, what in said["changes"].items() if not _is_laid(path, laid_paths)}
@@ -150,22 +169,19 @@ class Box:
             "seconds": SECONDS,
         }
 
-    def _inside(self, job: Mapping[str, object], contained: bool) -> str:
-        path = os.path.join(self.base, "job.json")
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(job, stream)
-        words = [sys.executable, "-IS", inside.__file__, path]
+    def _inside(self, job: Mapping[str, object], contained: bool) -> tuple[str, str]:
+        """Return what the job prints, and what it says where it fails."""
+        words = [sys.executable, "-IS", inside.__file__]
         done = subprocess.run(
             [*UNSHARE, *words] if contained else words,
-            stdin=subprocess.DEVNULL,
+            input=json.dumps(job),
             capture_output=True,
             text=True,
             timeout=2 * SECONDS,
             check=False,
             cwd="/",
         )
-        self.said = done.stderr
-        return done.stdout
+        return done.stdout, done.stderr
 
     def _copy(self) -> None:
         """Lay the copy out anew: what an earlier run left in it is gone."""

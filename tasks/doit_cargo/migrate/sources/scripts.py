@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.migrate.box import Box
-from doit_cargo.migrate.source import Old, Source, variables_of
+from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 
 def npm(box: Box, path: str) -> Source:

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from doit_cargo.migrate.box import TIMED_OUT, Box, Outcome
-from doit_cargo.migrate.lines import why_not
-from doit_cargo.migrate.recorder import READERS, Call
-from doit_cargo.migrate.source import Old, Source
+from doit_cargo.migrate.recording.box import TIMED_OUT, Box, Outcome
+from doit_cargo.migrate.recording.lines import why_not
+from doit_cargo.migrate.recording.recorder import READERS, Call
+from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
 # Set by what runs a build file, or by a shell, for itself.
@@ -60,7 +60,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given."""
+    """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given, and `given`
+    is what was set for each of them."""
 
     steps: tuple[Step, ...]
     ended: str
@@ -68,17 +69,25 @@ class Recording:
     lines: tuple[str, ...]
     asked: tuple[str, ...]
     changes: Mapping[str, str]
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """What is known of a target: its recording, why it cannot be a row ("" if it can), and the variables that change
-    what it does."""
+    what it does. `environment` are variables that its calls get from the build file with values of the machine, the
+    day or the checkout: they are asked of it each time."""
 
     old: Old
     base: Recording
     reason: str = ""
     variables: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The calls without what the build file must be asked for."""
+        return _apart_from(self.base.steps, self.environment)
 
 
 def record(
@@ -111,10 +120,20 @@ def _recording(box: Box, outcome: Outcome, env: Mapping[str, str]) -> Recording:
     )
     ended = "never" if outcome.status == TIMED_OUT else "badly" if outcome.status else "well"
     # A line whose output nobody takes is one of a recipe; what `$(shell)` runs has a pipe.
-    lines = tuple(call.argv[-1] for call in outcome.calls if call.kind == "line" and call.out != "pipe")
+    started = [call for call in outcome.calls if call.kind == "line" and call.out != "pipe"]
+    lines = tuple(call.argv[-1] for call in started)
+    given = [set(_step(box, call, env).env.items()) for call in started]
     words = [line.strip() for line in outcome.err.splitlines() if line.strip()]
     said = next(filter(TELLING.match, words), words[-1] if words else "")
-    return Recording(steps, ended, said, lines, tuple(dict.fromkeys(asked)), outcome.changes)
+    return Recording(
+        steps,
+        ended,
+        said,
+        lines,
+        tuple(dict.fromkeys(asked)),
+        outcome.changes,
+        dict(set.intersection(*given) if given else ()),
+    )
 
 
 def _is_work(call: Call) -> bool:
@@ -144,10 +163,47 @@ def study(box: Box, source: Source, old: Old) -> Study:
         return record_old(box, source, old.name, given, fail=fail, other=other)
 
     base = run()
-    reason = _at_once(source, old, base) or _in_other_worlds(base, run)
+    if reason := _at_once(source, old, base):
+        return Study(old, base, reason)
+    elsewhere = run(other=True)
+    asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
+    reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
     if reason:
         return Study(old, base, reason)
-    return Study(old, base, "", tuple(_changing(source, old, base, run)))
+    return Study(old, base, "", tuple(_changing(source, old, base, run)), asked)
+
+
+def _of_the_machine(base: Recording, elsewhere: Recording) -> tuple[str, ...]:
+    """Return the variables that the file gives to all that it starts, and that are another time something else, or name
+    a place."""
+    pairs = [(dict(one.env), dict(two.env)) for one, two in zip(base.steps, elsewhere.steps, strict=False)]
+    names = {name for one, two in pairs for name in {*one, *two} if one.get(name) != two.get(name)}
+    names |= {name for step in base.steps for name, value in step.env.items() if PLACES.search(value)}
+    return tuple(sorted(name for name in names if _is_given(name, base) and _is_given(name, elsewhere)))
+
+
+def _is_given(name: str, recording: Recording) -> bool:
+    """Tell whether each call has a variable as the build file sets it for all lines, or none has it."""
+    return all(step.env.get(name) == recording.given.get(name) for step in recording.steps)
+
+
+def _place_in(steps: tuple[Step, ...]) -> str:
+    """Return which place of the machine a call has in its environment."""
+    found = next((found for step in steps for value in step.env.values() if (found := PLACES.search(value))), None)
+    return f"names a place of this machine ({PLACE_NAMES[found[1]]})" if found else ""
+
+
+def _apart_from(steps: tuple[Step, ...], names: Collection[str]) -> tuple[Step, ...]:
+    return tuple(
+        Step(
+            step.argv,
+            step.folder,
+            {name: step.env[name] for name in step.env if name not in names},
+            step.out,
+            step.number,
+        )
+        for step in steps
+    )
 
 
 def _at_once(source: Source, old: Old, base: Recording) -> str:
@@ -162,14 +218,14 @@ def _at_once(source: Source, old: Old, base: Recording) -> str:
     for line in base.lines:
         if reason := why_not(line):
             return f"{reason}: {_short(line)}"
-    return next((reason for step in base.steps if (reason := _of_step(step, source.listens))), "")
+    return next((reason for step in base.steps if (reason := _of_step(step, source))), "")
 
 
-def _of_step(step: Step, listens: bool) -> str:
+def _of_step(step: Step, source: Source) -> str:
     """Return why a call cannot be made by a row."""
-    if step.out not in ("shown", "null") and not (listens and step.out == "pipe"):
+    if step.out not in ("shown", "null") and not (source.listens and step.out == "pipe"):
         return f"what {step.argv[0]} says goes on to a {step.out}"
-    if found := PLACES.search(" ".join((*step.argv, step.folder, *step.env.values()))):
+    if found := PLACES.search(" ".join((*step.argv, step.folder))):
         return f"names a place of this machine ({PLACE_NAMES[found[1]]})"
     return "runs outside of the checkout" if step.folder.startswith(("/", "..")) else ""
 
@@ -179,15 +235,15 @@ def _short(line: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _in_other_worlds(base: Recording, run: Run) -> str:
+def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collection[str], run: Run) -> str:
     """Return why a target does something else on another machine, or after a failure."""
-    elsewhere = run(other=True)
-    if (elsewhere.steps, elsewhere.ended) != (base.steps, base.ended):
+    here, there = (_apart_from(each.steps, asked_for) for each in (base, elsewhere))
+    if (there, elsewhere.ended) != (here, base.ended):
         asked = [name for name in base.asked if name not in READERS]
         read = [name for name in base.asked if name in READERS]
         what = ", ".join(asked) or (f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER)")
-        here, there = (_short("; ".join(map(str, each.steps)) or "nothing") for each in (base, elsewhere))
-        return f"depends on {what}; here: {here}; elsewhere: {there}"
+        shown = [_short("; ".join(map(str, steps)) or "nothing") for steps in (here, there)]
+        return f"depends on {what}; here: {shown[0]}; elsewhere: {shown[1]}"
     for number, step in enumerate(base.steps):
         failing = run(fail=step.number)
         if failing.ended == "well" or failing.steps != base.steps[: number + 1]:
@@ -197,8 +253,6 @@ def _in_other_worlds(base: Recording, run: Run) -> str:
 
 def _changing(source: Source, old: Old, base: Recording, run: Run) -> Iterator[str]:
     """Yield the variables that change what a target does, seen by setting each to other values."""
-    from doit_cargo.migrate.source import variables_of
-
     reached = variables_of(old.text)
     values = {name: (SENTINEL, *words) for name, words in source.variables.items() if name in reached}
     if not values or not _any_changes(values, base, run):

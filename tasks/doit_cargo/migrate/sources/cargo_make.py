@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.migrate.box import Box
-from doit_cargo.migrate.source import Old, Source, variables_of
+from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SCRIPTS = ("script", "script_runner", "script_path", "script_extension")
 # Keys by which a task may do something else another time.

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.makefile import is_ours
-from doit_cargo.migrate.box import TIMED_OUT, Box
-from doit_cargo.migrate.source import Old, Source, variables_of
+from doit_cargo.migrate.recording.box import TIMED_OUT, Box
+from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 NAMES = ("GNUmakefile", "makefile", "Makefile")
 # A goal that no Makefile has: make reads the file and stops.
@@ -89,6 +89,7 @@ def source(box: Box, path: str) -> Source:
         default=goal[1] if goal else "",
         patterns=tuple(name for name in entries if "%" in name),
         variables=variables_of(text),
+        gives_environment=True,
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
     )
 

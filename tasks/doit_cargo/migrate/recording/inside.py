@@ -1,17 +1,21 @@
 """Run one program so that nothing it writes stays: started by `box`, inside namespaces of its own where they exist.
 
-Reads a description (JSON) from a file and prints what came of it (JSON). Everything but the overlaid folders is
-read-only, the network has no device, and the layers that take the writes are in memory. Knows nothing of records.
+Reads a description (JSON) and prints what came of it (JSON). Everything but the overlaid folders is
+read-only, the network has no device, and the layers that take the writes are in memory. What would undo that is taken
+from the program: rights over mounts, devices, and sockets, through which a service outside would do its bidding. Knows
+nothing of records.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,14 +23,29 @@ from typing import Any
 
 # linux/mount.h and fcntl.h; the number of mount_setattr is the same on every architecture but alpha.
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, ATTR_RDONLY = 442, -100, 0x8000, 1
+ATTR_NODEV = 4
 MS_BIND = 4096
+DEVICES = ("null", "zero", "full", "random", "urandom")
+# linux/prctl.h, linux/seccomp.h, linux/filter.h, linux/audit.h
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, FILTER = 22, 24, 38, 2
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, REFUSE, NUMBER, KIND_OF_MACHINE, FIRST_ARGUMENT = 0x7FFF0000, 0x00050000, 0, 4, 16
+# Of each machine: its number, that of socket, and of add_key, request_key and keyctl, which no namespace holds.
+MACHINES = {
+    "x86_64": (0xC000003E, 41, (248, 249, 250)),
+    "aarch64": (0xC00000B7, 198, (217, 218, 219)),
+    "riscv64": (0xC00000F3, 198, (217, 218, 219)),
+}
+# It opens sockets that no filter sees; and the calls that only the x32 part of an x86_64 has.
+IO_URING_SETUP, X32 = 425, 0x40000000
+# The kinds of socket that a namespace of the network holds: IPv4, IPv6, netlink. A socket that is a file is not among.
+INSIDE_A_NAMESPACE = (2, 10, 16)
 SHOWN = 10_000_000
 
 
 def main() -> int:
     """Run the program of a description; print {status, out, err, changes, calls}."""
-    with open(sys.argv[1], encoding="utf-8") as stream:
-        job = json.load(stream)
+    job = json.load(sys.stdin)
     before: dict[str, str] = {}
     if job["contained"]:
         _contain(job)
@@ -52,12 +71,11 @@ def main() -> int:
 
 
 def _contain(job: dict[str, Any]) -> None:
-    """Make all that is mounted read-only, then lay layers in memory over the folders that may be written."""
+    """Make all that is mounted read-only, lay layers in memory over the folders that may be written, then give up
+    what could undo it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    attributes = (ctypes.c_uint64 * 4)(ATTR_RDONLY, 0, 0, 0)
-    # As long as a register each: a C function with `...` gets what ctypes would leave undefined above an int.
-    words = (MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, attributes, ctypes.sizeof(attributes))
-    _check(libc.syscall(*(ctypes.c_long(word) if isinstance(word, int) else word for word in words)))
+    _set_attributes(libc, "/", AT_RECURSIVE, ATTR_RDONLY | ATTR_NODEV, 0)
+    _devices(libc)
     run = job["run"]
     _mount(libc, "tmpfs", run, "tmpfs", 0, "mode=0755,size=2g")
     memory = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
@@ -67,6 +85,61 @@ def _contain(job: dict[str, Any]) -> None:
     _lay_over(libc, memory, job["root"], "upper", run)
     for folder in filter(os.path.isdir, job["hidden"]):
         _mount(libc, "tmpfs", folder, "tmpfs", 0, "mode=0755,size=256m")
+    _give_up_rights(libc)
+    _refuse_sockets(libc)
+
+
+def _set_attributes(libc: ctypes.CDLL, path: str, flags: int, on: int, off: int) -> None:
+    attributes = (ctypes.c_uint64 * 4)(on, off, 0, 0)
+    # As long as a register each: a C function with `...` gets what ctypes would leave undefined above an int.
+    words = (MOUNT_SETATTR, AT_FDCWD, path.encode(), flags, attributes, ctypes.sizeof(attributes))
+    _check(libc.syscall(*(ctypes.c_long(word) if isinstance(word, int) else word for word in words)))
+
+
+def _devices(libc: ctypes.CDLL) -> None:
+    """Put a folder with the few devices that reach nothing in the place of all others: no disk, no terminal."""
+    found = {name: os.open(f"/dev/{name}", os.O_PATH) for name in DEVICES if os.path.exists(f"/dev/{name}")}
+    _mount(libc, "tmpfs", "/dev", "tmpfs", 0, "mode=0755,size=64m")
+    for name, device in found.items():
+        _write(f"/dev/{name}", "")
+        _mount(libc, f"/proc/self/fd/{device}", f"/dev/{name}", None, MS_BIND, "")
+        _set_attributes(libc, f"/dev/{name}", 0, 0, ATTR_NODEV)
+        os.close(device)
+    for name, place in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        os.symlink(f"/proc/self/fd{place}", f"/dev/{name}")
+    os.mkdir("/dev/shm")  # noqa: S108 - of this namespace
+
+
+def _give_up_rights(libc: ctypes.CDLL) -> None:
+    """Take from whatever is started the rights of root, by which it could mount what is read-only anew."""
+    right = 0
+    while libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(right), 0, 0, 0) == 0:
+        right += 1
+    _check(-1 if right == 0 else 0)
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)))
+
+
+def _refuse_sockets(libc: ctypes.CDLL) -> None:
+    """Let the kernel refuse sockets that are not the network's: a daemon behind one would act outside.
+
+    Raises `OSError` on a machine whose numbers are not known here.
+    """
+    if os.uname().machine not in MACHINES:
+        raise OSError(errno.ENOSYS, "the calls of this machine are not known")
+    machine, socket, keys = MACHINES[os.uname().machine]
+    refused, no_such = REFUSE | errno.EAFNOSUPPORT, REFUSE | errno.ENOSYS
+    # Each jump is over one instruction: "if it is so, the next; else the one after".
+    rules = [(LOAD, 0, 0, KIND_OF_MACHINE), (EQUAL, 1, 0, machine), (RETURN, 0, 0, no_such)]
+    rules += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, X32), (RETURN, 0, 0, no_such)]
+    for number in (IO_URING_SETUP, *keys):
+        rules += [(EQUAL, 0, 1, number), (RETURN, 0, 0, no_such)]
+    rules += [(EQUAL, 1, 0, socket), (RETURN, 0, 0, ALLOW), (LOAD, 0, 0, FIRST_ARGUMENT)]
+    for kind in INSIDE_A_NAMESPACE:
+        rules += [(EQUAL, 0, 1, kind), (RETURN, 0, 0, ALLOW)]
+    rules.append((RETURN, 0, 0, refused))
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(filters))
+    _check(libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(FILTER), program, ctypes.c_ulong(0), ctypes.c_ulong(0)))
 
 
 def _lay_over(libc: ctypes.CDLL, memory: int, folder: str, upper: str, run: str) -> None:

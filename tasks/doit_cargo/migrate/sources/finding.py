@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.migrate.source import Source
+from doit_cargo.migrate.sources.source import Source
 
 if TYPE_CHECKING:
-    from doit_cargo.migrate.box import Box
+    from doit_cargo.migrate.recording.box import Box
     from doit_cargo.session import Session
 
 # How a person calls what is kept.
@@ -61,7 +61,7 @@ def kind_of(path: str) -> str:
 
 def text_of(root: str, path: str) -> str:
     """Return all that a build file says, with what it includes where that is known by name."""
-    from doit_cargo.migrate import makefiles
+    from doit_cargo.migrate.sources import makefiles
 
     if kind_of(path) == "make":
         return makefiles.text_of(root, path)
@@ -71,7 +71,7 @@ def text_of(root: str, path: str) -> str:
 
 def load(box: Box, path: str) -> Source:
     """Return a build file as a source."""
-    from doit_cargo.migrate import cargo_make, justfiles, makefiles, scripts
+    from doit_cargo.migrate.sources import cargo_make, justfiles, makefiles, scripts
 
     readers = {
         "make": makefiles.source,
