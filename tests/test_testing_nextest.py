@@ -56,7 +56,7 @@ def test_a_crash_fails_the_same_package(trial: Trial, how: str) -> None:
 @needs_nextest
 def test_nextest_runs_only_what_is_stale(trial: Trial) -> None:
     trial.test(runner="nextest")
-    trial.edit("crates/user/src/lib.rs", "None }", "Some(()) }")
+    trial.edit("crates/user/src/lib.rs", "10);", "std::hint::black_box(10));")
     run = trial.test(runner="nextest")
     assert (run.status, run.ran) == (0, {"user"})
     assert "Starting 1 test across 1 binary" in run.said.err
@@ -103,7 +103,8 @@ fn now_and_then() {
 def test_retries_let_a_flaky_test_pass_but_prove_nothing(trial: Trial) -> None:
     trial.write("crates/user/tests/flaky.rs", FLAKY)
     run = trial.test("RETRIES=2", target="test_nextest", runner="")
-    assert (run.status, run.table["user"]) == (0, (2, 0, 0, "flaky: now_and_then")), run.text
+    assert (run.status, run.table["user"][:3]) == (0, (2, 0, 0)), run.text
+    assert run.table["user"][3].startswith("flaky: now_and_then"), run.text
     again = trial.test("RETRIES=2", target="test_nextest", runner="")
     assert again.ran == {"flaky"}, "only the flaky program runs again"
     assert trial.test("RETRIES=0", target="test_nextest", runner="").table["user"][:3] == (1, 1, 0)

@@ -56,6 +56,9 @@ VOLATILE = frozenset(
 VOLATILE_HEADS = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 
 
+LINK = 0o120000
+
+
 class World:
     """The files as they are, and an environment; its values are keyed unless everybody may see them."""
 
@@ -76,6 +79,9 @@ class World:
 
     def digest(self, path: str) -> str:
         return content(path)
+
+
+NOWHERE = World({})
 
 
 def content(path: str) -> str:
@@ -131,9 +137,9 @@ def holds(row: Row, scope: Sight) -> bool:
 def changes(rows: Iterable[Row], scope: Sight) -> Iterator[Change]:
     """Yield how the world differs from what was seen."""
     for row in rows:
-        if holds(row, scope):
-            continue
         kind, subject, state, own = row
+        if (kind == "stat" and _looks(subject) == state) or holds(row, scope):
+            continue
         if kind == "environment":
             yield from _variables(state, take(kind, subject, own, scope))
         elif kind == "variable":
@@ -191,12 +197,21 @@ def _stat(path: str, own: Sequence[str], scope: Sight) -> Any:
     del own, scope
     found = os.lstat(path)
     link = ""
-    if stat.S_ISLNK(found.st_mode):
+    if found.st_mode & fingerprint.KIND == LINK:
         link = os.readlink(path)
         if os.path.exists(path):
             found = os.stat(path)
-    size = found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return [f"{found.st_mode:o}", size, link]
+    return [found.st_mode, found.st_size if found.st_mode & fingerprint.KIND == fingerprint.REGULAR else 0, link]
+
+
+def _looks(path: str) -> Any:
+    """Return the state of a path that was looked at or for: by far the most of what there is to compare."""
+    try:
+        return _stat(path, (), NOWHERE)
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    except OSError:
+        return None
 
 
 def _link(path: str, own: Sequence[str], scope: Sight) -> Any:

@@ -298,11 +298,10 @@ class Check:
     def _seen(self) -> Iterator[Change]:
         from doit_cargo.engine.state import seen
 
-        world = seen.World(self.environ)
-        for row in self.state["seen"]:
-            before = row[2]
-            yield from seen.changes((row,), world)
-            self.refreshed = self.refreshed or row[2] is not before
+        rows = self.state["seen"]
+        before = [row[2] for row in rows]
+        yield from seen.changes(rows, seen.World(self.environ))
+        self.refreshed = self.refreshed or any(row[2] is not old for row, old in zip(rows, before, strict=True))
 
     def _stamps(self, part: Literal["units", "tools"], kind: str) -> Iterator[Change]:
         stat = os.stat
