@@ -16,9 +16,10 @@ from doit_cargo.engine.base import own_key, secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution.evidence import equivalence
+from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
+from doit_cargo.targets import handlers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Session:
             row = self.row(name)
             if row["check"]:
                 self.current = name
-                call_by_name(row["check"], self, self.values_for(name))
+                handlers.call(row["check"], self, self.values_for(name))
             elif row["kind"] == CARGO:
                 self.plan(name)
 
@@ -310,13 +311,13 @@ class Session:
         if row["kind"] == ACTION:
             return self._act(row, values)
         if row["handler"]:
-            return bool(_module(row["handler"]).run(self, row["name"], values))
+            return bool(handlers.module(row["handler"]).run(self, row["name"], values))
         return self._call_cargo(row)
 
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
         if not row["watch"]:
-            return call_by_name(row["action"], self, values) is not False
+            return handlers.call(row["action"], self, values) is not False
         from doit_cargo.engine.base import model
         from doit_cargo.engine.execution import action_cache
 
@@ -327,8 +328,8 @@ class Session:
             manifests=tuple(package.manifest for package in self.workspace.packages.values()),
             machine=self.machine,
             lock="" if row["pool"] in (model.CARGO, model.ALONE) else row["name"],
-            watch=lambda: cast("ActionInputs", call_by_name(row["watch"], self, values)),
-            act=lambda: cast("bool | None", call_by_name(row["action"], self, values)),
+            watch=lambda: cast("ActionInputs", handlers.call(row["watch"], self, values)),
+            act=lambda: cast("bool | None", handlers.call(row["action"], self, values)),
         )
         return action_cache.run(request)
 
@@ -386,26 +387,3 @@ class Session:
         outcome = execute(self._request(row))
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
         return outcome is None or outcome.ok
-
-
-def _module(name: str) -> Any:
-    import importlib
-
-    return importlib.import_module(name)
-
-
-def call_by_name(action: str, session: Session, values: Values) -> object:
-    """Call "module:function" with the session and return its result."""
-    from doit_cargo.targets import project_targets
-
-    module, _, function = action.partition(":")
-    try:
-        home = (
-            project_targets.module(session.root, session.environ)
-            if module == project_targets.MODULE
-            else _module(module)
-        )
-        result: object = getattr(home, function)(session, values)
-        return result
-    except OSError as error:
-        raise UserError(Problem(f"{error.filename or action}: {error.strerror or error}"), COULD_NOT_RUN) from None

@@ -121,7 +121,7 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
 
 def _means_the_same(receipt: receipts.Receipt, change: staleness.Change, environ: Mapping[str, str]) -> bool:
     """Ask what cargo makes of a difference; where there is none, nothing is loaded for it."""
-    from doit_cargo.engine.execution.evidence import equivalence
+    from doit_cargo.engine.execution import equivalence
 
     return equivalence.is_same(receipt, change, environ)
 

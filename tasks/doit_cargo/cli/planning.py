@@ -18,7 +18,8 @@ from doit_cargo.engine.base.model import Invocation, Plan, Profile
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.session import CARGO, GROUP, Session, call_by_name
+from doit_cargo.session import CARGO, GROUP, Session
+from doit_cargo.targets import handlers
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -56,7 +57,7 @@ def _shown(session: Session, row: Row) -> JsonPlan:
     if not row["shows"]:
         return _undecided(session, name)
     try:
-        made = cast("list[Plan]", call_by_name(row["shows"], session, session.values_for(name)))
+        made = cast("list[Plan]", handlers.call(row["shows"], session, session.values_for(name)))
     except Absent as absent:
         return _undecided(session, name, f"skipped here: {absent.problems[0].what}")
     shown = [plan.to_json(one) for one in made]

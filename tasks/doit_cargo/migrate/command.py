@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
@@ -107,7 +108,7 @@ def _prepare_old_file(session: Session, move: Move) -> bool:
     shim = os.path.join(session.root, "GNUmakefile")
     is_new = not os.path.exists(shim)
     if move.source.kind == "make" and move.source.file == "GNUmakefile":
-        os.replace(shim, os.path.join(session.root, finding.MOVED_ASIDE))
+        atomic.put(shim, os.path.join(session.root, finding.MOVED_ASIDE))
     return is_new
 
 

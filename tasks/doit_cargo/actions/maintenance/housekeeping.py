@@ -17,7 +17,7 @@ from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution.evidence import equivalence
+from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import dir_listing, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 

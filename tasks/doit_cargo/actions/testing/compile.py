@@ -17,7 +17,7 @@ from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import ALL, Values
-from doit_cargo.engine.execution.evidence import equivalence
+from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 
 if TYPE_CHECKING:

@@ -19,13 +19,12 @@ from doit_cargo.engine.base.secrets import kept_words, masked
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import advice, build_places, causes, history, run, sccache
-from doit_cargo.engine.execution.evidence import equivalence, proven, recorder, untracked_inputs, written
+from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
+from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
-from doit_cargo.engine.execution.observe import Observation
 from doit_cargo.engine.execution.observing import Watch
 from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
@@ -35,6 +34,7 @@ from doit_cargo.engine.state import fingerprint, footprint, lock, receipts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe import Observation
     from doit_cargo.engine.state.fingerprint import Kept
     from doit_cargo.engine.state.receipts import Receipt, StoredPlan
     from doit_cargo.engine.state.staleness import Change, State

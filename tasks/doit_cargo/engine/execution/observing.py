@@ -14,17 +14,17 @@ from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.config import files as config_files
 from doit_cargo.engine.cargo.messages import BuildReport
-from doit_cargo.engine.execution.evidence import observed, sightings
+from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.seen_inputs import World
-from doit_cargo.engine.execution.observe import NotHere, Observation, Observer
 from doit_cargo.engine.execution.request import BuildRequest
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe import Observation, Observer
     from doit_cargo.engine.state.staleness import State
 
 OFF, PRELOAD = "off", "preload"
@@ -47,9 +47,12 @@ class Watch:
         self.why = ""
         # The call itself has its say first, then its profile.
         kind = request.variables.text("OBSERVE") or plan.profile.inputs.observe or PRELOAD
+        if kind == OFF:
+            self.why = "not observed: OBSERVE=off"
+            return
+        from doit_cargo.engine.execution.observe import NotHere, Observer
+
         try:
-            if kind == OFF:
-                raise NotHere("OBSERVE=off")
             self.observer = Observer.find(request.environ, kind)
         except NotHere as absent:
             self.why = f"not observed: {absent}"
@@ -67,11 +70,15 @@ class Watch:
     @contextmanager
     def observing(self) -> Iterator[Observation | None]:
         """Observe what runs meanwhile, and keep what the units that it makes rest on. The logs go with the end."""
+        if self.observer is None:
+            yield None
+            return
+        from doit_cargo.engine.execution.observe import NotHere
+
         try:
-            observation = self.observer.start() if self.observer else None
+            observation = self.observer.start()
         except (NotHere, OSError) as error:
-            self.why, observation = f"not observed: {error}", None
-        if observation is None:
+            self.why = f"not observed: {error}"
             yield None
             return
         with observation:
@@ -79,6 +86,8 @@ class Watch:
             self._take(observation)
 
     def _take(self, observation: Observation) -> None:
+        from doit_cargo.engine.execution.evidence import sightings
+
         environ = self.request.environ
         library = os.path.dirname(observation.observer.program)
         try:

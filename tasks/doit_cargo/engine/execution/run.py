@@ -19,7 +19,10 @@ from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
-from doit_cargo.engine.execution.observe import Observation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe import Observation
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import Inputs
-from doit_cargo.engine.execution.evidence import equivalence
+from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, staleness
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
         # Keys of the units of the call, and what of them was not observed.
         observed: NotRequired[tuple[str, ...]]
         unseen: NotRequired[tuple[str, ...]]
-        # What cargo makes of texts that may differ and mean the same (see `evidence.equivalence`).
+        # What cargo makes of texts that may differ and mean the same (see `execution.equivalence`).
         meaning: NotRequired[dict[str, Any] | None]
 
     Alike = Callable[[Receipt, Change, Mapping[str, str]], bool]

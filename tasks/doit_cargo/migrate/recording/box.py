@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording import inside, recorder
 from doit_cargo.migrate.recording.recorder import Call
 
@@ -69,7 +70,7 @@ class Box:
     @cached_property
     def is_contained(self) -> bool:
         """Whether the kernel gives this user namespaces and a layer; tried once, by running `true` in one."""
-        if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
+        if not sys.platform.startswith("linux") or not which("unshare", os.environ):
             return False
         os.makedirs(os.path.join(self.base, "try", "run"))
         job = self._job(["/bin/sh", "-c", ":"], {}, {}, contained=True)

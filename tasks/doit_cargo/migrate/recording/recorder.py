@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from doit_cargo.engine.base.paths import which
 
 # Programs that start another one: they run, and what they start is seen.
 STARTERS = frozenset(
@@ -263,4 +264,4 @@ def _programs(path: str) -> dict[str, str]:
             continue
         for name in names:
             found.setdefault(name, os.path.join(folder, name))
-    return {name: real for name, real in found.items() if os.access(real, os.X_OK) and shutil.which(real)}
+    return {name: real for name, real in found.items() if os.access(real, os.X_OK) and which(real, os.environ)}

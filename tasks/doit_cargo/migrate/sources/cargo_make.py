@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
@@ -34,7 +34,7 @@ CHOOSING_MORE = ("windows", "ignore_errors", "force", "fork", "cleanup_task")
 
 def program() -> str:
     """Return the path of cargo-make. Raises `UserError` where there is none."""
-    found = shutil.which("cargo-make")
+    found = which("cargo-make", os.environ)
     if not found:
         raise UserError(Problem("cargo-make is not on PATH", "cargo install cargo-make"), COULD_NOT_RUN)
     return found

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 
 def program() -> str:
     """Return the path of just. Raises `UserError` where there is none."""
-    found = shutil.which("just")
+    found = which("just", os.environ)
     if not found:
         raise UserError(Problem("just is not on PATH", "pip install rust-just"), COULD_NOT_RUN)
     return found
@@ -31,7 +31,7 @@ def source(box: Box, path: str) -> Source:
         raise UserError(Problem(f"just cannot read this file: {said}", "correct it", path))
     dump = json.loads(outcome.out)
     shell = dump["settings"].get("shell") or {"command": "sh", "arguments": ["-cu"]}
-    line = box.shell(shutil.which(shell["command"], path=box.environ.get("PATH")) or shell["command"])
+    line = box.shell(which(shell["command"], box.environ) or shell["command"])
     options = [just, "--justfile", path, "--shell", line, *(f"--shell-arg={word}" for word in shell["arguments"])]
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import which
 from doit_cargo.makefile import is_ours
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
@@ -57,7 +57,7 @@ def text_of(root: str, path: str) -> str:
 def program() -> str:
     """Return the path of make. Raises `UserError` where there is none."""
     names = ("gmake", "make") if "bsd" in sys.platform else ("make", "gmake")
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = next(filter(None, (which(name, os.environ) for name in names)), None)
     if not found:
         raise UserError(Problem("make is not on PATH", "install GNU make"), COULD_NOT_RUN)
     return found
