@@ -38,7 +38,7 @@ OF_THE_READER = {
 }
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
 MISTAKES = {"biuld", "JOB", "MODE"}
-STAND_INS = {"ci.log", "-", "<", "header", "TARGET", "COMMAND", "X", "NAME"}
+STAND_INS = {"program", "ci.log", "-", "<", "header", "TARGET", "COMMAND", "X", "NAME"}
 DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
 
 PACKAGES = {path.parent.name for path in ROOT.glob("examples/mistralrs/*/Cargo.toml")}
@@ -135,7 +135,7 @@ def calls(path: Path) -> Iterator[tuple[str, list[str]]]:
     text = page(path)
     typed = [line for _, _, block in FENCE.findall(text) for line in re.findall(r"^\$ (.*)", block, re.MULTILINE)]
     for line in [*typed, *INLINE.findall(prose(text))]:
-        for part in re.split(r"&&|;", line.split("#")[0]):
+        for part in re.split(r"&&|;| \| ", line.split("#")[0]):
             words = part.split()
             if words and os.path.basename(words[0]) in ("doit-cargo", "doit", "make"):
                 yield os.path.basename(words[0]), words[1:]

@@ -28,7 +28,6 @@ $(eval D := $(shell rm -f Cargo.toml {home}/kept))
 -include {outside}/made.mk
 {outside}/made.mk:
 	touch {outside}/e $@
-$(file >{outside}/f,x)
 include $(shell touch {outside}/g)
 $(shell /bin/mount -o remount,bind,rw / && /bin/touch {outside}/l)
 $(shell /bin/umount -l $(CURDIR) && /bin/rm -rf $(CURDIR)/engine)
@@ -48,6 +47,8 @@ all:
 	chmod -R 000 {outside} {home}
 nothing:
 	rm -rf $(CURDIR) ~/kept
+last:
+	$(file >{outside}/f,x)
 """
 
 
@@ -90,6 +91,9 @@ def test_a_hostile_file_changes_nothing_outside_of_the_box(
 ) -> None:
     places = {"RUSTUP_HOME": Path.home() / ".rustup", "CARGO_HOME": Path.home() / ".cargo"}
     tools = {name: os.environ.get(name, str(path)) for name, path in places.items()}
+    # Not above `outside`: what lies below the temporary folder is covered by a layer.
+    tools["TMPDIR"] = str(tmp_path / "tmp")
+    (tmp_path / "tmp").mkdir()
     root = make_workspace(tmp_path / "ws", SPEC)
     home, outside = tmp_path / "home", tmp_path / "outside"
     for folder in (home, outside):
