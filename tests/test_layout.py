@@ -169,7 +169,10 @@ def test_programs_are_asked_and_started_in_one_place_each() -> None:
 
     # A build file is recorded in a box, which is told its work on standard input.
     assert within(asked, {"engine.base.process.processes", "migrate.recording.box"}) == []
-    assert within(started, {"engine.base.process.processes", "engine.console.child", *SERVERS}) == []
+    assert (
+        within(started, {"engine.base.process.processes", "engine.console.child", "migrate.recording.inside", *SERVERS})
+        == []
+    )
 
 
 def test_programs_are_looked_for_in_one_place() -> None:

@@ -250,7 +250,7 @@ def _read(path: str) -> dict[str, Any] | None:
 
 
 def _digest(table: Mapping[str, Any]) -> bytes:
-    import hashlib
+    from doit_cargo.engine.base.own_key import blake2b
 
     text = json.dumps(table, sort_keys=True, default=repr)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
