@@ -87,7 +87,7 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
             name, _, value = word.partition("=")
             variables[name] = value
         else:
-            targets.append(receipts.normalise(word))
+            targets.append(word)
     try:
         return targets, variables, os.path.abspath(start)
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
         return False, ""
     state = store.state_directory(root, os.environ)
     found = []
-    for target in targets:
+    for target in map(receipts.normalise, targets):
         receipt, changes = receipts.verdict(
             state, receipts.key_of(target, variables), os.environ, alike=_means_the_same
         )
