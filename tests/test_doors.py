@@ -431,6 +431,7 @@ def test_why_json_tells_roots_and_what_they_rebuild(workspace: Path, tmp_path: P
         "rebuilds": [],
         "skipped": 2,
         "always": False,
+        "unobserved": [],
     }
     write(workspace / "low/src/lib.rs", "pub fn f() {}\n")
     stale = json.loads(call(workspace, "doit-cargo", "why", "dev", "--json", PATH=path).out)
@@ -443,6 +444,7 @@ def test_why_json_tells_roots_and_what_they_rebuild(workspace: Path, tmp_path: P
         "rebuilds": ["low", "app"],
         "skipped": 0,
         "always": False,
+        "unobserved": [],
     }
     assert set(calls_of(tmp_path / "bin")) <= {"metadata"}
     always = json.loads(call(workspace, "doit-cargo", "why", "version", "--json").out)

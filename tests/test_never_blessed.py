@@ -149,7 +149,7 @@ def test_what_stays_as_it_was_is_compiled_for_nothing_of_this(root: Path) -> Non
     write(root / "crates/old/Cargo.toml", FILES["crates/old/Cargo.toml"] + "# a comment\n")
     write(root / "README.md", "Read by nobody.\n")
     said = run(root, "dev")
-    assert (said.status, "nothing to compile in 5 packages" in said.out) == (0, True), said.out
+    assert (said.status, said.out.startswith("-- dev  up to date")) == (0, True), said.out
 
 
 def test_a_package_that_is_gone_keeps_no_other_from_being_built_anew(root: Path) -> None:

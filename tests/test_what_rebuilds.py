@@ -342,8 +342,8 @@ VARIABLES = (
 )
 
 MANIFESTS = (
-    Row("comment in a member's manifest", edit("crates/kit/Cargo.toml", "[package]", "# why\n[package]"), ()),
-    Row("comment in the root manifest", edit("Cargo.toml", "[workspace]", "# why\n[workspace]"), ()),
+    Row("comment in a member's manifest", edit("crates/kit/Cargo.toml", "[package]", "# why\n[package]"), None),
+    Row("comment in the root manifest", edit("Cargo.toml", "[workspace]", "# why\n[workspace]"), None),
     Row("touched manifest", lambda site: os.utime(site.path("crates/kit/Cargo.toml")), None),
     Row("description that code reads", edit("crates/kit/Cargo.toml", "of kit", "of it"), KIT, {"description": "of it"}),
     Row("description that nobody reads", edit("crates/mac/Cargo.toml", "of mac", "of it"), ()),
@@ -419,8 +419,8 @@ CONFIGS = (
     ),
     Row("[env] for a script", config('[env]\nSCRIPT_VARIABLE = "config"\n'), ("app", "watching"), {"asked": "config"}),
     Row("config file of a member", config(flags_file("ten"), "crates/kit/.cargo/config.toml"), None),
-    Row("comment in a config file", config("# nothing\n"), ()),
-    Row("number of jobs in a config file", config("[build]\njobs = 1\n"), ()),
+    Row("comment in a config file", config("# nothing\n"), None),
+    Row("number of jobs in a config file", config("[build]\njobs = 1\n"), None),
     Row("linker", linker, PACKAGES),
 )
 

@@ -28,22 +28,15 @@ INTERRUPTED = 130
 DOIT_STATE, IGNORED = "doit.json", b'"ignore:"'
 
 
-def main(targets: Sequence[str], variables: Mapping[str, str], start: str, known_stale: str) -> int:
-    """Run targets, with doit where it is needed; return the exit code."""
+def main(targets: Sequence[str], variables: Mapping[str, str], start: str, known_stale: str) -> int | None:
+    """Run targets; return the exit code, None for those that need doit. Raises `UserError`."""
     try:
         session = Session(start, os.environ, variables)
         if known_stale:
             session.take_as_stale(known_stale)
-        status = run(session, targets)
-        if status is None:
-            from doit_cargo.cli import line
-
-            return line.with_doit(session, targets)
-        return status
-    except (UserError, OSError, RecursionError, MemoryError) as error:
-        from doit_cargo.cli import line
-
-        return line.told(as_user_error(error), as_json=False)
+        return run(session, targets)
+    except (OSError, RecursionError, MemoryError) as error:
+        raise as_user_error(error) from None
 
 
 def run(session: Session, names: Sequence[str]) -> int | None:

@@ -43,11 +43,12 @@ def main(argv: list[str] | None = None) -> int:
                 return _leave(0) if argv is None else 0
         if argv is None and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+        status = None
         if parsed and parsed[0][0] != "help" and os.path.isdir(parsed[2]):
             from doit_cargo.cli import direct
 
             status = direct.main(*parsed, stale)
-        else:
+        if status is None:
             from doit_cargo.cli import line
 
             status = line.main(words, stale)

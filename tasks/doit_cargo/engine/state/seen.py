@@ -13,7 +13,7 @@ import stat
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
 from doit_cargo.engine.state import fingerprint
-from doit_cargo.engine.state.staleness import Change
+from doit_cargo.engine.state.change import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import os
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
 from doit_cargo.engine.state import sights
+from doit_cargo.engine.state.change import Change as Change  # noqa: PLC0414 - those who compare states take it from here
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
@@ -102,22 +103,6 @@ OF_THE_SESSION = frozenset(
     }
 )
 SESSION_PREFIXES = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
-
-
-class Change:
-    """One difference between a state and the world: what it is, and both values as text."""
-
-    __slots__ = ("kind", "new", "old", "subject")
-
-    def __init__(self, kind: str, subject: str, old: str = "", new: str = "") -> None:
-        self.kind = kind
-        self.subject = subject
-        self.old = old
-        self.new = new
-
-    def __str__(self) -> str:
-        difference = difference_of(self.kind, self.old, self.new)
-        return f"{self.kind} {self.subject}: {difference}" if difference else f"{self.kind} {self.subject}"
 
 
 def difference_of(kind: str, old: str, new: str) -> str:
