@@ -11,7 +11,7 @@ from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
-from doit_cargo.engine.state.staleness import difference_of
+from doit_cargo.engine.state.change import difference_of
 from doit_cargo.session import CARGO, Session
 
 TYPE_CHECKING = False

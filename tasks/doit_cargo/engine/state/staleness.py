@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
 from doit_cargo.engine.state import sights
 from doit_cargo.engine.state.change import Change as Change  # noqa: PLC0414 - those who compare states take it from here
@@ -103,13 +102,6 @@ OF_THE_SESSION = frozenset(
     }
 )
 SESSION_PREFIXES = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
-
-
-def difference_of(kind: str, old: str, new: str) -> str:
-    """Return what it was and what it is; of two values that must not be shown, that they differ."""
-    if kind not in ("env", "tool", "argument"):
-        return new
-    return "changed" if old == new == HIDDEN else f"{old or 'unset'} -> {new or 'unset'}"
 
 
 def public_value(name: str, value: str | None) -> str | None:
