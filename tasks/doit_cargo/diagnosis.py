@@ -133,7 +133,7 @@ def _also(session: Session, rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
 
 
 def _look(session: Session, plan: Plan, inferred: Inference = NOTHING) -> CheckContext:
-    seen = session.machine.at(session.root, processes.environment_of(plan.invocation, session.environ))
+    seen = session.machine.at(session.root, processes.environment_of_tools(plan.invocation, session.environ))
     return CheckContext(plan, seen, session.workspace, inferred)
 
 

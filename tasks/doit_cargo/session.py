@@ -344,7 +344,7 @@ class Session:
         from doit_cargo.engine.state import footprint
 
         workspace = workspace or self.workspace
-        machine = self.machine.at(workspace.root, processes.environment_of(plan.invocation, self.environ))
+        machine = self.machine.at(workspace.root, processes.environment_of_tools(plan.invocation, self.environ))
         overlays = tuple(os.path.join(folder, SYSDEPS) for folder in plan.folders or self.library.directories)
         inferred = cache.needs(self.state, plan, workspace, machine, overlays, fetch)
         return preflight.PreflightFacts(workspace, inferred, footprint.past(self.state, self.key(name)))

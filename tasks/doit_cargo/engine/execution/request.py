@@ -52,4 +52,4 @@ class CargoCallOptions(NamedTuple):
 def machine_of(request: BuildRequest, plan: Plan) -> Machine:
     """Return the machine as the child process will see it: a profile may set PATH, NVCC_CCBIN or RUSTUP_TOOLCHAIN."""
 
-    return request.machine.at(plan.invocation.cwd, processes.environment_of(plan.invocation, request.environ))
+    return request.machine.at(plan.invocation.cwd, processes.environment_of_tools(plan.invocation, request.environ))

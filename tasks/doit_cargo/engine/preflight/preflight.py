@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Workspace
-from doit_cargo.engine.base.process.processes import environment_of
+from doit_cargo.engine.base.process.processes import environment_of_tools
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
 from doit_cargo.engine.state.footprint import UNKNOWN, Footprint
@@ -92,7 +92,7 @@ def rows_of(
     chosen: Iterable[Step], plan: Plan, machine: Machine, workspace_root: str, known: PreflightFacts
 ) -> Iterator[CheckRow]:
     """Yield the rows of some steps."""
-    seen = machine.at(plan.invocation.cwd or workspace_root, environment_of(plan.invocation, machine.environ))
+    seen = machine.at(plan.invocation.cwd or workspace_root, environment_of_tools(plan.invocation, machine.environ))
     look = CheckContext(plan, seen, known.workspace, known.inferred, _for_scripts(seen, known), known.past)
     for step in chosen:
         yield from step(look)

@@ -150,8 +150,14 @@ def environment_of(invocation: Invocation, environ: Mapping[str, str]) -> dict[s
     seen = {name: value for name, value in environ.items() if name not in invocation.unset} | dict(invocation.env)
     if invocation.path_prepend:
         seen["PATH"] = os.pathsep.join([*invocation.path_prepend, seen.get("PATH", "")])
+    return seen
+
+
+def environment_of_tools(invocation: Invocation, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which to look at a call's tools: `cargo +nightly` is the strongest choice of all."""
+    seen = environment_of(invocation, environ)
     if invocation.argv[1:] and invocation.argv[1].startswith("+"):
-        seen["RUSTUP_TOOLCHAIN"] = invocation.argv[1][1:]  # `cargo +nightly` is the strongest choice of all
+        seen["RUSTUP_TOOLCHAIN"] = invocation.argv[1][1:]
     return seen
 
 
