@@ -311,7 +311,7 @@ def test_cleaning_asks_and_removes_nothing_that_sccache_has_not_made(workspace: 
     assert done.status == 0, done.err
     assert ([path.name for path in cache.iterdir()], is_running(server)) == (["mine.txt"], False)
     assert "not of sccache's making: mine.txt" in done.out
-    assert done.out.endswith("MB freed; the server is stopped\n")
+    assert done.out.endswith("kB freed; the server is stopped\n")
     again = call(workspace, "doit-cargo", "clean_cache", **server)
     assert (again.status, again.out) == (
         0,

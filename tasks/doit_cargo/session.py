@@ -212,9 +212,7 @@ class Session:
         parts = self.with_parts(names)
         for name in parts:
             if name not in self._verdicts:
-                self._verdicts[name] = receipts.verdict(
-                    self.state, self.key(name), self.environ, alike=equivalence.is_same
-                )
+                self._verdicts[name] = self._look(name)
         stale = [name for name in parts if self.forced or self._verdicts[name][1]]
         if not stale and not self.raw:
             return
