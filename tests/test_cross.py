@@ -89,8 +89,6 @@ def test_an_old_glibc_is_built_for_through_zig_and_without_this_computers_cpu(wo
     assert newest_glibc(folder / "app") <= (2, 17)
     assert subprocess.run([folder / "app"], capture_output=True, text=True, check=True).stdout == "false\n"
     call(workspace, *asked)  # its first call of all writes the linker's wrapper while it is watched
-        workspace, *asked
-    )  # its first call of all writes the linker's wrapper, while it is watched: that proves nothing
     assert table(call(workspace, *asked))[old_glibc()][0] == "up to date"
     write(workspace / "low/src/lib.rs", "pub fn edited() {}\n")
     assert table(call(workspace, *asked))[old_glibc()][0].startswith("done in ")
