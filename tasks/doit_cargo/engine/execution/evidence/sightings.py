@@ -52,6 +52,8 @@ TOOLS = re.compile(
     r"lto-wrapper)(-[\d.]+)?"
 )
 SHARED_OBJECT = (".so", ".dylib")
+# What lies there changes all the time, and nvcc lists it to find a name that is free; a file below it counts as any.
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put there
 
 
 class Places(NamedTuple):
@@ -136,6 +138,7 @@ def _rests_on(
     """Return the items of a group, and the reasons why they may not be all."""
     taken = inputs(run, group, scope)
     who = _who(unit, group)
+    temporary = {*TEMPORARY, world.environ.get("TMPDIR", "").rstrip("/")}
     found: dict[tuple[str, str], tuple[Any, str]] = {}
 
     def add(kind: str, subject: str, state: Any, by: str) -> None:
@@ -143,8 +146,8 @@ def _rests_on(
 
     for kind, subject, state, made in taken.states:
         path = str(subject)
-        if not path.startswith("/"):
-            continue  # a variable
+        if not path.startswith("/") or path in temporary:
+            continue  # a variable, or the folder of everybody's temporary files
         by = who(path)
         for item in seen_inputs.of_path(str(kind), path, state, made, run.started):
             add(*item, by)
