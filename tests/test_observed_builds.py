@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ fn main() {
     let (out, top) = (PathBuf::from(env::var("OUT_DIR").unwrap()), fs::canonicalize("../outside").unwrap());
     set("FILE", &fs::read_to_string(top.join("file.txt")).unwrap());
     set("LISTED", &fs::read_dir(top.join("listed")).unwrap().count().to_string());
+    let _ = fs::read_dir("/tmp").unwrap().count();
     set("THERE", &top.join("maybe.txt").exists().to_string());
     set("VARIABLE", &env::var("SCRIPT_ASKS").unwrap_or("unset".into()));
     set("STARTED", &run("number-of-it", &[]));
@@ -287,6 +289,11 @@ def test_times_alone_and_variables_that_nobody_asks_for_rebuild_nothing(site: Si
         (site.root / name).touch()
     assert site.build().out.startswith("-- ")
     assert site.build(TERM="other", MAKEFLAGS="-j", SSH_TTY="/dev/pts/9").out.startswith("-- ")
+
+
+def test_what_comes_and_goes_among_temporary_files_rebuilds_nothing(site: Site) -> None:
+    with tempfile.NamedTemporaryFile(dir="/tmp"):
+        assert site.build().out.startswith("-- ")
 
 
 def test_another_path_counts_by_the_programs_that_it_leads_to(site: Site) -> None:
