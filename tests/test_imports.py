@@ -50,8 +50,10 @@ def imported(folder: Path, *words: str) -> set[str]:
 
 
 def of_python() -> set[str]:
-    """Return what Python itself loads here before its first line."""
-    command = [f"{SCRIPTS}/python", "-X", "importtime", "-c", "pass"]
+    """Return what Python itself loads here before our first line, with what the installer's own script asks for."""
+    script = Path(f"{SCRIPTS}/doit-cargo").read_text(encoding="utf-8")
+    asked = "import re" if "\nimport re\n" in script else "pass"  # pip before 25 writes it, uv does not
+    command = [f"{SCRIPTS}/python", "-X", "importtime", "-c", asked]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     return set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
 
