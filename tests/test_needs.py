@@ -255,6 +255,19 @@ def test_without_sources_the_lock_and_the_manifests_tell_and_it_is_said(
     assert (found.basis, found.why, found.problem) == ("lock", "sources are not downloaded (cargo fetch gets them)", "")
 
 
+def test_what_only_stands_in_the_lock_below_a_crate_that_is_not_here_is_not_said_to_be_needed(
+    undownloaded: Needing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cargo locks what a weak feature or another target may bring: openssl-src may be off in this native-tls."""
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "home"))
+    found = undownloaded.infer("build", "--features", "tls,cuda").needs
+    perhaps = "whether it is built is known after cargo fetch"
+    doubts = {(need.crate, need.thing): need.doubt for need in found}
+    assert doubts["openssl-src", "perl"] == doubts["cc", "cc"] == perhaps
+    assert doubts["onig_sys", "cc"] == doubts["candle-kernels", "nvcc"] == ""
+    assert all(need.only_warn == bool(need.doubt) for need in found)
+
+
 def test_a_lock_that_does_not_fit_is_a_problem_only_where_the_build_insists_on_it(tmp_path: Path) -> None:
     made = lay_out(tmp_path, {"app": {"build": {"prost-build": ""}}, "prost-build": {"version": "0.13.5"}})
     found = made.infer("build")

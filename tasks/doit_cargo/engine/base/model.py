@@ -25,7 +25,7 @@ class Dependency(NamedTuple):
     """An edge of a manifest. `path` is set for path dependencies; `kind` is "", "dev" or "build".
 
     `features` and `default_features` are what the manifest turns on in it; `target` is the triple or `cfg(...)` for
-    which it is there, empty for all.
+    which it is there, empty for all. `package` is set where the manifest gives the package another name.
     """
 
     name: str
@@ -35,6 +35,11 @@ class Dependency(NamedTuple):
     features: tuple[str, ...] = ()
     default_features: bool = True
     target: str = ""
+    package: str = ""
+
+    @property
+    def package_name(self) -> str:
+        return self.package or self.name
 
 
 class Package(NamedTuple):
@@ -61,9 +66,10 @@ class Package(NamedTuple):
 class Workspace(NamedTuple):
     """What ``cargo metadata --no-deps`` says of the workspace at hand.
 
-    `cargo_profiles` and `build_target` (the triple of ``build.target``) come from the root manifest and cargo's
-    config files; `metadata` is ``[workspace.metadata]``. Intermediate artefacts and fingerprints lie in
-    `build_directory`, where cargo's ``build.build-dir`` names another place than the target directory.
+    `cargo_profiles`, `build_target` (the triple of ``build.target``) and `resolver` (the version of cargo's feature
+    resolver) come from the root manifest and cargo's config files; `metadata` is ``[workspace.metadata]``. Intermediate
+    artefacts and fingerprints lie in `build_directory`, where cargo's ``build.build-dir`` names another place than the
+    target directory.
     """
 
     root: str
@@ -74,6 +80,7 @@ class Workspace(NamedTuple):
     metadata: Mapping[str, object] = {}
     build_target: str = ""
     build_directory: str = ""
+    resolver: int = 2
 
     @property
     def manifest(self) -> str:

@@ -15,6 +15,8 @@ class DependencyFacts(TypedDict):
     features: list[str]
     default_features: bool
     target: str
+    # The package's own name where the manifest gives it another, or "".
+    package: str
 
 
 class TargetFacts(TypedDict):
@@ -48,6 +50,7 @@ class Facts(TypedDict):
     packages: dict[str, PackageFacts]
     cargo_profiles: list[str]
     build_target: str
+    resolver: int
     metadata: dict[str, object]
     # The toolchain that answered in the place of a pinned one that is not installed, or "".
     borrowed: str

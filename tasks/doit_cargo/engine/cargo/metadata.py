@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.cargo.facts import DependencyFacts, Facts, PackageFacts, TargetFacts
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
-FORMAT = 3
+FORMAT = 4
 BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
@@ -51,6 +51,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
         "packages": {package["name"]: _reduce_package(package) for package in raw["packages"]},
         "cargo_profiles": _cargo_profiles([_manifest(root), *configs]),
         "build_target": _build_target(configs),
+        "resolver": _resolver(_manifest(root)),
         "metadata": raw.get("metadata") or {},
         "borrowed": borrowed,
     }
@@ -210,6 +211,7 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> DependencyFacts:
         "features": dependency.get("features") or [],
         "default_features": dependency.get("uses_default_features", True),
         "target": dependency.get("target") or "",
+        "package": dependency["name"] if dependency.get("rename") else "",
     }
 
 
@@ -223,6 +225,16 @@ def _manifest(root: str) -> Mapping[str, Any]:
 def _cargo_profiles(tables: Iterable[Mapping[str, Any]]) -> list[str]:
     names = [name for table in tables for name in _table(table, "profile")]
     return list(dict.fromkeys([*BUILTIN_CARGO_PROFILES, *names]))
+
+
+def _resolver(manifest: Mapping[str, Any]) -> int:
+    """Return the version of cargo's resolver: as the root manifest says, else by the edition of the root package."""
+    workspace, package = _table(manifest, "workspace"), _table(manifest, "package")
+    edition = package.get("edition")
+    if isinstance(edition, Mapping):
+        edition = _table(workspace, "package").get("edition")
+    asked = str(workspace.get("resolver") or package.get("resolver") or "")
+    return int(asked) if asked.isdigit() else {"2021": 2, "2024": 3}.get(str(edition), 1)
 
 
 def _build_target(configs: Iterable[Mapping[str, Any]]) -> str:
@@ -252,6 +264,7 @@ def from_metadata(facts: Facts) -> Workspace:
         metadata=facts["metadata"],
         build_target=facts["build_target"],
         build_directory=facts["build_directory"],
+        resolver=facts["resolver"],
     )
 
 
@@ -280,6 +293,7 @@ def _package(name: str, facts: PackageFacts) -> Package:
                 tuple(one["features"]),
                 one["default_features"],
                 one["target"],
+                one["package"],
             )
             for one in facts["dependencies"]
         ),

@@ -39,6 +39,34 @@ def _minus(mine: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str
     return {name: features for name, features in pairs if features or name not in other}
 
 
+class Node(NamedTuple):
+    """A package as it is compiled: for the target, or for the host, where build scripts and macros run."""
+
+    package: str
+    for_host: bool = False
+
+
+class Manner(NamedTuple):
+    """How features spread. Plainly: of all targets, whether for the host or not; `tests` adds what tests depend on.
+
+    `apart` is cargo's resolver 2 and later: host and target have features of their own, and tables of other targets
+    than `triple` (for the host `host`) do not count.
+    """
+
+    tests: bool = False
+    apart: bool = False
+    triple: str = ""
+    host: str = ""
+
+    def counts(self, dependency: Dependency, for_host: bool) -> bool:
+        """Tell whether the target table that a dependency stands in is one that is built."""
+        if not dependency.target:
+            return True
+        from doit_cargo.engine.cargo.config.target_cfg import applies
+
+        return applies(dependency.target, self.host if for_host else self.triple)
+
+
 class Graph:
     """The packages and how they lead to each other."""
 
@@ -46,7 +74,7 @@ class Graph:
         self.packages = packages
         self.members = tuple(members)
         # One feature after the other of a package is compared with the same beginning.
-        self._turn_on = lru_cache(maxsize=RECENT)(self._walked)
+        self._turn_on = lru_cache(maxsize=RECENT)(self._state)
         self._by_folder = {os.path.normcase(package.directory): name for name, package in packages.items()}
 
     @classmethod
@@ -59,129 +87,169 @@ class Graph:
         """Return the package that a dependency leads to, empty where its manifest is not known."""
         if dependency.path:
             return self._by_folder.get(os.path.normcase(os.path.normpath(dependency.path)), "")
-        return dependency.name if dependency.name in self.packages and dependency.name not in self.members else ""
+        name = dependency.package_name
+        return name if name in self.packages and name not in self.members else ""
 
     def turn_on(
         self, packages: Iterable[str], features: Iterable[str] = (), default: bool = True, tests: bool = False
     ) -> State:
-        """Return everything that is on when these packages are built with these features.
+        """Return everything that is on when these packages are built with these features, on any target.
 
         A feature counts for each of the packages that has it; ``PACKAGE/FEATURE`` for that one, or for a dependency.
         With `tests`, the dependencies of the packages' tests take part.
         """
         return self._turn_on(tuple(packages), tuple(features), default, tests)
 
-    def _walked(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> State:
-        walk = _Walk(self, frozenset(roots) if tests else frozenset())
-        for name in roots:
-            walk.take(name, default)
-        for name in roots:
-            for feature in wanted:
-                if "/" in feature or feature in self.packages[name].features:
-                    walk.ask(name, feature)
+    def _state(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> State:
+        return self.walked(roots, wanted, default, Manner(tests)).state()
+
+    def walked(self, roots: Iterable[str], wanted: Iterable[str], default: bool, manner: Manner) -> Walk:
+        """Return where features have spread, package by package."""
+        starts = [node for name in roots for node in self.starts(name, manner)]
+        walk = Walk(self, frozenset(starts), manner)
+        asked = list(wanted)
+        for node in starts:
+            walk.take(node, default)
+        for node in starts:
+            for feature in asked:
+                if "/" in feature or feature in self.packages[node.package].features:
+                    walk.ask(node, feature)
         walk.finish()
-        return walk.state()
+        return walk
+
+    def starts(self, name: str, manner: Manner) -> list[Node]:
+        """Return what a selected package is compiled as: a macro runs on the host, its tests on the target."""
+        return [Node(name), Node(name, True)] if manner.apart and self.is_macro(name) else [Node(name)]
+
+    def is_macro(self, name: str) -> bool:
+        return any("proc-macro" in target.kinds for target in self.packages[name].cargo_targets)
 
     def effects(self, package: str, feature: str) -> State:
         """Return what one feature of a package adds to the package as it is by default."""
         return self.turn_on((package,), (feature,)).minus(self.turn_on((package,)))
 
 
-class _Walk:
-    """One spreading of features, until nothing more turns on. Steps wait in a row: a chain may be of any length."""
+class Walk:
+    """One spreading of features, until nothing more turns on. Steps wait in a row: a chain may be of any length.
 
-    def __init__(self, graph: Graph, tested: frozenset[str]) -> None:
+    `on`: features; `outside`: those asked of packages whose manifests are not known, by the dependency's name;
+    `activated`: the optional dependencies of each package that take part.
+    """
+
+    def __init__(self, graph: Graph, roots: frozenset[Node], manner: Manner) -> None:
         self.graph = graph
-        self.tested = tested
-        self.on: dict[str, set[str]] = {}
-        self.outside: dict[str, set[str]] = {}
-        self.activated: set[tuple[str, str]] = set()
-        self.weak: set[tuple[str, str, str]] = set()
-        self.waiting: deque[Callable[[], None]] = deque()
+        self.roots = roots
+        self.manner = manner
+        self.on: dict[Node, set[str]] = {}
+        self.outside: dict[tuple[Node, str], set[str]] = {}
+        self.activated: set[tuple[Node, str]] = set()
+        self._weak: set[tuple[Node, str, str]] = set()
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def state(self) -> State:
-        freeze = {name: frozenset(features) for name, features in self.on.items()}
-        return State(freeze, {name: frozenset(features) for name, features in self.outside.items()})
+        outside = [(name, features) for (_, name), features in self.outside.items()]
+        return State(_merged((node.package, features) for node, features in self.on.items()), _merged(outside))
 
-    def take(self, name: str, default: bool) -> None:
+    def take(self, node: Node, default: bool) -> None:
         """Make a package part of the build, with the dependencies that are always there."""
-        self.waiting.append(partial(self._take, name))
+        self._waiting.append(partial(self._take, node))
         if default:
-            self.ask(name, DEFAULT)
+            self.ask(node, DEFAULT)
 
-    def ask(self, name: str, feature: str) -> None:
+    def ask(self, node: Node, feature: str) -> None:
         """Turn a feature of a package on: its own, ``dep:NAME``, ``NAME/FEATURE`` or ``NAME?/FEATURE``."""
-        self.waiting.append(partial(self._ask, name, feature))
+        self._waiting.append(partial(self._ask, node, feature))
 
     def finish(self) -> None:
         """Do everything that waits; then apply weak features to dependencies that came in by other ways."""
         while True:
-            while self.waiting:
-                self.waiting.popleft()()
-            ready = [(name, edge, feature) for name, edge, feature in self.weak if (name, edge) in self.activated]
+            while self._waiting:
+                self._waiting.popleft()()
+            ready = [(node, edge, feature) for node, edge, feature in self._weak if (node, edge) in self.activated]
             if not ready:
                 return
-            self.weak.difference_update(ready)
-            for name, dependency, feature in ready:
-                self._spread(name, dependency, feature)
+            self._weak.difference_update(ready)
+            for node, dependency, feature in ready:
+                self._spread(node, dependency, feature)
 
-    def _take(self, name: str) -> None:
-        if name not in self.on:
-            self.on[name] = set()
-            for dependency in self._edges(name):
-                if not dependency.optional:
-                    self._activate(name, dependency.name)
+    def edges(self, node: Node) -> Iterator[Dependency]:
+        """Yield the dependencies whose features count; those of tests only where tests are built."""
+        tested = self.manner.tests and node in self.roots
+        for edge in self.graph.packages[node.package].dependencies:
+            if (edge.kind != "dev" or tested) and (not self.manner.apart or self.manner.counts(edge, node.for_host)):
+                yield edge
 
-    def _ask(self, name: str, feature: str) -> None:
-        if feature.startswith("dep:"):
-            self._activate(name, feature.removeprefix("dep:"))
-        elif "/" in feature:
-            self._ask_dependency(name, *feature.split("/", 1))
-        elif feature in self.graph.packages[name].features and feature not in self.on[name]:
-            self.on[name].add(feature)
-            for entry in self.graph.packages[name].features[feature]:
-                self.ask(name, entry)
-
-    def _ask_dependency(self, name: str, dependency: str, feature: str) -> None:
-        if dependency == name and not any(edge.name == name for edge in self._edges(name)):
-            self.ask(name, feature)  # PACKAGE/FEATURE of a command line
-            return
-        if dependency.endswith("?"):
-            self.weak.add((name, dependency[:-1], feature))
-            return
-        self._activate(name, dependency)
-        if dependency in self.graph.packages[name].features:
-            self.ask(name, dependency)  # an optional dependency without `dep:` is a feature too
-        self._spread(name, dependency, feature)
-
-    def _activate(self, name: str, dependency: str) -> None:
-        if (name, dependency) not in self.activated:
-            edges = [edge for edge in self._edges(name) if edge.name == dependency]
-            if edges:
-                self.activated.add((name, dependency))
-            for edge in edges:
-                self._enter(edge)
-
-    def _enter(self, edge: Dependency) -> None:
+    def leads_to(self, node: Node, edge: Dependency) -> Node | None:
+        """Return the package that a dependency leads to, if its manifest is known."""
         target = self.graph.target_of(edge)
         if not target:
-            self.outside.setdefault(edge.name, set()).update(edge.features)
+            return None
+        own_host = edge.kind == "build" or self.graph.is_macro(target)
+        return Node(target, self.manner.apart and (node.for_host or own_host))
+
+    def _take(self, node: Node) -> None:
+        if node not in self.on:
+            self.on[node] = set()
+            for dependency in self.edges(node):
+                if not dependency.optional:
+                    self._enter(node, dependency)
+
+    def _ask(self, node: Node, feature: str) -> None:
+        table = self.graph.packages[node.package].features
+        if feature.startswith("dep:"):
+            self._activate(node, feature.removeprefix("dep:"))
+        elif "/" in feature:
+            self._ask_dependency(node, *feature.split("/", 1))
+        elif feature in table and feature not in self.on[node]:
+            self.on[node].add(feature)
+            for entry in table[feature]:
+                self.ask(node, entry)
+
+    def _ask_dependency(self, node: Node, dependency: str, feature: str) -> None:
+        if dependency == node.package and not self._named(node, dependency):
+            self.ask(node, feature)  # PACKAGE/FEATURE of a command line
+            return
+        if dependency.endswith("?"):
+            self._spread(node, dependency[:-1], feature)
+            return
+        self._activate(node, dependency)
+        if any(edge.optional for edge in self._named(node, dependency)):
+            self.ask(node, dependency)  # an optional dependency without `dep:` is a feature too
+        self._spread(node, dependency, feature)
+
+    def _activate(self, node: Node, dependency: str) -> None:
+        if (node, dependency) not in self.activated:
+            self.activated.add((node, dependency))
+            for edge in self._named(node, dependency):
+                self._enter(node, edge)
+
+    def _named(self, node: Node, dependency: str) -> list[Dependency]:
+        return [edge for edge in self.edges(node) if edge.name == dependency]
+
+    def _enter(self, node: Node, edge: Dependency) -> None:
+        target = self.leads_to(node, edge)
+        if not target:
+            self.outside.setdefault((node, edge.name), set()).update(edge.features)
             return
         self.take(target, edge.default_features)
         for feature in edge.features:
             self.ask(target, feature)
 
-    def _spread(self, name: str, dependency: str, feature: str) -> None:
-        for edge in self._edges(name):
-            if edge.name == dependency:
-                target = self.graph.target_of(edge)
-                if target:
-                    self.take(target, default=False)
-                    self.ask(target, feature)
-                else:
-                    self.outside.setdefault(dependency, set()).add(feature)
+    def _spread(self, node: Node, dependency: str, feature: str) -> None:
+        """Turn on a feature of a dependency; of an optional one that does not take part, as soon as it does."""
+        for edge in self._named(node, dependency):
+            target = self.leads_to(node, edge)
+            if edge.optional and (node, dependency) not in self.activated:
+                self._weak.add((node, dependency, feature))
+            elif target:
+                self.take(target, default=False)
+                self.ask(target, feature)
+            else:
+                self.outside.setdefault((node, dependency), set()).add(feature)
 
-    def _edges(self, name: str) -> Iterator[Dependency]:
-        """Yield the dependencies of a build; those of tests take part only where tests are built."""
-        edges = self.graph.packages[name].dependencies
-        return (edge for edge in edges if edge.kind != "dev" or name in self.tested)
+
+def _merged(pairs: Iterable[tuple[str, set[str]]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for name, features in pairs:
+        found[name] = found.get(name, frozenset()) | features
+    return found

@@ -27,7 +27,11 @@ class Certainty:
         """Yield the need with what speaks against it, if it is one at all."""
         if rule.in_scripts and not self._is_used(crate):
             return
-        if rule.own:
+        if not crate.surely:
+            yield _doubted(need, "whether it is built is known after cargo fetch")
+        elif not crate.certain and (rule.features or rule.unless_features):
+            yield _doubted(need, "whether its features need it is known after cargo fetch")
+        elif rule.own:
             yield need
         elif crate.directory:
             if self._script(crate.name).names(need.thing):

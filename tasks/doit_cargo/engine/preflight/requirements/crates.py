@@ -29,6 +29,7 @@ class Crate:
     """One crate of a build. `chain` leads from a package that was asked for to the crate, both included.
 
     `features` are those that are on; where `certain` is false (only the lock was there), those that are known to be.
+    `surely` is false of what stands in the lock below a crate whose manifest is not here: it may be off.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Crate:
     chain: tuple[str, ...] = ()
     directory: str = ""
     certain: bool = True
+    surely: bool = True
 
 
 @dataclass(frozen=True, slots=True)
