@@ -47,6 +47,8 @@ OPTIONS = {
     "show": Option("only say what it is, and whether it is trusted"),
     "revoke": Option("trust it no more"),
     "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
+    "dry-run": Option("only say what would go"),
+    "max-size": Option("remove no more than until the directory is so large", "SIZE"),
     "force": Option("write over a Makefile that is not ours"),
 }
 
@@ -60,6 +62,11 @@ COMMANDS = {
         TARGETS,
         "[TARGET...] [VAR=value...]",
         ("json",),
+    ),
+    "gc": Command(
+        "doit_cargo.actions.maintenance.garbage:gc",
+        "Remove from the target directory what no target's last success rests on; what each target holds.",
+        options=("dry-run", "json", "max-size"),
     ),
     "hint": Command(
         "doit_cargo.cli.hint:hint",

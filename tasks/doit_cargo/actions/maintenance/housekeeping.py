@@ -18,17 +18,17 @@ from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
-from doit_cargo.engine.state import dir_listing, receipts
+from doit_cargo.engine.state import dir_listing, footprint, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
-    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 # What cargo can download again (Cargo book, "Cargo Home"); the index it would have to ask anew.
 DOWNLOADS = ("registry/cache", "registry/src", "git/db", "git/checkouts")
 OTHERS = ("registry/index", "bin", "advisory-db", "advisory-dbs")
+LEAST_FREE = 1_000_000_000
 CARGO_LOCKS = (".package-cache", ".package-cache-mutate")
 
 # --- logs ------------------------------------------------------------------------------------------------------------
@@ -124,20 +124,26 @@ def status(session: Session, _: Any) -> bool:
     """Print each result on record (`test_status`: of tests): whether it holds, when it was made, how long it took."""
     of_tests = session.current == "test_status"
     names = {row["name"] for row in session.listing if row["name"].startswith("test") or not of_tests}
-    found = [one for one in _receipts(session) if one["key"][0] in names]
+    found = [one for one in receipts.last_successes(session.state) if one["key"][0] in names]
     for one in sorted(found, key=lambda each: -float(each["finished"])):
         receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
         now = "failed since" if receipt is None else "stale" if changes else "up to date"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
         print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")
+    if not of_tests:
+        _warn_of_disk(session)
     reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")
     return True
 
 
-def _receipts(session: Session) -> Iterator[Receipt]:
-    """Yield the last success of each result; one that failed since has only its withdrawn receipt."""
-    found = dict(receipts.every(session.state))
-    yield from (one for path, one in found.items() if path.removesuffix(".last") not in found or path[-5:] != ".last")
+def _warn_of_disk(session: Session) -> None:
+    """Warn before a build fills the disk: while one more of the largest so far would still fit, but no third."""
+    place = session.workspace.kept_in
+    free, took = footprint.free_space(place), footprint.largest(session.state)
+    if free and free < max(LEAST_FREE, 2 * took):
+        past = f", and a build here has taken {size_of(took)}" if took else ""
+        text = f"warning: {size_of(free)} are free where {reporter.relative(place, session.root)} is{past}"
+        reporter.note(session.current, f"{text}; doit-cargo gc --dry-run shows what can go")
 
 
 # --- measures --------------------------------------------------------------------------------------------------------

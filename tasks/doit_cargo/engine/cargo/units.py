@@ -249,26 +249,26 @@ def pages_of(target_directory: str, package: str) -> Iterator[str]:
 def drop_packages(target_directory: str, packages: Collection[str]) -> None:
     """Make cargo build every unit of these packages anew, in all variants. Raises OSError."""
     for profile in list(profiles(target_directory)):
-        with _locked(profile):
+        with locked(profile):
             for folder in list(folders_of(profile, packages)):
                 forget_incremental(_hash_files(folder))
-                _remove(folder)
+                remove(folder)
             for folder in list(folders_of(profile, packages, "build")):
-                _remove(folder)
+                remove(folder)
 
 
 def drop(keys: Iterable[str]) -> None:
     """Make cargo build these units anew; a build script runs again in an empty folder. Raises OSError."""
     for key in keys:
         folder = os.path.dirname(key)
-        with _locked(os.path.dirname(os.path.dirname(folder))):
+        with locked(os.path.dirname(os.path.dirname(folder))):
             if is_documentation(key):
                 _remove_files(key, key + ".json")
                 continue
             forget_incremental((key,))
-            _remove(folder)
+            remove(folder)
             if os.path.basename(key).startswith(SCRIPT_RUN):
-                _remove(run_folder(key))
+                remove(run_folder(key))
 
 
 def forget_incremental(keys: Iterable[str]) -> None:
@@ -277,11 +277,16 @@ def forget_incremental(keys: Iterable[str]) -> None:
     Its files are hard links of those in `deps`: a copy over these changes them unseen.
     """
     for key in keys:
-        crate = re.sub("^(test-)?(lib|bin|example|bench|integration-test|build-script)-", "", os.path.basename(key))
         place = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(key))), "incremental")
         for name in _names(place):
-            if name.rpartition("-")[0] == crate.replace("-", "_"):
-                _remove(os.path.join(place, name))
+            if name.rpartition("-")[0] == crate_of(key):
+                remove(os.path.join(place, name))
+
+
+def crate_of(key: str) -> str:
+    """Return the crate that a unit compiles, as rustc calls it."""
+    kind = "^(test-)?(lib|bin|example|bench|integration-test|build-script)-"
+    return re.sub(kind, "", os.path.basename(key)).replace("-", "_")
 
 
 def copied(target_directory: str, packages: Iterable[str], known: Mapping[str, object]) -> list[str]:
@@ -305,15 +310,18 @@ def _remove_files(*paths: str) -> None:
             os.unlink(path)
 
 
-def _remove(folder: str) -> None:
-    if os.path.isdir(folder):
+def remove(path: str) -> None:
+    """Remove a folder or a file; that it is gone is fine. Raises OSError."""
+    if os.path.isdir(path) and not os.path.islink(path):
         import shutil
 
-        shutil.rmtree(folder)
+        shutil.rmtree(path)
+    else:
+        _remove_files(path)
 
 
 @contextlib.contextmanager
-def _locked(profile: str) -> Iterator[None]:
+def locked(profile: str) -> Iterator[None]:
     """Hold cargo's own locks of a profile, so that no running cargo loses what it is about to write."""
     if os.name == "nt":
         yield

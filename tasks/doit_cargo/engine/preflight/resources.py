@@ -28,7 +28,7 @@ def look_at_disk(look: CheckContext) -> Iterator[CheckRow]:
         return
     what = f"{size_of(free)} are free where {directory} is"
     what += f", and a build from nothing has taken {size_of(took)}" if wanted else ""
-    fix = "doit-cargo clean, empty cargo's cache (clean_all CARGO_CACHE=1), or CARGO_TARGET_DIR on a larger disk"
+    fix = "doit-cargo gc, or clean; empty cargo's cache (clean_all CARGO_CACHE=1), or CARGO_TARGET_DIR on a larger disk"
     yield CheckRow("disk", WARN, f"{size_of(free)} free", directory, look.plan.target, what, fix)
 
 

@@ -73,6 +73,12 @@ def past(state: str, key: tuple[str, ...]) -> Footprint:
     return Footprint(*found) if isinstance(found, tuple) and len(found) == 2 else UNKNOWN
 
 
+def largest(state: str) -> int:
+    """Return the most that any build of a workspace has added to the disk."""
+    found = [each[0] for each in _all(state).values() if isinstance(each, tuple) and len(each) == 2]
+    return max((size for size in found if isinstance(size, int)), default=0)
+
+
 def keep(state: str, key: tuple[str, ...], now: Footprint) -> None:
     """Keep what a build has taken if it is the most so far."""
     before = past(state, key)

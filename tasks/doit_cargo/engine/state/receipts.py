@@ -214,6 +214,12 @@ def every(state: str) -> Iterator[tuple[str, Receipt]]:
             yield path, found  # type: ignore[misc]
 
 
+def last_successes(state: str) -> Iterator[Receipt]:
+    """Yield the last success of each result; one that failed since has only its withdrawn receipt."""
+    found = dict(every(state))
+    yield from (one for path, one in found.items() if path.removesuffix(".last") not in found or path[-5:] != ".last")
+
+
 def forget_target(state: str, target: str) -> None:
     """Drop the receipts of a target, with whatever variables it was called."""
     directory = os.path.join(state, "receipts")
