@@ -1,8 +1,8 @@
 """How results travel: one interface over a folder, HTTP and gRPC.
 
-A carrier knows blobs and entries, not what they mean. A blob is known by its content and checked on its way in; an entry
-(an ActionResult) is known by an Action's digest and checked by whoever reads it. Every failure is a `CarrierError`:
-nothing that a store does may end a build.
+A carrier knows blobs and entries, not what they mean. A blob is known by its content and checked on its way in; an
+entry (an ActionResult) is known by an Action's digest and checked by whoever reads it. Every failure is a
+`CarrierError`: nothing that a store does may end a build.
 """
 
 from __future__ import annotations
