@@ -18,7 +18,7 @@ MOST_MODULES = 12
 # From the ground up. A top-level module or package that is not named here is a mistake.
 ORDER = (
     *(f"engine.{name}" for name in engine.PACKAGES),
-    *("targets", "cache", "session", "makefile", "diagnosis", "actions", "migrate", "cli", "api"),
+    *("targets", "cache", "sharing", "session", "makefile", "diagnosis", "actions", "migrate", "cli", "api"),
 )
 # Old paths, which only lead on for a version.
 OLD_PATHS = {"dodo", "engine.model"}

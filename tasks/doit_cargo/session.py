@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
+# A variable that names a store, whatever the pack says.
+SHARE = "DOIT_CARGO_SHARE"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 
@@ -119,7 +121,12 @@ class Session:
     def _rows(self) -> tuple[Row, ...]:
         from doit_cargo.targets import catalogue
 
-        return tuple(catalogue.row_of(entry) for entry in catalogue.load(self.workspace, self.library, self.machine))
+        rows = [catalogue.row_of(entry) for entry in catalogue.load(self.workspace, self.library, self.machine)]
+        if self.library.pack.share.store:
+            from doit_cargo.sharing import settings
+
+            rows = [{**row, "shares": settings.takes(self.library.pack.share, row["name"])} for row in rows]
+        return tuple(rows)
 
     @cached_property
     def _rows_by_name(self) -> dict[str, Row]:
@@ -379,9 +386,20 @@ class Session:
             known=lambda: self.known(plan, name, lambda: reporter.note(name, FETCHING)),
         )
 
+    def _shared(self, row: Row, request: BuildRequest) -> BuildRequest:
+        """Return a request with the store for its results, where one is configured."""
+        if not row["shares"] and not self.environ.get(SHARE):
+            return request
+        from doit_cargo.sharing import settings, share
+
+        pack = self.library.pack.share
+        word = request.variables.text("SHARE")
+        found = settings.of(pack, self.root, self.environ, word) if settings.takes(pack, row["name"]) else None
+        return request._replace(shared=share.Sharing(found, request)) if found else request
+
     def _call_cargo(self, row: Row) -> bool:
         from doit_cargo.engine.execution.execute import execute
 
-        outcome = execute(self._request(row))
+        outcome = execute(self._shared(row, self._request(row)))
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
         return outcome is None or outcome.ok

@@ -340,5 +340,6 @@ def row_of(entry: Entry) -> Row:
         "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
         "pool": target.pool,
         "keep_going": target.keep_going,
+        "shares": False,
         "files": entry.files,
     }

@@ -33,6 +33,8 @@ class Row(TypedDict):
     shows: str
     pool: str
     keep_going: bool
+    # Whether results of it are shared with other machines.
+    shares: bool
     # What shapes it and is known before any run.
     files: tuple[str, ...]
 

@@ -306,6 +306,20 @@ class Duplicates(NamedTuple):
     limit: Setting | None = None
 
 
+class Share(NamedTuple):
+    """Where results are shared, and which (``[share]`` of a pack). `write` is "never" or "ci"; `targets` are patterns.
+
+    Results signed by none of `keys` are none, where there are keys; `ignore` are variables that change no result.
+    """
+
+    store: str = ""
+    write: str = "never"
+    keys: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    where: str = ""
+
+
 class Pack(NamedTuple):
     """A folder of profiles that fit one known project.
 
@@ -333,6 +347,7 @@ class Pack(NamedTuple):
     duplicates: Duplicates = Duplicates()
     feature_sets: Mapping[str, FeatureSet] = {}
     migrated: Mapping[str, Any] = {}
+    share: Share = Share()
 
 
 class ActionInputs(NamedTuple):

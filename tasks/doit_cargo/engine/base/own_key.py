@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 VARIABLE = "DOIT_CARGO_KEY"
+# Secrets of sharing: who we are to a store, what results are signed with, what values are hidden with.
+SHARE_TOKEN, SHARE_SIGNING_KEY, SHARE_SECRET = (
+    "DOIT_CARGO_SHARE_TOKEN",
+    "DOIT_CARGO_SHARE_SIGNING_KEY",
+    "DOIT_CARGO_SHARE_SECRET",
+)
 SHORTEST = 16  # characters of a key that is given
 SIZE = 32
 SEAL_SIZE = 16
@@ -32,9 +38,10 @@ SEAL = "doit-cargo seal"  # the name of a seal within JSON
 class _Held:
     """The key of this process, and why it will not be there for the next one."""
 
-    __slots__ = ("key", "trouble")
+    __slots__ = ("given", "key", "trouble")
 
     def __init__(self) -> None:
+        self.given: dict[str, str] = {}
         self.key = b""
         self.trouble = ""
 
@@ -43,7 +50,10 @@ _held = _Held()
 
 
 def adopt() -> None:
-    """Take the key that the environment gives, and take it from all children. Raises `UserError` for a weak one."""
+    """Take the secrets that the environment gives, also from all children. Raises `UserError` for a weak key."""
+    for name in (SHARE_TOKEN, SHARE_SIGNING_KEY, SHARE_SECRET):
+        if name in os.environ:
+            _held.given[name] = os.environ.pop(name)
     given = os.environ.pop(VARIABLE, "")
     if not given:
         return
@@ -51,6 +61,16 @@ def adopt() -> None:
         fix = f"give at least {SHORTEST} characters, for example from: openssl rand -hex 32"
         raise UserError(Problem(f"{VARIABLE} is too short to be a key", fix))
     use(blake2b(os.fsencode(given), digest_size=SIZE).digest())
+
+
+def given_secret(name: str) -> str:
+    """Return another secret that the environment gave, and that no child gets."""
+    return _held.given.get(name, "")
+
+
+def given_secrets() -> dict[str, str]:
+    """Return all of them by their names."""
+    return dict(_held.given)
 
 
 def use(key: bytes) -> None:

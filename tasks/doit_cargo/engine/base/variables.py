@@ -28,6 +28,8 @@ MIRROR_PATHS = {"rsproxy.cn": "index"}
 OFF = frozenset({"", "0", "false", "no"})
 # How the processes of a build are observed (docs/observing.md).
 OBSERVE = ("off", "preload", "strace")
+# What a call does with the results of other machines (docs/beyond-one-machine.md).
+SHARE = ("off", "read", "write", "verify")
 ALL = "all"
 
 
@@ -63,6 +65,12 @@ def _runner(text: str) -> str:
 def _observe(text: str) -> str:
     if text.strip() not in OBSERVE:
         raise _InvalidError(f"is none of {', '.join(OBSERVE)}")
+    return text.strip()
+
+
+def _sharing(text: str) -> str:
+    if text.strip() not in SHARE:
+        raise _InvalidError(f"is none of {', '.join(SHARE)}")
     return text.strip()
 
 
@@ -225,6 +233,7 @@ TABLE = (
     Variable("PYTHON", _text, "the Python to build for or to install into: a program or an environment", ".venv"),
     Variable("SCCACHE", _flag, "compile through sccache, where it is found; 0 = without it", "1"),
     Variable("OBSERVE", _observe, "how to see what cargo does not track: preload (the default), strace, off", "off"),
+    Variable("SHARE", _sharing, "what is shared with other machines: off, read, write, verify", "read"),
     Variable("HIT_RATE_MIN", _share, "fail if fewer per cent of the cacheable compilations were hits", "60"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),
@@ -262,6 +271,7 @@ CARGO = (
     "REGISTRY",
     "SCCACHE",
     "OBSERVE",
+    "SHARE",
     "FORCE",
     "WITHOUT_PREFLIGHT",
 )

@@ -61,15 +61,20 @@ def note(target: str, text: str) -> None:
 
 def skipped(target: str, receipt: Receipt) -> None:
     """Tell why nothing ran, and repeat the warnings that cargo would have repeated."""
-    for warning in receipt["warnings"]:
-        sys.stderr.write(_for_terminal(warning, sys.stderr))
-    sys.stderr.flush()
+    repeat(receipt["warnings"])
     if receipt.get("passed"):
         _line("--", target, receipt["passed"])
         return
     inputs = _count(len(receipt["plan"]["files"]) + len(receipt["build"]["files"]), "input")
     packages = f"{_count(len(receipt['packages']), 'package')}, " if receipt["packages"] else ""
     _line("--", target, f"up to date: {packages}{inputs} unchanged")
+
+
+def repeat(warnings: Iterable[str]) -> None:
+    """Show warnings of cargo's again."""
+    for warning in warnings:
+        sys.stderr.write(_for_terminal(warning, sys.stderr))
+    sys.stderr.flush()
 
 
 def done(target: str, text: str) -> None:

@@ -68,15 +68,25 @@ def execute(request: BuildRequest) -> Outcome | None:
         if receipt and not changes and not request.variables.flag("FORCE"):
             reporter.skipped(request.target, receipt)  # another run has just done it
             return None
-        return execute_locked(request, receipt, changes)
+        plan, plan_state, previous = _prepared(request, receipt, changes)
+        if request.shared and not request.variables.flag("FORCE") and request.shared.fetched(plan, plan_state):
+            return None
+        return _build(request, plan, plan_state, previous)
 
 
 def execute_locked(request: BuildRequest, receipt: Receipt | None, changes: list[Change]) -> Outcome:
     """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
+    return _build(request, *_prepared(request, receipt, changes))
+
+
+def _prepared(
+    request: BuildRequest, receipt: Receipt | None, changes: list[Change]
+) -> tuple[Plan, State, Receipt | None]:
+    """Return the plan, what it rests on and the last success, and tell why something is to be done."""
     previous = receipt or receipts.last_receipt(request.state, request.key)
     plan, plan_state = _planned(request)
     reporter.reasons(request.target, changes, previous)
-    return _build(request, plan, plan_state, previous)
+    return plan, plan_state, previous
 
 
 def _planned(request: BuildRequest) -> tuple[Plan, State]:
@@ -149,12 +159,15 @@ def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Recei
         if outcome.ok:
             _require_outputs(plan)
             footprint.keep(request.state, request.key, meter.read())
-            _keep(request, _receipt(build, outcome, plan_state, inputs))
+            receipt = _receipt(build, outcome, plan_state, inputs)
+            _keep(request, receipt)
         else:
             recorder.learn(inputs, outcome.report, build.ledger, build.before)
             build.watch.learn(build.ledger, inputs, outcome.report)
         build.ledger.finish()
         _tell_end(request, build.plan, outcome, workspace)
+        if outcome.ok and request.shared:
+            request.shared.published(build.plan, receipt, build.ledger.data["observed"])
         return outcome
 
 
@@ -317,7 +330,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
         "key": request.key,
         "state": request.state,
         "cosmetic_options": request.cosmetic_options,
-        "stored_plan": _stored(plan),
+        "stored_plan": stored(plan),
         "version": __version__,
         "plan": plan_state,
         "build": state,
@@ -358,7 +371,7 @@ def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> State:
     return state
 
 
-def _stored(plan: Plan) -> StoredPlan | None:
+def stored(plan: Plan) -> StoredPlan | None:
     """Return a plan as it is kept for the next run; None where it must be made anew or holds a secret."""
     step = plan.invocation
     hides = any(masked(name, value) != value for name, value in step.env.items())

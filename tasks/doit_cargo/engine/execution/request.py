@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process import processes
@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     import re
 
     from doit_cargo.engine.preflight.preflight import PreflightFacts
-    from doit_cargo.engine.state.receipts import TestProgram
+    from doit_cargo.engine.state.receipts import Receipt, TestProgram
+    from doit_cargo.engine.state.staleness import State
     from doit_cargo.engine.toolchain import Machine
+
+
+class Shared(Protocol):
+    """Results of other machines, where a store is configured (see `doit_cargo.sharing`)."""
+
+    def fetched(self, plan: Plan, state: State) -> bool: ...
+
+    def published(self, plan: Plan, receipt: Receipt, observed: Mapping[str, object]) -> None: ...
 
 
 class BuildRequest(NamedTuple):
@@ -35,6 +44,7 @@ class BuildRequest(NamedTuple):
     machine: Machine
     known: Callable[[], PreflightFacts]
     more: CargoCallOptions | None = None
+    shared: Shared | None = None
 
 
 class CargoCallOptions(NamedTuple):

@@ -109,7 +109,7 @@ MOST_RESULTS = 64
 SETS = ("FEATURES", "PACKAGE")
 # Variables that change how a run looks or when it happens, but not what it makes.
 RESULT_FREE = frozenset(
-    {"JOBS", "VERBOSE", "FORCE", "SCCACHE", "OBSERVE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "YES"}
+    {"JOBS", "VERBOSE", "FORCE", "SCCACHE", "OBSERVE", "WITHOUT_PREFLIGHT", "NOCAPTURE", "REGISTRY", "SHARE", "YES"}
 )
 
 

@@ -36,6 +36,9 @@ class Kind:
 # Languages beside Rust that `fmt` knows.
 FORMATTED = ("python", "c")
 
+# Who publishes results.
+SHARE_WRITES = ("never", "ci")
+
 # A section: its keys, each with the kind of its value or a section of its own. "*" stands for any other key.
 Section = Mapping[str, "Kind | Section"]
 ANY = "*"
@@ -90,6 +93,10 @@ def _lane(value: str, _key: str, where: str) -> list[Problem]:
 
 def _observe(value: str, _key: str, where: str) -> list[Problem]:
     return [] if value in OBSERVE else [unknown("way to observe", value, OBSERVE, where)]
+
+
+def _share_write(value: str, _key: str, where: str) -> list[Problem]:
+    return [] if value in SHARE_WRITES else [unknown("way to write", value, SHARE_WRITES, where)]
 
 
 def _languages(value: list[str], _key: str, where: str) -> list[Problem]:
@@ -154,6 +161,12 @@ def _ignored(value: list[str], key: str, where: str) -> list[Problem]:
     return problems
 
 
+def _ignored_variables(value: list[str], key: str, where: str) -> list[Problem]:
+    fix = "files are ignored by [inputs] ignore of a profile"
+    paths = [name for name in value if "/" in name or "." in name]
+    return [Problem(f"{key}: {name!r} is no variable", fix, where) for name in paths] or _ignored(value, key, where)
+
+
 def variable_problems(name: str, key: str, where: str) -> list[Problem]:
     """Return what keeps a text from being the name of an environment variable."""
     if name and not set("=\0") & set(name):
@@ -201,10 +214,12 @@ LANGUAGES = Kind("a list of strings", '["python", "c"]', _is_list, _languages)
 DUPLICATES = Kind("a list of strings", '["syn", "windows-sys@0.52.0"]', _is_list, _duplicates)
 COUNT = Kind("a whole number", "3", lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 LANE = Kind("a string", '"free"', _is_text, _lane)
+SHARE_WRITE = Kind("a string", '"ci"', _is_text, _share_write)
 OBSERVING = Kind("a string", '"off"', _is_text, _observe)
 CONFIG = Kind("a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict))
 VARIABLES = Kind("a list of strings", '["MODEL_DIR"]', _is_list, _variables)
 IGNORED = Kind("a list of strings", '["BUILD_ID", "CI_*", "~/.cache/x"]', _is_list, _ignored)
+IGNORED_VARIABLES = Kind("a list of strings", '["CI", "GITHUB_*"]', _is_list, _ignored_variables)
 ENV = Kind("a string, { unset = true } or { detect = NAME }", '{ detect = "cuda_root" }', _is_env, _detector)
 SPECIFIER = Kind("a string", '">=12.4"', _is_text, _specifier)
 
@@ -268,6 +283,7 @@ PACK: Section = {
     "duplicates": {"allow": DUPLICATES, "max": COUNT},
     "target": {ANY: TARGET},
     "tests": {"quick": LIST},
+    "share": {"store": TEXT, "write": SHARE_WRITE, "keys": LIST, "targets": LIST, "ignore": IGNORED_VARIABLES},
     # What of an older build file was taken over (doit_cargo.migrate writes it, the Makefile shim reads it).
     "migrated": {
         "kind": BUILD_FILE,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import doit_cargo
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
 from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource
-from doit_cargo.engine.base.model import Duplicates, Pack, Rule, Service, Setting, Workspace
+from doit_cargo.engine.base.model import Duplicates, Pack, Rule, Service, Setting, Share, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.plan.profiles import files as profile_files
 from doit_cargo.engine.plan.profiles.files import problems_of
@@ -127,6 +127,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
         feature_sets=_merged(files, "feature-sets", _feature_set),
+        share=_share(files),
         migrated=next((found for file in reversed(files) if (found := file.values.get("migrated"))), {}),
     )
 
@@ -149,6 +150,16 @@ def _duplicates(files: list[TomlFile]) -> Duplicates:
     }
     limits = [Setting(table["max"], file.where("duplicates", "max")) for file, table in tables if "max" in table]
     return Duplicates(allowed, limits[-1] if limits else None)
+
+
+def _share(files: list[TomlFile]) -> Share:
+    """Return the nearest table as a whole: two layers' halves would make a store that nobody meant."""
+    for file in reversed(files):
+        if table := file.values.get("share"):
+            lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
+            fields: dict[str, Any] = {**table, **lists, "where": file.where("share")}
+            return Share(**fields)
+    return Share()
 
 
 def _rule(file: TomlFile, feature: str, table: Mapping[str, Any]) -> Rule:

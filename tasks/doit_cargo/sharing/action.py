@@ -1,0 +1,52 @@
+"""What names a result: an Action of the Remote Execution API, made of a call and a manifest of all that it rests on.
+
+The manifest is kept beside the Action in the store, so that a miss can be explained by comparing two of them. Knows
+nothing of cargo, paths or stores.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from doit_cargo.sharing import wire
+from doit_cargo.sharing.carriers import Carrier
+from doit_cargo.sharing.wire import Digest
+
+MANIFEST = "manifest.json"
+Manifest = Mapping[str, str]
+
+
+class Action(NamedTuple):
+    """The digest under which an entry is kept, and the blobs that it is made of."""
+
+    digest: Digest
+    blobs: Mapping[Digest, bytes]
+
+
+def make(arguments: Sequence[str], platform: Mapping[str, str], manifest: Manifest) -> Action:
+    """Return the Action of a call: equal words, platform and manifest give an equal one."""
+    listed = text(manifest)
+    command = wire.command(arguments, tuple(platform.items()))
+    folder = wire.directory([(MANIFEST, Digest.of(listed))])
+    action = wire.action(Digest.of(command), Digest.of(folder))
+    return Action(Digest.of(action), {Digest.of(blob): blob for blob in (listed, command, folder, action)})
+
+
+def text(data: object) -> bytes:
+    """Return JSON that is the same for the same data."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def keep_blobs(carrier: Carrier, blobs: Mapping[Digest, bytes]) -> None:
+    """Keep those blobs that the store does not have. Raises `CarrierError`."""
+    for digest in carrier.missing(blobs):
+        carrier.keep(digest, io.BytesIO(blobs[digest]))
+
+
+def small(carrier: Carrier, digest: Digest) -> bytes | None:
+    """Return a blob that fits in memory, or None. Raises `CarrierError`."""
+    found = io.BytesIO()
+    return found.getvalue() if carrier.fetch(digest, found) else None

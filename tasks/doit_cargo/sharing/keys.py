@@ -1,0 +1,113 @@
+"""The two keys of a result. Key 1 is known before anything is built: the call, the plan, the tools. Key 2 adds what the
+files, folders and variables of a path set are.
+
+A key that says too little would give a wrong result, so whatever cannot be told raises `NotShared`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from doit_cargo import DIRECTORY
+from doit_cargo.engine.cargo.discovery import config_folders
+from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.execution.request import machine_of
+from doit_cargo.engine.plan.profiles.packs import shipped_directory
+from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
+from doit_cargo.sharing import action, machine, path_set, values
+from doit_cargo.sharing.action import Action
+from doit_cargo.sharing.roots import CARGO_HOME, OURS, RUSTUP_HOME, TARGET, WORKSPACE, Roots
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import Plan
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.staleness import State
+    from doit_cargo.sharing.path_set import PathSet
+
+# Raised whenever the meaning of a key or a result changes.
+FORMAT = "doit-cargo sharing 1"
+# Where cargo's and rustup's homes are: what is in them counts, and a home whose path is within a result is in key 2.
+PLACES = frozenset({"HOME", "USERPROFILE", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"})
+CPU, GPU = "cpu", "gpu"
+COMMANDS = ("build", "check", "clippy")
+
+
+def roots_of(request: BuildRequest, plan: Plan) -> Roots:
+    """Return the named folders of a call."""
+    places = build_places.of(plan, request.workspace, request.environ)
+    folders = {
+        WORKSPACE: request.workspace.root,
+        CARGO_HOME: cargo_home(request.environ),
+        RUSTUP_HOME: rustup_home(request.environ),
+        OURS: DIRECTORY,
+        "profiles": shipped_directory(),
+        TARGET: places.target_directory,
+    }
+    apart = {"build": places.kept_in} if places.kept_in != places.target_directory else {}
+    return Roots(folders | apart)
+
+
+def first(request: BuildRequest, plan: Plan, state: State, roots: Roots) -> Action:
+    """Return key 1 of a call. `state` is what the plan rests on. Raises `NotShared`."""
+    if plan.invocation.argv[1] not in COMMANDS or request.more:
+        raise path_set.NotShared(f"results of cargo {plan.invocation.argv[1]} are not shared")
+    own = os.path.join(request.state, "")
+    settings = {os.path.join(rustup_home(request.environ), "settings.toml"), "/etc/rustup/settings.toml"}
+    lines = path_set.plan_lines(
+        state,
+        roots,
+        lambda path: path in settings or path.startswith(own),
+        lambda name: "" if name in PLACES else roots.text(values.value_of(name, request.environ)),
+    )
+    lines |= {f"set {name}": _value_set(name, value, roots) for name, value in plan.invocation.env.items()}
+    lines |= machine.facts(plan, request.workspace.root, machine_of(request, plan), state["which"], request.environ)
+    lines["unset"] = " ".join(sorted(plan.invocation.unset))
+    lines["path"] = " ".join(map(roots.text, plan.invocation.path_prepend))
+    lines["config"] = _order_of_configs(request, roots)
+    words = [FORMAT, *request.key, *map(roots.text, _without_looks(plan.invocation.argv))]
+    return action.make(words, machine.platform_of(), lines)
+
+
+def _value_set(name: str, value: str, roots: Roots) -> str:
+    return roots.text(values.value_of(name, {name: value}))
+
+
+def _order_of_configs(request: BuildRequest, roots: Roots) -> str:
+    """Return which of cargo's config folders have one, nearest first: the nearest wins, and where it lies may count."""
+    folders = config_folders(request.workspace.root, request.environ)
+    names = [os.path.join(folder, name) for folder in folders for name in ("config.toml", "config")]
+    return " ".join(roots.symbolic(path) for path in names if os.path.isfile(path) and roots.symbolic(path) != path)
+
+
+def _without_looks(argv: Iterable[str]) -> list[str]:
+    """Leave out of a call how many jobs it runs, and how much it says."""
+    found, words = [], iter(argv)
+    for word in words:
+        if word == "--jobs":
+            next(words, None)
+        elif word != "-vv":
+            found.append(word)
+    return found
+
+
+def bound_lines(bound: Iterable[str], roots: Roots, machine_: Mapping[str, str]) -> dict[str, str]:
+    """Return what a result holds beside what it was made from: the places that it embeds, and the machine's kind.
+
+    Raises `NotShared`.
+    """
+    lines = {}
+    for name in bound:
+        if name in (CPU, GPU):
+            lines[name] = machine_.get(name, "")
+        elif name in roots.folders:
+            lines[f"{path_set.ROOT} {name}"] = roots.folders[name]
+        else:
+            raise path_set.NotShared(f"it is bound to something unknown ({name})")
+    return lines
+
+
+def second(key: Action, found: PathSet, lines: Mapping[str, str]) -> Action:
+    """Return key 2: key 1, a path set, and what its subjects are."""
+    return action.make([FORMAT, key.digest.hash], machine.platform_of(), {**lines, "walked": str(found["walked"])})

@@ -1,0 +1,43 @@
+"""Paths that mean the same in two checkouts: below a named folder a path is written as ``${ws}/src/lib.rs``.
+
+Knows names and folders, and nothing of files. Absolute paths never begin with ``$``: the two cannot be mixed up.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+WORKSPACE, TARGET, CARGO_HOME, RUSTUP_HOME, OURS = "ws", "target", "cargo_home", "rustup_home", "doit_cargo"
+NAMED = re.compile(r"\$\{(\w+)\}(?=/|$)")
+
+
+class Roots:
+    """The named folders of a checkout on this machine."""
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        self.folders = {name: os.path.normpath(path) for name, path in folders.items() if path}
+        self._deepest = sorted(self.folders.items(), key=lambda one: -len(one[1]))
+
+    def symbolic(self, path: str) -> str:
+        """Return a path by the deepest named folder that holds it; one outside of all as it is."""
+        for name, folder in self._deepest:
+            if path == folder or path.startswith(folder + os.sep):
+                return f"${{{name}}}{path[len(folder) :]}"
+        return path
+
+    def absolute(self, path: str) -> str:
+        """Return the path here that a symbolic one means. Raises `ValueError` for a folder that has no name here."""
+        found = NAMED.match(path)
+        if not found:
+            return path
+        if found[1] not in self.folders:
+            raise ValueError(f"no folder is called {found[1]}")
+        return self.folders[found[1]] + path[found.end() :]
+
+    def text(self, value: str) -> str:
+        """Return a text with the named folders in it written by their names."""
+        for name, folder in self._deepest:
+            value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?=[/\s\"':;,)\]]|$)", f"${{{name}}}", value)
+        return value

@@ -1,0 +1,151 @@
+"""Stores to share results through, as real servers on this machine: a folder, nginx with WebDAV, BuildGrid.
+
+A server that is not installed skips its tests, with the reason: nginx is Debian's `nginx-light` or `nginx`; BuildGrid
+needs Python 3.11 and an environment of its own, whose `bgd` TEST_BUILDGRID names or PATH leads to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import write
+
+NGINX = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/incoming;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    root {folder}/store;
+    client_max_body_size 0;
+    location / {{ dav_methods PUT; create_full_put_path on; {limits} }}
+  }}
+}}
+"""
+BUILDGRID = """\
+server:
+  - !channel
+    address: 127.0.0.1:{port}
+    insecure-mode: true
+authorization:
+  method: none
+storages:
+  - !disk-storage &storage
+    path: {folder}/cas
+caches:
+  - !lru-action-cache &cache
+    storage: *storage
+    max-cached-refs: 10000
+    allow-updates: true
+  - !lru-action-cache &closed
+    storage: *storage
+    max-cached-refs: 10000
+    allow-updates: false
+instances:
+  - name: main
+    services:
+      - !action-cache
+        cache: *cache
+      - !cas
+        storage: *storage
+      - !bytestream
+        storage: *storage
+  - name: reader
+    services:
+      - !action-cache
+        cache: *closed
+      - !cas
+        storage: *storage
+      - !bytestream
+        storage: *storage
+thread-pool-size: 20
+"""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """Run a server until it is needed no more."""
+    with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
+        try:
+            _await(port, process, log)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+@contextmanager
+def nginx(folder: Path, limits: str = "") -> Iterator[str]:
+    """Run nginx over a folder; yield its address."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed")
+    port = free_port()
+    (folder / "store").mkdir(parents=True, exist_ok=True)
+    os.chmod(folder, 0o755)
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    conf = write(folder / "nginx.conf", user + NGINX.format(folder=folder, port=port, limits=limits))
+    with running([program, "-c", str(conf), "-p", str(folder)], port, folder / "log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def buildgrid(folder: Path) -> Iterator[str]:
+    """Run BuildGrid's caches; yield the address of the one that may be written, which has a twin `reader`."""
+    pytest.importorskip("grpc", reason="grpcio is not installed (the extra `remote`)")
+    program = os.environ.get("TEST_BUILDGRID") or shutil.which("bgd")
+    if not program:
+        pytest.skip("BuildGrid is not installed: python3.11 -m venv bg && bg/bin/pip install buildgrid==0.4.4")
+    port = free_port()
+    conf = write(folder / "bgd.yml", BUILDGRID.format(folder=folder, port=port))
+    with running([program, "server", "start", str(conf)], port, folder / "log"):
+        yield f"grpc://127.0.0.1:{port}/main"
+
+
+@contextmanager
+def store(kind: str, folder: Path) -> Iterator[str]:
+    """Run a store of a kind; yield its address."""
+    if kind == "folder":
+        yield str(folder / "store")
+    elif kind == "http":
+        with nginx(folder) as address:
+            yield address
+    else:
+        with buildgrid(folder) as address:
+            yield address

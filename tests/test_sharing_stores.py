@@ -1,0 +1,182 @@
+"""One contract over three kinds of store, each a real one: what goes in comes out, or nothing does."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doit_cargo.sharing import action, wire
+from doit_cargo.sharing.carriers import Access, Carrier, CarrierError, RefusedError, WrongContentError, open_store
+from doit_cargo.sharing.wire import Digest, OutputFile
+from sharing import nginx, store
+
+ACCESS = Access(seconds=5)
+
+
+@pytest.fixture(scope="module", params=["folder", "http", "grpc"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with store(request.param, folder) as address:
+        yield address, folder
+
+
+@pytest.fixture
+def carrier(place: tuple[str, Path]) -> Iterator[Carrier]:
+    found = open_store(place[0], ACCESS)
+    yield found
+    found.close()
+
+
+def keep(carrier: Carrier, content: bytes) -> Digest:
+    blob = Digest.of(content)
+    carrier.keep(blob, io.BytesIO(content))
+    return blob
+
+
+def an_action(carrier: Carrier, name: str) -> Digest:
+    made = action.make(["cargo", "build"], {"os": "linux"}, {"name": name})
+    action.keep_blobs(carrier, made.blobs)
+    return made.digest
+
+
+def content_of(carrier: Carrier, blob: Digest) -> bytes | None:
+    """Return a blob, None for one that is not there or not what its name says."""
+    try:
+        return action.small(carrier, blob)
+    except WrongContentError:
+        return None
+
+
+def test_what_goes_in_comes_out(carrier: Carrier) -> None:
+    program, empty = os.urandom(100_000), b""
+    blobs = [keep(carrier, program), keep(carrier, empty)]
+    name = an_action(carrier, "round trip")
+    assert carrier.entry(name) is None
+    files = [OutputFile("bin/app", blobs[0], True), OutputFile("märchen", blobs[1])]
+    carrier.keep_entry(name, wire.action_result(files))
+    assert wire.read_action_result(carrier.entry(name) or b"") == files
+    assert [action.small(carrier, blob) for blob in blobs] == [program, empty]
+    assert carrier.missing([*blobs, Digest.of(b"never kept")]) == [Digest.of(b"never kept")]
+
+
+def test_an_entry_whose_blob_is_gone_is_no_result(carrier: Carrier) -> None:
+    name, gone = an_action(carrier, "dangling"), Digest.of(os.urandom(10))
+    try:
+        carrier.keep_entry(name, wire.action_result([OutputFile("app", gone)]))
+    except CarrierError:
+        return  # a server that looks is welcome to refuse
+    assert carrier.entry(name) is None or content_of(carrier, gone) is None
+
+
+def test_a_blob_that_is_not_what_its_name_says_is_not_kept(carrier: Carrier) -> None:
+    content = os.urandom(1000)
+    blob, other = Digest.of(content), content[:-1] + bytes([content[-1] ^ 1])
+    for wrong in (other, content[:-1], content + b"\0", b""):
+        with pytest.raises(WrongContentError):
+            carrier.keep(blob, io.BytesIO(wrong))
+        assert carrier.missing([blob]) == [blob]
+    carrier.keep(blob, io.BytesIO(content))
+    assert content_of(carrier, blob) == content
+
+
+def test_damage_in_the_store_is_seen(carrier: Carrier, place: tuple[str, Path]) -> None:
+    content = os.urandom(2000)
+    blob = keep(carrier, content)
+    [kept] = [path for path in place[1].rglob("*") if path.is_file() and path.read_bytes() == content]
+    kept.write_bytes(content[:-1] + bytes([content[-1] ^ 0x10]))
+    assert content_of(carrier, blob) is None
+
+
+def test_64_mib_travel_whole(carrier: Carrier, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(1 << 20) * 64)
+    blob = Digest.of(source.read_bytes())
+    with source.open("rb") as stream:
+        carrier.keep(blob, stream)
+    with target.open("wb") as stream:
+        assert carrier.fetch(blob, stream)
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_eight_writers_at_once_leave_one_whole_result(place: tuple[str, Path]) -> None:
+    content, trouble = os.urandom(300_000), list[BaseException]()
+
+    def write(number: int) -> None:
+        own = open_store(place[0], ACCESS)
+        try:
+            blob, name = keep(own, content), an_action(own, "eight")
+            files = [OutputFile("app", blob), OutputFile(f"by-{number}", keep(own, b"%d" % number))]
+            own.keep_entry(name, wire.action_result(files))
+        except BaseException as error:  # noqa: BLE001 - told by the assertion below
+            trouble.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert trouble == []
+    reader = open_store(place[0], ACCESS)
+    files = wire.read_action_result(reader.entry(an_action(reader, "eight")) or b"")
+    assert [file.path[:3] for file in files] == ["app", "by-"]
+    assert [content_of(reader, file.digest) for file in files] == [content, files[1].path[3:].encode()]
+    reader.close()
+
+
+SLOW_WRITER = """
+import io, sys, time
+from doit_cargo.sharing.carriers import Access, open_store
+from doit_cargo.sharing.wire import Digest
+
+class Slow(io.RawIOBase):
+    def __init__(self): self.given = 0
+    def read(self, size=-1):
+        if self.given >= 500_000:
+            print("half", flush=True)
+            time.sleep(60)
+        self.given += 100_000
+        return b"x" * 100_000
+
+open_store(sys.argv[1], Access(5)).keep(Digest.of(b"x" * 1_000_000), Slow())
+"""
+
+
+def test_a_writer_that_is_killed_leaves_nothing_that_looks_whole(place: tuple[str, Path], carrier: Carrier) -> None:
+    blob = Digest.of(b"x" * 1_000_000)
+    command = [sys.executable, "-c", SLOW_WRITER, place[0]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == b"half\n"
+        writer.send_signal(signal.SIGKILL)
+    time.sleep(0.2)
+    assert carrier.missing([blob]) == [blob]
+    assert content_of(carrier, blob) is None
+
+
+def test_a_reader_may_not_write_where_the_server_forbids_it(tmp_path: Path) -> None:
+    with nginx(tmp_path / "nginx", "limit_except GET { deny all; }") as address:
+        reader = open_store(address, ACCESS)
+        with pytest.raises(RefusedError, match="403"):
+            keep(reader, b"mine")
+        assert content_of(reader, Digest.of(b"mine")) is None
+        reader.close()
+
+
+def test_a_reader_may_not_write_where_the_service_forbids_it(place: tuple[str, Path]) -> None:
+    if not place[0].startswith("grpc"):
+        pytest.skip("HTTP is tried above, and a folder has the rights of its files")
+    reader = open_store(place[0].replace("/main", "/reader"), ACCESS)
+    name = an_action(reader, "mine")
+    with pytest.raises(CarrierError):
+        reader.keep_entry(name, wire.action_result([OutputFile("app", keep(reader, b"mine"))]))
+    reader.close()
