@@ -24,8 +24,8 @@ from doit_cargo.engine.base import errors, variables
 from doit_cargo.engine.base.model import DETECTORS, PLATFORMS, CargoTarget, Package, Target
 from doit_cargo.engine.hints import check as hint_check
 from doit_cargo.engine.hints import rules as hint_knowledge
-from doit_cargo.engine.plan.profiles import files as profile_files
-from doit_cargo.engine.plan.profiles.files import ANY, Kind, Section
+from doit_cargo.engine.plan.profiles import keys as profile_keys
+from doit_cargo.engine.plan.profiles.kinds import ANY, Kind, Section
 from doit_cargo.engine.preflight.requirements import rules as knowledge
 from doit_cargo.engine.state import receipts, staleness
 from doit_cargo.engine.toolchain import tools
@@ -38,243 +38,6 @@ ENGINE = DOCS.parent / "tasks/doit_cargo/engine"
 NO_MODULES = {"__init__", "__pycache__/"}
 
 # --- what the tables of the code do not say --------------------------------------------------------------------------
-
-# Keys of a profile file: meaning and example.
-PROFILE_KEYS = {
-    "doc": ("What the profile is for, in one sentence; `doit-cargo profile` lists it.", 'doc = "Release with CUDA."'),
-    "extends": ("Profiles that come before this one; of two, the later wins.", 'extends = ["cuda", "lto_thin"]'),
-    "features": (
-        "Features to add, in order: a name, `PACKAGE/FEATURE`, or `-NAME` to remove one that an extended profile set.",
-        'features = ["nccl", "-mkl"]',
-    ),
-    "default-features": ("`false` is cargo's `--no-default-features`.", "default-features = false"),
-    "platforms": (
-        "Where the profile makes sense, by the platform that is built *for*. Elsewhere its targets are absent.",
-        'platforms = ["linux", "windows"]',
-    ),
-    "cargo.profile": (
-        "The cargo profile: one of the workspace's, or one that `cargo.config` defines. Default: `dev`.",
-        'profile = "release"',
-    ),
-    "cargo.config": (
-        "Settings passed with `--config`, which wins over Cargo.toml, every config.toml and `CARGO_PROFILE_*`.",
-        'config.profile.release.lto = "thin"',
-    ),
-    "cargo.jobs": ("How many jobs cargo runs at once, unless `JOBS` says otherwise.", "jobs = 2"),
-    "cargo.target": (
-        "The target triple, unless `TARGET` says otherwise.",
-        'target = "aarch64-unknown-linux-gnu"',
-    ),
-    "cargo.locked": ("`true` is cargo's `--locked`: a stale Cargo.lock is an error.", "locked = true"),
-    "env.*": (
-        "A variable for cargo and all that it starts: a text, where `{{ root }}`, `{{ target_directory }}`, "
-        "`{{ target }}`, `{{ profile }}` and `{{ platform }}` are filled in; `{ unset = true }`; or "
-        "`{ detect = NAME }`, which fills in only what your environment leaves unset.",
-        'CUDA_PATH = { detect = "cuda_root" }',
-    ),
-    "needs.*": (
-        'A tool that must be there before cargo starts, with a PEP 440 version specifier or `""` for any version.',
-        'nvcc = ">=12.4"',
-    ),
-    "inputs.files": (
-        "Files, folders and patterns that cargo cannot see, relative to the workspace root (see "
-        "[Inputs](#inputs-that-cargo-cannot-see)).",
-        'files = ["schema/api.json"]',
-    ),
-    "inputs.env": ("Variables that cargo cannot see.", 'env = ["BUILD_CHANNEL"]'),
-    "inputs.complete": (
-        "Packages (or `all`) whose [tests](testing.md#what-runs-each-time) rest on nothing but what is seen and "
-        "declared: they are skipped although not all can be seen.",
-        'complete = ["server"]',
-    ),
-    "inputs.ignore": (
-        "Variables (`CI_*`: all that begin so) and paths, relative to the root or with `~/`, that tests read and that "
-        "change no result.",
-        'ignore = ["BUILD_ID", "~/.cache/x"]',
-    ),
-    "inputs.packages": (
-        "The packages to rebuild when one of them changes; left out, every member.",
-        'packages = ["server"]',
-    ),
-    "inputs.observe": (
-        "How to see what cargo does not track ([observing](observing.md#builds)): `preload`, `strace` or `off`.",
-        'observe = "off"',
-    ),
-}
-
-# Keys of a pack.toml.
-PACK_KEYS = {
-    "doc": ("What project the pack is for.", 'doc = "Our monorepo."'),
-    "detect.packages": (
-        "Members by which the project is known. The pack that names most members of a workspace is used.",
-        'packages = ["server", "engine"]',
-    ),
-    "roles.*": (
-        "The packages that can play a role, in order of preference: projects rename crates. An empty list is cargo's "
-        "own selection.",
-        'server = ["acme-server", "acme-cli"]',
-    ),
-    "rules.*.requires": (
-        "Features without which this one is refused. Whole names count, as asked for.",
-        'requires = ["cuda"]',
-    ),
-    "rules.*.conflicts": ("Features that exclude this one.", 'conflicts = ["metal"]'),
-    "rules.*.platforms": ("Where the feature works.", 'platforms = ["macos"]'),
-    "packages.*.needs": (
-        "A tool without which the package is left out of whole-workspace targets, with a note.",
-        'needs = "python"',
-    ),
-    "platform-triples": (
-        "The target triples of `build_all_platforms`, besides this computer's own (see [cross builds](cross.md)).",
-        'platform-triples = ["aarch64-unknown-linux-gnu"]',
-    ),
-    "tests.quick": (
-        "The packages or roles whose unit tests are the smoke test, `test_quick`. Left out, every member.",
-        'quick = ["core", "server"]',
-    ),
-    "format.languages": (
-        "Languages beside Rust that `fmt` formats even where no configuration of their formatter stands: `python` by "
-        "ruff, `c` (C, C++, CUDA, Metal) by clang-format.",
-        'languages = ["python", "c"]',
-    ),
-    "duplicates.allow": (
-        "Packages that may be in Cargo.lock in several versions, all or one version of them; `check_duplicates` "
-        "counts the others.",
-        'allow = ["syn", "windows-sys@0.52.0"]',
-    ),
-    "duplicates.max": ("How many other packages may be there in several versions. Default: none.", "max = 3"),
-    "satellites": (
-        "Folders that are workspaces of their own, which no command of this one reaches.",
-        'satellites = ["python-bindings"]',
-    ),
-    # What `doit-cargo migrate` writes and the Makefile shim reads.
-    "migrated.kind": ("Of which kind the old build file is; `doit-cargo migrate` writes this table.", 'kind = "make"'),
-    "migrated.file": ("The old build file, which does what is kept.", 'file = "Makefile"'),
-    "migrated.default": ("Its default target, which `make` alone runs.", 'default = "all"'),
-    "migrated.variables": (
-        "What it reads: if make is given one of these, the old file is asked.",
-        'variables = ["MODE"]',
-    ),
-    "migrated.kept": ("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
-    "migrated.taken.*.target": ("The target that stands for an old name.", 'target = "build_all"'),
-    "migrated.taken.*.environment": (
-        "Variables that the old file gives to its programs, with another value each time: make asks it for them.",
-        'environment = ["VERSION"]',
-    ),
-    "migrated.taken.*.variables": (
-        "Variables with which the old file is asked instead, also where the environment sets them.",
-        'variables = ["MODE"]',
-    ),
-}
-
-# Keys of a target in a pack.toml.
-PACK_KEYS |= {
-    "target.*.doc": ("What it does, in one sentence. Required.", 'doc = "Regenerate the C header."'),
-    "target.*.family": ("The heading under which `list` shows it. Default: `project`.", 'family = "codegen"'),
-    "target.*.command": (
-        "A cargo subcommand; the target is a cargo call, with all of cargo's variables.",
-        'command = "doc"',
-    ),
-    "target.*.flags": ("Fixed arguments of that subcommand.", 'flags = ["--no-deps"]'),
-    "target.*.passed": ("Arguments behind `--`.", 'passed = ["-D", "warnings"]'),
-    "target.*.profile": (
-        "Feature profiles, of which the first that fits this machine is taken. Default: `dev`.",
-        'profile = ["cuda", "release"]',
-    ),
-    "target.*.package": (
-        "A role, a package, or `all`. Default: cargo's own selection.",
-        'package = "server"',
-    ),
-    "target.*.run": ("A program and its arguments, as they are: no shell reads them.", 'run = ["npm", "run", "build"]'),
-    "target.*.cwd": ("Where that program runs, from the root of the workspace.", 'cwd = "web"'),
-    "target.*.env.*": ("A variable that is set for it.", 'NODE_ENV = "production"'),
-    "target.*.after": (
-        "Targets that run before. A target with nothing else is a group.",
-        'after = ["fmt_check", "lint"]',
-    ),
-    "target.*.takes": ("Further variables that it accepts.", 'takes = ["MODEL"]'),
-    "target.*.needs": ("Tools that are checked before it starts.", 'needs = ["node>=20"]'),
-    "serve.*.binary": (
-        "The program of the package that `run`, `test_server_start` and their like start.",
-        'binary = "acme-server"',
-    ),
-    "serve.*.serve": (
-        "Arguments that make it an HTTP server on this machine; `{port}` is filled in.",
-        'serve = ["--host", "127.0.0.1", "--port", "{port}"]',
-    ),
-    "serve.*.talk": ("Arguments that make it talk on the terminal.", 'talk = ["-i"]'),
-    "serve.*.mcp": ("Arguments for an MCP configuration; `{config}`.", 'mcp = ["--mcp-config", "{config}"]'),
-    "serve.*.plain": ("Arguments for a model by name or folder; `{model}`.", 'plain = ["plain", "-m", "{model}"]'),
-    "serve.*.gguf": (
-        "Arguments for a model in a GGUF file; `{folder}` and `{file}`.",
-        'gguf = ["gguf", "-m", "{folder}", "-f", "{file}"]',
-    ),
-    "models.*.doc": ("What the model is.", 'doc = "Our own, Q4_K_M."'),
-    "models.*.repo": ("Where it is on the Hugging Face hub.", 'repo = "acme/own-GGUF"'),
-    "models.*.file": ("One file of the repository; left out, all that a program needs of it.", 'file = "own-q4.gguf"'),
-    "models.*.revision": ("A branch, tag or commit; left out, the newest.", 'revision = "v2"'),
-    "models.*.size": ("The size of the file in bytes.", "size = 1_117_320_736"),
-    "models.*.sha256": (
-        "The SHA-256 of the file. Left out, the hub's own is taken.",
-        f'sha256 = "{"0" * 8}..."',
-    ),
-    "target.*.services": (
-        "Services of the pack, or `gpu`, that must answer before it starts. A target with only `needs` and `services` "
-        "checks them.",
-        'services = ["etcd"]',
-    ),
-    "target.*.platforms": ("Where it exists.", 'platforms = ["linux"]'),
-    "target.*.inputs.files": (
-        "Files, folders and patterns that the program's result rests on; `**/` stands for any folders. With "
-        "inputs it is skipped while they hold, without it runs each time.",
-        'files = ["web/**/*.ts", "web/package.json"]',
-    ),
-    "target.*.inputs.env": ("Variables that its result rests on.", 'env = ["API_URL"]'),
-    "target.*.outputs": (
-        "Files that must be there afterwards, with the content that it left. For a cargo call, what its build scripts "
-        "write beside `target/`: where one is gone or edited, the package is built anew.",
-        'outputs = ["web/app.js"]',
-    ),
-    "target.*.lane": (
-        "What may run beside it with `-n`: `cargo` (the default) shares the target directory, `free` shares nothing, "
-        "`alone` changes what others use. A cargo call cannot be `free`.",
-        'lane = "free"',
-    ),
-    "target.*.keep-going": (
-        "Of a group: `true` runs every part whatever becomes of the others, and sums up.",
-        "keep-going = true",
-    ),
-    "feature-sets.*.features": ("Features that the set turns on.", 'features = ["cuda", "flash-attn"]'),
-    "feature-sets.*.default-features": ("Whether the default features are on too.", "default-features = false"),
-    "feature-sets.*.all-features": ("Whether all features are on.", "all-features = true"),
-    "feature-sets.*.package": ("A role or package to act on; else the whole workspace.", 'package = "server"'),
-    "services.*.doc": ("What the service is; `check_NAME` is made of it.", 'doc = "etcd, the key-value store"'),
-    "services.*.variable": ("The environment variable that says where it runs.", 'variable = "ETCD_ENDPOINTS"'),
-    "services.*.default": ("Where it is looked for otherwise.", 'default = "http://127.0.0.1:2379"'),
-    "services.*.path": ("What an HTTP server must answer; without it a connection is enough.", 'path = "/health"'),
-    "services.*.get": ("How to install it, by package manager.", 'get = "apt etcd-server; brew etcd"'),
-    "services.*.start": ("What to type to start it.", 'start = "etcd"'),
-}
-
-# Keys of [workspace.metadata.doit-cargo] in the root Cargo.toml.
-SETTINGS_KEYS = {
-    "pack": ("The pack to use, instead of the one that the members' names suggest.", 'pack = "base"'),
-    "profiles": ("The folder of your own profiles, relative to the root. Default: `profiles`.", 'profiles = "build"'),
-    "sccache": (
-        "`true`: builds go through [sccache](cache.md) wherever it is found. `SCCACHE=0` and a checkout's own setting "
-        "come before it.",
-        "sccache = true",
-    ),
-    "size-growth": (
-        "By how many percent a program may grow from build to build until it is told. Default: 5.",
-        "size-growth = 10",
-    ),
-    "deliberate": (
-        "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so: they "
-        "are told, and fail nothing.",
-        'deliberate = ["silenced-flags"]',
-    ),
-}
 
 DETECTED = {
     "cuda_root": "The root of the CUDA toolkit that `nvcc` belongs to, whatever wrapper PATH has: "
@@ -299,31 +62,6 @@ EXIT_CODES = (
     (errors.BAD_INPUT, "Bad input, found before anything started: an unknown name, a wrong value, a broken profile."),
 )
 
-
-# Keys of a [hint.NAME] table.
-HINT_KEYS = {
-    "category": (
-        "What the cause is about: of several hints of one category only the best is shown. Default: the name.",
-        'category = "disk-full"',
-    ),
-    "rank": (
-        "1 fells everything else, 2 to 4 name one cause, 5 and 6 are broader, 7 to 9 a consequence. Default: 5.",
-        "rank = 2",
-    ),
-    "patterns": ("Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"),
-    "also": ("Each must match as well, within `near` lines.", "also = ['os error 2']"),
-    "unless": ("None may match within `near` lines.", "unless = ['timed out']"),
-    "near": ("How many lines before and after. Default: 40.", "near = 8"),
-    "hides": ("Hints that are a consequence of this one.", 'hides = ["cmake-failed"]'),
-    "warnings": ("Whether a line that is only a warning counts in any case.", "warnings = true"),
-    "cause": ("What happened, in one or two sentences.", 'cause = "There is no {program}."'),
-    "fix": (
-        "What mends it. `tool` = a name of the [tools](profiles.md), `library` = a group that names libraries, "
-        "a package manager = its packages, a system or `any` = words.",
-        'fix = { apt = "cmake", windows = "winget install Kitware.CMake" }',
-    ),
-    "evidence": ("Where it was seen.", 'evidence = ["rust-lang/cargo#5237"]'),
-}
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
@@ -366,14 +104,20 @@ def leaves(section: Section, path: str = "") -> Iterator[tuple[str, Kind]]:
             yield from leaves(kind, dotted)
 
 
-def keys(section: Section, known: Mapping[str, tuple[str, str]]) -> str:
+def keys(section: Section) -> str:
     """Return the table of the keys of a file."""
-    kinds = dict(leaves(section))
     rows = (
-        (code(_header(key)), code(key.rpartition(".")[2]), kinds[key].says.replace("{", "`{").replace("}", "}`"), *said)
-        for key, said in ((key, (text, code(example))) for key, (text, example) in meaning(kinds, known, "the key"))
+        (code(_header(key)), code(key.rpartition(".")[2]), kind.says.replace("{", "`{").replace("}", "}`"), *said(kind))
+        for key, kind in leaves(section)
     )
     return table(("Table", "Key", "Type", "Meaning", "Example"), rows)
+
+
+def said(kind: Kind) -> tuple[str, str]:
+    """Return what a key means and its example; a key without either ends the script."""
+    if not (kind.meaning and kind.line):
+        raise SystemExit(f"docs/generate.py: a key ({kind.says}) has no meaning: write KIND.means(what, example)")
+    return kind.meaning, code(kind.line)
 
 
 def _header(key: str) -> str:
@@ -682,16 +426,16 @@ def _cause(hint: Any) -> str:
 
 def hint_keys() -> str:
     """Return the keys of a hint."""
-    said = meaning(hint_check.HINT, HINT_KEYS, "the key")
-    return table(("Key", "Meaning", "Example"), ((code(key), text, code(example)) for key, (text, example) in said))
+    kinds = {**hint_check.HINT, "fix": hint_check.FIX}
+    return table(("Key", "Meaning", "Example"), ((code(key), *said(kind)) for key, kind in leaves(kinds)))
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "hints": known_hints,
     "hint keys": hint_keys,
-    "profile keys": lambda: keys(profile_files.PROFILE, PROFILE_KEYS),
-    "pack keys": lambda: keys(profile_files.PACK, PACK_KEYS),
-    "settings keys": lambda: keys(profile_files.SETTINGS, SETTINGS_KEYS),
+    "profile keys": lambda: keys(profile_keys.PROFILE),
+    "pack keys": lambda: keys(profile_keys.PACK),
+    "settings keys": lambda: keys(profile_keys.SETTINGS),
     "detectors": lambda: table(
         ("Detector", "What it finds"), ((code(name), text) for name, text in meaning(DETECTORS, DETECTED, "detector"))
     ),

@@ -172,6 +172,8 @@ def test_shipped_files_fit_their_schema(path: Path) -> None:
         ("profile", "[cargo]\njobs = 0"),
         ("profile", '[env]\nX = { detect = "nothing" }'),
         ("profile", 'platforms = ["beos"]'),
+        ("profile", '[inputs]\nobserve = "maybe"'),
+        ("profile", "[inputs]\nignore = 3"),
         ("pack", '[target.a]\ncomand = "build"'),
         ("pack", '[rules.cuda]\nconflicts = "metal"'),
         ("pack", '[target.a]\nlane = "fre"'),

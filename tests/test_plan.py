@@ -161,7 +161,7 @@ def rendered(**changes: object) -> tuple[str, ...]:
     context = {
         "command": "build", "cargo_profile": "dev", "whole_workspace": False, "excluded": (), "packages": (),
         "features": (), "all_features": False, "default_features": True,
-        "triple": "", "locked": False, "config": [], "jobs": None,
+        "triple": "", "switches": [], "config": [], "jobs": None,
         "verbose": False, "flags": (), "passed": (),
     }  # fmt: skip
     return render.arguments(render.CARGO, {**context, **changes})

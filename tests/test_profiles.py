@@ -109,12 +109,12 @@ packages = ["core"]
     assert profile.features == (Setting("one", f"{place}:3"), Setting("two", f"{place}:4"))
     assert profile.default_features == Setting(False, f"{place}:6")
     assert profile.platforms == Setting(("linux",), f"{place}:7")
-    assert profile.cargo_profile == Setting("release", f"{place}:10")
-    assert (profile.jobs, profile.triple) == (
-        Setting(3, f"{place}:11"),
-        Setting("x86_64-unknown-linux-gnu", f"{place}:12"),
-    )
-    assert profile.locked == Setting(True, f"{place}:13")
+    assert profile.cargo == {
+        "profile": Setting("release", f"{place}:10"),
+        "jobs": Setting(3, f"{place}:11"),
+        "target": Setting("x86_64-unknown-linux-gnu", f"{place}:12"),
+        "locked": Setting(True, f"{place}:13"),
+    }
     assert profile.config == {
         "profile.release.lto": Setting("fat", f"{place}:14"),
         'target."cfg(unix)".rustflags': Setting(["-C", "target-cpu=native"], f"{place}:17"),
@@ -139,8 +139,8 @@ def test_a_later_extends_wins_and_the_file_itself_wins_over_both(shipped: Path) 
         b='[cargo]\njobs = 2\n[env]\nX = "b"\n',
         c='extends = ["a", "b"]\n[env]\nZ = "c"\n',
     ).compose("c")
-    assert profile.jobs == Setting(2, "profiles/base/b.toml:2")
-    assert profile.cargo_profile.value == "release"
+    assert profile.cargo["jobs"] == Setting(2, "profiles/base/b.toml:2")
+    assert profile.cargo["profile"].value == "release"
     assert {name: setting.value for name, setting in profile.env.items()} == {"X": "b", "Y": "a", "Z": "c"}
 
 
@@ -153,7 +153,7 @@ def test_what_two_parents_share_counts_once_and_before_them(shipped: Path) -> No
         b='extends = "root"\n',
         c='extends = ["a", "b"]\n',
     ).compose("c")
-    assert profile.jobs == Setting(2, "profiles/base/a.toml:3")
+    assert profile.cargo["jobs"] == Setting(2, "profiles/base/a.toml:3")
     assert [os.path.basename(path) for path in profile.files] == ["root.toml", "a.toml", "b.toml", "c.toml"]
 
 
@@ -183,14 +183,16 @@ def test_a_file_of_the_user_is_laid_over_the_shipped_one_of_that_name(shipped: P
         Setting("one", "profiles/base/release.toml:1"),
         Setting("mine", "profiles/release.toml:1"),
     )
-    assert profile.cargo_profile.value == "release"
-    assert profile.jobs == Setting(1, "profiles/release.toml:3")
+    assert profile.cargo["profile"].value == "release"
+    assert profile.cargo["jobs"] == Setting(1, "profiles/release.toml:3")
 
 
 def test_what_ships_extends_the_users_version_of_a_profile(shipped: Path) -> None:
     write(shipped / "base/root.toml", "[cargo]\njobs = 4\n")
     write(shipped / "base/leaf.toml", 'extends = "root"\n')
-    assert library(shipped, {"root": "[cargo]\njobs = 1\n"}).compose("leaf").jobs == Setting(1, "profiles/root.toml:2")
+    assert library(shipped, {"root": "[cargo]\njobs = 1\n"}).compose("leaf").cargo["jobs"] == Setting(
+        1, "profiles/root.toml:2"
+    )
 
 
 def test_a_pack_profile_that_extends_its_own_name_means_the_one_of_base(shipped: Path) -> None:
@@ -501,12 +503,9 @@ def test_what_is_shown_is_a_profile_again(pack: str, name: str, tmp_path: Path, 
 def plain(profile: Profile) -> dict[str, Any]:
     """Return the values of a profile without their places."""
     singles = (
-        profile.cargo_profile,
         profile.default_features,
-        profile.locked,
         profile.platforms,
-        profile.jobs,
-        profile.triple,
+        *(setting for _, setting in sorted(profile.cargo.items())),
     )
     tables = {"config": profile.config, "env": profile.env, "needs": profile.needs}
     return {

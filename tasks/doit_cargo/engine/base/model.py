@@ -156,11 +156,15 @@ class Inputs(NamedTuple):
     observe: str = ""
 
 
+# What [cargo] of a profile comes to where nothing is said.
+CARGO_DEFAULTS = {"profile": Setting("dev", "default"), "locked": Setting(False, "default")}
+
+
 class Profile(NamedTuple):
     """A feature profile, composed from everything that it extends; every value knows who set it.
 
-    `features` keeps order. `config` maps dotted cargo config keys to TOML values
-    (``profile.release.lto`` -> ``"fat"``). `env` maps a name to a string, to ``None`` (removed from the
+    `features` keeps order. `cargo` has the keys of ``[cargo]`` but `config`, which maps dotted cargo config keys to
+    TOML values (``profile.release.lto`` -> ``"fat"``). `env` maps a name to a string, to ``None`` (removed from the
     environment) or to ``{"detect": NAME}``. `needs` maps a tool to a PEP 440 specifier ("" = any version).
     `inputs` are files and variables that cargo cannot see (read by a proc macro, say) and the packages to
     rebuild when they change.
@@ -169,12 +173,9 @@ class Profile(NamedTuple):
     name: str
     doc: str = ""
     features: tuple[Setting, ...] = ()
-    cargo_profile: Setting = Setting("dev", "default")
     default_features: Setting = Setting(True, "default")
+    cargo: Mapping[str, Setting] = CARGO_DEFAULTS
     config: Mapping[str, Setting] = {}
-    jobs: Setting | None = None
-    triple: Setting | None = None
-    locked: Setting = Setting(False, "default")
     env: Mapping[str, Setting] = {}
     needs: Mapping[str, Setting] = {}
     platforms: Setting = Setting((), "default")
@@ -184,6 +185,10 @@ class Profile(NamedTuple):
     @property
     def feature_names(self) -> tuple[str, ...]:
         return tuple(str(setting.value) for setting in self.features)
+
+    @property
+    def triple(self) -> str:
+        return str(self.cargo["target"].value) if "target" in self.cargo else ""
 
 
 class Rule(NamedTuple):

@@ -13,7 +13,8 @@ from doit_cargo.engine.base.errors import Problem, unknown
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.hints.fixes import PLACE
 from doit_cargo.engine.hints.rules import FIXES, RANKS
-from doit_cargo.engine.plan.profiles.files import ANY, FLAG, LIST, TEXT, Kind, Section, check
+from doit_cargo.engine.plan.profiles.files import check
+from doit_cargo.engine.plan.profiles.kinds import ANY, FLAG, LIST, TEXT, Kind, Section
 from doit_cargo.engine.toolchain.platform import INSTALL
 from doit_cargo.engine.toolchain.tools import ROWS
 
@@ -38,18 +39,32 @@ RANK = Kind("a number from 1 to 9", "3", lambda value: type(value) is int and va
 NEAR = Kind("a number of lines", "40", lambda value: type(value) is int and 0 <= value <= 400)
 TOOL = Kind("a string", '"protoc"', TEXT.accepts, _tool)
 
+# What the table `fix` means as a whole.
+FIX = TEXT.means(
+    "What mends it. `tool` = a name of the [tools](profiles.md), `library` = a group that names libraries, "
+    "a package manager = its packages, a system or `any` = words.",
+    'fix = { apt = "cmake", windows = "winget install Kitware.CMake" }',
+)
 HINT: Section = {
-    "category": TEXT,
-    "rank": RANK,
-    "patterns": EXPRESSIONS,
-    "also": EXPRESSIONS,
-    "unless": EXPRESSIONS,
-    "near": NEAR,
-    "hides": LIST,
-    "warnings": FLAG,
-    "cause": TEXT,
+    "category": TEXT.means(
+        "What the cause is about: of several hints of one category only the best is shown. Default: the name.",
+        'category = "disk-full"',
+    ),
+    "rank": RANK.means(
+        "1 fells everything else, 2 to 4 name one cause, 5 and 6 are broader, 7 to 9 a consequence. Default: 5.",
+        "rank = 2",
+    ),
+    "patterns": EXPRESSIONS.means(
+        "Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"
+    ),
+    "also": EXPRESSIONS.means("Each must match as well, within `near` lines.", "also = ['os error 2']"),
+    "unless": EXPRESSIONS.means("None may match within `near` lines.", "unless = ['timed out']"),
+    "near": NEAR.means("How many lines before and after. Default: 40.", "near = 8"),
+    "hides": LIST.means("Hints that are a consequence of this one.", 'hides = ["cmake-failed"]'),
+    "warnings": FLAG.means("Whether a line that is only a warning counts in any case.", "warnings = true"),
+    "cause": TEXT.means("What happened, in one or two sentences.", 'cause = "There is no {program}."'),
     "fix": {key: TOOL if key == "tool" else TEXT for key in (*FIXES, "library")},
-    "evidence": LIST,
+    "evidence": LIST.means("Where it was seen.", 'evidence = ["rust-lang/cargo#5237"]'),
 }
 LIBRARY: Section = {"names": LIST, **dict.fromkeys(INSTALL, TEXT)}
 FILE: Section = {"hint": {ANY: HINT}, "library": {ANY: LIBRARY}}

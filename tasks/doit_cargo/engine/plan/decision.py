@@ -70,9 +70,7 @@ def decide(case: PlanCase) -> Decision:
 def _complete(case: PlanCase, choice: _Choice, selection: Selection, problems: Collector) -> Decision:
     """Check what hangs on the profile: platform, features, rules, the cargo profile."""
     profile = choice.profile
-    platform = _Platform(
-        case.values.text("TARGET") or str(profile.triple.value if profile.triple else ""), case.machine
-    )
+    platform = _Platform(case.values.text("TARGET") or profile.triple, case.machine)
     _require_platform(case, _names(profile.platforms), platform)
     _require_cargo_targets(case, selection)
     chosen = case.target.feature_set
@@ -158,9 +156,9 @@ def _choose(case: PlanCase, selection: Selection | None) -> _Choice:
         return _Choice(profile, Setting(named, "PROFILE"), notes)
     if named:
         profile = case.library.compose(_feature_profile(named, case))
-        return _Choice(profile, profile.cargo_profile, _lost_features(profile, case, selection))
+        return _Choice(profile, profile.cargo["profile"], _lost_features(profile, case, selection))
     profile, notes = _own_profile(case, selection)
-    return _Choice(profile, profile.cargo_profile, notes)
+    return _Choice(profile, profile.cargo["profile"], notes)
 
 
 def _feature_profile(named: str, case: PlanCase) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.locations import TomlFile
-from doit_cargo.engine.plan.profiles.files import FLAG, Section, problems_of
+from doit_cargo.engine.plan.profiles.files import problems_of
+from doit_cargo.engine.plan.profiles.kinds import FLAG, Section
 from doit_cargo.engine.state import store
 
 NAME = "settings.toml"

@@ -137,8 +137,7 @@ def look_at_linker(look: CheckContext) -> Iterator[CheckRow]:
 
 def _linker_request(look: CheckContext) -> ToolRequest:
     """Return rustc's linker; the profile's own cargo configuration goes before the workspace's."""
-    triple = str(look.plan.profile.triple.value) if look.plan.profile.triple else ""
-    request = linker_request(look.machine, triple)
+    request = linker_request(look.machine, look.plan.profile.triple)
     setting = look.plan.profile.config.get(f"target.{request.triple}.linker")
     if setting is None or request.where.startswith("CARGO_TARGET_"):
         return request

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.model import Inputs, Profile, Setting, Workspace
+from doit_cargo.engine.base.model import CARGO_DEFAULTS, Inputs, Profile, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
-from doit_cargo.engine.plan.profiles.files import PROFILE, dotted, problems_of
+from doit_cargo.engine.plan.profiles.files import dotted, problems_of
+from doit_cargo.engine.plan.profiles.keys import PROFILE
 from doit_cargo.engine.plan.profiles.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
 
 LONGEST_CHAIN = 64
@@ -167,6 +168,7 @@ class _Fold:
     doc: str = ""
     features: dict[str, Setting] = field(default_factory=dict)
     single: dict[str, Setting] = field(default_factory=dict)
+    cargo: dict[str, Setting] = field(default_factory=lambda: dict(CARGO_DEFAULTS))
     config: dict[str, Setting] = field(default_factory=dict)
     env: dict[str, Setting] = field(default_factory=dict)
     needs: dict[str, Setting] = field(default_factory=dict)
@@ -179,12 +181,9 @@ class _Fold:
             name=self.name,
             doc=self.doc,
             features=tuple(self.features.values()),
-            cargo_profile=self.single.get("profile", Setting("dev", "default")),
             default_features=self.single.get("default-features", Setting(True, "default")),
+            cargo=self.cargo,
             config=self.config,
-            jobs=self.single.get("jobs"),
-            triple=self.single.get("target"),
-            locked=self.single.get("locked", Setting(False, "default")),
             env=self.env,
             needs=self.needs,
             platforms=self.single.get("platforms", Setting((), "default")),
@@ -228,7 +227,7 @@ class _Fold:
     def _lay_cargo(self, file: TomlFile, cargo: Mapping[str, Any]) -> None:
         for key, value in cargo.items():
             if key != "config":
-                self.single[key] = Setting(value, file.where("cargo", key))
+                self.cargo[key] = Setting(value, file.where("cargo", key))
         for path, value in _leaves(cargo.get("config", {})):
             # The last of two settings of one key wins, and stands last: cargo reads --config in order.
             self.config.pop(dotted(path), None)

@@ -16,8 +16,9 @@ from doit_cargo.engine.base.errors import Problem, UserError, unknown
 from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource
 from doit_cargo.engine.base.model import Duplicates, Pack, Rule, Service, Setting, Share, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
-from doit_cargo.engine.plan.profiles import files as profile_files
-from doit_cargo.engine.plan.profiles.files import problems_of
+from doit_cargo.engine.plan.profiles import keys
+from doit_cargo.engine.plan.profiles.files import check, is_known, problems_of
+from doit_cargo.engine.plan.profiles.kinds import Section
 from doit_cargo.engine.plan.profiles.rows import targets_of
 
 BASE = "base"
@@ -76,7 +77,7 @@ class Layer:
         """Return the names of the profiles here; a broken file counts, so that its error is seen."""
         if self._names is None:
             names = [name.removesuffix(".toml") for name in self._listing() if name not in (PACK_FILE, HINTS_FILE)]
-            self._names = tuple(name for name in names if self._is_ours(name, profile_files.PROFILE))
+            self._names = tuple(name for name in names if self._is_ours(name, keys.PROFILE))
         return self._names
 
     def _listing(self) -> list[str]:
@@ -88,13 +89,13 @@ class Layer:
     def pack_file(self) -> TomlFile | None:
         if not os.path.isfile(os.path.join(self.directory, PACK_FILE)):
             return None
-        return self.file("pack") if self._is_ours("pack", profile_files.PACK) else None
+        return self.file("pack") if self._is_ours("pack", keys.PACK) else None
 
-    def _is_ours(self, stem: str, section: profile_files.Section) -> bool:
+    def _is_ours(self, stem: str, section: Section) -> bool:
         if not self.is_overlay:
             return True
         try:
-            return profile_files.is_known(self.file(stem), section)
+            return is_known(self.file(stem), section)
         except UserError:
             return True
 
@@ -105,7 +106,7 @@ class Layer:
 def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
     """Return the pack as its layers compose it, nearest layer last."""
     files = [file for layer in reversed(layers) if (file := layer.pack_file())]
-    problems = [problem for file in files for problem in problems_of(file, profile_files.PACK)]
+    problems = [problem for file in files for problem in problems_of(file, keys.PACK)]
     if problems:
         raise UserError(problems)
     return Pack(
@@ -221,7 +222,7 @@ class _Settings:
         self.values: Mapping[str, Any] = workspace.settings
         if self.values:
             self.file = TomlFile.read(workspace.manifest, "Cargo.toml")
-            problems = list(profile_files.check(self.file, profile_files.SETTINGS, self.values, self.PATH))
+            problems = list(check(self.file, keys.SETTINGS, self.values, self.PATH))
             if problems:
                 raise UserError(problems)
 

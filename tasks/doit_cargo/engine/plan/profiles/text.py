@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.model import Inputs, Profile, Setting
 from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.plan.profiles.keys import CARGO, INPUTS
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -45,9 +46,8 @@ def _features(settings: tuple[Setting, ...]) -> Array:
 
 
 def _cargo(profile: Profile) -> dict[str, Setting]:
-    known = {"profile": profile.cargo_profile, "jobs": profile.jobs, "target": profile.triple, "locked": profile.locked}
-    config = {f"config.{key}": setting for key, setting in profile.config.items()}
-    return {key: setting for key, setting in known.items() if setting} | config
+    known = {key: profile.cargo[key] for key in CARGO if key in profile.cargo}
+    return known | {f"config.{key}": setting for key, setting in profile.config.items()}
 
 
 def _env(setting: Setting) -> Setting:
@@ -69,12 +69,10 @@ def _add_inputs(document: TOMLDocument, inputs: Inputs) -> None:
     import tomlkit
 
     table = tomlkit.table()
-    for key in ("files", "env", "packages", "complete", "ignore"):
-        names = getattr(inputs, key)
-        if names:
-            table.add(key, tomlkit.item(list(names)))
-    if inputs.observe:
-        table.add("observe", inputs.observe)
+    for key in INPUTS:
+        said = getattr(inputs, key)
+        if said:
+            table.add(key, said if isinstance(said, str) else tomlkit.item(list(said)))
     if table:
         document.add("inputs", table)
 

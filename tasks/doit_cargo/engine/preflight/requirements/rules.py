@@ -15,7 +15,8 @@ import doit_cargo
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.base.toml.locations import TomlFile
-from doit_cargo.engine.plan.profiles.files import FLAG, LIST, ON_PLATFORMS, SPECIFIER, TEXT, Kind, Section, check
+from doit_cargo.engine.plan.profiles.files import check
+from doit_cargo.engine.plan.profiles.kinds import FLAG, LIST, ON_PLATFORMS, SPECIFIER, TEXT, Kind, Section
 
 FILE = "sysdeps.toml"
 
