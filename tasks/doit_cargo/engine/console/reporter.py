@@ -64,6 +64,8 @@ def skipped(target: str, receipt: Receipt) -> None:
     for warning in receipt["warnings"]:
         sys.stderr.write(_for_terminal(warning, sys.stderr))
     sys.stderr.flush()
+    if receipt.get("answer"):
+        print(_for_terminal(receipt["answer"], sys.stdout), end="", flush=True)
     if receipt.get("passed"):
         _line("--", target, receipt["passed"])
         return
