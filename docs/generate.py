@@ -143,6 +143,11 @@ PACK_KEYS = {
         'allow = ["syn", "windows-sys@0.52.0"]',
     ),
     "duplicates.max": ("How many other packages may be there in several versions. Default: none.", "max = 3"),
+    "deliberate.*": (
+        "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so, and "
+        "why: they are told, and fail nothing.",
+        'silenced-flags = "target-cpu=native is not for wasm32"',
+    ),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',
@@ -268,11 +273,6 @@ SETTINGS_KEYS = {
     "size-growth": (
         "By how many percent a program may grow from build to build until it is told. Default: 5.",
         "size-growth = 10",
-    ),
-    "deliberate": (
-        "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so: they "
-        "are told, and fail nothing.",
-        'deliberate = ["silenced-flags"]',
     ),
 }
 

@@ -313,7 +313,8 @@ class Pack(NamedTuple):
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
     of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
     packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
-    configuration for them. `migrated` says what of an older build file was taken over.
+    configuration for them. `deliberate` maps a rule about cargo's settings to why what it finds is meant so. `migrated`
+    says what of an older build file was taken over.
     """
 
     name: str
@@ -331,6 +332,7 @@ class Pack(NamedTuple):
     quick: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     duplicates: Duplicates = Duplicates()
+    deliberate: Mapping[str, Setting] = {}
     feature_sets: Mapping[str, FeatureSet] = {}
     migrated: Mapping[str, Any] = {}
 

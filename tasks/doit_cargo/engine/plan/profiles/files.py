@@ -266,6 +266,7 @@ PACK: Section = {
     "models": {ANY: {"doc": TEXT, "repo": TEXT, "file": TEXT, "revision": TEXT, "size": POSITIVE, "sha256": SHA256}},
     "format": {"languages": LANGUAGES},
     "duplicates": {"allow": DUPLICATES, "max": COUNT},
+    "deliberate": {ANY: TEXT},
     "target": {ANY: TARGET},
     "tests": {"quick": LIST},
     # What of an older build file was taken over (doit_cargo.migrate writes it, the Makefile shim reads it).
@@ -280,7 +281,7 @@ PACK: Section = {
 }
 
 # [workspace.metadata.doit-cargo] of the root Cargo.toml.
-SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG, "size-growth": POSITIVE, "deliberate": LIST}
+SETTINGS: Section = {"pack": TEXT, "profiles": TEXT, "sccache": FLAG, "size-growth": POSITIVE}
 
 
 def is_known(file: TomlFile, section: Section) -> bool:
