@@ -373,9 +373,10 @@ def test_flags_that_are_left_out_on_purpose_are_no_error(ws: Path) -> None:
         1,
         True,
     )
-    add(ws / "Cargo.toml", 'metadata.doit-cargo.deliberate = ["silenced-flags"]\n')
+    write(ws / "profiles/pack.toml", '[deliberate]\nsilenced-flags = "b is for the host"\nsilencd = "x"\n')
     said = tool(ws, "check_rustflags")
-    assert (said.status, "; deliberate, as Cargo.toml says" in said.out) == (0, True)
+    assert (said.status, "; deliberate: b is for the host (profiles/pack.toml:2)" in said.out) == (0, True)
+    assert "silencd is said to be deliberate, and no rule of that name" in tool(ws, "check_profiles").out
     assert tool(ws, "check_profiles").status == 0
 
 

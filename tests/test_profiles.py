@@ -244,7 +244,7 @@ def test_a_setting_that_nobody_knows_names_the_nearest(shipped: Path, tmp_path: 
         Library.load(a_workspace(tmp_path / "ws", "a", pck="one"), str(shipped))
     assert str(caught.value) == (
         "Cargo.toml:3: unknown key of [workspace.metadata.doit-cargo] 'pck'\n"
-        "  fix: did you mean 'pack'? known: deliberate, pack, profiles, sccache, size-growth"
+        "  fix: did you mean 'pack'? known: pack, profiles, sccache, size-growth"
     )
 
 

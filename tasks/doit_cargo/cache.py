@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import NotRequired, TypedDict
 
     from doit_cargo.engine.base.model import Plan, Workspace
-    from doit_cargo.engine.cargo.facts import Facts
+    from doit_cargo.engine.cargo.facts import Facts, PackageFacts
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight.requirements.requirement import Inference
     from doit_cargo.engine.state.staleness import State
@@ -205,25 +205,46 @@ def needs(
     return found
 
 
+def dependencies(
+    state_directory: str,
+    workspace: Workspace,
+    environ: Mapping[str, str],
+    ask: Callable[[], tuple[dict[str, PackageFacts], str]],
+) -> tuple[dict[str, PackageFacts], str]:
+    """Return what `ask` gets from cargo of the packages outside the workspace, and why not all are known; from disk
+    while all that this rests on is the same.
+    """
+    from doit_cargo.engine.cargo.metadata import FORMAT
+
+    basis = (__version__, FORMAT, workspace.root)
+    finding = _recall(os.path.join(state_directory, "dependencies"), basis, environ)
+    if finding:
+        return cast("tuple[dict[str, PackageFacts], str]", finding["value"])
+    state = _needs_state(workspace, environ, ())
+    found = ask()
+    _keep(state_directory, "dependencies", {"basis": basis, "state": state, "value": found})
+    return found
+
+
 def _needs_state(workspace: Workspace, environ: Mapping[str, str], knowledge: tuple[str, ...]) -> State:
     """Return the state of all that cargo's resolution rests on, and of where sources are downloaded to."""
     from doit_cargo.engine import toolchain
-    from doit_cargo.engine.cargo import discovery
+    from doit_cargo.engine.cargo import resolved_from
     from doit_cargo.engine.execution.evidence import recorder
+    from doit_cargo.engine.state import dir_listing, fingerprint
 
     now = time.time_ns()
+    rests = resolved_from.resolved_from(workspace, environ)
     state = staleness.empty(environ, ("cargo",))
-    files = [
-        *knowledge,
-        os.path.join(workspace.root, "Cargo.toml"),
-        *discovery.manifests(workspace),
-        *discovery.config_files(workspace.root, environ),
-        *toolchain.pin_candidates(workspace.root, environ),
-    ]
+    files = [*knowledge, *rests.files, *toolchain.pin_candidates(workspace.root, environ)]
+    for place in rests.vendored:
+        stamps, names = dir_listing.list_tree(place, resolved_from.VENDORED)
+        state["trees"][place] = (resolved_from.VENDORED, fingerprint.settle_all(stamps, now), names)
+        files += [os.path.join(place, name) for name in names]
     state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in dict.fromkeys(files)}
     state["env"] = {name: staleness.public_value(name, environ[name]) for name in state["guarded"]}
     state["tools"] = recorder.stamps_of(toolchain.toolchain_identity(workspace.root, environ))
-    for place in discovery.download_places(environ):
+    for place in rests.downloads:
         if os.path.isdir(place):
             state["tools"] |= recorder.stamps_of([place])
         else:

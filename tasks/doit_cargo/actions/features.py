@@ -22,6 +22,7 @@ from doit_cargo.engine.toolchain.triples import host_of
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.cargo.facts import PackageFacts
     from doit_cargo.session import Session
 
 PAGE = "docs/features.md"
@@ -215,31 +216,38 @@ def _dependencies(session: Session) -> tuple[list[Package], str]:
 
     What only other systems need is often not here: a build downloads what it compiles. Then those go without.
     """
-    host = host_of(session.machine)
-    found, failure = _ask_cargo(session)
-    return _ask_cargo(session, "--filter-platform", host) if failure and host else (found, failure)
+    from doit_cargo import cache
+    from doit_cargo.engine.cargo import metadata
+
+    def ask() -> tuple[dict[str, PackageFacts], str]:
+        host = host_of(session.machine)
+        found, failure = _ask_cargo(session)
+        return _ask_cargo(session, "--filter-platform", host) if failure and host else (found, failure)
+
+    found, failure = cache.dependencies(session.state, session.workspace, session.environ, ask)
+    return [metadata.package_of(name, facts) for name, facts in found.items()], failure
 
 
-def _ask_cargo(session: Session, *more: str) -> tuple[list[Package], str]:
+def _ask_cargo(session: Session, *more: str) -> tuple[dict[str, PackageFacts], str]:
     command = ["cargo", "metadata", "--offline", "--locked", "--all-features", "--format-version", "1", *more]
     # Cargo asks rustc for the target; a wrapper of a config file that is not installed must not stop that.
     environ = {**session.environ, "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""}
     done = processes.answer(command, environ, TIMEOUT, session.root)
     if not done.started or not done.in_time:
-        return [], done.err.strip()
+        return {}, done.err.strip()
     try:
         if done.ok:
             return _packages(json.loads(done.out), session), ""
     except ValueError as error:
-        return [], str(error)
+        return {}, str(error)
     lines = done.err.strip().splitlines()
-    return [], next((line.removeprefix("error: ") for line in lines if line.startswith("error")), "cargo fails")
+    return {}, next((line.removeprefix("error: ") for line in lines if line.startswith("error")), "cargo fails")
 
 
-def _packages(metadata: Mapping[str, Any], session: Session) -> list[Package]:
+def _packages(metadata: Mapping[str, Any], session: Session) -> dict[str, PackageFacts]:
     """Return the packages outside the workspace of which there is one version: two cannot be told apart by name."""
     from doit_cargo.engine.cargo import metadata as workspace
 
     raw = [package for package in metadata["packages"] if package["name"] not in session.workspace.packages]
     names = [package["name"] for package in raw]
-    return [workspace.package_of(package) for package in raw if names.count(package["name"]) == 1]
+    return {package["name"]: workspace.facts_of(package) for package in raw if names.count(package["name"]) == 1}

@@ -8,7 +8,13 @@ from doit_cargo.engine.base.model import ALONE, FREE, Target
 
 _ACTIONS = "doit_cargo.actions.deps.dependencies"
 _action = partial(Target, family="deps", pool=FREE)
-_tree = partial(_action, profile=("check",), takes=("PACKAGE", "FEATURES", "PROFILE", "TARGET", "REGISTRY"))
+_WATCH = "doit_cargo.actions.resolved:watch"
+_tree = partial(
+    _action,
+    profile=("check",),
+    takes=("PACKAGE", "FEATURES", "PROFILE", "TARGET", "REGISTRY", "FORCE"),
+    watch=_WATCH,
+)
 
 TARGETS: tuple[Target, ...] = (
     _tree(
@@ -35,7 +41,8 @@ TARGETS: tuple[Target, ...] = (
         action=f"{_ACTIONS}:deps_why",
         equivalent_command=("cargo", "tree", "--workspace", "--invert"),
         check=f"{_ACTIONS}:check_why",
-        takes=("PACKAGE", "FEATURES", "TARGET", "REGISTRY"),
+        watch=_WATCH,
+        takes=("PACKAGE", "FEATURES", "TARGET", "REGISTRY", "FORCE"),
     ),
     _action(
         name="deps_update",

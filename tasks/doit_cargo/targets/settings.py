@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from doit_cargo.engine.base.model import Target
+from doit_cargo.engine.base.model import CARGO as ONE_AT_A_TIME
+from doit_cargo.engine.base.model import FREE, Target
 from doit_cargo.engine.base.variables import CARGO
+
+_WATCH = "doit_cargo.actions.resolved:watch"
 
 
 def _action(
@@ -14,6 +17,7 @@ def _action(
     after: tuple[str, ...] = (),
     packs: tuple[str, ...] = (),
     absence: str = "",
+    watch: str = "",
 ) -> Target:
     return Target(
         name=name,
@@ -24,6 +28,8 @@ def _action(
         after=after,
         packs=packs,
         absence=absence,
+        watch=watch,
+        pool=FREE if watch else ONE_AT_A_TIME,
     )
 
 
@@ -63,7 +69,8 @@ TARGETS: tuple[Target, ...] = (
         "verify_profile",
         "cargo_settings.verify",
         "Compare the flags that cargo gives rustc with what the cargo profile says, without compiling anything.",
-        ("PROFILE", "PACKAGE", "FEATURES", "TARGET"),
+        ("PROFILE", "PACKAGE", "FEATURES", "TARGET", "FORCE"),
+        watch=_WATCH,
     ),
     _action(
         "verify_strip",
@@ -77,7 +84,8 @@ TARGETS: tuple[Target, ...] = (
         "validate_features",
         "features",
         "Check FEATURES against the manifests and the rules of the pack, or without FEATURES every feature profile.",
-        ("FEATURES", "PACKAGE", "PROFILE", "TARGET"),
+        ("FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE"),
+        watch=_WATCH,
     ),
     _action(
         "feature_docs",

@@ -28,7 +28,8 @@ def case_of(session: Session, profile: Profile | None = None) -> SettingsCase:
     triple = (
         environ.get("CARGO_BUILD_TARGET") or session.workspace.build_target or host_triple(session.machine.platform)
     )
-    return report.gather(session.workspace, environ, profile.config if profile else None, triple, current().cores)
+    arguments, meant = profile.config if profile else None, session.library.pack.deliberate
+    return report.gather(session.workspace, environ, arguments, triple, current().cores, meant)
 
 
 def environment(session: Session, profile: Profile | None) -> dict[str, str]:

@@ -39,7 +39,8 @@ def deps_tree(session: Session, values: Values) -> bool:
 def deps_duplicates(session: Session, values: Values) -> bool:
     """`cargo tree --duplicates` of the whole workspace, or of PACKAGE."""
     if os.path.isfile(lock_path(session)) and not read(lock_path(session)).duplicates():
-        reporter.done(session.current, "no package is in Cargo.lock in several versions")
+        print("no package is in Cargo.lock in several versions", flush=True)
+        reporter.done(session.current, "nothing is there twice")
         return True
     return _tree(session, values, "--duplicates")
 
@@ -105,7 +106,8 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
     answer = ask(session, call)
     if "did not match any packages" in answer.err or (answer.status == 0 and not answer.out.strip()):
         how = f"with FEATURES={asked}" if asked else "with any feature"
-        reporter.done(name, f"{wanted} is in Cargo.lock, and no member depends on it {how}")
+        print(f"{wanted} is in Cargo.lock, and no member depends on it {how}", flush=True)
+        reporter.done(name, f"nobody depends on {wanted}")
         return True
     outcome = run_tool(session, name, call)
     return finished(session, name, outcome, f"who depends on {wanted}")
@@ -117,7 +119,8 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
 def watch_duplicates(session: Session, _: Values) -> ActionInputs:
     """Return the lock and the files that allow duplicates."""
     packs = [os.path.join(folder, "pack.toml") for folder in session.library.directories]
-    return ActionInputs(files=(lock_path(session), session.workspace.manifest, *packs, *session.library.pack.files))
+    files = (lock_path(session), session.workspace.manifest, *packs, *session.library.pack.files)
+    return ActionInputs(files=files, answers=True)
 
 
 def check_duplicates(session: Session, values: Values) -> bool:

@@ -332,7 +332,8 @@ class Pack(NamedTuple):
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
     of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
     packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
-    configuration for them. `migrated` says what of an older build file was taken over.
+    configuration for them. `deliberate` maps a rule about cargo's settings to why what it finds is meant so. `migrated`
+    says what of an older build file was taken over.
     """
 
     name: str
@@ -350,6 +351,7 @@ class Pack(NamedTuple):
     quick: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     duplicates: Duplicates = Duplicates()
+    deliberate: Mapping[str, Setting] = {}
     feature_sets: Mapping[str, FeatureSet] = {}
     migrated: Mapping[str, Any] = {}
     share: Share = Share()
@@ -363,7 +365,8 @@ class ActionInputs(NamedTuple):
     the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message;
     `always_stale_reason` says why it must run each time, if it must. An action that `mends` what it rests on has proven
     nothing before it finds nothing to mend. The list is asked for again after the run: what only then is known counts
-    too.
+    too. Of `listings` the names count alone, of `stamps` times. What `answers` prints is what it is for: it is kept,
+    and printed again where nothing has changed.
     """
 
     files: tuple[str, ...] = ()
@@ -374,6 +377,9 @@ class ActionInputs(NamedTuple):
     packages: tuple[str, ...] = ()
     always_stale_reason: str = ""
     mends: bool = False
+    listings: Mapping[str, tuple[str, ...]] = {}
+    stamps: tuple[str, ...] = ()
+    answers: bool = False
 
 
 class Invocation(NamedTuple):

@@ -268,9 +268,14 @@ def from_metadata(facts: Facts) -> Workspace:
     )
 
 
-def package_of(raw: Mapping[str, Any]) -> Package:
-    """Return a package of ``cargo metadata``, a member or any other."""
-    return _package(raw["name"], _reduce_package(raw))
+def facts_of(raw: Mapping[str, Any]) -> PackageFacts:
+    """Return what is kept of a package of ``cargo metadata``, a member or any other."""
+    return _reduce_package(raw)
+
+
+def package_of(name: str, facts: PackageFacts) -> Package:
+    """Return the package that `facts_of` described."""
+    return _package(name, facts)
 
 
 def _package(name: str, facts: PackageFacts) -> Package:

@@ -29,6 +29,53 @@ def together(lock: Any, *, at_once: bool) -> Iterator[None]:
         held.release()
 
 
+@contextlib.contextmanager
+def kept(most: int) -> Iterator[Kept]:
+    """Keep what is printed meanwhile to the standard output, and a little more than `most` characters of it."""
+    real = sys.stdout
+    copy = Kept(real, most)
+    sys.stdout = copy
+    try:
+        yield copy
+    finally:
+        sys.stdout = real
+
+
+class Kept:
+    """A text stream of which a copy is kept; all that is written goes on at once."""
+
+    def __init__(self, stream: TextIO, most: int) -> None:
+        self._stream = stream
+        self._room = most
+        self._pieces: list[str] = []
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def write(self, text: str) -> int:
+        self._copy(text)
+        return self._stream.write(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write what another program has said."""
+        self._copy(self._decoder.decode(data))
+        as_it_is = getattr(self._stream, "write_bytes", None)
+        if as_it_is:
+            as_it_is(data)
+        else:
+            self._stream.write(data.decode("utf-8", "replace"))
+            self._stream.flush()
+
+    def _copy(self, text: str) -> None:
+        if self._room >= 0:
+            self._pieces.append(text)
+            self._room -= len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class _Held:
     """What waits to be printed, by stream, in the order in which it came."""
 

@@ -62,6 +62,8 @@ def note(target: str, text: str) -> None:
 def skipped(target: str, receipt: Receipt) -> None:
     """Tell why nothing ran, and repeat the warnings that cargo would have repeated."""
     repeat(receipt["warnings"])
+    if receipt.get("answer"):
+        print(_for_terminal(receipt["answer"], sys.stdout), end="", flush=True)
     if receipt.get("passed"):
         _line("--", target, receipt["passed"])
         return

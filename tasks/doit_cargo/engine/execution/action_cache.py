@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from doit_cargo import __version__
 from doit_cargo.engine import toolchain
 from doit_cargo.engine.base.model import ActionInputs
-from doit_cargo.engine.console import reporter
+from doit_cargo.engine.console import output, reporter
 from doit_cargo.engine.execution.evidence import recorder, snapshot
 from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness
+
+# What is longer is not kept: the target then answers anew each time.
+LONGEST_ANSWER = 1 << 22
 
 if TYPE_CHECKING:
     from doit_cargo.engine.state.receipts import Receipt
@@ -54,7 +57,7 @@ def run(request: ActionRequest) -> bool:
         watched = request.watch()
         before = state_of(watched, request.machine)
         started, started_ns = time.monotonic(), time.time_ns()
-        done = request.act()
+        done, answer = _act(request, watched)
         if not done:
             return done is None
         watched = request.watch()
@@ -63,8 +66,20 @@ def run(request: ActionRequest) -> bool:
         if watched.mends and next(staleness.Check(before, request.machine.environ, now).changes(), None):
             return True
         before["left"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.outputs}
-        _keep(request, _receipt(request, before, watched, time.monotonic() - started))
+        if len(answer) <= LONGEST_ANSWER:
+            receipt = _receipt(request, before, watched, time.monotonic() - started)
+            _keep(request, {**receipt, "answer": answer} if answer else receipt)
         return True
+
+
+def _act(request: ActionRequest, watched: ActionInputs) -> tuple[bool | None, str]:
+    """Run the action; return how it ended, and what it printed if that is kept, without our own word of success."""
+    if not watched.answers:
+        return request.act(), ""
+    with output.kept(LONGEST_ANSWER) as answer:
+        done = request.act()
+    own = f"ok {request.key[0]}  "
+    return done, "".join(line for line in answer.text().splitlines(keepends=True) if not line.startswith(own))
 
 
 def state_of(watched: ActionInputs, machine: Machine) -> State:
@@ -79,8 +94,13 @@ def state_of(watched: ActionInputs, machine: Machine) -> State:
     state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.files}
     for directory, rule in watched.folders.items():
         _add_listing(state, directory, rule, now)
+    for directory, rule in watched.listings.items():
+        found_stamps, names = dir_listing.list_tree(directory, rule)
+        state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
     identity = [path for tool in found.values() if tool for path in toolchain.identity_of(tool)]
-    state["tools"] = recorder.stamps_of([*identity, *toolchain.toolchain_identity(machine.directory, machine.environ)])
+    identity += toolchain.toolchain_identity(machine.directory, machine.environ)
+    state["tools"] = recorder.stamps_of([*identity, *watched.stamps])
+    state["files"].update({path: (None, None) for path in watched.stamps if path not in state["tools"]})
     return state
 
 

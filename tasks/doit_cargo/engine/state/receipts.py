@@ -89,6 +89,8 @@ if TYPE_CHECKING:
         programs: NotRequired[tuple[TestProgram, ...]]
         tests: NotRequired[State]
         passed: NotRequired[str]
+        # What a target printed that is asked for just that.
+        answer: NotRequired[str]
         parts: NotRequired[tuple[Part, ...]]
         # Keys of the units of the call, and what of them was not observed.
         observed: NotRequired[tuple[str, ...]]

@@ -279,6 +279,13 @@ PACK: Section = {
         ),
         "max": COUNT.means("How many other packages may be there in several versions. Default: none.", "max = 3"),
     },
+    "deliberate": {
+        ANY: TEXT.means(
+            "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so, "
+            "and why: they are told, and fail nothing.",
+            'silenced-flags = "target-cpu=native is not for wasm32"',
+        ),
+    },
     "target": {
         ANY: TARGET,
     },
@@ -337,10 +344,5 @@ SETTINGS: Section = {
     ),
     "size-growth": POSITIVE.means(
         "By how many percent a program may grow from build to build until it is told. Default: 5.", "size-growth = 10"
-    ),
-    "deliberate": LIST.means(
-        "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so: they "
-        "are told, and fail nothing.",
-        'deliberate = ["silenced-flags"]',
     ),
 }

@@ -125,6 +125,7 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
             dict.fromkeys(name for file in files for name in file.values.get("format", {}).get("languages", []))
         ),
         duplicates=_duplicates(files),
+        deliberate=_merged(files, "deliberate", lambda file, rule, why: Setting(why, file.where("deliberate", rule))),
         targets=targets_of(files, name),
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
         feature_sets=_merged(files, "feature-sets", _feature_set),

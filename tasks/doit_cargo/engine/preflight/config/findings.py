@@ -40,7 +40,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class SettingsCase:
     """Everything that rules look at. `host` is this machine's triple; `facts` gives ``rustc --print cfg`` lines of a
-    triple; `committed` tells whether git keeps a file (any file, where there is no git).
+    triple; `committed` tells whether git keeps a file (any file, where there is no git). `deliberate` maps a rule to
+    why what it finds here is meant so.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class SettingsCase:
     committed: Callable[[str], bool] = lambda _: True
     cores: int = 0
     members: Mapping[str, TomlFile] = field(default_factory=dict)
+    deliberate: Mapping[str, Setting] = field(default_factory=dict)
 
 
 # --- profiles --------------------------------------------------------------------------------------------------------

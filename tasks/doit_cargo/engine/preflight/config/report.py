@@ -41,8 +41,11 @@ def gather(
     arguments: Mapping[str, Setting] | None = None,
     host: str = "",
     cores: int = 0,
+    deliberate: Mapping[str, Setting] | None = None,
 ) -> SettingsCase:
-    """Return the case of a workspace. `arguments` is what a feature profile passes with --config."""
+    """Return the case of a workspace. `arguments` is what a feature profile passes with --config; `deliberate` is what
+    the pack says of rules.
+    """
     settings = Settings(workspace.root, environ, arguments)
     composed, refused = profiles(settings)
 
@@ -60,20 +63,31 @@ def gather(
         committed=_committed(workspace.root, environ),
         cores=cores,
         members=member_files(workspace),
+        deliberate=deliberate or {},
     )
 
 
 def look(case: SettingsCase) -> list[Finding]:
     """Return everything that the rules find, errors first."""
     found = [judged(case, finding) for rule in RULES for finding in rule(case)]
-    return sorted(found, key=lambda finding: finding.severity != ERROR)
+    return sorted([*found, *_idle(case, found)], key=lambda finding: finding.severity != ERROR)
 
 
 def judged(case: SettingsCase, finding: Finding) -> Finding:
     """Return a finding as the workspace has it: what is said to be deliberate is told, and fails nothing."""
-    if finding.rule not in case.workspace.settings.get("deliberate", ()):  # type: ignore[operator]
+    meant = case.deliberate.get(finding.rule)
+    if meant is None:
         return finding
-    return replace(finding, severity=NOTE, what=f"{finding.what}; deliberate, as Cargo.toml says", fix="")
+    return replace(finding, severity=NOTE, what=f"{finding.what}; deliberate: {meant.value} ({meant.where})", fix="")
+
+
+def _idle(case: SettingsCase, found: list[Finding]) -> Iterator[Finding]:
+    """Yield a note for what is called deliberate and is not found: it is gone, or its rule is misspelt."""
+    rules = {finding.rule for finding in found}
+    for rule, meant in case.deliberate.items():
+        if rule not in rules:
+            what = f"{rule} is said to be deliberate, and no rule of that name finds anything here"
+            yield Finding(NOTE, "idle", what, "take it out, or correct its name (docs/profiles-truth.md)", meant.where)
 
 
 def rustc_facts(triple: str, directory: str, environ: Mapping[str, str]) -> tuple[str, ...]:
