@@ -386,6 +386,13 @@ class Session:
             known=lambda: self.known(plan, name, lambda: reporter.note(name, FETCHING)),
         )
 
+    def shared_request(self, name: str) -> BuildRequest:
+        """Return what running a target is about, with the store for its results, where one is configured."""
+        row = self.row(name)
+        if row["kind"] != CARGO or row["handler"]:
+            raise UserError(Problem(f"results of {row['name']} are not shared", "share why build, for example"))
+        return self._shared(row, self._request(row))
+
     def _shared(self, row: Row, request: BuildRequest) -> BuildRequest:
         """Return a request with the store for its results, where one is configured."""
         if not row["shares"] and not self.environ.get(SHARE):
@@ -400,6 +407,6 @@ class Session:
     def _call_cargo(self, row: Row) -> bool:
         from doit_cargo.engine.execution.execute import execute
 
-        outcome = execute(self._shared(row, self._request(row)))
+        outcome = execute(self.shared_request(row["name"]))
         self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
         return outcome is None or outcome.ok

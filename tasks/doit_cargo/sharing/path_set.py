@@ -120,7 +120,9 @@ def _absent(paths: Iterable[str], now: int) -> dict[str, Any]:
     }
 
 
-def manifest(found: PathSet, state: State, roots: Roots, value_of: Values) -> dict[str, str]:
+def manifest(
+    found: PathSet, state: State, roots: Roots, ignored: Callable[[str], bool], value_of: Values
+) -> dict[str, str]:
     """Return a state as lines, subject -> what it is, for the subjects of a path set. Raises `NotShared`.
 
     `value_of` gives what stands for the value of a variable.
@@ -130,7 +132,7 @@ def manifest(found: PathSet, state: State, roots: Roots, value_of: Values) -> di
         lines[f"{FILE} {path}"] = _content(path, state["files"][roots.absolute(path)][1])
     for path, rule in found[LISTING]:
         names = state["trees"][roots.absolute(path)][2]
-        lines[f"{LISTING} {path} {'|'.join(rule)}"] = _names(path, names)
+        lines[f"{LISTING} {path} {'|'.join(rule)}"] = _names(path, names, roots)
     for path in found[LOOK]:
         lines[f"{LOOK} {path}"] = _look(state["looks"][roots.absolute(path)], roots)
     for path in found[LEAD]:
@@ -138,7 +140,8 @@ def manifest(found: PathSet, state: State, roots: Roots, value_of: Values) -> di
     for path in found[ABSENT]:
         lines[f"{ABSENT} {path}"] = "there" if os.path.lexists(roots.absolute(path)) else "absent"
     for name in state["env"] if found[WALKED] else found[ENV]:
-        lines[f"{ENV} {name}"] = value_of(name)
+        if not ignored(name):
+            lines[f"{ENV} {name}"] = value_of(name)
     for name in found[PROGRAM]:
         lines[f"{PROGRAM} {name}"] = roots.symbolic(state["which"][name] or "not found")
     return lines
@@ -152,10 +155,10 @@ def _content(path: str, content: bytes | None) -> str:
     return "folder" if content == b"directory" else content.hex()
 
 
-def _names(path: str, names: tuple[str, ...] | None) -> str:
+def _names(path: str, names: tuple[str, ...] | None, roots: Roots) -> str:
     if names is None:
         raise NotShared(f"{path} changed while cargo ran, or holds more than can be looked through")
-    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256("\0".join(sorted(map(roots.symbolic, names))).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _look(found: Any, roots: Roots) -> str:
@@ -198,7 +201,7 @@ def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value
         if content is not None and not skipped(path):
             lines[f"{FILE} {_above(path, roots)}"] = _content(path, content)
     for path, (rule, _, names) in state["trees"].items():
-        lines[f"{LISTING} {roots.symbolic(path)} {'|'.join(_rule(rule, roots))}"] = _names(path, names)
+        lines[f"{LISTING} {roots.symbolic(path)} {'|'.join(_rule(rule, roots))}"] = _names(path, names, roots)
     for name in state["env"]:
         lines[f"{ENV} {name}"] = value_of(name)
     return lines

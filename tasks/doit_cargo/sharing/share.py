@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # So many known builds are compared with, to tell why none fits.
 MOST_COMPARED = 3
+MOST_SHOWN = 20
 
 
 class Candidate(NamedTuple):
@@ -93,6 +94,9 @@ class Sharing:
                 carrier.close()
         return None
 
+    def _ignored(self, name: str) -> bool:
+        return values.is_ignored(name, self.settings.ignored)
+
     def _note(self, text: str) -> None:
         reporter.note(self.request.target, text)
 
@@ -121,13 +125,16 @@ class Sharing:
             try:
                 state = path_set.present(one.paths, roots, self.request.environ)
                 lines = self._lines(one.paths, one.bound, state, roots, plan)
-            except NotShared:
+            except NotShared as reason:
+                self.why = str(reason)
                 continue
             found.append(Candidate(one, state, keys.second(key, one.paths, lines), lines))
         return found
 
     def _lines(self, paths: PathSet, bound: tuple[str, ...], state: State, roots: Roots, plan: Plan) -> dict[str, str]:
-        lines = path_set.manifest(paths, state, roots, lambda name: values.value_of(name, self.request.environ))
+        lines = path_set.manifest(
+            paths, state, roots, self._ignored, lambda name: values.value_of(name, self.request.environ)
+        )
         here = {keys.CPU: machine.cpu} if keys.CPU in bound else {}
         told = {name: ask() for name, ask in here.items()}
         if keys.GPU in bound:
@@ -154,7 +161,7 @@ class Sharing:
         """Return why no known result fits: what differs from the one that is nearest."""
         if not candidates:
             if is_known:
-                return "not shared: what the known builds rest on cannot be compared here"
+                return f"not shared: {self.why}"
             return "not shared yet: nobody has built this with these dependencies, settings and tools"
         try:
             return _told(patience.ask(lambda: _differences(carrier, candidates)))
@@ -171,6 +178,41 @@ class Sharing:
             found.discard()
         reporter.done(self.request.target, f"{time.monotonic() - started:.1f} s: {text}")
         return True
+
+    # --- explaining --------------------------------------------------------------------------------------------------
+
+    def explained(self, plan: Plan, state: State) -> list[str]:
+        """Return whether each store has the result of a call, or all that differs from what it knows."""
+        found = []
+        for address in self.settings.reads:
+            store = settings.shown(address)
+            try:
+                carrier = open_store(address, settings.access(address, self.settings))
+                try:
+                    found += [f"{store}: {line}" for line in self._explain(carrier, plan, state)]
+                finally:
+                    carrier.close()
+            except (NotShared, UnsoundError, CarrierError) as reason:
+                found.append(f"{store}: not fetched: {reason}")
+        return found
+
+    def _explain(self, carrier: Carrier, plan: Plan, state: State) -> list[str]:
+        roots, patience = keys.roots_of(self.request, plan), Patience(5)
+        key = self._first(plan, state, roots)
+        known = patience.ask(lambda: index.read(carrier, key))
+        candidates = self._candidates(known, key, roots, plan)
+        found = patience.ask(lambda: self._first_result(carrier, candidates))
+        if found:
+            result.places(found[1], roots, plan.writes)
+            told = found[1].told
+            return [f"would be fetched: built by {told['machine']}, {len(found[1].files)} files"]
+        if not candidates:
+            return [self._miss(carrier, candidates, patience, bool(known))]
+        differences = patience.ask(lambda: _differences(carrier, candidates))
+        return [
+            f"known build {number}: {_told([names], MOST_SHOWN).removeprefix('not shared: ')}"
+            for number, names in enumerate(differences, 1)
+        ]
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
@@ -211,8 +253,7 @@ class Sharing:
         if receipt.get("unseen"):
             raise NotShared(f"{receipt['unseen'][0]}, so that nobody knows all that it rests on")
         state = receipt["build"]
-        ignored = self.settings.ignored
-        paths = path_set.of(state, roots, lambda name: values.is_ignored(name, ignored))
+        paths = path_set.of(state, roots, self._ignored)
         if not path_set.is_whole(paths):
             raise NotShared("it rests on no source of the workspace")
         outputs = [*state["outputs"], *state["left"]]
@@ -289,13 +330,13 @@ def _differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str
     return found
 
 
-def _told(differences: list[list[str]]) -> str:
+def _told(differences: list[list[str]], most: int = 3) -> str:
     known = [names for names in differences if names]
     if not known:
         return "not shared: no known build is made from what is here"
     nearest = min(known, key=len)
-    shown = ", ".join(path_set.subject_of(name) for name in nearest[:3])
-    more = f" and {len(nearest) - 3} more" if len(nearest) > 3 else ""
+    shown = ", ".join(path_set.subject_of(name) for name in nearest[:most])
+    more = f" and {len(nearest) - most} more" if len(nearest) > most else ""
     verb = "differs" if len(nearest) == 1 else "differ"
     from_what = "the known build" if len(known) == 1 else f"the nearest of {len(known)} known builds"
     return f"not shared: {shown}{more} {verb} from {from_what}"

@@ -115,6 +115,13 @@ COMMANDS = {
         NAMES,
         "[NAME...]",
     ),
+    "share": Command(
+        "doit_cargo.cli.sharing:share",
+        "Why a result is or is not fetched from other machines; whether the store answers; a key to sign with.",
+        TARGETS,
+        "why TARGET... [VAR=value...] | check | key",
+        ("json",),
+    ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",
         "Agree to what this checkout would run while one only looks at it, as it is now.",

@@ -1,0 +1,373 @@
+"""Results from another checkout: a hit where all is the same, none where anything differs, at any path.
+
+Two checkouts of one workspace lie at different depths and share a folder. The workspace has every kind of input that
+docs/design.md knows; what it reads it also prints, so that a wrong hit would show.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from calling import call, environment, linux
+from conftest import needs_cargo, write
+
+pytestmark = [needs_cargo, linux, pytest.mark.slow]
+
+BUILD = ("build", "PROFILE=own")
+MANIFEST = """\
+[workspace]
+resolver = "2"
+members = ["app", "low", "macros", "silent", "more/*"]
+"""
+PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{more}'
+SCRIPT = r"""
+use std::{env, fs, process::Command};
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=watched");
+    println!("cargo:rerun-if-changed=watched.txt");
+    println!("cargo:rerun-if-env-changed=LOW_DECLARED");
+    let mut said: Vec<String> = vec![];
+    let mut watched: Vec<_> = fs::read_dir("watched").unwrap().map(|one| one.unwrap().path()).collect();
+    watched.sort();
+    said.extend(watched.iter().map(|path| fs::read_to_string(path).unwrap()));
+    said.push(fs::read_to_string("watched.txt").unwrap());
+    said.push(fs::read_to_string("unsaid.txt").unwrap());
+    said.push(fs::read_to_string("optional.h").unwrap_or_default());
+    let mut listed: Vec<_> = fs::read_dir("listed").unwrap().map(|one| one.unwrap().file_name()).collect();
+    listed.sort();
+    said.push(format!("{listed:?}"));
+    said.push(env::var("LOW_DECLARED").unwrap_or_default());
+    said.push(env::var("CC_UNSAID").unwrap_or_default());
+    said.push(fs::metadata("tool.sh").unwrap().permissions().readonly().to_string());
+    let answer = Command::new("some-tool").output().unwrap();
+    said.push(String::from_utf8(answer.stdout).unwrap());
+    println!("cargo:rustc-env=SAID={}", said.join("|").replace('\n', " "));
+    println!("cargo:rustc-link-search=native={}", fs::canonicalize("lib").unwrap().display());
+    println!("cargo:rustc-link-lib=static=given");
+}
+"""
+MACRO = r"""
+use proc_macro::TokenStream;
+#[proc_macro]
+pub fn load(_: TokenStream) -> TokenStream {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let text = std::fs::read_to_string(format!("{folder}/../macro.txt")).unwrap();
+    let more = std::env::var("CC_MACRO").unwrap_or_default();
+    format!("{:?}", text.trim().to_owned() + &more).parse().unwrap()
+}
+"""
+MAIN = r"""
+mod other;
+#[path = "elsewhere.rs"] mod moved;
+extern "C" { fn given() -> i32; }
+fn main() {
+    print!("{} {} {} ", include_str!("../text.txt").trim(), other::VALUE, moved::VALUE);
+    print!("{} {} ", option_env!("CC_APP").unwrap_or("-"), macros::load!());
+    println!("{} {} {}", low::SAID, silent::SAID, unsafe { given() });
+}
+"""
+SILENT = r"""
+fn main() {
+    let said = std::fs::read_to_string("any.txt").unwrap();
+    println!("cargo:rustc-env=SAID={}", said.trim());
+}
+"""
+
+
+def tool(folder: Path, says: str) -> None:
+    """Compile a program that says a word: a shell would take all variables."""
+    write(folder / "tool.c", f'#include <stdio.h>\nint main(void) {{ puts("{says}"); }}\n')
+    subprocess.run(["cc", "tool.c", "-o", "some-tool"], cwd=folder, check=True)
+
+
+def compile_library(folder: Path, value: int) -> None:
+    """Write a static library that returns a value; its archive holds no time."""
+    write(folder / "given.c", f"int given(void) {{ return {value}; }}\n")
+    subprocess.run(["cc", "-c", "given.c", "-o", "given.o"], cwd=folder, check=True)
+    subprocess.run(["ar", "rcsD", "libgiven.a", "given.o"], cwd=folder, check=True)
+    for name in ("given.c", "given.o"):
+        (folder / name).unlink()
+
+
+def workspace(root: Path, store: str) -> Path:
+    """Write the workspace that has every kind of input."""
+    depends = (
+        '[dependencies]\nlow = { path = "../low" }\nmacros = { path = "../macros" }\nsilent = { path = "../silent" }\n'
+    )
+    files = {
+        "Cargo.toml": MANIFEST,
+        "app/Cargo.toml": PACKAGE.format(name="app", more=depends + "[features]\nfast = []\n"),
+        "app/src/main.rs": MAIN,
+        "app/src/other.rs": "pub const VALUE: i32 = 1;\n",
+        "app/src/elsewhere.rs": "pub const VALUE: i32 = 2;\n",
+        "app/text.txt": "text\n",
+        "low/Cargo.toml": PACKAGE.format(name="low", more=""),
+        "low/src/lib.rs": 'pub const SAID: &str = env!("SAID");\n',
+        "low/build.rs": SCRIPT,
+        "low/watched/one.txt": "one\n",
+        "low/watched.txt": "watched\n",
+        "low/unsaid.txt": "unsaid\n",
+        "low/listed/a": "",
+        "low/tool.sh": "",
+        "macros/Cargo.toml": PACKAGE.format(name="macros", more="[lib]\nproc-macro = true\n"),
+        "macros/src/lib.rs": MACRO,
+        "macro.txt": "macro\n",
+        "silent/Cargo.toml": PACKAGE.format(name="silent", more=""),
+        "silent/src/lib.rs": 'pub const SAID: &str = env!("SAID");\n',
+        "silent/build.rs": SILENT,
+        "silent/any.txt": "any\n",
+        "more/first/Cargo.toml": PACKAGE.format(name="first", more=""),
+        "more/first/src/lib.rs": "",
+        "declared.txt": "declared\n",
+        "profiles/pack.toml": f'[share]\nstore = "{store}"\n',
+        "profiles/own.toml": 'extends = "release"\n[inputs]\nfiles = ["declared.txt"]\n',
+    }
+    for name, text in files.items():
+        write(root / name, text)
+    return root
+
+
+class Pair:
+    """Two checkouts that share a folder: `a` has published, `b` only reads. Tools lie on a PATH of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "store"
+        self.tools = folder / "tools"
+        self.tools.mkdir()
+        tool(self.tools, "tool")
+        self.a, self.b = folder / "a", folder / "below/further/b"
+        workspace(self.a, str(self.store))
+        (self.a / "low/lib").mkdir()
+        compile_library(self.a / "low/lib", 7)
+        subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=self.a, env=environment(), check=True)
+        shutil.copytree(self.a, self.b)
+
+    def run(self, where: Path, *words: str, **variables: str) -> str:
+        path = f"{self.tools}{os.pathsep}{environment()['PATH']}"
+        said = call(where, "doit-cargo", *words, **{"PATH": path, **variables})
+        assert said.status == 0, said.out + said.err
+        return said.out
+
+    def is_hit(self, **variables: str) -> bool:
+        """Tell whether `b` would fetch what is there now, without building anything."""
+        said = self.run(self.b, "share", "why", *BUILD, **variables)
+        misses = (" differ", "nobody has built", "not shared: it rests on the variable")
+        assert ("would be fetched" in said) != any(text in said for text in misses), said
+        return "would be fetched" in said
+
+    def output(self, where: Path) -> str:
+        return subprocess.run([where / "target/release/app"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    made = Pair(tmp_path_factory.mktemp("sharing"))
+    said = made.run(made.a, *BUILD, "SHARE=write")
+    assert "\n.. build  shared: 1 file" in said, said
+    return made
+
+
+def test_a_result_is_fetched_at_another_path_and_behaves_as_the_built_one(pair: Pair) -> None:
+    said = pair.run(pair.b, *BUILD)
+    assert "fetched, built by" in said
+    assert "compiled" not in said
+    assert pair.output(pair.b) == pair.output(pair.a)
+    assert pair.run(pair.b, *BUILD).startswith("-- build  up to date")
+
+
+# --- each kind of input ----------------------------------------------------------------------------------------------
+
+Change = Callable[[Path], dict[str, str] | None]
+
+
+def edit(name: str, text: str = "other\n") -> Change:
+    def change(root: Path) -> None:
+        write(root / name, text)
+
+    return change
+
+
+def delete(name: str) -> Change:
+    return lambda root: (root / name).unlink()
+
+
+def gives(**variables: str) -> Change:
+    return lambda _: variables
+
+
+def append(name: str, text: str) -> Change:
+    def change(root: Path) -> None:
+        with (root / name).open("a") as stream:
+            stream.write(text)
+
+    return change
+
+
+def a_member(root: Path) -> None:
+    write(root / "more/second/Cargo.toml", PACKAGE.format(name="second", more=""))
+    write(root / "more/second/src/lib.rs", "")
+
+
+def another_tool(root: Path) -> dict[str, str]:
+    tool(root.parent / "other-tools", "tool")
+    return {"PATH": f"{root.parent / 'other-tools'}{os.pathsep}{environment()['PATH']}"}
+
+
+def another_cargo_home(root: Path) -> dict[str, str]:
+    write(root.parent / "home/config.toml", "[profile.release]\nopt-level = 1\n")
+    return {"CARGO_HOME": str(root.parent / "home")}
+
+
+CHANGES: dict[str, Change] = {
+    "a source": edit("app/src/other.rs", "pub const VALUE: i32 = 3;\n"),
+    "a module under #[path]": edit("app/src/elsewhere.rs", "pub const VALUE: i32 = 3;\n"),
+    "a file of include_str!": edit("app/text.txt"),
+    "a variable of option_env!": gives(CC_APP="x"),
+    "a variable of rerun-if-env-changed": gives(LOW_DECLARED="x"),
+    "a new program": edit("app/src/bin/new.rs", "fn main() {}\n"),
+    "a new member": a_member,
+    "a file that a script watches": edit("low/watched.txt"),
+    "a new file in a folder that a script watches": edit("low/watched/two.txt"),
+    "a file of a package whose script watches nothing": edit("silent/new.txt"),
+    "a static library": lambda root: compile_library(root / "low/lib", 8),
+    "a file that a macro reads": edit("macro.txt"),
+    "a variable that a macro reads": gives(CC_MACRO="x"),
+    "a file that a script reads without saying so": edit("low/unsaid.txt"),
+    "a variable that a script reads without saying so": gives(CC_UNSAID="x"),
+    "a file that must not be there": edit("low/optional.h"),
+    "a folder that a script lists": edit("low/listed/b", ""),
+    "a mode that a script looks at": lambda root: (root / "low/tool.sh").chmod(0o444),
+    "a program that a script starts": another_tool,
+    "a declared input": edit("declared.txt"),
+    "a manifest": append("low/Cargo.toml", '[package.metadata]\nx = "y"\n'),
+    "the profile of the root manifest": append("Cargo.toml", "[profile.release]\nopt-level = 1\n"),
+    "the lock gone": delete("Cargo.lock"),
+    "the lock": append("Cargo.lock", "# another\n"),
+    "a config file of the workspace": edit(".cargo/config.toml", "[profile.release]\nopt-level = 1\n"),
+    "a config file above the workspace": edit("../.cargo/config.toml", "[profile.release]\nopt-level = 1\n"),
+    "a config file of cargo's home": another_cargo_home,
+    "a toolchain file": edit("rust-toolchain.toml", '[toolchain]\nchannel = "stable"\n'),
+    "RUSTFLAGS": gives(RUSTFLAGS="-C opt-level=1"),
+    "a variable of cargo's": gives(CARGO_PROFILE_RELEASE_LTO="thin"),
+    "a profile of ours": append("profiles/own.toml", "[cargo.config.profile.release]\nopt-level = 1\n"),
+    "a source gone": delete("app/src/elsewhere.rs"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_no_result_fits_where_an_input_differs(pair: Pair, name: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
+    variables = CHANGES[name](pair.b) or {}
+    try:
+        assert not pair.is_hit(**variables)
+    finally:
+        back(pair.b, kept)
+    assert pair.is_hit()
+
+
+def back(root: Path, kept: Path) -> None:
+    """Take all changes back; a file that was not changed is not touched."""
+    shutil.rmtree(root.parent / ".cargo", ignore_errors=True)
+    for path in sorted(root.rglob("*"), reverse=True):
+        name = path.relative_to(root)
+        if name.parts[0] not in ("target", ".doit-cargo", ".logs") and not (kept / name).exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in kept.rglob("*"):
+        there = root / path.relative_to(kept)
+        if path.is_file() and (not there.exists() or there.read_bytes() != path.read_bytes()):
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, there)
+        elif path.is_file():
+            there.chmod(path.stat().st_mode & 0o7777)
+
+
+# --- a random walk ---------------------------------------------------------------------------------------------------
+
+STEPS = int(os.environ.get("TEST_SHARING_STEPS", "6"))
+# File -> what it may hold; None: it is not there.
+TEXTS: dict[str, tuple[str | None, ...]] = {
+    "app/src/other.rs": ("pub const VALUE: i32 = 1;\n", "pub const VALUE: i32 = 3;\n"),
+    "app/text.txt": ("text\n", "other\n"),
+    "macro.txt": ("macro\n", "other\n"),
+    "low/watched.txt": ("watched\n", "other\n"),
+    "low/watched/two.txt": (None, "two\n"),
+    "low/unsaid.txt": ("unsaid\n", "other\n"),
+    "low/optional.h": (None, "here\n"),
+    "low/listed/b": (None, ""),
+    "silent/any.txt": ("any\n", "other\n"),
+}
+VARIABLES = ("CC_APP", "CC_MACRO", "CC_UNSAID")
+
+
+class Walker:
+    """A checkout in a random walk: what its files and variables are, and so what its program must print."""
+
+    def __init__(self, pair: Pair, root: Path) -> None:
+        self.pair, self.root = pair, root
+        self.texts = {name: choices[0] for name, choices in TEXTS.items()}
+        self.variables: dict[str, str] = {}
+
+    def change(self, chance: random.Random) -> None:
+        name = chance.choice([*TEXTS, *VARIABLES])
+        if name in TEXTS:
+            self.texts[name] = chance.choice(TEXTS[name])
+            path, text = self.root / name, self.texts[name]
+            if text is None:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_text() != text:
+                write(path, text)
+        elif not self.variables.pop(name, ""):
+            self.variables[name] = "set"
+
+    @property
+    def state(self) -> str:
+        return repr((sorted(self.texts.items()), sorted(self.variables.items())))
+
+    def expected(self) -> str:
+        text = {name: value or "" for name, value in self.texts.items()}
+        listed = ["a", "b"] if self.texts["low/listed/b"] is not None else ["a"]
+        watched = ["one\n", *([text["low/watched/two.txt"]] if text["low/watched/two.txt"] else [])]
+        said = [*watched, text["low/watched.txt"], text["low/unsaid.txt"], text["low/optional.h"]]
+        said += [str(listed).replace("'", '"'), "", self.variables.get("CC_UNSAID", ""), "false", "tool\n"]
+        words = [
+            text["app/text.txt"].strip(),
+            "3" if "3" in text["app/src/other.rs"] else "1",
+            "2",
+            self.variables.get("CC_APP", "-"),
+            text["macro.txt"].strip() + self.variables.get("CC_MACRO", ""),
+            "|".join(said).replace("\n", " "),
+            text["silent/any.txt"].strip(),
+            "7",
+        ]
+        return " ".join(words) + "\n"
+
+    def build(self) -> str:
+        said = self.pair.run(self.root, *BUILD, "SHARE=write", **self.variables)
+        assert self.pair.output(self.root) == self.expected(), said
+        return said
+
+
+def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(tmp_path: Path) -> None:
+    pair, chance = Pair(tmp_path), random.Random(int(os.environ.get("TEST_SHARING_SEED", "1")))
+    walkers = [Walker(pair, pair.a), Walker(pair, pair.b)]
+    walkers[0].build()
+    known, counts = {walkers[0].state}, {"fetched": 0, "built": 0, "skipped": 0}
+    for _ in range(STEPS):
+        walker = chance.choice(walkers)
+        if chance.random() < 0.8:
+            walker.change(chance)
+        said = walker.build()
+        kind = "fetched" if "fetched, built by" in said else "built" if "compiled" in said else "skipped"
+        counts[kind] += 1
+        assert kind != "built" or walker.state not in known, f"known, and built all the same: {said}"
+        known.add(walker.state)
+    print(counts)
+    assert sum(counts.values()) == STEPS
