@@ -31,6 +31,7 @@ from doit_cargo.engine.state import receipts, staleness
 from doit_cargo.engine.toolchain import tools
 from doit_cargo.targets import catalogue
 from doit_cargo.targets.commands import COMMANDS
+from doit_cargo.targets.wording import Words, worded
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"
@@ -41,7 +42,7 @@ NO_MODULES = {"__init__", "__pycache__/"}
 
 # Keys of a profile file: meaning and example.
 PROFILE_KEYS = {
-    "doc": ("What the profile is for, in one sentence; `doit-cargo profile` lists it.", 'doc = "Release with CUDA."'),
+    "doc": ("What the profile is for, in one sentence; `doit-cargo profiles` lists it.", 'doc = "Release with CUDA."'),
     "extends": ("Profiles that come before this one; of two, the later wins.", 'extends = ["cuda", "lto_thin"]'),
     "features": (
         "Features to add, in order: a name, `PACKAGE/FEATURE`, or `-NAME` to remove one that an extended profile set.",
@@ -469,7 +470,7 @@ def _target(row: Target) -> tuple[str, ...]:
     return (
         code(row.name),
         code(row.make_name) if row.make_name != row.name else "same",
-        row.doc,
+        worded(row.doc, Words()),
         _work(row),
         " or ".join(map(code, row.profile)),
         _packages(row),
