@@ -31,6 +31,7 @@ from doit_cargo.engine.state import receipts, staleness
 from doit_cargo.engine.toolchain import tools
 from doit_cargo.targets import catalogue
 from doit_cargo.targets.commands import COMMANDS
+from doit_cargo.targets.wording import Words, worded
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"
@@ -213,7 +214,7 @@ def _target(row: Target) -> tuple[str, ...]:
     return (
         code(row.name),
         code(row.make_name) if row.make_name != row.name else "same",
-        row.doc,
+        worded(row.doc, Words()),
         _work(row),
         " or ".join(map(code, row.profile)),
         _packages(row),

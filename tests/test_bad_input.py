@@ -201,7 +201,7 @@ HELP = "doit-cargo --help shows what there is"
     [
         (("list", "extra"), "list does not take 'extra'", HELP),
         (("list", "FOO=1"), "list does not take 'FOO=1'", HELP),
-        (("profile", "release", "FOO=1"), "profile does not take 'FOO=1'", HELP),
+        (("profiles", "release", "FOO=1"), "profiles does not take 'FOO=1'", HELP),
         (("makefile", "other.mk"), "makefile does not take 'other.mk'", HELP),
         (("dev", "--check"), "a target does not take '--check'", "--check is for: features, makefile"),
         (("--force", "dev"), "a target does not take '--force'", "--force is for: init, makefile"),
@@ -247,7 +247,7 @@ def test_a_command_that_needs_a_target_says_so(shared: Path, word: str) -> None:
 
 
 def test_an_unknown_profile_names_the_nearest(shared: Path) -> None:
-    said = call(shared, "doit-cargo", "profile", "lto-thim")
+    said = call(shared, "doit-cargo", "profiles", "lto-thim")
     assert said == refused(
         "unknown profile 'lto-thim'",
         "did you mean 'lto_thin'? known: bench, check, cuda, dev, dev_fast, low_memory, lto_fat, lto_thin, metal, "

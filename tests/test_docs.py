@@ -162,7 +162,7 @@ def unknown_names(program: str, words: list[str]) -> list[str]:
     found = list(names_in(words))
     known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(COMMANDS))
     known |= DOIT_WORDS if program == "doit" else set()
-    known |= profiles if found[:1] == ["profile"] else set()
+    known |= profiles if found[:1] == ["profiles"] else set()
     known |= PACKAGES if found[:1] == ["features"] else set()
     return [name for name in found if normalise(name) not in known and name not in known]
 

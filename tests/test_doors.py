@@ -72,7 +72,7 @@ def timeless(said: Said) -> Said:
 
 
 @pytest.mark.parametrize("door", ["doit", pytest.param("make", marks=needs_make)])
-@pytest.mark.parametrize("word", ["version", "info", "profile", "dev"])
+@pytest.mark.parametrize("word", ["version", "info", "profiles", "dev"])
 def test_a_word_says_the_same_as_through_doit_cargo(built: Path, door: str, word: str) -> None:
     expected = call(built, "doit-cargo", word)
     assert (expected.status, len(expected.out) > 10) == (0, True)
@@ -81,7 +81,7 @@ def test_a_word_says_the_same_as_through_doit_cargo(built: Path, door: str, word
 
 @pytest.mark.parametrize(
     "words",
-    [("why", "dev"), ("why", "--json", "check"), ("plan", "dev", "JOBS=3"), ("profile", "release"), ("makefile",)],
+    [("why", "dev"), ("why", "--json", "check"), ("plan", "dev", "JOBS=3"), ("profiles", "release"), ("makefile",)],
 )
 def test_a_command_says_the_same_through_doit(built: Path, words: tuple[str, ...]) -> None:
     expected = call(built, "doit-cargo", *words)
@@ -212,7 +212,7 @@ sys.exit(DoitMain().run(sys.argv[1:]))
     assert "doit list" in said.out
 
 
-@pytest.mark.parametrize("word", ["why", "plan", "makefile", "profile"])
+@pytest.mark.parametrize("word", ["why", "plan", "makefile", "profiles"])
 def test_in_a_foreign_dodo_py_our_commands_say_what_they_need(tmp_path: Path, word: str) -> None:
     write(tmp_path / "dodo.py", FOREIGN)
     said = call(tmp_path, "doit", word)
@@ -339,7 +339,8 @@ def test_of_several_targets_only_the_stale_one_runs(workspace: Path, tmp_path: P
 def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None:
     rows = listing(built)
     assert all(
-        list(row) == ["name", "make_name", "family", "doc", "available", "reason", "kind", "rule"] for row in rows
+        list(row) == ["name", "make_name", "family", "doc", "available", "listed", "reason", "kind", "rule"]
+        for row in rows
     )
     by_name = {row["name"]: row for row in rows}
     assert by_name["dev_fast"] == {
@@ -361,10 +362,10 @@ def test_list_json_tells_all_targets_with_why_one_is_absent(built: Path) -> None
         "none of the selected packages (app, low) has the feature 'cuda', asked for by profiles/base/cuda.toml:3",
     )
     shown = call(built, "doit-cargo", "list").out
-    written = [row["name"] for row in rows if row["available"] and not row["rule"]]
+    written = [row["name"] for row in rows if row["available"] and row["listed"] and not row["rule"]]
     assert sorted(written) == sorted(re.findall(r"^  (\w+) ", shown, re.MULTILINE))
     assert re.findall(r"^  (build_<package>) +(.*)", shown, re.MULTILINE) == [
-        ("build_<package>", "The same for one package: app, low.")
+        ("build_<package>", "As build, for one package: app, low.")
     ]
     every = call(built, "doit-cargo", "list", "--all").out
     assert sorted(row["name"] for row in rows if not row["rule"]) == sorted(

@@ -119,8 +119,8 @@ def test_each_target_of_any_platform_is_one_call_and_none_is_a_file(workspace: P
     assert fake.make(*names) == Said(0, "", "")
     assert fake.calls == [[name.replace("-", "_")] for name in names]
     every = json.loads(call(workspace, "doit-cargo", "list", "--all", "--json").out)
-    listed = {row["name"] for row in every if not row["rule"]}
-    assert sorted(word for (word,) in fake.calls) == sorted({*listed, "features", "list", "profile"})
+    listed = {row["name"] for row in every if row["listed"] and not row["rule"]}
+    assert sorted(word for (word,) in fake.calls) == sorted({*listed, "features", "list", "profiles"})
 
 
 def test_an_underscore_is_as_good_as_a_dash_and_no_file_either(workspace: Path, fake: FakeDoor) -> None:

@@ -121,9 +121,18 @@ def test_profile_with_variables_is_the_target_through_each_door_and_without_the_
     assert call(workspace, "doit", "profile", bad).err.strip().endswith(words)
     assert call(workspace, "doit-cargo", "makefile", "--output", "Makefile").status == 0
     assert expected.err in call(workspace, MAKE, "profile", bad).err
-    listed = call(workspace, "doit-cargo", "profile")
+    listed = call(workspace, "doit-cargo", "profiles")
     assert (listed.status, listed.out.startswith("bench  ")) == (0, True)
-    assert call(workspace, MAKE, "profile") == listed
+    assert call(workspace, MAKE, "profiles") == listed
+
+
+@needs_cargo
+def test_the_words_that_listed_feature_profiles_before_name_the_new_one(workspace: Path) -> None:
+    bare, named = call(workspace, "doit-cargo", "profile"), call(workspace, "doit-cargo", "profile", "lto-thin")
+    assert (bare.status, bare.err.endswith("; feature profiles: doit-cargo profiles\n")) == (3, True)
+    assert named == Said(
+        3, "", "doit-cargo: profile measures a program\n  fix: feature profiles: doit-cargo profiles lto-thin\n"
+    )
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def test_a_cargo_target_tells_its_call_variables_and_outputs(root: Path, door: s
     said = call(root, door, "help", "build")
     lines = said.out.splitlines()
     assert (said.status, said.err) == (0, "")
-    assert lines[0].startswith("build  Build the server in release mode")
+    assert lines[0].startswith("build  Build the whole workspace in release mode")
     heads = [line[2:12].strip() for line in lines[1:] if line[2:12].strip()]
     assert heads == [
         "make",

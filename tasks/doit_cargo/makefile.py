@@ -22,7 +22,7 @@ MARK = "# Written by doit-cargo"
 COMMANDS = {
     "features": "List every feature of every member, what it turns on, its rules, and who uses it.",
     "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
-    "profile": "List the feature profiles.",
+    "profiles": "List the feature profiles.",
 }
 # Variables that change nothing of what is built.
 OF_NO_BUILD = ("FORCE", "WITHOUT_PREFLIGHT")
@@ -44,7 +44,8 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
     moved = moved if moved and moved["kind"] == "make" else None
     taken = moved["taken"] if moved else {}
     everything = {row["name"]: row for row in listing}
-    rows = [_row(row, taken, everything) for row in listing if not row["rule"]]
+    # What means nothing in this workspace goes on by its name, as any other: the answer is the reason.
+    rows = [_row(row, taken, everything) for row in listing if row["listed"] and not row["rule"]]
     names = {row["make_name"] for row in rows}
     rows += [_old_row(name, row["target"], everything) for name, row in taken.items() if name not in names]
     rows = [{**row, "family": for_make(row["family"]), "doc": for_make(row["doc"])} for row in rows]

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from doit_cargo import cache
 from doit_cargo.engine.base import own_key, secrets
-from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError, unknown
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 from doit_cargo.targets import handlers
+from doit_cargo.targets.answers import ANSWERS, no_target, profiles_of
+from doit_cargo.targets.commands import CARGO_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,17 +141,24 @@ class Session:
     def row(self, name: str) -> Row:
         """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
         wanted = receipts.normalise(name)
+        if wanted in CARGO_WORDS and wanted not in self._rows_by_name:
+            wanted = CARGO_WORDS[wanted]
         found = self._rows_by_name.get(wanted)
         if not (found and found["available"]) and cache.forget_listing(self.state):
             # A file may have appeared that the listing does not rest on, such as a pyproject.toml.
             del self.listing, self._rows_by_name
             found = self._rows_by_name.get(wanted)
         if found is None:
-            known = tuple(row["name"] for row in self.listing if row["available"])
-            raise UserError(unknown("target", name, known))
+            raise UserError(no_target(name, [row["name"] for row in self.listing if row["available"]]))
         if not found["available"]:
-            raise Absent(Problem(f"{wanted} {found['reason']}"))
+            raise Absent(Problem(f"{wanted} {found['reason']}", ANSWERS.get(wanted, "")))
         return found
+
+    def rows(self, names: Sequence[str]) -> dict[str, Row]:
+        """Return the available targets of a call by name; raises as `row` does."""
+        if names[:1] == ["profile"] and names[1:] and self.known_row(receipts.normalise(names[1])) is None:
+            raise UserError(Problem("profile measures a program", profiles_of(names[1:])))
+        return {row["name"]: row for row in map(self.row, names)}
 
     def variables(self, *names: str) -> Values:
         """Return the checked variables of the command line, for these targets."""
@@ -318,6 +327,14 @@ class Session:
         if row["handler"]:
             return bool(handlers.module(row["handler"]).run(self, row["name"], values))
         return self._call_cargo(row)
+
+    def has_ended(self, name: str, end: str, started: float, problem: Problem | None = None) -> None:
+        """Remember how a run of a target ended; a group is what its parts are."""
+        from doit_cargo.engine.state import journal
+
+        row = self.known_row(name)
+        if row and row["kind"] != GROUP:
+            journal.remember(self.state, self.root, end, started, self.key(row["name"]), problem)
 
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]

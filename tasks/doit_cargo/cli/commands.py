@@ -19,12 +19,14 @@ from doit_cargo.targets import listing
 
 def list_targets(session: Session, options: argparse.Namespace) -> int:
     """`list`: the targets of this workspace by family."""
-    rows = [row for row in session.listing if row["available"] or options.all or options.json]
+    rows = [row for row in session.listing if options.all or options.json or (row["available"] and row["listed"])]
+    if options.targets:
+        rows = listing.of_family(rows, options.targets)
     if options.json:
-        keys = ("name", "make_name", "family", "doc", "available", "reason", "kind", "rule")
+        keys = ("name", "make_name", "family", "doc", "available", "listed", "reason", "kind", "rule")
         print(json.dumps([{key: value for key, value in row.items() if key in keys} for row in rows], indent=2))
         return DONE
-    listing.show(rows)
+    listing.show(rows, whole=bool(options.targets))
     return DONE
 
 
@@ -35,8 +37,8 @@ def wanted(options: argparse.Namespace, command: str) -> list[str]:
     return list(options.targets)
 
 
-def show_profile(session: Session, options: argparse.Namespace) -> int:
-    """`profile`: a composed profile as TOML, each value with the file and line that set it."""
+def show_profiles(session: Session, options: argparse.Namespace) -> int:
+    """`profiles`: all of them; or a composed profile as TOML, each value with the file and line that set it."""
     from doit_cargo.engine.plan.profiles.text import to_toml
 
     if not options.targets:

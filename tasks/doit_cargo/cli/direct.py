@@ -7,9 +7,11 @@ ignore`) is left to it: `run` then returns None. Knows nothing of options and of
 from __future__ import annotations
 
 import os
+import time
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, UserError, as_user_error
 from doit_cargo.engine.console import reporter, streams
+from doit_cargo.engine.state import receipts
 from doit_cargo.session import CARGO, Session
 
 TYPE_CHECKING = False
@@ -17,13 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Protocol
 
+    from doit_cargo.engine.base.errors import Problem
+
     class Runner(Protocol):
         """What running a target needs of a session."""
 
+        interrupted: bool
+
         def run(self, name: str) -> bool: ...
+
+        def has_ended(self, name: str, end: str, started: float, problem: Problem | None) -> None: ...
 
 
 INTERRUPTED = 130
+ENDS = {DONE: "done", FAILED: "failed", COULD_NOT_RUN: "could not run", INTERRUPTED: "interrupted"}
 # doit's own state, and what stands in it where somebody has said `doit ignore`.
 DOIT_STATE, IGNORED = "doit.json", b'"ignore:"'
 
@@ -41,7 +50,7 @@ def main(targets: Sequence[str], variables: Mapping[str, str], start: str, known
 
 def run(session: Session, names: Sequence[str]) -> int | None:
     """Run targets in their order; return the exit code, None for those that need doit. Raises `UserError`."""
-    rows = {row["name"]: row for row in map(session.row, names)}
+    rows = session.rows(names)
     if any(row["after"] for row in rows.values()) or _is_something_ignored(session.state):
         return None
     streams.Stream.goes_on = True
@@ -60,13 +69,18 @@ def has_proof(row: Mapping[str, Any]) -> bool:
 
 
 def perform(runner: Runner, name: str) -> int:
-    """Run a target and tell what keeps it from that; return the exit code."""
+    """Run a target, tell what keeps it from that, and remember how it ended; return the exit code."""
+    started, problem, status = time.time(), None, INTERRUPTED
     try:
-        return DONE if runner.run(name) else FAILED
+        status = DONE if runner.run(name) else FAILED
     except (UserError, OSError, RecursionError, MemoryError) as error:
         told = as_user_error(error)
         reporter.problem(name, told)
-        return COULD_NOT_RUN if told.code == COULD_NOT_RUN else FAILED
+        problem = told.problems[0]
+        status = COULD_NOT_RUN if told.code == COULD_NOT_RUN else FAILED
+    finally:
+        runner.has_ended(name, ENDS[INTERRUPTED if status and runner.interrupted else status], started, problem)
+    return status
 
 
 def _is_fresh(session: Session, row: Mapping[str, Any]) -> bool:
@@ -76,6 +90,7 @@ def _is_fresh(session: Session, row: Mapping[str, Any]) -> bool:
     if receipt is None or changes:
         return False
     reporter.skipped(row["name"], receipt)
+    receipts.note_skip(receipt)
     return True
 
 

@@ -9,30 +9,40 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TextIO, cast
 
 from doit_cargo import __version__
 from doit_cargo.cli import direct
+from doit_cargo.cli.shell import habits
 from doit_cargo.engine.base.errors import DONE, Problem, UserError, as_user_error
 from doit_cargo.engine.base.paths import current_folder
 from doit_cargo.engine.base.plain_text import Terminal, without_passwords
+from doit_cargo.engine.console.streams import COLOURS, Colour
 from doit_cargo.session import Session
-from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+from doit_cargo.targets.commands import COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
 
 
 def main(words: list[str], known_stale: str = "") -> int:
     """Run a command line that the launcher could not answer by itself; return its exit code."""
+    try:
+        understood = habits.understood(words)
+    except UserError as error:
+        return told(error, "--json" in words)
     made = parser()
-    made.given = words
+    made.given = words = understood.words
     options = made.parse_intermixed_args(words)
+    if options.color:
+        Colour.wanted = COLOURS[options.color]
     if options.version:
         print(f"doit-cargo {__version__}")
         return DONE
     command = _command_in(options.words)
     targets, raw = _sort_words(options.words, command)
     try:
-        environ = {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
+        environ = _environment(options, understood.toolchain)
+        if understood.told and not options.json:
+            print(f".. as: {understood.line}", file=sys.stderr)
         session = Session(_start(options.workspace), environ, raw)
         if known_stale:
             session.take_as_stale(known_stale)
@@ -47,6 +57,13 @@ def main(words: list[str], known_stale: str = "") -> int:
         return run_targets(session, targets or ["help"], _options_of_doit(options))
     except (UserError, OSError, RecursionError, MemoryError) as error:
         return told(as_user_error(error), options.json)
+
+
+def _environment(options: argparse.Namespace, toolchain: str) -> Mapping[str, str]:
+    """Return the environment of a call: what `+NAME` asks rustup for, it takes from a variable, and so do we."""
+    if toolchain:
+        os.environ["RUSTUP_TOOLCHAIN"] = toolchain
+    return {**os.environ, "DOIT_CARGO_TRUST": "1"} if options.trust else os.environ
 
 
 def _escaped() -> contextlib.redirect_stdout[TextIO]:
@@ -70,9 +87,7 @@ def told(error: UserError, as_json: bool) -> int:
 
 def _command_in(words: list[str]) -> str:
     """Return the command that a line begins with, "" for targets."""
-    first = words[0] if words and words[0] in COMMANDS else ""
-    means_target = first in ALSO_TARGETS and words[1:] and all("=" in word for word in words[1:])
-    return "" if means_target else first
+    return words[0] if words and words[0] in COMMANDS else ""
 
 
 def _help(session: Session, targets: list[str]) -> int:
@@ -113,6 +128,8 @@ def parser() -> _Parser:
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
     text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
     made.add_argument("--trust", action="store_true", help=text)
+    text = "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too"
+    made.add_argument("--color", metavar="WHEN", choices=tuple(COLOURS), help=text)
     made.add_argument("--version", action="store_true", help="print the version")
     return made
 
@@ -196,7 +213,7 @@ def with_doit(session: Session, names: Sequence[str], options: Sequence[str] = (
 
     from doit_cargo.cli.doit.dodo import DOIT_CONFIG, Targets
 
-    found = [session.row(name)["name"] for name in names]
+    found = list(session.rows(names))
     session.prepare(found)
     namespace = {
         "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},

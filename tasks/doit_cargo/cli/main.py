@@ -28,7 +28,7 @@ OFF = ("", "0", "false", "no")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return its exit code (docs/commands.md, "Exit codes")."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = streams.take_choice(list(sys.argv[1:] if argv is None else argv))
     gc.disable()  # a short life: what is garbage goes with the process
     try:
         if argv is None:
@@ -117,6 +117,7 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
         found.append((target, receipt))
     for target, receipt in found:
         reporter.skipped(target, receipt)
+        receipts.note_skip(receipt)
     return True, ""
 
 

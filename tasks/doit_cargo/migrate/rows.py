@@ -16,7 +16,7 @@ from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
 from doit_cargo.migrate.recording.study import Step, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
-from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
+from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -54,7 +54,7 @@ class Writer:
         self._names: dict[tuple[Step, ...], str] = {}
         self._built_in = built_in
         here = (row["name"] for row in session.listing if not _is_written(session, row))
-        self._reserved = {*here, *own, *(DOIT_COMMANDS - SHARED_WITH_DOIT), *(COMMANDS.keys() - ALSO_TARGETS)}
+        self._reserved = {*here, *own, *(DOIT_COMMANDS - SHARED_WITH_DOIT), *COMMANDS}
 
     def propose(self, study: Study) -> None:
         """Make whatever a target needs; what it stands for is in `made.stands_for`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from doit_cargo.engine.base.model import Package, Target, name_of_member
 from doit_cargo.engine.base.variables import CARGO, MEMBER
+from doit_cargo.targets import relevance
 
 ACTIONS = "doit_cargo.actions.measure.bench.targets"
 LIKE = ("cargo", "bench")
@@ -25,6 +26,7 @@ def _bench(name: str, check: str, doc: str, *takes: str) -> Target:
         package="all",
         profile=("bench",),
         takes=(*OF_CARGO, "BASELINE", *takes),
+        relevance=relevance.BENCHES,
     )
 
 
@@ -55,6 +57,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Keep the figures of the last benchmarks under the name of BASELINE.",
         action=f"{ACTIONS}:bench_save",
         check=f"{ACTIONS}:check_save",
+        relevance=relevance.BENCHES,
         takes=("BASELINE",),
     ),
 )

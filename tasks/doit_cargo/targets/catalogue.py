@@ -23,8 +23,9 @@ from doit_cargo.engine.base.plain_text import phrase
 from doit_cargo.engine.plan.decision import PlanCase, decide
 from doit_cargo.engine.plan.profiles import Library, packs
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
-from doit_cargo.targets import check, feature_sets, project_targets
-from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, SHARED_WITH_DOIT
+from doit_cargo.targets import check, feature_sets, project_targets, setup
+from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
+from doit_cargo.targets.wording import Words, mode_of, packages_of, worded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,13 +65,16 @@ DOIT_COMMANDS = frozenset(
 class Entry(NamedTuple):
     """A target and whether this checkout, on this machine, has it; `reason` says why not.
 
-    `files` are those that make it what it is, beside the workspace's own: of its profile and of the pack.
+    `files` are those that make it what it is, beside the workspace's own: of its profile and of the pack. `words` stand
+    in its text. One that is not `listed` means nothing in this workspace, on any machine; `reason` says why.
     """
 
     target: Target
     available: bool
     reason: str = ""
     files: tuple[str, ...] = ()
+    words: Words | None = None
+    listed: bool = True
 
 
 def rows() -> tuple[Target, ...]:
@@ -91,8 +95,15 @@ def targets(workspace: Workspace, library: Library, environ: Mapping[str, str]) 
     for family in FAMILIES:
         for package in workspace.packages.values():
             for target in of_member(family, package):
-                found.setdefault(target.name, target)
+                found.setdefault(target.name, _as_the_general_one(target, found))
     return tuple(found.values())
+
+
+def _as_the_general_one(target: Target, found: Mapping[str, Target]) -> Target:
+    """Return the row of a member with the profile of the target that it narrows: `build_<package>` is as `build`."""
+    general = found.get(target.rule.partition("_<")[0])
+    same = general is not None and general.command and general.command == target.command
+    return target._replace(profile=general.profile) if general and same else target
 
 
 def of_member(family: str, package: Package) -> Iterator[Target]:
@@ -125,7 +136,18 @@ def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entr
         entries[target.name] = Entry(target, available=False, reason=f"{target.name} {project_targets.NOT_TRUSTED}")
     for name in list(entries):
         _settle(name, entries, set())
-    return tuple(entries.values())
+    general = entries["build"].words if "build" in entries else None
+    needed = {need.split(">")[0] for entry in entries.values() if entry.listed for need in entry.target.needs}
+    named = (entry._replace(words=entry.words or general) for entry in entries.values())
+    return tuple(_only_if_needed(entry, needed) for entry in named)
+
+
+def _only_if_needed(entry: Entry, needed: set[str]) -> Entry:
+    """Leave the installation of a tool that nothing here needs out of the listing."""
+    tool = setup.TOOLS.get(entry.target.name)
+    if tool is None or tool in needed | setup.EVERYBODYS:
+        return entry
+    return entry._replace(listed=False, reason=f"installs {tool}, which no target here needs")
 
 
 def _require_known(found: tuple[Target, ...], library: Library, workspace: Workspace) -> None:
@@ -161,22 +183,64 @@ def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     if not target.is_group:
         return entry._replace(target=target._replace(after=after)) if after != target.after else entry
     if entry.available and (not after or (target.requires_all_parts and len(after) < len(target.after))):
-        lacking = "; ".join(entries[name].reason for name in target.after if name in entries and name not in after)
-        return Entry(target, available=False, reason=f"{target.name} lacks its parts: {lacking}")
+        parts = [entries[name] for name in target.after if name in entries and name not in after]
+        lacking = "; ".join(part.reason for part in parts)
+        return entry._replace(
+            available=False, reason=f"{target.name} lacks its parts: {lacking}", listed=all(p.listed for p in parts)
+        )
     takes = dict.fromkeys([*target.takes, *(name for part in after for name in entries[part].target.takes)])
-    return entry._replace(target=target._replace(after=after, takes=tuple(takes)))
+    words = entry.words or next((entries[part].words for part in reversed(after)), None)
+    return entry._replace(target=target._replace(after=after, takes=tuple(takes)), words=words)
 
 
 def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
     reason = _absence(target, workspace, machine.platform, library.pack)
+    files: tuple[str, ...] = ()
+    words = None
     try:
-        files = () if reason else _decided(target, workspace, library, machine)
+        if not reason:
+            files, words = _decided(target, workspace, library, machine)
     except Absent as absent:
         reason = "; ".join(problem.what for problem in absent.problems)
-        return Entry(target, available=False, reason=reason)
     except UserError:
-        files = ()  # Something of the user's is broken, a profile file for instance: asking for the target tells.
-    return Entry(target, available=not reason, reason=reason, files=files)
+        pass  # Something of the user's is broken, a profile file for instance: asking for the target tells.
+    if reason:
+        return Entry(target, available=False, reason=reason, listed=_is_for(target, workspace, library))
+    idle = _asked(target.relevance, workspace, library)
+    return Entry(target, available=True, reason=idle, files=files, words=words, listed=not idle)
+
+
+class _AnyMachine(NamedTuple):
+    """A machine of a platform that has everything: what is absent there is absent everywhere."""
+
+    platform: str
+    environ: Mapping[str, str] = {}
+
+    def has(self, tool: str, specifier: str = "") -> bool:  # noqa: ARG002 - the protocol's signature
+        return True
+
+    def detect(self, name: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+
+def _is_for(target: Target, workspace: Workspace, library: Library) -> bool:
+    """Tell whether a target that is not here could be, in this checkout on another machine."""
+    for platform in target.platforms or PLATFORMS:
+        try:
+            if not _absence(target, workspace, platform, library.pack):
+                _decided(target, workspace, library, _AnyMachine(platform))
+                return not _asked(target.relevance, workspace, library)
+        except Absent:
+            continue
+        except UserError:
+            return True
+    return False
+
+
+def _asked(function: str, workspace: Workspace, library: Library) -> str:
+    """Return what a function of a row, "module:function", says of a checkout; "" where there is none."""
+    module, _, name = function.partition(":")
+    return str(getattr(importlib.import_module(module), name)(workspace, library)) if function else ""
 
 
 def _absence(target: Target, workspace: Workspace, platform: str, pack: Pack) -> str:
@@ -194,31 +258,30 @@ def _absence(target: Target, workspace: Workspace, platform: str, pack: Pack) ->
     return ""
 
 
-def _decided(target: Target, workspace: Workspace, library: Library, machine: Machine) -> tuple[str, ...]:
-    """Return the files that make a target what it is; raises `UserError`, `Absent` for one that cannot be here."""
-    _require_presence(target, workspace, library)
-    call = _call_of(target)
+def _decided(
+    target: Target, workspace: Workspace, library: Library, machine: Machine
+) -> tuple[tuple[str, ...], Words | None]:
+    """Return the files that make a target what it is, and the words that it means; raises `UserError`, `Absent` for one
+    that cannot be here.
+    """
+    reason = _asked(target.absence, workspace, library)
+    if reason:
+        raise Absent(Problem(f"{target.name} {reason}"))
+    call, everything = _call_of(target), len(workspace.packages)
     if call:
         decision = decide(PlanCase(call, variables.NONE, workspace, library, machine))
-        return (*decision.profile.files, *library.pack.files)
+        named = packages_of(decision.selection.packages, everything)
+        return (*decision.profile.files, *library.pack.files), Words(named, mode_of(decision.cargo_profile))
     if target.package or target.member:
-        select(target, variables.NONE, workspace, library.pack, machine)
-    return ()
+        found = select(target, variables.NONE, workspace, library.pack, machine)
+        return (), Words(packages_of(found.packages, everything))
+    return (), None
 
 
 def _needed_by(program: Program) -> str:
     """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
     is_cargo = program.argv[0] == "cargo" and program.cwd
     return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd
-
-
-def _require_presence(target: Target, workspace: Workspace, library: Library) -> None:
-    """Raise `Absent` if the row's own question says that a checkout has no such target."""
-    if target.absence:
-        module, _, function = target.absence.partition(":")
-        reason = getattr(importlib.import_module(module), function)(workspace, library)
-        if reason:
-            raise Absent(Problem(f"{target.name} {reason}"))
 
 
 def _call_of(target: Target) -> Target | None:
@@ -306,7 +369,7 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
             yield Problem(f"{target.name!r} cannot be the name of a target", fix, where=_row(target))
         elif target.name in DOIT_COMMANDS - SHARED_WITH_DOIT:
             yield Problem(f"{target.name!r} is a command of doit", "choose another name", where=_row(target))
-        elif target.name in COMMANDS.keys() - ALSO_TARGETS:
+        elif target.name in COMMANDS:
             yield Problem(f"{target.name!r} is a command of doit-cargo", "choose another name", where=_row(target))
         if (target.command and target.action) or (target.is_group and not target.after):
             fix = "a cargo call has a command, an action an action, a group only `after`"
@@ -324,8 +387,9 @@ def row_of(entry: Entry) -> Row:
         "name": target.name,
         "make_name": target.make_name,
         "family": phrase(target.family),
-        "doc": phrase(target.doc),
+        "doc": phrase(worded(target.doc, entry.words or Words())),
         "available": entry.available,
+        "listed": entry.listed,
         "reason": entry.reason.removeprefix(f"{target.name} "),
         "kind": target.kind,
         "after": target.after,

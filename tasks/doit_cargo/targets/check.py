@@ -6,6 +6,7 @@ from functools import partial
 
 from doit_cargo.engine.base.model import ALONE, FREE, Service, Target
 from doit_cargo.engine.base.variables import CARGO
+from doit_cargo.targets import relevance
 
 _check = partial(Target, family="check", command="check", profile=("check",), takes=CARGO)
 _clippy = partial(_check, command="clippy", flags=("--all-targets",), passthrough_args=("-D", "warnings"))
@@ -21,8 +22,9 @@ TARGETS: tuple[Target, ...] = (
     ),
     _check(
         name="check_server",
-        doc="Type-check the server and what it depends on.",
+        doc="Type-check {package} and what it depends on.",
         package="server",
+        relevance=relevance.SERVER,
     ),
     _format(
         name="fmt",
@@ -46,8 +48,9 @@ TARGETS: tuple[Target, ...] = (
     ),
     _clippy(
         name="lint_server",
-        doc="Lint all cargo targets of the server with clippy, where warnings are errors.",
+        doc="Lint all cargo targets of {package} with clippy, where warnings are errors.",
         package="server",
+        relevance=relevance.SERVER,
     ),
     _check(
         name="doc",
@@ -93,5 +96,6 @@ def of_service(service: Service) -> Target:
         doc=f"Check that {service.doc or service.name} answers." if service.variable else "Check that there is a GPU.",
         action="doit_cargo.actions.check.service_check:check",
         services=(service.name,),
+        relevance="" if service.variable else relevance.CUDA,
         pool=FREE,
     )

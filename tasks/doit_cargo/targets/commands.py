@@ -12,6 +12,19 @@ NOTHING, NAMES, TARGETS, FREE = "nothing", "names", "targets", "free"
 SHARED_WITH_DOIT = frozenset({"clean", "help", "info", "run"})
 
 
+# What cargo calls it, or what people type who use cargo all day: the target of ours. `cargo build` is a debug build.
+CARGO_WORDS = {
+    "clippy": "lint",
+    "tree": "deps_tree",
+    "update": "deps_update",
+    "nextest": "test_nextest",
+    "b": "dev",
+    "c": "check",
+    "d": "doc",
+    "t": "test",
+}
+
+
 class Command:
     """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes."""
 
@@ -52,9 +65,6 @@ OPTIONS = {
     "force": Option("write over a Makefile that is not ours"),
 }
 
-# Targets of the same name as a command: with nothing but variables (`profile MODEL=x`) a call means the target.
-ALSO_TARGETS = frozenset({"profile"})
-
 COMMANDS = {
     "doctor": Command(
         "doit_cargo.cli.doctor:doctor",
@@ -81,7 +91,11 @@ COMMANDS = {
         options=("force", "from-makefile", "yes"),
     ),
     "list": Command(
-        "doit_cargo.cli.commands:list_targets", "The targets of this workspace by family.", options=("json", "all")
+        "doit_cargo.cli.commands:list_targets",
+        "The targets that mean something in this workspace, by family; or those of a family alone.",
+        NAMES,
+        "[FAMILY...]",
+        ("json", "all"),
     ),
     "features": Command(
         "doit_cargo.actions.features:show",
@@ -109,9 +123,9 @@ COMMANDS = {
         "TARGET... [VAR=value...]",
         ("json",),
     ),
-    "profile": Command(
-        "doit_cargo.cli.commands:show_profile",
-        "A composed profile as TOML, each value with the file and line that set it; with variables, the target.",
+    "profiles": Command(
+        "doit_cargo.cli.commands:show_profiles",
+        "The feature profiles; of those named, the composed TOML, each value with the file and line that set it.",
         NAMES,
         "[NAME...]",
     ),

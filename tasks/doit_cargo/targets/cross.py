@@ -15,7 +15,7 @@ def _for_each(name: str, doc: str) -> Target:
 TARGETS: tuple[Target, ...] = (
     _for_each(
         "build_all_platforms",
-        "Build the server in release mode for this computer and every target triple of the pack that is installed.",
+        "Build {package} {mode} for this computer and every target triple of the pack that is installed.",
     ),
     _for_each(
         "cross_matrix",

@@ -19,7 +19,7 @@ _tree = partial(
 TARGETS: tuple[Target, ...] = (
     _tree(
         name="deps_tree",
-        doc="Show the dependency tree of the server, or of PACKAGE.",
+        doc="Show the dependency tree of {package}, or of PACKAGE.",
         action=f"{_ACTIONS}:deps_tree",
         check=f"{_ACTIONS}:check_tree",
         shows=f"{_ACTIONS}:show_tree",

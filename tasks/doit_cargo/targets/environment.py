@@ -5,15 +5,27 @@ from __future__ import annotations
 from doit_cargo.engine.base.model import CARGO as CARGO_LANE
 from doit_cargo.engine.base.model import FREE, Target
 from doit_cargo.engine.base.variables import CARGO
+from doit_cargo.targets.relevance import CUDA, PYO3
 
 CHOICE = tuple(name for name in CARGO if name in ("FEATURES", "PACKAGE", "PROFILE", "TARGET"))
 
 
-def _action(name: str, doc: str, takes: tuple[str, ...] = (), platforms: tuple[str, ...] = ()) -> Target:
+def _action(
+    name: str, doc: str, takes: tuple[str, ...] = (), platforms: tuple[str, ...] = (), relevance: str = ""
+) -> Target:
     action = f"doit_cargo.actions.environment:{name}"
     # What is asked with the choices of a build asks cargo, too.
     pool = CARGO_LANE if takes else FREE
-    return Target(name=name, family="environment", doc=doc, action=action, takes=takes, platforms=platforms, pool=pool)
+    return Target(
+        name=name,
+        family="environment",
+        doc=doc,
+        action=action,
+        takes=takes,
+        platforms=platforms,
+        pool=pool,
+        relevance=relevance,
+    )
 
 
 TARGETS: tuple[Target, ...] = (
@@ -26,14 +38,21 @@ TARGETS: tuple[Target, ...] = (
         "check_cuda_env",
         "Check nvcc, its host compiler, the architecture, GPU and driver, cuDNN and NCCL against each other.",
         takes=CHOICE,
+        relevance=CUDA,
     ),
-    _action("check_cuda_paths", "Check where the CUDA toolkit and cuDNN are and whether the variables agree."),
+    _action(
+        "check_cuda_paths",
+        "Check where the CUDA toolkit and cuDNN are and whether the variables agree.",
+        relevance=CUDA,
+    ),
     _action(
         "check_msvc",
         "Check Visual C++: the tool set that vswhere finds, its link.exe and cl.exe, and whether nvcc takes it.",
         platforms=("windows",),
     ),
-    _action("check_python", "Check the Python that PyO3 takes against the versions that this PyO3 knows."),
+    _action(
+        "check_python", "Check the Python that PyO3 takes against the versions that this PyO3 knows.", relevance=PYO3
+    ),
     _action("check_linker", "Check the linker that rustc takes, and whether a faster one is here."),
     _action(
         "setup_deps",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TypedDict
 
+from doit_cargo.engine.base.errors import UserError, unknown
 from doit_cargo.engine.base.plain_text import one_line
+from doit_cargo.engine.console import screen
 
 
 class Row(TypedDict):
@@ -16,6 +19,8 @@ class Row(TypedDict):
     family: str
     doc: str
     available: bool
+    # Whether it means something in this workspace, be it on another machine.
+    listed: bool
     # Why it is not here.
     reason: str
     # "cargo", "action" or "group", and how it runs.
@@ -39,16 +44,40 @@ class Row(TypedDict):
     files: tuple[str, ...]
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print targets under the names of their families, one line each; those that a rule makes share a line."""
-    shown = [*(row for row in rows if not row["rule"]), *_rules(rows)]
-    width = max(len(row["name"]) for row in shown)
+def of_family(rows: Sequence[Row], words: Sequence[str]) -> list[Row]:
+    """Return the rows of some families, by the family's name, a target's, or the word that names begin with.
+
+    Raises `UserError` for a word that is none of these.
+    """
+    found = {row["name"]: row for word in words for row in _of_word(rows, word)}
+    return [row for row in rows if row["name"] in found]
+
+
+def _of_word(rows: Sequence[Row], word: str) -> list[Row]:
+    plain = word.replace("-", "_").rstrip("_")
+    found = [row for row in rows if row["family"] == plain]
+    found = found or [row for row in rows if row["name"] == plain or row["name"].startswith(f"{plain}_")]
+    if not found:
+        families = tuple(dict.fromkeys(row["family"] for row in rows))
+        raise UserError(unknown("family", word, families, shown=len(families)))
+    return found
+
+
+def show(rows: Sequence[Row], whole: bool = False) -> None:
+    """Print targets under the names of their families, one line each; those that a rule makes share a line.
+
+    On a terminal lines are cut to its width: `help TARGET` has the whole text. `whole` spells rules out.
+    """
+    shown = [*(row for row in rows if whole or not row["rule"]), *([] if whole else _rules(rows))]
+    width = max((len(row["name"]) for row in shown), default=0)
+    room = screen.width() if sys.stdout.isatty() else 0
     for family in dict.fromkeys(row["family"] for row in rows):
-        print(f"{family}:")
+        print(screen.bold(f"{family}:"))
         for row in shown:
             if row["family"] == family:
-                absent = "" if row["available"] else f"  (not here: {row['reason']})"
-                print(one_line(f"  {row['name']:{width}}  {row['doc']}{absent}"))
+                absent = "" if row["listed"] and row["available"] else f"  (not here: {row['reason']})"
+                line = one_line(f"  {row['name']:{width}}  {row['doc']}{absent}")
+                print(screen.cut(line, room) if room else line)
 
 
 def _rules(rows: Sequence[Row]) -> list[Row]:
@@ -67,4 +96,4 @@ def _rule_text(rule: str, made: list[Row]) -> str:
         return f"{made[0]['doc'].partition(' ')[0]} one {what}: {names}."
     packages = [row["name"].removeprefix(prefix) for row in made]
     more = f" and {len(packages) - 6} more" if len(packages) > 6 else ""
-    return f"The same for one package: {', '.join(packages[:6])}{more}."
+    return f"As {prefix.rstrip('_')}, for one package: {', '.join(packages[:6])}{more}."

@@ -31,15 +31,15 @@ TARGETS: tuple[Target, ...] = (
     ),
     _action("clean_tests", "Remove test binaries and test logs, so that tests are built and run again.", pool=ALONE),
     _action("clean_logs", "Remove all logs.", pool=ALONE),
-    _anew(name="rebuild", doc="Clean, then build the server.", after=("clean", "build")),
+    _anew(name="rebuild", doc="Clean, then build {package} {mode}.", after=("clean", "build")),
     _anew(
         name="clean_rebuild",
-        doc="Clean everything, test logs and coverage included, then build the server.",
+        doc="Clean everything, test logs and coverage included, then build {package} {mode}.",
         after=("clean_all", "build"),
     ),
     _anew(
         name="full_build",
-        doc="Clean, then build the server with CUDA, Flash Attention, cuDNN and MKL.",
+        doc="Clean, then build {package} {mode} with CUDA, Flash Attention, cuDNN and MKL.",
         after=("clean", "build_cuda_full"),
         packs=("mistralrs",),
     ),
@@ -72,5 +72,9 @@ TARGETS: tuple[Target, ...] = (
     _keeping("diagnose", "Show all that a bug report needs: versions, workspace, variables, disk, the latest log."),
     _action("version", "Show the versions of doit-cargo, cargo, rustc and the workspace."),
     _action("info", "Show the workspace, its pack, and the tools and features found here."),
-    _action("help", "Show the targets that exist here, each with what it does."),
+    _action(
+        "help",
+        "Show what one does in this workspace, and how that stands; `list` shows all targets.",
+        module="maintenance.home",
+    ),
 )

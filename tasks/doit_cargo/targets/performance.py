@@ -6,6 +6,7 @@ from functools import partial
 
 from doit_cargo.engine.base.model import FREE, Target
 from doit_cargo.engine.base.variables import CARGO
+from doit_cargo.targets import relevance
 
 ACTIONS = "doit_cargo.actions.measure"
 OF_CARGO = tuple(name for name in CARGO if name != "FORCE")
@@ -18,7 +19,7 @@ _RUN = (*OF_CARGO, "MODEL", "ARGS", "BIN", "PROFILER", "SECONDS")
 TARGETS: tuple[Target, ...] = (
     _of_timings(
         name="build_timings",
-        doc="Build the server from nothing, beside what is there, and keep cargo's page of timings.",
+        doc="Build {package} {mode} from nothing, beside what is there, and keep cargo's page of timings.",
         action=f"{ACTIONS}.timings:build_timings",
         equivalent_command=("cargo", "build", "--timings"),
         takes=(*OF_CARGO, "N"),
@@ -39,8 +40,8 @@ TARGETS: tuple[Target, ...] = (
     ),
     _of_a_build(
         name="verify_build",
-        doc="Build the server from nothing, beside what is there, with full CUDA where nvcc is found, and start each "
-        "program.",
+        doc="Build {package} {mode} from nothing, beside what is there, with full CUDA where nvcc is found, and start "
+        "each program.",
         action=f"{ACTIONS}.build_times:verify_build",
         equivalent_command=("cargo", "build"),
         check=f"{ACTIONS}.build_times:check_build",
@@ -49,14 +50,14 @@ TARGETS: tuple[Target, ...] = (
     ),
     _of_a_profiler(
         name="profile",
-        doc="Run the server under samply, perf or flamegraph, whichever is there, and show where its time goes.",
+        doc="Run {package} under samply, perf or flamegraph, whichever is there, and show where its time goes.",
         action=f"{ACTIONS}.profiler:profile",
         check=f"{ACTIONS}.profiler:check",
         takes=(*_RUN, "N"),
     ),
     _of_a_profiler(
         name="profile_memory",
-        doc="Run the server under heaptrack, massif or GNU time, whichever is there, and show the memory it needs.",
+        doc="Run {package} under heaptrack, massif or GNU time, whichever is there, and show the memory it needs.",
         action=f"{ACTIONS}.memory:profile_memory",
         check=f"{ACTIONS}.memory:check",
         takes=_RUN,
@@ -68,6 +69,7 @@ TARGETS: tuple[Target, ...] = (
         action=f"{ACTIONS}.vram:monitor_vram",
         takes=("INTERVAL", "SECONDS", "MODEL"),
         platforms=("linux", "windows"),
+        relevance=relevance.CUDA,
         pool=FREE,
     ),
 )

@@ -33,23 +33,23 @@ _alone = partial(Target, family="serve", packs=("mistralrs",))
 TARGETS: tuple[Target, ...] = (
     _talks(
         name="run",
-        doc="Build the server and talk with a model on this terminal.",
+        doc="Build {package} and talk with a model on this terminal.",
     ),
     _talks(
         name="run_debug",
-        doc="Build the server and talk with a model, with debug output.",
+        doc="Build {package} and talk with a model, with debug output.",
     ),
     _serves(
         name="run_server",
-        doc="Build the server and run it on this terminal, on 127.0.0.1 and PORT, or 8080.",
+        doc="Build {package} and run it on this terminal, on 127.0.0.1 and PORT, or 8080.",
     ),
     _serves(
         name="run_with_mcp",
-        doc="Build the server and run it with the MCP servers of MCP_CONFIG.",
+        doc="Build {package} and run it with the MCP servers of MCP_CONFIG.",
     ),
     _starts(
         name="test_server_start",
-        doc="Build the server, start it in the background and wait until it answers.",
+        doc="Build {package}, start it in the background and wait until it answers.",
         action=f"{_ACTIONS}.background:start",
     ),
     _alone(
@@ -67,19 +67,19 @@ TARGETS: tuple[Target, ...] = (
     ),
     _starts(
         name="test_server_api",
-        doc="Build the server, start it, test its HTTP API, and stop it whatever the outcome.",
+        doc="Build {package}, start it, test its HTTP API, and stop it whatever the outcome.",
         action=f"{_ACTIONS}.api:start_test_stop",
     ),
     _built(
         name="test_tui",
-        doc="Build the server and hand this terminal over to it, or to the program of PACKAGE, for a test by hand.",
+        doc="Build {package} and hand this terminal over to it, or to the program of PACKAGE, for a test by hand.",
         action=f"{_ACTIONS}.terminal:by_hand",
         check=f"{_ACTIONS}.terminal:require_terminal",
         takes=_TALK,
     ),
     _built(
         name="test_tui_auto",
-        doc="Build the server and type the lines of SCRIPT into it, or into the program of PACKAGE, on a terminal.",
+        doc="Build {package} and type the lines of SCRIPT into it, or into the program of PACKAGE, on a terminal.",
         action=f"{_ACTIONS}.terminal:by_script",
         check=f"{_ACTIONS}.terminal:require_script",
         takes=(*_TALK, "SCRIPT", "TIMEOUT"),

@@ -8,6 +8,8 @@ from doit_cargo.engine.toolchain.tools import ROWS, ToolRow, choose_way
 RULE = "setup_<tool>"
 # sccache needs more than being installed: its own family sets it up.
 ELSEWHERE = frozenset({"sccache"})
+# Whoever builds Rust wants these.
+EVERYBODYS = frozenset({"cargo", "rustc", "rustup", "rustfmt", "clippy", "cc", "linker", "git"})
 WAYS = frozenset({"pip", "cargo", "rustup", "*", "apt", "brew"})
 
 

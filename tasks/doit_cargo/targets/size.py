@@ -18,7 +18,7 @@ _of_a_build = partial(
 TARGETS: tuple[Target, ...] = (
     _of_a_build(
         name="bloat_check",
-        doc="Show which crates and functions the size of the server comes from, without relinking what was built.",
+        doc="Show which crates and functions the size of {package} comes from, without relinking what was built.",
         action=f"{ACTIONS}:bloat_check",
         equivalent_command=("cargo", "bloat", "--crates"),
         needs=("cargo-bloat>=0.12.1",),
@@ -26,8 +26,8 @@ TARGETS: tuple[Target, ...] = (
     ),
     _of_a_build(
         name="binary_analysis",
-        doc="Write .logs/bloat-analysis.txt: size and history of the server's programs, and their largest crates and "
-        "functions.",
+        doc="Write .logs/bloat-analysis.txt: size and history of the programs of {package}, and their largest crates "
+        "and functions.",
         action=f"{ACTIONS}:binary_analysis",
         equivalent_command=("cargo", "bloat", "-n", "50"),
         after=("build",),

@@ -7,6 +7,7 @@ from functools import partial
 
 from doit_cargo.engine.base.model import Package, Target, name_of_member
 from doit_cargo.engine.base.variables import CARGO, MEMBER, TESTS
+from doit_cargo.targets import relevance
 
 BY = "doit_cargo.actions.testing"
 
@@ -27,10 +28,10 @@ TARGETS: tuple[Target, ...] = (
         name="test",
         doc="Run all tests and doc tests of the workspace whose inputs have not passed before.",
     ),
-    _role(name="test_core", doc="Run the tests of the core package.", package="core"),
-    _role(name="test_server", doc="Run the tests of the server package.", package="server"),
-    _role(name="test_vision", doc="Run the tests of the vision package.", package="vision"),
-    _role(name="test_quant", doc="Run the tests of the quantisation package.", package="quant"),
+    _role(name="test_core", doc="Run the tests of the core package, {package}.", package="core"),
+    _role(name="test_server", doc="Run the tests of {package}.", package="server", relevance=relevance.SERVER),
+    _role(name="test_vision", doc="Run the tests of the vision package, {package}.", package="vision"),
+    _role(name="test_quant", doc="Run the tests of the quantisation package, {package}.", package="quant"),
     Target(
         name="test_pyo3",
         family="test",
@@ -56,18 +57,21 @@ TARGETS: tuple[Target, ...] = (
         name="test_integration",
         doc="Run the integration tests (tests/*.rs) of the workspace; MODEL is handed to them.",
         flags=("--test", "*"),
+        relevance=relevance.INTEGRATION,
         takes=(*CARGO, *TESTS, "TEST_FILE", "MODEL", "WHOLE"),
     ),
     _test(
         name="test_examples",
         doc="Compile every example of the workspace and run the tests in it.",
         flags=("--examples",),
+        relevance=relevance.EXAMPLES,
         takes=(*CARGO, *TESTS, "WHOLE"),
     ),
     _test(
         name="test_doc",
         doc="Run the doc tests of the workspace.",
         flags=("--doc",),
+        relevance=relevance.LIBRARIES,
         takes=(*CARGO, *TESTS, "WHOLE"),
     ),
 )

@@ -183,14 +183,3 @@ def _lacking(session: Session, tool: str) -> str:
     pinned = session.machine.toolchain()
     lacks = pinned.pinned and not pinned.installed and tool in ("cargo", "rustc")
     return f"not found: the pinned toolchain {pinned.name} is not installed" if lacks else "not found"
-
-
-def help(session: Session, _: Any) -> bool:  # noqa: A001 - the name of the target
-    """Print the targets by family."""
-    from doit_cargo.targets import listing
-
-    print("doit TARGET [VAR=value ...]   or   doit-cargo TARGET   or   make target\n")
-    listing.show([row for row in session.listing if row["available"]])
-    print("\nVariables: JOBS=4  VERBOSE=1  FEATURES=a,-b  PACKAGE=name|all  PROFILE=name  TARGET=triple  FORCE=1")
-    print("More: doit-cargo plan TARGET, doit-cargo why TARGET, doit-cargo --help")
-    return True

@@ -94,7 +94,8 @@ def arguments(session: Session, values: Values) -> tuple[str, ...]:
     if values.text("MODEL"):
         return model_arguments(values.text("MODEL"))
     fix = f"MODEL=name (plain -m name), MODEL=path/to/file.gguf, or ARGS='...': {session.current} ARGS=--version"
-    raise UserError(Problem(f"{session.current} must know what the program shall do", fix))
+    old = "; feature profiles: doit-cargo profiles" if session.current == "profile" else ""
+    raise UserError(Problem(f"{session.current} must know what the program shall do", fix + old))
 
 
 def model_arguments(model: str) -> tuple[str, ...]:

@@ -22,10 +22,11 @@ from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_error
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import store
+from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.errors import Problem
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.targets.listing import Row
 
@@ -48,6 +49,8 @@ class Runner(Protocol):
     def run(self, name: str) -> bool: ...
 
     def has_run(self) -> None: ...
+
+    def has_ended(self, name: str, end: str, started: float, problem: Problem | None) -> None: ...
 
     def is_one_of_several(self) -> None: ...
 
@@ -196,6 +199,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for check, *_ in task.uptodate:
             if isinstance(check, Fresh) and check.receipt:
                 reporter.skipped(check.name, check.receipt)
+                receipts.note_skip(check.receipt)
 
     def skip_ignore(self, task: Any) -> None:
         """Say who has it ignored: doit's mark alone looks like a failure of ours."""

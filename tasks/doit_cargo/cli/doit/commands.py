@@ -25,11 +25,11 @@ from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from doit_cargo.cli.doit import dodo, outputs
 from doit_cargo.cli.doit.bridge import SafeJsonDB, is_ours
-from doit_cargo.cli.line import function_of, run_targets, told
+from doit_cargo.cli.line import function_of, told
 from doit_cargo.engine.base.errors import UserError, as_user_error
 from doit_cargo.session import GROUP, Session
 from doit_cargo.targets import listing
-from doit_cargo.targets.commands import ALSO_TARGETS, COMMANDS, OPTIONS, SHARED_WITH_DOIT
+from doit_cargo.targets.commands import COMMANDS, OPTIONS, SHARED_WITH_DOIT
 
 
 class _Command(DoitCmdBase):  # type: ignore[misc]
@@ -41,8 +41,6 @@ class _Command(DoitCmdBase):  # type: ignore[misc]
     def _execute(self, pos_args: list[str]) -> int:
         if dodo.current is None:
             raise InvalidCommand(f"`{self.command}` needs a dodo.py with doit_cargo.api.targets_of")
-        if self.command in ALSO_TARGETS and dodo.current.raw and not pos_args:
-            return run_targets(dodo.current, [self.command])
         given = {name.replace("-", "_"): False for name in OPTIONS}
         given |= {name.replace("-", "_"): self.params[name] for name in COMMANDS[self.command].options}
         try:
@@ -85,7 +83,7 @@ Hint = _command("hint")
 Makefile = _command("makefile")
 Migrate = _command("migrate")
 Plan = _command("plan")
-Profile = _command("profile")
+Profiles = _command("profiles")
 Why = _command("why")
 
 
@@ -130,7 +128,7 @@ class TargetList(List):  # type: ignore[misc]
         session = _loaded(self, params) if plain else None
         if session is None:
             return int(super().execute(params, args) or 0)
-        listing.show([row for row in session.listing if row["available"]])
+        listing.show([row for row in session.listing if row["available"] and row["listed"]])
         others = [task for task in self.task_list if not is_ours(task)]
         shown = sorted(
             (task.name, task.doc) for task in others if not task.subtask_of and not task.name.startswith("_")

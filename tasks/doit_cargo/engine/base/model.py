@@ -253,7 +253,8 @@ class Target(NamedTuple):
     it runs.
 
     `pool` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
-    `feature_set` takes the place of the profile's features.
+    `feature_set` takes the place of the profile's features. `relevance` (as `absence`) returns why a target that would
+    run means nothing here: it is not listed. In `doc`, `{package}` and `{mode}` stand for what is built here, and how.
     Of a group: `keep_going` runs all parts whatever becomes of one; `requires_all_parts` makes it absent if one of its
     parts is.
     """
@@ -289,6 +290,7 @@ class Target(NamedTuple):
     root_files: tuple[str, ...] = ()
     keep_going: bool = False
     requires_all_parts: bool = False
+    relevance: str = ""
 
     @property
     def is_group(self) -> bool:

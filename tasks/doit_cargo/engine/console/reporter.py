@@ -10,6 +10,7 @@ import os
 import sys
 
 from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
+from doit_cargo.engine.console.streams import has_colour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +51,16 @@ if TYPE_CHECKING:
         interrupted: bool
 
 
+# Marks say in words what colours say too: done, failed, skipped, by the way.
+STYLES = {"ok": "1;32", "!!": "1;31", "--": "2", "..": "36"}
+
+
 def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
-    print(lines(without_passwords(f"{mark} {target}  {text}")), file=stream or sys.stdout, flush=True)
+    into = stream or sys.stdout
+    told = lines(without_passwords(f"{mark} {target}  {text}"))
+    if has_colour(into):
+        told = f"\x1b[{STYLES[mark]}m{mark}\x1b[0m \x1b[1m{told[3 : 3 + len(target)]}\x1b[0m{told[3 + len(target) :]}"
+    print(told, file=into, flush=True)
 
 
 def note(target: str, text: str) -> None:
@@ -315,7 +324,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 
 def _for_terminal(text: str, stream: TextIO) -> str:
-    if stream.isatty() and "NO_COLOR" not in os.environ:
+    if has_colour(stream):
         return text
     import re
 

@@ -18,6 +18,40 @@ CANNOT_WRITE = 2
 STANDARD_OUTPUT = 1
 
 
+# What `--color` may say: colours, none, or what the stream and the environment ask for.
+COLOURS = {"always": True, "never": False, "auto": None}
+
+
+class Colour:
+    """What this call was told of colours; None where it was told nothing."""
+
+    wanted: bool | None = None
+
+
+def has_colour(stream: Any) -> bool:
+    """Tell whether to write colours to a stream: as `--color` says, NO_COLOR, FORCE_COLOR, and else to a terminal."""
+    if Colour.wanted is not None:
+        return Colour.wanted
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR")
+    if forced:
+        return forced != "0"
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def take_choice(words: list[str]) -> list[str]:
+    """Take `--color=WHEN` out of the words of a call; a wrong one stays, and is told where all bad input is."""
+    rest = []
+    for word in words:
+        name, equals, when = word.partition("=")
+        if name == "--color" and equals and when in COLOURS:
+            Colour.wanted = COLOURS[when]
+        else:
+            rest.append(word)
+    return rest
+
+
 class Stream:
     """A text stream that never raises for what cannot be written: it ends the program, or goes on without."""
 

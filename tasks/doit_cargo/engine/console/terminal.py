@@ -21,6 +21,7 @@ from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import masked, shown_words
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import lines
+from doit_cargo.engine.console.streams import has_colour
 from doit_cargo.engine.state.store import unwritable
 
 ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
@@ -142,6 +143,21 @@ def blocks(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
     yield b"", b"".join(kept)
 
 
+def columns_of(stream: TextIO | None) -> int:
+    """Return how wide a terminal is at this moment, 0 for what is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream else 0
+    except (OSError, ValueError, AttributeError):
+        return 0
+
+
+def _narrowed(part: bytes, columns: int) -> bytes:
+    """Return a drawn line as far as it fits."""
+    text = ANSI.sub("", part.decode("utf-8", "replace")).strip("\r")
+    is_drawn = part.endswith(b"\r") and PROGRESS_STATUS.match(text)
+    return f"{text.rstrip()[: columns - 1]}\x1b[K\r".encode() if is_drawn else part
+
+
 def show(stream: TextIO | None, data: bytes) -> None:
     """Pass on what a program says, byte by byte where the stream can. It may go away, or be none: a log goes on."""
     with contextlib.suppress(OSError, ValueError):
@@ -164,7 +180,8 @@ class Screen:
         self._held = b""
         self._warnings = warnings
         self._lock = threading.Lock()
-        self._colours = bool(sys.stderr) and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self._colours = has_colour(sys.stderr)
+        self._columns = columns_of(sys.stderr)
         self._waiting: list[str] = []
         self._line_is_open = False
 
@@ -203,13 +220,20 @@ class Screen:
         for piece, whole in blocks(pieces):
             if piece:
                 with self._lock:
-                    show(sys.stderr, self._visible(piece))
+                    show(sys.stderr, self._fitted(self._visible(piece)))
                     self._line_is_open = not piece.endswith((b"\n", b"\r"))
                     self._release()
             if self._is_dull(whole):
                 self._log.write_bytes(plain_bytes(whole))
             else:
                 self._log_lines(whole.decode("utf-8", "replace"))
+
+    def _fitted(self, piece: bytes) -> bytes:
+        """Return a progress bar that fits a window which has become narrower than the program was told."""
+        columns = columns_of(sys.stderr) if self._columns and b"\r" in piece else 0
+        if not 0 < columns < self._columns:
+            return piece
+        return b"".join(_narrowed(part, columns) for part in re.split(rb"(?<=[\r\n])", piece))
 
     def _is_dull(self, whole: bytes) -> bool:
         """Tell whether whole lines can go to the log unread: much output is neither cargo's nor drawn."""

@@ -18,6 +18,7 @@ from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
+from doit_cargo.engine.console.streams import Colour, has_colour
 from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
 
 TYPE_CHECKING = False
@@ -149,12 +150,14 @@ def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> 
 
 def _with_terminal(environ: dict[str, str]) -> dict[str, str]:
     """Let cargo draw as if it had the terminal that we read for it (Cargo book, "term.progress")."""
-    if not sys.stderr.isatty() or environ.get("TERM") == "dumb":
-        return environ
-    import shutil
+    drawn = {}
+    if sys.stderr.isatty() and environ.get("TERM") != "dumb":
+        import shutil
 
-    width = str(shutil.get_terminal_size().columns)
-    drawn = {"CARGO_TERM_COLOR": "always", "CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
-    if "NO_COLOR" in environ:
-        del drawn["CARGO_TERM_COLOR"]
+        width = str(shutil.get_terminal_size().columns)
+        drawn = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": width}
+    if Colour.wanted is False:
+        drawn["CARGO_TERM_COLOR"] = "never"
+    elif has_colour(sys.stderr):
+        drawn["CARGO_TERM_COLOR"] = "always"
     return {**drawn, **environ}

@@ -75,6 +75,8 @@ def _complete(case: PlanCase, choice: _Choice, selection: Selection, problems: C
     _require_cargo_targets(case, selection)
     chosen = case.target.feature_set
     asked = features.asked_for(profile, case.values.words("FEATURES"), problems, chosen)
+    if case.target.rule and case.target.member:
+        asked = features.that_it_has(asked, case.workspace.packages[case.target.member])
     _gather(problems, lambda: features.require_existing(asked, selection.packages, case.workspace))
     _gather(problems, lambda: features.check_rules(asked, case.library.pack.rules, platform.name, platform.place))
     _gather(problems, lambda: _require_cargo_profile(choice, case.workspace))

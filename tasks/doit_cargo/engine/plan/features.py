@@ -31,6 +31,11 @@ def asked_for(
     return asked
 
 
+def that_it_has(asked: Mapping[str, str], package: Package) -> dict[str, str]:
+    """Leave out what a profile sets for other packages: each member has a target, whatever the profile is made for."""
+    return {name: origin for name, origin in asked.items() if origin == VARIABLE or name in package.features}
+
+
 # --- existence -------------------------------------------------------------------------------------------------------
 
 

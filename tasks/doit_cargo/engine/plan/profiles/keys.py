@@ -82,7 +82,7 @@ INPUTS: Section = {
 
 PROFILE: Section = {
     "doc": TEXT.means(
-        "What the profile is for, in one sentence; `doit-cargo profile` lists it.", 'doc = "Release with CUDA."'
+        "What the profile is for, in one sentence; `doit-cargo profiles` lists it.", 'doc = "Release with CUDA."'
     ),
     "extends": NAMES.means(
         "Profiles that come before this one; of two, the later wins.", 'extends = ["cuda", "lto_thin"]'

@@ -1,0 +1,137 @@
+"""The first screen: this workspace by its own names, what one does here all day and how it stands, what to type next.
+
+At most twenty lines of a terminal. What stands where is read from receipts and from the record of runs; nothing is
+built, asked or looked for to show it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from doit_cargo.engine.base.plain_text import one_line
+from doit_cargo.engine.base.tables import counted
+from doit_cargo.engine.console import reporter, screen
+from doit_cargo.engine.state import journal
+from doit_cargo.engine.state.receipts import key_of
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.journal import End
+    from doit_cargo.session import Session
+    from doit_cargo.targets.listing import Row
+
+# What one does all day, in this order; the last that are here make room for those before them.
+DAILY = ("dev", "build", "run_server", "check", "test", "lint", "fmt", "ci", "doc", "clean")
+MOST = 8
+FRESH, NEVER, EACH_TIME = "fresh", "never run", "runs each time"
+SHORTEST_DOC = 12
+
+
+def help(session: Session, _: Any) -> bool:  # noqa: A001 - the name of the target
+    """Print the screen."""
+    room = screen.width(fallback=80)
+    for line in _lines(session, room - 1):
+        print(line)
+    return True
+
+
+def _lines(session: Session, room: int) -> Iterator[str]:
+    workspace = session.workspace
+    names = sorted(workspace.packages)
+    versions = sorted({package.version for package in workspace.packages.values()})
+    one_version = f" {versions[0]}" if len(versions) == 1 else ""
+    own = next((one.name for one in workspace.packages.values() if one.manifest == workspace.manifest), "")
+    name = own or os.path.basename(workspace.root)
+    title = f"{one_line(name)}{one_version}: {counted(len(names), 'package')}"
+    yield f"{screen.bold(title)}  {screen.dim(screen.cut(', '.join(names), max(room - len(title) - 2, 10)))}"
+    yield ""
+    yield from _daily(session, room)
+    yield ""
+    yield from _failed(session, room)
+    yield from _more(session, room)
+
+
+def _daily(session: Session, room: int) -> Iterator[str]:
+    """Yield a line for each of the things that one does here: its name, what it is, how it stands."""
+    here = {row["name"]: row for row in session.listing if row["available"] and row["listed"]}
+    rows = [here[name] for name in DAILY if name in here][:MOST]
+    bad = {end.words: end for end in journal.failures(session.state)}
+    states = {row["name"]: _state(session, row, bad) for row in rows}
+    names = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        state = screen.cut(states[row["name"]], max(room - names - SHORTEST_DOC - 6, 10))
+        left = room - names - len(state) - 6
+        doc = screen.cut(_brief(row["doc"]), left)
+        yield f"  {screen.bold(row['name'])}{' ' * (names - len(row['name']))}  {doc:{left}}  {_coloured(state)}"
+
+
+def _brief(doc: str) -> str:
+    """Return what a text begins with.
+
+    >>> _brief("Build rg in release mode, as the workspace configures it.")
+    'Build rg in release mode'
+    """
+    return re.split(r"[,:;]| whose | where ", doc.rstrip("."))[0]
+
+
+def _coloured(state: str) -> str:
+    if state == FRESH:
+        return screen.good(state)
+    if state.startswith("stale"):
+        return screen.notable(state)
+    return screen.bad(state) if state.startswith(journal.BAD) else screen.dim(state)
+
+
+def _state(session: Session, row: Row, bad: dict[tuple[str, ...], End]) -> str:
+    """Return how a target stands; a group as the worst of its parts."""
+    if row["kind"] == "group":
+        parts = [f"{_state(session, session.row(part), bad)} ({part})" for part in row["after"]]
+        worst = [part for part in parts if not part.startswith((FRESH, EACH_TIME))]
+        first = next((part for part in worst if part.startswith(journal.BAD)), *worst[:1])
+        never = [part for part in worst if part.startswith(NEVER)]
+        return NEVER if len(never) == len(parts) else first or FRESH
+    failed = bad.get(key_of(row["name"], {}))
+    if failed:
+        return f"{failed.end} {journal.ago(failed.time)}"
+    if row["kind"] != "cargo" and not row["watch"]:
+        return EACH_TIME
+    receipt, changes = session.verdict(row["name"])
+    if receipt is None:
+        return NEVER
+    return f"stale: {_cause(changes[0].kind, changes[0].subject, session.root)}" if changes else FRESH
+
+
+def _cause(kind: str, subject: str, root: str) -> str:
+    """Return what changed first, as short as it can be told."""
+    place = reporter.relative(subject, root)
+    return place if kind in ("file", "listing", "output", "artefact") else f"{kind} {place}"
+
+
+def _failed(session: Session, room: int) -> Iterator[str]:
+    failures = journal.failures(session.state)
+    if failures:
+        names = ", ".join(dict.fromkeys(end.target for end in reversed(failures)))
+        again = "doit-cargo rerun does it again; doit-cargo hint tells why"
+        yield screen.cut(f"{screen.bad('failed last')}: {names}", room)
+        yield screen.cut(f"  {again}", room)
+
+
+def _more(session: Session, room: int) -> Iterator[str]:
+    """Yield what to type for more, with names from here."""
+    tests = [row["name"] for row in session.listing if row["rule"] == "test_<package>"]
+    name = min(tests, key=len, default="")
+    pairs = [
+        (f"doit-cargo {name or 'test'}", "one package; build_ and dev_ as well" if name else ""),
+        ("doit-cargo list [FAMILY]", f"all that can be done here: {_families(session)}"),
+        ("doit-cargo why dev", "why a target is stale, and what that rebuilds"),
+        ("doit-cargo help TARGET", "what it runs, takes and leaves; also of a command or a variable"),
+    ]
+    width = max(len(call) for call, _ in pairs)
+    for call, text in pairs:
+        yield screen.cut(f"{call:{width}}  {text}", room)
+
+
+def _families(session: Session) -> str:
+    return ", ".join(dict.fromkeys(row["family"] for row in session.listing if row["available"] and row["listed"]))

@@ -1,0 +1,183 @@
+"""How runs of targets ended, failures too, and which were skipped: what has happened here, within a budget.
+
+Ends are lines of sealed JSON in one file; skips are short plain lines in another, since a call with nothing to do
+writes them (`receipts.note_skip`) and nothing is decided by them. A file that grew too large is replaced by its newer
+half; a line that cannot be read is passed over. Nothing that goes wrong here ever fails a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from doit_cargo.engine.base import atomic, own_key, private
+from doit_cargo.engine.base.errors import Problem
+from doit_cargo.engine.base.plain_text import without_passwords
+from doit_cargo.engine.state import receipts, store
+
+FILE = "journal.jsonl"
+LARGEST = 400_000  # bytes: some fifteen hundred ends
+DONE, FAILED, COULD_NOT_RUN, INTERRUPTED = "done", "failed", "could not run", "interrupted"
+CLOCK_TICK = 0.02  # seconds by which a file system's clock may be behind
+BAD = (FAILED, COULD_NOT_RUN, INTERRUPTED)
+
+
+class End(NamedTuple):
+    """How one run of a target ended. `words` are the target and the variables that can change its result.
+
+    `log` is relative to the workspace, "" where none was written; `cause` is what is known of a failure, `fix` what
+    mends it. `time` is the Unix time of the end.
+    """
+
+    target: str
+    end: str
+    time: float
+    seconds: float
+    words: tuple[str, ...] = ()
+    log: str = ""
+    cause: str = ""
+    fix: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        return self.end in BAD
+
+    @property
+    def command(self) -> str:
+        """The line that does it again."""
+        import shlex
+
+        return shlex.join(("doit-cargo", *self.words))
+
+
+class Skip(NamedTuple):
+    """A target that was up to date; `seconds` is what its last success took, and the skip saved."""
+
+    target: str
+    time: float
+    seconds: float
+
+
+def append(state: str, end: End) -> None:
+    """Add the end of a run; a state that cannot be written remembers nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        store.prepare(state)
+        path = os.path.join(state, FILE)
+        line = json.dumps(own_key.sealed(end._asdict()), separators=(",", ":")) + "\n"
+        with open(path, "ab", buffering=0, opener=private.opener) as stream:
+            stream.write(line.encode())
+        halve(path, LARGEST)
+
+
+def remember(
+    state: str, root: str, end: str, started: float, words: tuple[str, ...], problem: Problem | None = None
+) -> None:
+    """Add the end of a run that began at `started` and ends now, with the log that it has written and its problem."""
+    now = time.time()
+    told = {"cause": without_passwords(problem.what), "fix": without_passwords(problem.fix)} if problem else {}
+    log = _log_since(state, root, words[0], started)
+    append(state, End(words[0], end, round(now, 1), round(now - started, 2), words, log, **told))
+
+
+def _log_since(state: str, root: str, name: str, moment: float) -> str:
+    """Return the log that a target has written since then, relative to the root, "" for none."""
+    for folder in (".logs", ".testlogs", os.path.join(state, "logs")):
+        path = os.path.join(root, folder, f"{name.replace('_', '-')}.log")
+        with contextlib.suppress(OSError):
+            if os.path.getmtime(path) >= moment - CLOCK_TICK:
+                return os.path.relpath(path, root)
+    return ""
+
+
+def halve(path: str, largest: int) -> None:
+    """Let go of the older half of a file of lines that grew too large. Raises OSError."""
+    if os.path.getsize(path) > largest:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            lines = stream.readlines()
+        atomic.write(path, "".join(lines[len(lines) // 2 :]), closed=True)
+
+
+def ends(state: str) -> list[End]:
+    """Return the ends on record, oldest first."""
+    return list(_ends(_lines(os.path.join(state, FILE))))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.readlines()
+    except OSError:
+        return []
+
+
+def _ends(lines: Iterable[str]) -> Iterator[End]:
+    for line in lines:
+        try:
+            entry = own_key.unsealed(json.loads(line)) or {}
+            found = End(**{name: value for name, value in entry.items() if name in End._fields})
+            yield found._replace(time=float(found.time), seconds=float(found.seconds), words=tuple(found.words))
+        except (ValueError, TypeError, AttributeError):
+            continue
+
+
+def skips(state: str) -> list[Skip]:
+    """Return the skips on record, oldest first; and keep the file small, which their writer has no time for."""
+    path = os.path.join(state, receipts.SKIPS)
+    found = []
+    for line in _lines(path):
+        words = line.split()
+        with contextlib.suppress(ValueError):
+            if len(words) == 3:
+                found.append(Skip(words[1], float(words[0]), float(words[2])))
+    with contextlib.suppress(OSError):
+        halve(path, receipts.MOST_SKIPS)
+    return found
+
+
+def last_of_each(found: Iterable[End]) -> dict[tuple[str, ...], End]:
+    """Return the latest end of each call, those that ended last at the end."""
+    latest: dict[tuple[str, ...], End] = {}
+    for end in found:
+        latest.pop(end.words, None)
+        latest[end.words] = end
+    return latest
+
+
+def failures(state: str) -> list[End]:
+    """Return the calls whose last run did not end well, in the order in which they ended."""
+    skipped = {skip.target: skip.time for skip in skips(state)}
+    latest = last_of_each(ends(state)).values()
+    return [end for end in latest if end.is_bad and skipped.get(end.target, 0.0) < end.time]
+
+
+def last(state: str, target: str = "") -> End | None:
+    """Return the latest end, of a target if one is named."""
+    found = [end for end in ends(state) if not target or end.target == target]
+    return max(found, key=lambda end: end.time, default=None)
+
+
+def ago(moment: float) -> str:
+    """Return how long ago something was, as people say it."""
+    passed = max(0.0, time.time() - moment)
+    if passed < 60:
+        return "just now"
+    if passed < 5400:
+        return f"{round(passed / 60)} min ago"
+    return f"{round(passed / 3600)} h ago" if passed < 129_600 else f"{round(passed / 86_400)} days ago"
+
+
+def took(seconds: float) -> str:
+    """Return a time as people say it.
+
+    >>> took(0.42), took(38.4), took(245)
+    ('0.4 s', '38 s', '4 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
