@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -45,8 +45,10 @@ class Graph:
     def __init__(self, packages: Mapping[str, Package], members: Iterable[str]) -> None:
         self.packages = packages
         self.members = tuple(members)
-        # One feature after the other of a package is compared with the same beginning.
+        # One feature after the other of a package is compared with the same beginning, and goes on from there.
         self._turn_on = lru_cache(maxsize=RECENT)(self._walked)
+        self._begun = lru_cache(maxsize=RECENT)(self._taken)
+        self.edges = lru_cache(maxsize=None)(self._edges)
         self._by_folder = {os.path.normcase(package.directory): name for name, package in packages.items()}
 
     @classmethod
@@ -61,6 +63,14 @@ class Graph:
             return self._by_folder.get(os.path.normcase(os.path.normpath(dependency.path)), "")
         return dependency.name if dependency.name in self.packages and dependency.name not in self.members else ""
 
+    def _edges(self, package: str, tested: bool) -> dict[str, list[Dependency]]:
+        """Return the dependencies of a build by their names; those of tests take part only where tests are built."""
+        found: dict[str, list[Dependency]] = {}
+        for edge in self.packages[package].dependencies:
+            if edge.kind != "dev" or tested:
+                found.setdefault(edge.name, []).append(edge)
+        return found
+
     def turn_on(
         self, packages: Iterable[str], features: Iterable[str] = (), default: bool = True, tests: bool = False
     ) -> State:
@@ -72,15 +82,20 @@ class Graph:
         return self._turn_on(tuple(packages), tuple(features), default, tests)
 
     def _walked(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> State:
-        walk = _Walk(self, frozenset(roots) if tests else frozenset())
-        for name in roots:
-            walk.take(name, default)
+        walk = self._begun(roots, default, tests).copy()
         for name in roots:
             for feature in wanted:
                 if "/" in feature or feature in self.packages[name].features:
                     walk.ask(name, feature)
         walk.finish()
         return walk.state()
+
+    def _taken(self, roots: tuple[str, ...], default: bool, tests: bool) -> _Walk:
+        walk = _Walk(self, frozenset(roots) if tests else frozenset())
+        for name in roots:
+            walk.take(name, default)
+        walk.finish()
+        return walk
 
     def effects(self, package: str, feature: str) -> State:
         """Return what one feature of a package adds to the package as it is by default."""
@@ -98,6 +113,14 @@ class _Walk:
         self.activated: set[tuple[str, str]] = set()
         self.weak: set[tuple[str, str, str]] = set()
         self.waiting: deque[Callable[[], None]] = deque()
+
+    def copy(self) -> _Walk:
+        """Return the same point of a finished walk, to go on from: features only ever turn more on."""
+        walk = _Walk(self.graph, self.tested)
+        walk.on = {name: set(features) for name, features in self.on.items()}
+        walk.outside = {name: set(features) for name, features in self.outside.items()}
+        walk.activated, walk.weak = set(self.activated), set(self.weak)
+        return walk
 
     def state(self) -> State:
         freeze = {name: frozenset(features) for name, features in self.on.items()}
@@ -128,9 +151,9 @@ class _Walk:
     def _take(self, name: str) -> None:
         if name not in self.on:
             self.on[name] = set()
-            for dependency in self._edges(name):
-                if not dependency.optional:
-                    self._activate(name, dependency.name)
+            for dependency, edges in self._edges(name).items():
+                if not all(edge.optional for edge in edges):
+                    self._activate(name, dependency)
 
     def _ask(self, name: str, feature: str) -> None:
         if feature.startswith("dep:"):
@@ -143,7 +166,7 @@ class _Walk:
                 self.ask(name, entry)
 
     def _ask_dependency(self, name: str, dependency: str, feature: str) -> None:
-        if dependency == name and not any(edge.name == name for edge in self._edges(name)):
+        if dependency == name and name not in self._edges(name):
             self.ask(name, feature)  # PACKAGE/FEATURE of a command line
             return
         if dependency.endswith("?"):
@@ -156,10 +179,8 @@ class _Walk:
 
     def _activate(self, name: str, dependency: str) -> None:
         if (name, dependency) not in self.activated:
-            edges = [edge for edge in self._edges(name) if edge.name == dependency]
-            if edges:
+            for edge in self._edges(name).get(dependency, ()):
                 self.activated.add((name, dependency))
-            for edge in edges:
                 self._enter(edge)
 
     def _enter(self, edge: Dependency) -> None:
@@ -172,16 +193,13 @@ class _Walk:
             self.ask(target, feature)
 
     def _spread(self, name: str, dependency: str, feature: str) -> None:
-        for edge in self._edges(name):
-            if edge.name == dependency:
-                target = self.graph.target_of(edge)
-                if target:
-                    self.take(target, default=False)
-                    self.ask(target, feature)
-                else:
-                    self.outside.setdefault(dependency, set()).add(feature)
+        for edge in self._edges(name).get(dependency, ()):
+            target = self.graph.target_of(edge)
+            if target:
+                self.take(target, default=False)
+                self.ask(target, feature)
+            else:
+                self.outside.setdefault(dependency, set()).add(feature)
 
-    def _edges(self, name: str) -> Iterator[Dependency]:
-        """Yield the dependencies of a build; those of tests take part only where tests are built."""
-        edges = self.graph.packages[name].dependencies
-        return (edge for edge in edges if edge.kind != "dev" or name in self.tested)
+    def _edges(self, name: str) -> dict[str, list[Dependency]]:
+        return self.graph.edges(name, name in self.tested)
