@@ -121,6 +121,35 @@ def test_looking_runs_no_program_that_a_checkout_names(root: Path, name: str) ->
 
 
 @posix
+def test_a_file_that_settings_include_asks_only_if_it_is_there_and_names_a_program(root: Path) -> None:
+    include = 'include = [{ path = "mine.toml", optional = true }, { path = "more.toml", optional = true }]\n'
+    write(root / ".cargo/config.toml", include)
+    assert call(root, "doit-cargo", "trust", "--show").out == f"{root}: nothing here runs while one only looks\n"
+    assert call(root, "doit-cargo", "list").status == 0
+    write(root / ".cargo/mine.toml", include.replace("mine", "config") + "[build]\njobs = 2\n")
+    assert call(root, "doit-cargo", "list").status == 0
+    write(root / "tool", WRAPPER).chmod(0o755)
+    write(root / ".cargo/more.toml", '[build]\nrustc = "./tool"\n')
+    look(root)
+    assert list(root.rglob("ran")) == []
+    said = call(root, "doit-cargo", "list")
+    assert (said.status, f"{root}/.cargo/more.toml:2: cargo runs build.rustc" in said.err) == (2, True)
+    call(root, "doit-cargo", "trust")
+    write(root / ".cargo/more.toml", '[build]\nrustc = "./tool"\n# changed\n')
+    assert call(root, "doit-cargo", "list").status == 2
+
+
+@posix
+def test_settings_from_outside_of_the_checkout_ask(root: Path, tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "elsewhere.toml", "")
+    write(root / ".git/HEAD", "")
+    write(root / ".cargo/config.toml", f'include = "{elsewhere}"\n')
+    said = call(root, "doit-cargo", "list")
+    told = f".cargo/config.toml:1: it includes {elsewhere}, which lies elsewhere" in said.err
+    assert (said.status, told) == (2, True)
+
+
+@posix
 @pytest.mark.parametrize("form", ["{chain}\n", '[toolchain]\nchannel = "{chain}"\n'], ids=["legacy", "channel"])
 def test_looking_runs_no_toolchain_that_is_named_by_a_whole_path(root: Path, form: str) -> None:
     for program in ("cargo", "rustc"):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PAGE = "docs/features.md"
 TIMEOUT = 60  # seconds
+SHOWN = 8  # features in a line
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ def show(session: Session, options: argparse.Namespace) -> int:
         print(f"{package}:")
         for feature in found:
             if feature.package == package:
-                _print(feature)
+                _print(feature, whole=bool(options.targets))
     if not found:
         print("no member has features")
     if unread:
@@ -61,15 +62,23 @@ def _chosen(found: list[Feature], packages: Iterable[str], session: Session) -> 
     return [feature for feature in found if not wanted or feature.package in wanted]
 
 
-def _print(feature: Feature) -> None:
-    on = [*feature.own, *feature.members]
-    lines = [("turns on", ", ".join(on)), ("outside", ", ".join(feature.outside)), ("rules", valid(feature))]
-    lines += [("profiles", ", ".join(feature.profiles)), ("programs", ", ".join(feature.binaries))]
-    shown = [(label, text) for label, text in lines if text]
+def _print(feature: Feature, whole: bool) -> None:
+    lines = [("turns on", [*feature.own, *feature.members]), ("outside", feature.outside), ("rules", valid(feature))]
+    lines += [("profiles", feature.profiles), ("programs", feature.binaries)]
     default = "  (default)" if feature.is_default else ""
     print(f"  {feature.name}{default}")
-    for label, text in shown:
-        print(f"    {label:9} {text}")
+    for label, parts in lines:
+        if parts:
+            print(f"    {label:9} {_line(feature, label, list(parts), whole)}")
+
+
+def _line(feature: Feature, label: str, parts: list[str], whole: bool) -> str:
+    """Return one line of a feature. Where all packages are shown, some turn on hundreds: the first tell what it is."""
+    between = "; " if label == "rules" else ", "
+    if whole or len(parts) <= SHOWN:
+        return between.join(parts)
+    more = f"and {len(parts) - SHOWN} more (doit-cargo features {feature.package})"
+    return f"{between.join(parts[:SHOWN])} {more}"
 
 
 def _features(session: Session, graph: Graph) -> list[Feature]:

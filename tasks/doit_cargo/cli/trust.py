@@ -36,7 +36,8 @@ def _show(session: Session) -> int:
     doubtful = trusting.doubts(found, session.start, {})
     for one in found:
         print(f"{'not yet' if one in doubtful else 'trusted'}  {_line(session, one)}")
-    print(f"{trusting.checkout_of(session.start)}: {_count(found)}, {len(doubtful)} not trusted")
+    what = f"{_count(found)}, {len(doubtful)} not trusted" if found else "nothing here runs while one only looks"
+    print(f"{trusting.checkout_of(session.start)}: {what}")
     return FAILED if doubtful else DONE
 
 

@@ -104,12 +104,19 @@ def _programs(level: str, checkout: str) -> Iterator[Brought]:
         if named and _is_below(os.path.join(level, named), checkout):
             yield Brought(path, f"rustup takes the toolchain {named!r} of this checkout", line_of(path, key))
             yield from _contents(os.path.join(level, named, "bin"))
-    for name in ("config", "config.toml"):
-        path = os.path.join(level, ".cargo", name)
-        for key, why, program in _settings(_toml(path), level, checkout):
+    configs = [os.path.join(level, ".cargo", name) for name in ("config", "config.toml")]
+    for path in configs:  # grows by what they include
+        table = _toml(path)
+        for key, why, program in _settings(table, os.path.dirname(os.path.dirname(path)), checkout):
             yield Brought(path, why, line_of(path, key))
             if program and os.path.isfile(program):
                 yield Brought(program)
+        for included in _included(path, table):
+            if not _is_below(included, checkout):
+                why = f"it includes {included}, which lies elsewhere and may name programs"
+                yield Brought(path, why, line_of(path, "include"))
+            elif included not in configs:
+                configs.append(included)
 
 
 def _toolchain(path: str) -> tuple[str, str]:
@@ -140,14 +147,23 @@ def _settings(config: Mapping[str, Any], level: str, checkout: str) -> Iterator[
         ):
             yield key, f"cargo runs build.{key} = {named!r} of this checkout", program
     for path, value in _walk(config):
-        providers = [str(one) for one in (value if isinstance(value, list) else [value])]
+        providers = [str(one) for one in _listed(value)]
         if (path[-1] in CREDENTIALS or "credential-alias" in path) and not PROVIDERS.issuperset(providers):
             yield path[-1], f"cargo asks {' '.join(providers)!r} for credentials", os.path.join(level, providers[0])
     for name in config.get("env", ()):
         if name in STEERING_NAMES or name.startswith(STEERING):
             yield name, f"[env] sets {name} for the programs that are asked", ""
-    if "include" in config:
-        yield "include", "it includes other files, which may name programs", ""
+
+
+def _included(path: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the paths that a config file includes, whether they are there or not."""
+    entries = config.get("include", [])
+    found = [entry.get("path") if isinstance(entry, dict) else entry for entry in _listed(entries)]
+    return [os.path.normpath(os.path.join(os.path.dirname(path), name)) for name in found if isinstance(name, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _walk(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from itertools import chain
 from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Dependency, Package, Workspace
@@ -73,8 +74,10 @@ class Graph:
     def __init__(self, packages: Mapping[str, Package], members: Iterable[str]) -> None:
         self.packages = packages
         self.members = tuple(members)
-        # One feature after the other of a package is compared with the same beginning.
+        # One feature after the other of a package is compared with the same beginning, and goes on from there.
         self._turn_on = lru_cache(maxsize=RECENT)(self._state)
+        self._begun = lru_cache(maxsize=RECENT)(self._taken)
+        self.edges = lru_cache(maxsize=None)(self._edges)
         self._by_folder = {os.path.normcase(package.directory): name for name, package in packages.items()}
 
     @classmethod
@@ -89,6 +92,14 @@ class Graph:
             return self._by_folder.get(os.path.normcase(os.path.normpath(dependency.path)), "")
         name = dependency.package_name
         return name if name in self.packages and name not in self.members else ""
+
+    def _edges(self, node: Node, tested: bool, manner: Manner) -> dict[str, list[Dependency]]:
+        """Return the dependencies whose features count, by their names; those of tests only where tests are built."""
+        found: dict[str, list[Dependency]] = {}
+        for edge in self.packages[node.package].dependencies:
+            if (edge.kind != "dev" or tested) and (not manner.apart or manner.counts(edge, node.for_host)):
+                found.setdefault(edge.name, []).append(edge)
+        return found
 
     def turn_on(
         self, packages: Iterable[str], features: Iterable[str] = (), default: bool = True, tests: bool = False
@@ -105,15 +116,21 @@ class Graph:
 
     def walked(self, roots: Iterable[str], wanted: Iterable[str], default: bool, manner: Manner) -> Walk:
         """Return where features have spread, package by package."""
-        starts = [node for name in roots for node in self.starts(name, manner)]
-        walk = Walk(self, frozenset(starts), manner)
+        names = tuple(roots)
+        walk = self._begun(names, default, manner).copy()
         asked = list(wanted)
-        for node in starts:
-            walk.take(node, default)
-        for node in starts:
+        for node in (node for name in names for node in self.starts(name, manner)):
             for feature in asked:
                 if "/" in feature or feature in self.packages[node.package].features:
                     walk.ask(node, feature)
+        walk.finish()
+        return walk
+
+    def _taken(self, roots: tuple[str, ...], default: bool, manner: Manner) -> Walk:
+        starts = [node for name in roots for node in self.starts(name, manner)]
+        walk = Walk(self, frozenset(starts), manner)
+        for node in starts:
+            walk.take(node, default)
         walk.finish()
         return walk
 
@@ -146,6 +163,14 @@ class Walk:
         self._weak: set[tuple[Node, str, str]] = set()
         self._waiting: deque[Callable[[], None]] = deque()
 
+    def copy(self) -> Walk:
+        """Return the same point of a finished walk, to go on from: features only ever turn more on."""
+        walk = Walk(self.graph, self.roots, self.manner)
+        walk.on = {node: set(features) for node, features in self.on.items()}
+        walk.outside = {key: set(features) for key, features in self.outside.items()}
+        walk.activated, walk._weak = set(self.activated), set(self._weak)
+        return walk
+
     def state(self) -> State:
         outside = [(name, features) for (_, name), features in self.outside.items()]
         return State(_merged((node.package, features) for node, features in self.on.items()), _merged(outside))
@@ -172,12 +197,12 @@ class Walk:
             for node, dependency, feature in ready:
                 self._spread(node, dependency, feature)
 
-    def edges(self, node: Node) -> Iterator[Dependency]:
-        """Yield the dependencies whose features count; those of tests only where tests are built."""
-        tested = self.manner.tests and node in self.roots
-        for edge in self.graph.packages[node.package].dependencies:
-            if (edge.kind != "dev" or tested) and (not self.manner.apart or self.manner.counts(edge, node.for_host)):
-                yield edge
+    def edges(self, node: Node) -> Iterable[Dependency]:
+        """Return the dependencies whose features count; those of tests only where tests are built."""
+        return chain.from_iterable(self._by_name(node).values())
+
+    def _by_name(self, node: Node) -> dict[str, list[Dependency]]:
+        return self.graph.edges(node, self.manner.tests and node in self.roots, self.manner)
 
     def leads_to(self, node: Node, edge: Dependency) -> Node | None:
         """Return the package that a dependency leads to, if its manifest is known."""
@@ -224,7 +249,7 @@ class Walk:
                 self._enter(node, edge)
 
     def _named(self, node: Node, dependency: str) -> list[Dependency]:
-        return [edge for edge in self.edges(node) if edge.name == dependency]
+        return self._by_name(node).get(dependency, [])
 
     def _enter(self, node: Node, edge: Dependency) -> None:
         target = self.leads_to(node, edge)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from doit_cargo.engine.base.errors import nearest
 from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
+
+MEMBERS = 1024  # of a workspace, in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +41,25 @@ def halves(graph: Graph, state: State, base: State | None = None) -> list[Half]:
 
 def _reached(graph: Graph, member: str, state: State) -> Iterator[tuple[str, str]]:
     """Yield (package, feature) that is on beside an own feature of the same name that leads there but is off."""
+    own = state.of(member)
+    for feature, dependency, target in _namesakes(graph, member):
+        if feature not in own and feature in (state.of(target) if target else state.outside.get(dependency, ())):
+            yield target or dependency, feature
+
+
+@lru_cache(maxsize=MEMBERS)
+def _namesakes(graph: Graph, member: str) -> tuple[tuple[str, str, str], ...]:
+    """Return (feature, dependency, package) for each feature that leads to one of the same name in a dependency."""
     package = graph.packages[member]
-    for own in package.features:
-        if own == DEFAULT or own in state.of(member):
-            continue
-        for dependency, feature in _forwards(graph, member, own):
-            if feature != own:
-                continue
-            for edge in package.dependencies:
-                target = graph.target_of(edge) if edge.name == dependency and edge.kind != "dev" else ""
-                if target and own in state.of(target):
-                    yield target, own
-                elif edge.name == dependency and not target and own in state.outside.get(dependency, ()):
-                    yield dependency, own
+    return tuple(
+        (own, edge.name, graph.target_of(edge))
+        for own in package.features
+        if own != DEFAULT
+        for dependency, feature in _forwards(graph, member, own)
+        if feature == own
+        for edge in package.dependencies
+        if edge.name == dependency and (edge.kind != "dev" or not graph.target_of(edge))
+    )
 
 
 def _forwards(graph: Graph, member: str, own: str) -> Iterator[tuple[str, str]]:

@@ -54,19 +54,20 @@ def _table(features: list[Feature]) -> str:
 def _row(feature: Feature) -> str:
     default = " (default)" if feature.is_default else ""
     here = _codes((*feature.own, *feature.members)) or "its own code"
+    reasons = _cell("; ".join(valid(feature)))
     return (
-        f"| {_codes([feature.name])}{default} | {here} | {_codes(feature.outside)} | {_cell(valid(feature))} "
+        f"| {_codes([feature.name])}{default} | {here} | {_codes(feature.outside)} | {reasons} "
         f"| {_codes(feature.profiles)} |"
     )
 
 
-def valid(feature: Feature) -> str:
-    """Return what speaks against a feature in one line, empty if nothing does."""
+def valid(feature: Feature) -> list[str]:
+    """Return what speaks against a feature."""
     parts = list(feature.reasons)
     parts += [f"half: {half}" for half in feature.halves]
     if feature.likely:
         parts.append(f"misspelt? {feature.likely} in the packages that it leads to")
-    return "; ".join(parts)
+    return parts
 
 
 def _codes(names: Iterable[str]) -> str:
