@@ -22,7 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from doit_cargo.engine.execution.observe import NotHere, Observer, by_unit, whole_run
+from doit_cargo.engine.execution.observe.inputs import whole_run
+from doit_cargo.engine.execution.observe.library import NotHere
+from doit_cargo.engine.execution.observe.observer import Observer
+from doit_cargo.engine.execution.observe.units import by_unit
 
 MODEL = Path(__file__).resolve().parents[1] / "examples/mistralrs"
 LEFT_OUT = shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.execution.observe import NotHere, Observation, Observed, Observer
+from doit_cargo.engine.execution.observe.library import NotHere
+from doit_cargo.engine.execution.observe.model import Observed
+from doit_cargo.engine.execution.observe.observer import Observation, Observer
 
 SOURCE = Path(__file__).parent / "data/observed.c"
 

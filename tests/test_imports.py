@@ -22,7 +22,7 @@ NOTHING_TO_DO = {
     *(f"doit_cargo.engine.base.{name}" for name in ("errors", "own_key", "plain_text", "private", "secrets")),
     *(f"doit_cargo.engine.console{name}" for name in ("", ".reporter", ".streams")),
     *(f"doit_cargo.engine.state{name}" for name in ("", ".fingerprint", ".lock", ".receipts")),
-    *(f"doit_cargo.engine.state.{name}" for name in ("change", "sights", "staleness", "store")),
+    *(f"doit_cargo.engine.state.{name}" for name in ("change", "seen", "staleness", "store")),
     *("doit_cargo.targets", "doit_cargo.targets.commands"),
 }
 # And of the standard library, beside what every Python has loaded before its first line.

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.execution.observe import NotHere, Observer, Process
+from doit_cargo.engine.execution.observe.library import NotHere
+from doit_cargo.engine.execution.observe.model import Process
+from doit_cargo.engine.execution.observe.observer import Observation, Observer
 from observing import Sight, compiled, observer, watch, watch_in
 
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -167,7 +168,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_file_system_kills_nobody(by: Observer, program: Path, tiny: Path, tmp_path: Path) -> None:
     (tiny / "order").write_bytes(bytes(4096))
     with by.start() as started:
-        small = replace(started, folders=(str(tiny),))
+        small = Observation(by, (str(tiny),), started.started)
         grown = watch_in(small, [program, "opens", tmp_path, "5000"])
         (tiny / "rest").write_bytes(bytes(len((tiny / "order").read_bytes())))
         none = watch_in(small, [program, "reads", filled(tmp_path)])
@@ -184,7 +185,7 @@ def test_a_nearly_full_memory_disk_is_left_to_the_program(
     (tiny / "users").write_bytes(bytes(40 << 10))
     with by.start() as started:
         seen = watch_in(
-            replace(started, folders=(str(tiny), started.folders[-1])), [program, "reads", filled(tmp_path)]
+            Observation(by, (str(tiny), started.folders[-1]), started.started), [program, "reads", filled(tmp_path)]
         )
     assert {entry.name for entry in tiny.iterdir()} == {"order", "users"}
     assert seen.observed.whole
@@ -337,7 +338,7 @@ def test_a_library_that_others_can_write_is_refused(by: Observer, tmp_path: Path
 def test_it_works_is_proven_by_a_program(by: Observer) -> None:
     by.works(os.environ)
     with pytest.raises(NotHere, match="was not seen"):
-        replace(by, program="/nonexistent/observe.so").works(os.environ)
+        Observer(by.kind, "/nonexistent/observe.so").works(os.environ)
 
 
 def seen_by_strace(argv: list[str | Path]) -> Sight:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo, write
-from doit_cargo.engine.execution.observe import Inputs, Observed, Observer, Scope, Unit, by_unit, inputs, whole_run
+from doit_cargo.engine.execution.observe.inputs import Inputs, Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.model import Observed
+from doit_cargo.engine.execution.observe.observer import Observer
+from doit_cargo.engine.execution.observe.units import Unit, by_unit
 from observing import observer, watch
 
 pytestmark = [needs_cargo, pytest.mark.slow]
@@ -75,7 +78,7 @@ class Run:
 
     def own(self, taken: Inputs) -> set[str]:
         """A unit's inputs within the workspace, and the variables whose names say that they are asked for."""
-        items = {(str(item[0]), str(item[1])) for item in taken.states}
+        items = {(str(item[0]), str(item[1])) for item in taken.rows}
         inside = {
             f"{kind} {path.removeprefix(f'{self.root}/')}" for kind, path in items if path.startswith(f"{self.root}/")
         }
@@ -137,7 +140,7 @@ def test_a_build_script_is_seen_with_all_that_it_starts(built: Run) -> None:
         "environment ",  # a shell takes all of it
         "read app/script.txt",
         "read app/script-starts.txt",
-        "stat app/.",
+        "stat app",
         "stat app/script-looks.txt",
         "variable SCRIPT_ASKS",
     }
@@ -180,7 +183,7 @@ PAST_HOOKS = (
 
 def paths(seen: Run) -> set[str]:
     """Everything looked at in a run, by its folder's real name."""
-    items = {str(item[1]) for taken in seen.units.values() for item in taken.states if str(item[1]).startswith("/")}
+    items = {str(item[1]) for taken in seen.units.values() for item in taken.rows if str(item[1]).startswith("/")}
     return {os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)) for path in items}
 
 

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.execution.observe import CARGO, Inputs, Observer, Scope, by_unit, changed, inputs, whole_run
+from doit_cargo.engine.execution.observe.inputs import Inputs, Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.observer import Observer
+from doit_cargo.engine.execution.observe.units import CARGO, by_unit
+from doit_cargo.engine.state import seen
+from doit_cargo.engine.state.seen import World
 from observing import compiled, observer, watch
 
 
@@ -24,11 +28,12 @@ class Look:
     folder: Path
 
     def changes(self) -> set[str]:
-        found = changed(json.loads(json.dumps(self.taken.states)), self.scope)
+        rows = json.loads(json.dumps(self.taken.rows))
+        found = [row[:2] for row in rows if not seen.holds(row, self.scope.world)]
         return {f"{kind} {subject.replace(str(self.folder), '.')}" for kind, subject in found}
 
     def named(self) -> set[str]:
-        here = (f"{item[0]} {item[1]}" for item in self.taken.states)
+        here = (f"{item[0]} {item[1]}" for item in self.taken.rows)
         return {item.replace(str(self.folder), ".") for item in here if str(self.folder) in item}
 
     @property
@@ -57,7 +62,7 @@ class Looker:
     def __call__(self, *argv: str | Path, variables: Mapping[str, str] | None = None) -> Look:
         self.environ |= variables or {}
         observed = watch(self.by, argv, self.folder, self.environ).observed
-        scope = Scope([str(self.folder / "dropped")], self.environ.get, lambda: list(self.environ))
+        scope = Scope([str(self.folder / "dropped")], World(self.environ))
         return Look(inputs(whole_run(observed), by_unit(observed)[CARGO], scope), scope, self.folder)
 
 
@@ -206,7 +211,7 @@ def test_connections_to_others_prove_nothing(look: Looker, program: Path, tmp_pa
 
 def test_what_others_prove_is_dropped(look: Looker, tmp_path: Path) -> None:
     write(tmp_path / "dropped/file", "one")
-    assert look("sh", "-c", "cat dropped/file /proc/self/stat /dev/null").named() == {"stat ./."}
+    assert look("sh", "-c", "cat dropped/file /proc/self/stat /dev/null").named() == {"stat ."}
 
 
 def test_two_runs_without_an_edit_have_the_same_states(look: Looker, tmp_path: Path) -> None:
@@ -214,5 +219,5 @@ def test_two_runs_without_an_edit_have_the_same_states(look: Looker, tmp_path: P
     script = ("sh", "-c", "cat file; ls; python3 -c 'import json'; git --version; mktemp -u")
     first, second = look(*script), look(*script)
     assert (first.reasons, first.changes(), second.changes()) == ([], set(), set())
-    names = {tuple(item[:2]) for item in first.taken.states} ^ {tuple(item[:2]) for item in second.taken.states}
+    names = {tuple(item[:2]) for item in first.taken.rows} ^ {tuple(item[:2]) for item in second.taken.rows}
     assert {os.path.dirname(str(name)) for _, name in names} == {tempfile.gettempdir()}  # mktemp's random ones

@@ -12,21 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import DOC, Program
-from doit_cargo.engine.execution.observe import (
-    CARGO,
-    Group,
-    NotHere,
-    Observation,
-    Observed,
-    Observer,
-    Op,
-    Process,
-    Scope,
-    Unobserved,
-    by_unit,
-    inputs,
-    whole_run,
-)
+from doit_cargo.engine.execution.observe.inputs import Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.library import NotHere
+from doit_cargo.engine.execution.observe.model import Observed, Op, Process, Unobserved
+from doit_cargo.engine.execution.observe.observer import Observation, Observer
+from doit_cargo.engine.execution.observe.units import CARGO, Group, by_unit
 
 if TYPE_CHECKING:
     from doit_cargo.engine.state.seen import Row

@@ -274,7 +274,7 @@ class _Run:
             "programs": (),
             "parts": ("plan", "build", "tests"),
             "tests": state,
-            "passed": self._passed_text(len(state["files"]) + len(state["seen"])),
+            "passed": self._passed_text(len(state["files"]) + len(state["seen"]) + len(state["absent"])),
             "seconds": time.monotonic() - self.started,
             "finished": time.time(),
         }

@@ -20,7 +20,8 @@ from doit_cargo.actions.testing.test_binaries import DOC, Program
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.base.secrets import kept_words, shown_digest
-from doit_cargo.engine.execution.observe import Scope, receipt
+from doit_cargo.engine.execution.observe import receipt
+from doit_cargo.engine.execution.observe.inputs import Scope
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import dir_listing, fingerprint, seen, staleness
 from doit_cargo.engine.state.staleness import Change
@@ -108,7 +109,7 @@ class TestInputs:
     def scope(self, program: Program) -> Scope:
         """Return what the states of what a program is seen to do are taken with."""
         world = seen.World(libtest.environment_of(program, self.base, self.built.extra))
-        return Scope(self._dropped, world.variable, world.names, world.volatile, world.digest, self._ignored.variables)
+        return Scope(self._dropped, world, self._ignored.variables)
 
     def identity(self, program: Program) -> Identity:
         """Return what the outcome of a program rests on beside what it is seen to do."""
@@ -152,7 +153,7 @@ class TestInputs:
         if kept.result.flaky and not keeps_flaky:
             found.append(Change("run", program.package, "", f"{', '.join(kept.result.flaky)}: flaky"))
         rows = [row for row in kept.seen if not self._ignored.holds(row)]
-        return [*found, *seen.changes(rows, self.scope(program))]
+        return [*found, *seen.changes(rows, self.scope(program).world)]
 
     def _settings(self, given: Mapping[str, str]) -> Identity:
         """Return what the runner is told, as far as it is: settings that are not there do not tell it from another."""
@@ -215,10 +216,8 @@ class TestInputs:
         names = dict.fromkeys((*staleness.guarded_names(self.environ), *self.declared.env, *self.built.names))
         names.update(dict.fromkeys(name for program, _ in kept for name in _outside(program)))
         rows = [row for _, one in kept for row in one.seen if not self._ignored.holds(row)]
-        asked = (row[1] for _, one in kept for row in one.seen if row[0] == "variable")
-        names.update(dict.fromkeys(asked))
         state["env"] = {name: staleness.public_value(name, self.environ.get(name)) for name in names}
-        state["seen"] = receipt.merged(rows, self.environ, self._ignored.variables)
+        receipt.put(state, rows, seen.World(self.environ), self._ignored.variables)
         fallen_back = (path for _, one in kept if one.reasons for _, path in one.declared)
         for path in (*self.built.settings, *self._named(), *fallen_back):
             state["files"][path] = self._contents.kept(path)

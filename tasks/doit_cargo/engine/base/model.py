@@ -96,7 +96,7 @@ class Workspace(NamedTuple):
         return tuple(dict.fromkeys((self.target_directory, self.kept_in)))
 
     def is_built(self, path: str) -> bool:
-        return path.startswith(tuple(directory + os.sep for directory in self.built_in))
+        return path.startswith((self.target_directory + os.sep, self.kept_in + os.sep))
 
     @property
     def settings(self) -> Mapping[str, object]:

@@ -144,6 +144,14 @@ class Child:
         if not watched:
             self._send(signal.SIGINT)
 
+    def lives(self, seconds: float = 0.02) -> bool:
+        """Wait a moment for the end; tell whether it goes on."""
+        with _end_of(self.process.pid) as pause:
+            if self.process.poll() is None:
+                self._job.attend()
+                pause(seconds)
+        return self.process.poll() is None
+
     def _awaited(self, seconds: float) -> int:
         """Wait in short steps: a signal that comes just before one long system call would be seen only at its end."""
         deadline = time.monotonic() + seconds if seconds else None

@@ -39,17 +39,19 @@ def recorded(
     environ: Mapping[str, str],
     states: tuple[Mapping[str, Any], ...],
     exact: tuple[Collection[str], Collection[str]],
+    previous: Mapping[str, Any] | None = None,
 ) -> Meaning | None:
     """Return what a success keeps to compare with; None for a call that is not plain cargo in the workspace's root.
 
-    `exact` are the files and the variables of which the text itself counts.
+    `exact` are the files and the variables of which the text itself counts. What the receipt of the success before has
+    found out of equal contents is taken from there.
     """
     argv = plan.invocation.argv
     if os.path.basename(argv[0]) != "cargo" or argv[1] not in DEFAULT_PROFILE:
         return None
     if plan.invocation.cwd not in ("", workspace.root):
         return None
-    root, (files, variables) = workspace.root, exact
+    root, (files, variables), folders = workspace.root, exact, _folders(plan)
     target = _target_directory(root, environ)
     return {
         "root": root,
@@ -59,8 +61,8 @@ def recorded(
         "target": target if target == workspace.target_directory else "",
         "toolchain": _toolchain(root, environ),
         "home": _home(root, environ),
-        "read": tuple(path for path in files if path.startswith(_folders(plan))),
-        "tables": dict(_tables(root, argv[1], environ, states, files)),
+        "read": tuple(path for path in files if path.startswith(folders)),
+        "tables": dict(_tables(root, argv[1], environ, states, files, _known(argv[1], previous))),
     }
 
 
@@ -198,6 +200,7 @@ def _tables(
     environ: Mapping[str, str],
     states: tuple[Mapping[str, Any], ...],
     exact: Collection[str],
+    known: Mapping[tuple[str, bytes | None], bytes],
 ) -> Iterator[tuple[str, bytes]]:
     """Yield what the manifests and config files say that a success rested on, as far as nobody reads them as a text."""
     from doit_cargo.engine.cargo import discovery
@@ -208,9 +211,21 @@ def _tables(
         for path, (_, content) in state["files"].items():
             if path in exact or not (path in settings or os.path.basename(path) == "Cargo.toml"):
                 continue
-            said = _said(path, command)
-            if said is not None and fingerprint.digest(path) == content:
+            said = known.get((path, content))
+            if said is None and (said := _said(path, command)) is not None and fingerprint.digest(path) != content:
+                continue
+            if said is not None:
                 yield path, said
+
+
+def _known(command: str, previous: Mapping[str, Any] | None) -> dict[tuple[str, bytes | None], bytes]:
+    """Return what is known of files and their contents from the success before."""
+    meaning = (previous or {}).get("meaning")
+    if not previous or not meaning or meaning["command"] != command:
+        return {}
+    tables, parts = meaning["tables"], (previous["plan"], previous["build"])
+    files = [(path, kept[1]) for part in parts for path, kept in part["files"].items() if path in tables]
+    return {(path, content): tables[path] for path, content in files}
 
 
 def _is_same_table(path: str, meaning: Meaning) -> bool:

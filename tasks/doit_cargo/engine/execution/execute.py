@@ -21,7 +21,7 @@ from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
 from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
-from doit_cargo.engine.execution.evidence.inputs import Inputs, gather
+from doit_cargo.engine.execution.evidence.inputs import Early, Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
@@ -34,7 +34,11 @@ from doit_cargo.engine.state import fingerprint, footprint, lock, receipts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.observe import Observation
+    from collections.abc import Callable
+
+    from doit_cargo.engine.cargo.messages import BuildReport
+    from doit_cargo.engine.execution.observe.observer import Observation
+    from doit_cargo.engine.execution.run import Meanwhile
     from doit_cargo.engine.state.fingerprint import Kept
     from doit_cargo.engine.state.receipts import Receipt, StoredPlan
     from doit_cargo.engine.state.staleness import Change, State
@@ -146,6 +150,7 @@ class _Build(NamedTuple):
     ledger: Ledger
     before: Snapshot
     watch: Watch
+    previous: Receipt | None
 
 
 def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
@@ -188,14 +193,22 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
     before, healing = ledger.begin(untracked_inputs.values(request, plan, ledger), _roots(workspace), anew, keys)
     recorder.list_members(workspace, plan, before)
     reporter.healed(request.target, healing, request.workspace.root)
-    return _Build(request, plan._replace(log=_writable_log(request, plan)), workspace, ledger, before, watch)
+    plan = plan._replace(log=_writable_log(request, plan))
+    return _Build(request, plan, workspace, ledger, before, watch, previous)
 
 
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
     """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
-    with build.watch.observing() as observation:
-        outcome = _run(build.request, build.plan, again, observation)
-    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ)
+    early = Early(build.plan, build.workspace)
+
+    def meanwhile(report: BuildReport, lives: Callable[[], bool]) -> None:
+        build.watch.prepare()
+        while lives():
+            early.take(report)
+
+    with build.watch.observing(build.ledger) as observation:
+        outcome = _run(build.request, build.plan, again, observation, meanwhile)
+    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ, early)
     written.take(inputs.made, build.before)
     return outcome, inputs
 
@@ -240,12 +253,14 @@ def _to_write_again(plan: Plan, previous: Receipt | None) -> tuple[str, ...]:
     return plan.packages if changed else ()
 
 
-def _run(request: BuildRequest, plan: Plan, again: bool, observation: Observation | None) -> Outcome:
+def _run(
+    request: BuildRequest, plan: Plan, again: bool, observation: Observation | None, meanwhile: Meanwhile
+) -> Outcome:
     """Run cargo; where it compiles through sccache, say what came of that."""
     count = sccache.Count(plan.invocation, request.environ)
     if count.problem:
         reporter.note(request.target, f"sccache does not start, so this call goes without it: {count.problem}")
-    outcome = _call(request, plan._replace(invocation=count.invocation), again, observation)
+    outcome = _call(request, plan._replace(invocation=count.invocation), again, observation, meanwhile)
     counts = count.taken()
     if counts:
         reporter.note(request.target, str(counts))
@@ -265,10 +280,12 @@ def _remember(request: BuildRequest, plan: Plan, outcome: Outcome) -> None:
             reporter.grown(request.target, growth.program, growth.before, growth.after, growth.commit)
 
 
-def _call(request: BuildRequest, plan: Plan, again: bool, observation: Observation | None) -> Outcome:
+def _call(
+    request: BuildRequest, plan: Plan, again: bool, observation: Observation | None, meanwhile: Meanwhile
+) -> Outcome:
     hidden, appends = (request.more.hidden, request.more.appends) if request.more else (None, False)
     title = f"doit-cargo {request.target}"
-    return run.run(plan.invocation, request.environ, plan.log, title, hidden, appends or again, observation)
+    return run.run(plan.invocation, request.environ, plan.log, title, hidden, appends or again, observation, meanwhile)
 
 
 def _let_settle(path: str) -> None:
@@ -356,9 +373,11 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
 def _meaning(build: _Build, inputs: Inputs, states: tuple[State, ...]) -> equivalence.Meaning | None:
     """Return what cargo makes of texts; of what somebody else reads too, the text counts."""
     own = declared.of(build.workspace, build.plan.profile.inputs.files)
-    files = {*inputs.seen_by_cargo, *inputs.unseen, *own.files, *own.found()}
+    read = (row[1] for row in states[1]["seen"] if row[0] == "read")
+    files = {*inputs.seen_by_cargo, *inputs.unseen, *own.files, *own.found(), *read}
     variables = {*inputs.variables, *build.plan.profile.env}
-    return equivalence.recorded(build.plan, build.request.workspace, build.request.environ, states, (files, variables))
+    request, exact = build.request, (files, variables)
+    return equivalence.recorded(build.plan, request.workspace, request.environ, states, exact, build.previous)
 
 
 def _build_state(build: _Build, outcome: Outcome, inputs: Inputs) -> State:

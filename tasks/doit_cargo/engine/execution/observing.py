@@ -18,13 +18,13 @@ from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.evidence.observed import Stale
-from doit_cargo.engine.execution.evidence.seen_inputs import World
 from doit_cargo.engine.execution.request import BuildRequest
+from doit_cargo.engine.state.seen import World
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.observe import Observation, Observer
+    from doit_cargo.engine.execution.observe.observer import Observation, Observer
     from doit_cargo.engine.state.staleness import State
 
 OFF, PRELOAD = "off", "preload"
@@ -50,30 +50,32 @@ class Watch:
         if kind == OFF:
             self.why = "not observed: OBSERVE=off"
             return
-        from doit_cargo.engine.execution.observe import NotHere, Observer
+        from doit_cargo.engine.execution.observe.library import NotHere
+        from doit_cargo.engine.execution.observe.observer import Observer
 
         try:
             self.observer = Observer.find(request.environ, kind)
         except NotHere as absent:
             self.why = f"not observed: {absent}"
 
-    def world(self) -> World:
+    def world(self, ledger: Ledger) -> World:
         """Return what units find now: the environment of the profile, with cargo's ``[env]``."""
         environ = environment_of(self.plan.invocation, self.request.environ)
-        return World(config_files.environment(config_files.read_tables(self.request.workspace.root, environ), environ))
+        given = config_files.environment(config_files.read_tables(self.request.workspace.root, environ), environ)
+        return World(given, observed.contents(ledger))
 
     def stale(self, ledger: Ledger, previous: Mapping[str, Any] | None) -> list[Stale]:
         """Return the units of the last success that cargo would leave alone, though what they rest on changed."""
         observed.note_cut_off(ledger)
-        return observed.stale(ledger, previous.get("observed", ()) if previous else (), self.world())
+        return observed.stale(ledger, previous.get("observed", ()) if previous else (), self.world(ledger))
 
     @contextmanager
-    def observing(self) -> Iterator[Observation | None]:
+    def observing(self, ledger: Ledger) -> Iterator[Observation | None]:
         """Observe what runs meanwhile, and keep what the units that it makes rest on. The logs go with the end."""
         if self.observer is None:
             yield None
             return
-        from doit_cargo.engine.execution.observe import NotHere
+        from doit_cargo.engine.execution.observe.library import NotHere
 
         try:
             observation = self.observer.start()
@@ -83,9 +85,15 @@ class Watch:
             return
         with observation:
             yield observation
-            self._take(observation)
+            self._take(observation, ledger)
 
-    def _take(self, observation: Observation) -> None:
+    def prepare(self) -> None:
+        """Load what reads the logs, while cargo runs."""
+        if self.observer:
+            from doit_cargo.engine.execution.evidence import sightings  # noqa: F401
+            from doit_cargo.engine.execution.observe import log, own_calls  # noqa: F401
+
+    def _take(self, observation: Observation, ledger: Ledger) -> None:
         from doit_cargo.engine.execution.evidence import sightings
 
         environ = self.request.environ
@@ -98,11 +106,11 @@ class Watch:
         if not seen.processes:
             self.why = "not observed: nothing of the run was seen; a container may forbid it"
         places = sightings.places(self.workspace, environ, (library,))
-        self.made.update(sightings.of_run(seen, places, self.world()))
+        self.made.update(sightings.of_run(seen, places, self.world(ledger)))
 
     def doubts(self, ledger: Ledger, inputs: Inputs, report: BuildReport) -> Sequence[Stale]:
         """Return the units that cargo left as they were, though something that they rest on is another now."""
-        return observed.doubts(ledger, observed.keys_of_call(inputs, report), self.made, self.world())
+        return observed.doubts(ledger, observed.keys_of_call(inputs, report), self.made, self.world(ledger))
 
     def learn(self, ledger: Ledger, inputs: Inputs, report: BuildReport) -> None:
         """Have the ledger keep what was seen; of a failed call too."""

@@ -23,7 +23,12 @@ from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.observe import Observation
+    from collections.abc import Callable
+
+    from doit_cargo.engine.execution.observe.observer import Observation
+
+    # Gets what cargo has told so far, and a question whether it lives, which waits a moment for its end.
+    Meanwhile = Callable[[BuildReport, Callable[[], bool]], object]
 
 JSON_MESSAGES = "--message-format=json-diagnostic-rendered-ansi"
 
@@ -62,6 +67,10 @@ class Outcome:
         return [*self.cargo_warnings, *self.report.warnings]
 
 
+def waiting(report: BuildReport, lives: Callable[[], bool]) -> None:
+    """Do nothing while cargo runs."""
+
+
 def run(
     invocation: Invocation,
     environ: Mapping[str, str],
@@ -70,13 +79,21 @@ def run(
     hidden: re.Pattern[str] | None = None,
     appends: bool = False,
     observation: Observation | None = None,
+    meanwhile: Meanwhile = waiting,
 ) -> Outcome:
     """Run a cargo build to its end. `hidden` are lines of its standard error that nobody shall see.
 
-    Raises `UserError` if it cannot be started or the log cannot be written.
+    `meanwhile` is called while it runs, with what it has told so far and whether it still lives: what it does then is
+    not waited for afterwards. Raises `UserError` if it cannot be started or the log cannot be written.
     """
     return _run(
-        invocation, environ, Log(log_path, title, invocation, appends), JSON_MESSAGES, hidden, observation=observation
+        invocation,
+        environ,
+        Log(log_path, title, invocation, appends),
+        JSON_MESSAGES,
+        hidden,
+        observation=observation,
+        meanwhile=meanwhile,
     )
 
 
@@ -110,12 +127,16 @@ def _run(
     watched: str = "",
     asks: bool = False,
     observation: Observation | None = None,
+    meanwhile: Meanwhile = waiting,
 ) -> Outcome:
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     if observation:
         argv, child_environ = observation.command(argv), observation.environ(child_environ)
-    gc.enable()  # the launcher turns it off, for calls of milliseconds
+    # The launcher turns it off, for calls of milliseconds; what is there now will not be garbage.
+    collects = gc.isenabled()
+    gc.freeze()
+    gc.enable()
     started = time.monotonic()
     report, warnings = BuildReport(), StderrWarnings()
     try:
@@ -126,6 +147,7 @@ def _run(
             else:
                 child.read(child.process.stdout, screen.show_output)
             child.read(child.process.stderr, screen.show_errors)
+            meanwhile(report, child.lives)
             status = child.wait(seconds)
             screen.finish()
             if child.left_behind:
@@ -137,6 +159,8 @@ def _run(
         problem = Problem(f"cannot start {argv[0]}: {reason}", "see doit-cargo info", invocation.cwd)
         raise UserError(problem, COULD_NOT_RUN) from None
     finally:
+        if not collects:
+            gc.disable()
         log.close()
 
 

@@ -264,6 +264,8 @@ def verdict(
     changes, refreshed = _changes(receipt, environ, explain, alike)
     if refreshed and not changes:
         _renew(state, key, receipt, read)
+    elif read and not changes:
+        store.used(receipt_path(state, key), read[0])
     return receipt, changes
 
 

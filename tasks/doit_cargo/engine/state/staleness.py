@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 
 from doit_cargo.engine.base.secrets import kept_value, shown_digest
-from doit_cargo.engine.state import sights
+from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.change import Change as Change  # noqa: PLC0414 - those who compare states take it from here
 from doit_cargo.engine.state.fingerprint import UNKNOWN, digest, is_runnable, settle_all, settled, signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any, Literal, TypedDict
+    from typing import Literal, TypedDict
 
     from doit_cargo.engine.state.dir_listing import Rule
-    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamp, Stamps
-    from doit_cargo.engine.state.sights import Look
+    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamps
+    from doit_cargo.engine.state.seen import Absent, Row
 
     # What a rule of `dir_listing` saw: the directories, and the names; None where they moved meanwhile.
     Tree = tuple[Rule, Stamps, tuple[str, ...] | None]
@@ -41,15 +41,9 @@ if TYPE_CHECKING:
         # Programs and libraries that the user gets, and other files that a run has left.
         outputs: dict[str, Kept]
         left: dict[str, Kept]
-        # What somebody saw who only looked, what somebody looked for in vain (folder -> its signature and the names),
-        # and where paths led.
-        looks: dict[str, Look]
-        absent: dict[str, tuple[Stamp | None, tuple[str, ...]]]
-        leads: dict[str, str | None]
-        # Whether somebody took all variables: those in `env`, and a new one counts.
-        walked: bool
-        # [[kind, subject, state, own]]: what an observed test depended on (see `seen`).
-        seen: list[list[Any]]
+        # What was seen while it was made or ran, and what somebody looked for then in vain (see `seen`).
+        seen: list[Row]
+        absent: Absent
         # What cargo keeps between builds; programs and libraries of toolchains, known by stamp as cargo knows them.
         units: dict[str, Mark]
         tools: dict[str, Mark]
@@ -81,29 +75,6 @@ UNGUARDED = frozenset(
 )
 
 
-OF_THE_SESSION = frozenset(
-    {
-        "_",
-        "COLUMNS",
-        "DOIT_CARGO_OBSERVE",
-        "LD_PRELOAD",
-        "LINES",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "MAKE_TERMERR",
-        "MAKE_TERMOUT",
-        "MFLAGS",
-        "OLDPWD",
-        "PATH",
-        "PWD",
-        "SHLVL",
-        "TERM",
-        "WINDOWID",
-    }
-)
-SESSION_PREFIXES = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
-
-
 def public_value(name: str, value: str | None) -> str | None:
     """Return a variable's value as it may be kept: what not everybody may see becomes a digest."""
     return value if value is None else kept_value(name, value)
@@ -121,13 +92,6 @@ def guarded_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def is_of_work(name: str) -> bool:
-    """Tell whether a variable is none of the terminal, the session or the caller's make. Of PATH that counts to which
-    programs it leads.
-    """
-    return name not in OF_THE_SESSION and not name.startswith(SESSION_PREFIXES)
-
-
 def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
     """Return a state that knows the environment and nothing else."""
     from doit_cargo.engine.base.paths import which
@@ -141,11 +105,8 @@ def empty(environ: Mapping[str, str], programs: Iterable[str]) -> State:
         "trees": {},
         "outputs": {},
         "left": {},
-        "looks": {},
-        "absent": {},
-        "leads": {},
-        "walked": False,
         "seen": [],
+        "absent": {},
         "units": {},
         "tools": {},
         "always_stale_reason": "",
@@ -171,13 +132,11 @@ class Check:
         yield from self._programs()
         yield from self._stamps("tools", "program")
         yield from self._contents("files", "file")
-        yield from self._sights()
         yield from self._trees()
         yield from self._contents("outputs", "output")
         yield from self._contents("left", "output")
         yield from self._stamps("units", "artefact")
-        if self.state["seen"]:
-            yield from self._seen()
+        yield from self._seen()
 
     def _environment(self) -> Iterator[Change]:
         for name, old in self.state["env"].items():
@@ -185,8 +144,7 @@ class Check:
             if new != old:
                 yield Change("env", name, *(_shown(value) for value in (old, new)))
         guarded = self.state["guarded"]
-        new_ones = filter(is_of_work, self.environ) if self.state["walked"] else guarded_names(self.environ)
-        for name in new_ones:
+        for name in guarded_names(self.environ):
             if name not in guarded and name not in self.state["env"]:
                 yield Change("env", name, "", _shown(public_value(name, self.environ[name])))
 
@@ -229,29 +187,6 @@ class Check:
             else:
                 yield Change(kind, path, "", "changed")
 
-    def _sights(self) -> Iterator[Change]:
-        for path, old in self.state["looks"].items():
-            new = sights.look(path)
-            if new != old:
-                yield Change("file", path, "", "new" if old is None else "deleted" if new is None else "changed")
-        yield from self._absent()
-        for path, led in self.state["leads"].items():
-            if sights.lead(path) != led:
-                yield Change("file", path, "", "leads elsewhere")
-
-    def _absent(self) -> Iterator[Change]:
-        table = self.state["absent"]
-        for folder, (old, names) in table.items():
-            stamp = signature(folder)
-            if stamp == old and old is not None:
-                continue
-            found = [path for path in (os.path.join(folder, name) for name in names) if sights.look(path) is not None]
-            for path in found:
-                yield Change("file", path, "", "new")
-            if not found:
-                table[folder] = (settled(stamp, self.now), names)
-                self.refreshed = True
-
     def _trees(self) -> Iterator[Change]:
         for directory, (rule, stamps, names) in self.state["trees"].items():
             if names is None:
@@ -273,12 +208,12 @@ class Check:
             self.refreshed = True
 
     def _seen(self) -> Iterator[Change]:
-        from doit_cargo.engine.state import seen
-
-        rows = self.state["seen"]
-        before = [row[2] for row in rows]
+        rows, absent = self.state["seen"], self.state["absent"]
+        before = [row[2] for row in rows], list(absent.values())
+        yield from seen.came(absent)
         yield from seen.changes(rows, seen.World(self.environ))
-        self.refreshed = self.refreshed or any(row[2] is not old for row, old in zip(rows, before, strict=True))
+        renewed = any(row[2] is not old for row, old in zip(rows, before[0], strict=True))
+        self.refreshed = self.refreshed or renewed or list(absent.values()) != before[1]
 
     def _stamps(self, part: Literal["units", "tools"], kind: str) -> Iterator[Change]:
         stat = os.stat

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+A_DAY = 86_400_000_000_000  # nanoseconds
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
 HEADER = b"doit-cargo state 18, python %d.%d\n" % sys.version_info[:2]
@@ -61,6 +62,17 @@ def remove(path: str) -> None:
     from doit_cargo.engine.base import atomic
 
     atomic.remove(path)
+
+
+def used(path: str, since_ns: int) -> None:
+    """Have a file count as young that is of use: `keep_newest` goes by times. Once a day is enough."""
+    import time
+
+    if time.time_ns() - since_ns > A_DAY:
+        try:
+            os.utime(path)
+        except OSError:
+            return  # only its age is lost
 
 
 def keep_newest(folder: str, beginning: str, most: int) -> None:

@@ -80,15 +80,44 @@ class Inputs:
             self.owners[path] = (*known, package)
 
 
-def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str]) -> Inputs:
-    """Collect the inputs of a call that has just ended."""
-    inputs = Inputs(links=HardLinks(*workspace.built_in))
+class Early:
+    """What can be collected while cargo still runs: of the units that it leaves as they are."""
+
+    def __init__(self, plan: Plan, workspace: Workspace) -> None:
+        self.inputs = Inputs(links=HardLinks(*workspace.built_in))
+        self.plan, self.workspace = plan, workspace
+        self.taken: set[int] = set()
+        self._next = 0
+
+    def take(self, report: BuildReport) -> None:
+        """Take the units that cargo has told of since the last time."""
+        told, self._next = range(self._next, len(report.units)), len(report.units)
+        self.inputs.given = {script.package_id: script.given for script in list(report.scripts)}
+        for number in told:
+            if report.units[number].fresh and report.units[number].is_local:
+                self.add(number, report.units[number])
+
+    def add(self, number: int, unit: Unit) -> None:
+        """Take one unit, unless it was taken before."""
+        if number not in self.taken:
+            self.taken.add(number)
+            _add_unit(self.inputs, unit, self.workspace, extra=self.plan.invocation.argv[1] == "clippy")
+
+
+def gather(
+    plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str], early: Early | None = None
+) -> Inputs:
+    """Collect the inputs of a call that has just ended; `early` is what was collected before its end."""
+    early = early or Early(plan, workspace)
+    inputs = early.inputs
+    inputs.links = HardLinks(*workspace.built_in)  # cargo may have made and moved some since
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
     for path in config_files(workspace.root, {**environ, **plan.invocation.env}):
         inputs.files[path] = None
     inputs.given = {script.package_id: script.given for script in report.scripts}
-    for unit in report.units:
-        _add_unit(inputs, unit, workspace, extra=plan.invocation.argv[1] == "clippy")
+    for number, unit in enumerate(report.units):
+        early.add(number, unit)
+        _add_artefacts(inputs, unit)
     for script in report.scripts:
         _add_script(inputs, script, _directory_of(script, report), workspace)
     for directory, package in _package_directories(workspace, report).items():
@@ -101,7 +130,6 @@ def gather(plan: Plan, workspace: Workspace, report: BuildReport, environ: Mappi
 
 
 def _add_unit(inputs: Inputs, unit: Unit, workspace: Workspace, extra: bool) -> None:
-    _add_artefacts(inputs, unit)
     if not (unit.is_local or is_downloaded(unit.manifest)):
         inputs.files[unit.manifest] = None  # of a vendored package: cargo reads it on each call
     if "cuda" in unit.features and "custom-build" in unit.kinds:

@@ -76,6 +76,7 @@ class Ledger:
             if known["path"] != self.path:
                 self._moved = tuple(dict.fromkeys(map(units.package_of, known["units"])))
         self._units_of: dict[str, list[str]] | None = None
+        self._as_before: set[str] = set()  # files that were the very ones of the last run when this one began
 
     def begin(
         self, blind: Mapping[str, Untracked], roots: Roots, anew: Iterable[str] = (), keys: Iterable[str] = ()
@@ -107,8 +108,20 @@ class Ledger:
 
     def finish(self) -> None:
         """Note that the run is over, whether it succeeded or not."""
+        self._forget_gone()
         self.data["when"], self.data["open"] = time.time_ns(), False
         self._store()
+
+    def _forget_gone(self) -> None:
+        """Drop files that are gone, once nothing is there any more that was made from one: it would pass for fresh if
+        the file came back.
+        """
+        gone = [path for path, (_, content) in self.data["files"].items() if content is None]
+        self._units_of = None  # those of this run
+        for path in gone:
+            if not any(map(os.path.exists, self._made_from(path))):
+                for table in (self.data["files"], self.data["times"], self.data["links"]):
+                    table.pop(path, None)
 
     def _store(self) -> None:
         # Without a target directory there is nothing yet that cargo could be blind about; a full disk shows in cargo.
@@ -119,6 +132,11 @@ class Ledger:
     def _compare_files(self, snapshot: Snapshot, healing: Repairs, roots: Roots) -> None:
         for path, (stamp, content) in list(self.data["files"].items()):
             now = signature(path)
+            if now is not None and now == stamp and content != UNKNOWN and not self._is_touched(now):
+                self._as_before.add(path)
+                snapshot.stamps[path], snapshot.files[path] = now, self.data["files"][path]
+                self.data["times"][path] = now[0]
+                continue
             if now is None:
                 self.data["files"][path] = (None, None)  # cargo misses it by itself, but not how it comes back
                 continue
@@ -306,12 +324,16 @@ class Ledger:
 
     def learn_files(self, paths: Iterable[str], snapshot: Snapshot) -> None:
         """Take files that this run read. One that changed while cargo ran is shown to cargo again next time."""
+        files, times, new = self.data["files"], self.data["times"], []
         for path in paths:
-            self.data["files"][path] = snapshot.as_cargo_saw(path)
+            found = files[path] = snapshot.as_cargo_saw(path)
+            if found[1] != UNKNOWN and path in self._as_before:
+                continue  # its time and where it leads are known
+            new.append(path)
             stamp = snapshot.stamps.get(path) or signature(path)
             if stamp:
-                self.data["times"][path] = stamp[0]
-        self._learn_links(paths)
+                times[path] = stamp[0]
+        self._learn_links(new)
 
     def _learn_links(self, paths: Iterable[str]) -> None:
         """Keep where links lead. Of one that was turned while cargo ran, both places: cargo holds one of them."""

@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.messages import BuildReport, Script, read_script_output
-from doit_cargo.engine.execution.evidence import seen_inputs
 from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
-from doit_cargo.engine.execution.evidence.seen_inputs import World
-from doit_cargo.engine.state import dir_listing, sights
-from doit_cargo.engine.state.fingerprint import settle_all, settled, signature
+from doit_cargo.engine.execution.observe import receipt
+from doit_cargo.engine.state import seen
+from doit_cargo.engine.state.fingerprint import signature
+from doit_cargo.engine.state.seen import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
     from doit_cargo.engine.state.staleness import State
 
 MOST_CUT_OFF = 20
@@ -33,13 +34,17 @@ WHO = {
     "wrapper": "the wrapper of its compiler",
 }
 VERBS = {
-    seen_inputs.FILE: "reads",
-    seen_inputs.LOOK: "looks for",
-    seen_inputs.LEAD: "follows",
-    seen_inputs.NAMES: "lists",
-    seen_inputs.VARIABLE: "asks for",
-    seen_inputs.PROGRAM: "starts",
+    "read": "reads",
+    "list": "lists",
+    "tree": "lists",
+    "link": "follows",
+    "resolve": "follows",
+    "stat": "looks for",
+    "variable": "asks for",
+    "program": "starts",
 }
+# What has become of an item, as a sentence goes on.
+BECAME = {"new": "is there now", "deleted": "is gone"}
 
 
 class Stale(NamedTuple):
@@ -55,6 +60,12 @@ def records(ledger: Ledger) -> dict[str, Any]:
     """Return what each unit was seen to rest on, by key."""
     found: dict[str, Any] = ledger.data["observed"]
     return found
+
+
+def contents(ledger: Ledger) -> dict[str, Any]:
+    """Return the states of the files that units were seen to read."""
+    items = (item for record in records(ledger).values() for item in record[3])
+    return {row[1]: row[2] for _, row in items if row[0] == "read" and isinstance(row[2], list) and len(row[2]) == 3}
 
 
 def note_cut_off(ledger: Ledger) -> None:
@@ -77,22 +88,24 @@ def stale(ledger: Ledger, keys: Iterable[str], world: World) -> list[Stale]:
 
 def _changed(key: str, record: Any, world: World) -> Stale | None:
     _, package, _, items, _ = record
-    for item in items:
-        how = world.change(*item[:3])
+    for by, row in items:
+        how = world.difference(row)
         if how:
-            return Stale(key, package, *_told(item, how))
+            return Stale(key, package, *_told(by, row, how, world))
     return None
 
 
-def _told(item: tuple[str, str, Any, str], how: str) -> tuple[str, str]:
+def _told(by: str, row: Row, how: str, world: World) -> tuple[str, str]:
     """Return what changed, and the rest of the sentence."""
-    kind, subject, _, by = item
-    who = WHO[by]
-    if kind == seen_inputs.WALK:
+    kind, subject, who = row[0], row[1], WHO[by]
+    if kind == "environment":
         return "", f"{how}, and {who} takes all variables"
-    name = f"variable {subject}" if kind == seen_inputs.VARIABLE else subject
     silently = " without saying so" if by == "script" else ", and cargo does not look at it"
-    return name, f"{how}, which {who} {VERBS[kind]}{silently}"
+    became = "holds other files" if kind in ("list", "tree") else BECAME.get(how, how)
+    if kind == "program":
+        became = f"is {world.program(subject) or 'not on PATH'} now"
+    name = f"variable {subject}" if kind == "variable" else subject
+    return name, f"{became}, which {who} {VERBS[kind]}{silently}"
 
 
 # --- after cargo's run -----------------------------------------------------------------------------------------------
@@ -133,13 +146,24 @@ def _doubt(key: str, ledger: Ledger, world: World) -> Stale | None:
         return _changed(key, record, world)
     moment = (signature(units.fingerprint_file(key)) or (0,))[0]
     items = []
-    for item in record[3]:
-        how = world.change(*item[:3])
-        if how and not seen_inputs.is_older(item[0], item[1], moment):
-            return Stale(key, record[1], *_told(item, how))
-        items.append((*item[:2], seen_inputs.again(item[1]), item[3]) if how else item)
+    for by, row in record[3]:
+        how = world.difference(row)
+        if how and not _is_older(row, moment):
+            return Stale(key, record[1], *_told(by, row, how, world))
+        items.append((by, _again(row, world) if how else row))
     records(ledger)[key] = (identity, *record[1:3], tuple(items), record[4])
     return None
+
+
+def _again(row: Row, world: World) -> Row:
+    kind, subject, _, own = row
+    return [kind, subject, seen.take(kind, subject, own, world), own]
+
+
+def _is_older(row: Row, moment: int) -> bool:
+    """Tell whether what is there now was there before a moment: only of files that can be told."""
+    now = signature(row[1])
+    return row[0] == "read" and now is not None and now[3] < moment
 
 
 # --- what cargo tracks -----------------------------------------------------------------------------------------------
@@ -155,9 +179,9 @@ def _untracked(made: Mapping[str, Any], inputs: Inputs, report: BuildReport) -> 
         else:
             known = sources.get(key, ())
             kept = [
-                item
-                for item in items
-                if item[1] not in known and not (item[0] == "env" and item[1] in inputs.variables)
+                (by, row)
+                for by, row in items
+                if row[1] not in known and not (row[0] == "variable" and row[1] in inputs.variables)
             ]
         found[key] = (identity, package, part, tuple(kept), reasons)
     return found
@@ -173,10 +197,10 @@ def _without_watched(items: Iterable[Any], script: Script, report: BuildReport) 
     watched = {os.path.normpath(path) for path in output.paths}
     below = tuple(path + os.sep for path in watched)
     return [
-        item
-        for item in items
-        if not (item[0] == seen_inputs.VARIABLE and item[1] in output.variables)
-        and not (item[0] in VERBS and (item[1] in watched or (below and item[1].startswith(below))))
+        (by, row)
+        for by, row in items
+        if not (row[0] == "variable" and row[1] in output.variables)
+        and not (row[0] in seen.PATHS and (row[1] in watched or (below and row[1].startswith(below))))
     ]
 
 
@@ -189,7 +213,7 @@ def add_to(state: State, ledger: Ledger, keys: Iterable[str], inputs: Inputs, gi
     `given` is the world of the caller, before a profile or cargo's settings change it.
     """
     unseen: dict[str, None] = {}
-    absent: dict[str, dict[str, None]] = {}
+    rows: list[Row] = []
     for key in keys:
         record = records(ledger).get(key)
         if record is None:
@@ -197,42 +221,9 @@ def add_to(state: State, ledger: Ledger, keys: Iterable[str], inputs: Inputs, gi
             continue
         _, package, _, items, reasons = record
         unseen.update((f"{package}: {reason}", None) for reason in reasons)
-        for kind, subject, value, _ in items:
-            if kind == seen_inputs.LOOK and value is None and not os.path.islink(subject):
-                folder, name = sights.absence(subject)
-                absent.setdefault(folder, {})[name] = None
-            else:
-                _add(state, kind, subject, value, given)
-            if kind in (seen_inputs.FILE, seen_inputs.LOOK):
-                inputs.own(subject, package)
-    state["absent"] = {folder: _still_absent(folder, names) for folder, names in absent.items()}
+        for _, row in items:
+            rows.append(row)
+            if row[0] in ("read", "stat"):
+                inputs.own(row[1], package)
+    receipt.put(state, rows, given)
     return tuple(unseen)
-
-
-def _still_absent(folder: str, names: Iterable[str]) -> tuple[Any, tuple[str, ...]]:
-    """Return the signature of a folder in which these names are not; None if one of them has just come."""
-    stamp = settled(signature(folder), time.time_ns())
-    there = any(sights.look(os.path.join(folder, name)) is not None for name in names)
-    return None if there else stamp, tuple(names)
-
-
-def _add(state: State, kind: str, subject: str, value: Any, given: World) -> None:
-    if kind == seen_inputs.FILE:
-        state["files"].setdefault(subject, value)
-    elif kind == seen_inputs.LOOK:
-        state["looks"][subject] = value
-    elif kind == seen_inputs.LEAD:
-        state["leads"][subject] = value
-    elif kind == seen_inputs.NAMES:
-        rule, names = value
-        # Another rule may look at the same folder.
-        stamps = dir_listing.list_tree(subject, rule)[0] if names is not None else {}
-        state["trees"][os.path.join(subject, ".")] = (rule, settle_all(stamps, time.time_ns()), names)
-    elif kind == seen_inputs.VARIABLE:
-        state["env"][subject] = given.value(subject)
-    elif kind == seen_inputs.WALK:
-        state["walked"] = True
-        state["env"].update(given.walk())
-    elif given.program(subject) == value:
-        state["path"] = given.environ.get("PATH", "")
-        state["which"][subject] = value

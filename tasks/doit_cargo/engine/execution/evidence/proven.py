@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.cargo import messages, units
@@ -66,6 +66,12 @@ def _is_fresh(one: Made, before: Snapshot) -> bool:
 
 
 def _doubt(one: Made, ledger: Ledger, before: Snapshot) -> Doubt | None:
+    if id(one) not in before.verdicts:
+        before.verdicts[id(one)] = one, _judged(one, ledger, before)
+    return cast("Doubt | None", before.verdicts[id(one)][1])
+
+
+def _judged(one: Made, ledger: Ledger, before: Snapshot) -> Doubt | None:
     now = _contents(one, before)
     found = [_missing_proof(key, one, now, ledger) for key in one.keys]
     return next((Doubt(one, what) for what in found if what is not None), None)

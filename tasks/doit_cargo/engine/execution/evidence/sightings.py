@@ -1,36 +1,23 @@
 """From the processes of an observed build to what each unit rests on beside what cargo tracks by itself.
 
 A *record* is plain data for the ledger: the unit's identity, its package, what it is, its items and the reasons why
-they may not be all. An *item* is (kind, subject, state, by): kinds as in `seen_inputs`, `by` tells who asked.
+they may not be all. An *item* is (by, row): `by` tells who asked, rows are those of `state.seen`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
-from doit_cargo.engine.execution.evidence import seen_inputs
-from doit_cargo.engine.execution.evidence.seen_inputs import World
-from doit_cargo.engine.execution.observe import (
-    Group,
-    Observed,
-    Op,
-    Process,
-    Run,
-    Scope,
-    Unit,
-    by_unit,
-    inputs,
-    whole_run,
-)
-from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, takes_all
-from doit_cargo.engine.execution.observe.model import lineage
-from doit_cargo.engine.execution.observe.units import COMPILERS
-from doit_cargo.engine.state import fingerprint, staleness
+from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, Run, Scope, inputs, takes_all, whole_run
+from doit_cargo.engine.execution.observe.model import Observed, Op, Process, lineage
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, Unit, by_unit
+from doit_cargo.engine.state import fingerprint, seen
+from doit_cargo.engine.state.seen import World
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
 SCRIPT, MACRO, LINKER, WRAPPER = "script", "macro", "linker", "wrapper"
@@ -56,6 +43,13 @@ SHARED_OBJECT = (".so", ".dylib")
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put there
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
+
+    Item = tuple[str, Row]
+
+
 class Places(NamedTuple):
     """Where units lie, and the folders of which other inputs tell."""
 
@@ -73,12 +67,8 @@ def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]
 def of_run(observed: Observed, where: Places, world: World) -> dict[str, Any]:
     """Return the records of all units that an observed run made: their keys and what they rest on."""
     run = whole_run(observed)
-    scope = Scope(
-        dropped=(*where.dropped, *_toolchains(observed)),
-        variable=lambda _: None,  # variables are looked through here, with an eye for who asks
-        names=lambda: (),
-        digest=lambda path: (fingerprint.digest(path) or b"").hex(),
-    )
+    # Variables are looked through here, with an eye for who asks; of PATH counts where it leads.
+    scope = Scope((*where.dropped, *_toolchains(observed)), world, ("PATH",))
     found: dict[str, Any] = {}
     for unit, group in by_unit(observed).items():
         keys = list(_keys(unit, group, where.workspace, observed.started))
@@ -134,40 +124,22 @@ def _compiled(process: Process, unit: Unit) -> Iterator[str]:
 
 def _rests_on(
     unit: Unit, group: Group, run: Run, scope: Scope, world: World
-) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return the items of a group, and the reasons why they may not be all."""
     taken = inputs(run, group, scope)
-    who = _who(unit, group)
+    who = _who(unit, group, run)
     temporary = {*TEMPORARY, world.environ.get("TMPDIR", "").rstrip("/")}
-    found: dict[tuple[str, str], tuple[Any, str]] = {}
-
-    def add(kind: str, subject: str, state: Any, by: str) -> None:
-        found.setdefault((kind, subject), (state, by))
-
-    for kind, subject, state, made in taken.states:
-        path = str(subject)
-        if not path.startswith("/") or path in temporary:
-            continue  # a variable, or the folder of everybody's temporary files
-        by = who(path)
-        for item in seen_inputs.of_path(str(kind), path, state, made, run.started):
-            add(*item, by)
+    found = [(who(row[1]), row) for row in taken.rows if row[0] in seen.PATHS and row[1] not in temporary]
     reasons = []
     for reason in taken.reasons:
         path, moved, _ = reason.partition(f" {CHANGED_MEANWHILE}")
         if moved:
-            add(seen_inputs.FILE, path, (None, fingerprint.UNKNOWN), who(path))
+            found.append((who(path), ["read", path, CHANGED_MEANWHILE, []]))
         else:
             reasons.append(reason)
-    for kind, name, by in _asked(unit, group):
-        add(kind, name, world.walk() if kind == seen_inputs.WALK else world.value(name), by)
-    for name, path in _started(group.processes, world):
-        add(seen_inputs.PROGRAM, name, path, who(path))
-    return tuple((*key, *value) for key, value in found.items() if not _is_double(key, found)), tuple(reasons)
-
-
-def _is_double(key: tuple[str, str], found: Collection[tuple[str, str]]) -> bool:
-    """What is read is no less known where it is looked at as well."""
-    return key[0] == seen_inputs.LOOK and (seen_inputs.FILE, key[1]) in found and not os.path.islink(key[1])
+    for (kind, name), by in {**dict(_asked(unit, group)), **dict(_started(group.processes, world, who))}.items():
+        found.append((by, run.row((kind, name), scope)[0]))
+    return tuple(found), tuple(reasons)
 
 
 def _is_compiler(process: Process) -> bool:
@@ -183,19 +155,19 @@ def _role(process: Process, unit: Unit) -> str:
     return LINKER if any(map(_is_compiler, lineage(process.parent))) else WRAPPER
 
 
-def _who(unit: Unit, group: Group) -> Callable[[str], str]:
+def _who(unit: Unit, group: Group, run: Run) -> Callable[[str], str]:
     """Return who asked for a path; the compiler is named before those that it starts."""
     found: dict[str, str] = {}
     roles = [(_role(process, unit), process) for process in group.processes]
     for wanted in (WRAPPER, LINKER, MACRO, SCRIPT):
         for role, process in roles:
             if role == wanted:
-                found.update((event.subject, role) for event in process.events)
+                found.update((run.plain(event.subject), role) for event in process.events)
     return lambda path: found.get(path, SCRIPT if unit.kind == "build-script" else LINKER)
 
 
-def _asked(unit: Unit, group: Group) -> Iterator[tuple[str, str, str]]:
-    """Yield the variables that somebody asked for: (kind, name, who)."""
+def _asked(unit: Unit, group: Group) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the variables that somebody asked for, with who did."""
     for process in group.processes:
         by = _role(process, unit)
         span = _macros(process) if by == MACRO else None
@@ -203,11 +175,11 @@ def _asked(unit: Unit, group: Group) -> Iterator[tuple[str, str, str]]:
             if span and not span[0] < event.order < span[1]:
                 continue
             if event.op is Op.VARIABLE and _counts(event.subject, process):
-                yield seen_inputs.VARIABLE, event.subject, by
+                yield ("variable", event.subject), by
             elif event.op is Op.ENVIRONMENT and not _hands_on(process):
-                yield seen_inputs.WALK, "", by
+                yield ("environment", ""), by
         if takes_all(process):
-            yield seen_inputs.WALK, "", by
+            yield ("environment", ""), by
 
 
 def _macros(process: Process) -> tuple[int, int]:
@@ -224,7 +196,7 @@ def _macros(process: Process) -> tuple[int, int]:
 
 
 def _counts(name: str, process: Process) -> bool:
-    if SET_BY_CARGO.fullmatch(name) or not staleness.is_of_work(name):
+    if SET_BY_CARGO.fullmatch(name) or seen.volatile(name) or name == "PATH":
         return False
     return not (OF_TOOLS.fullmatch(name) and TOOLS.fullmatch(process.name))
 
@@ -234,10 +206,12 @@ def _hands_on(process: Process) -> bool:
     return bool(TOOLS.fullmatch(process.name))
 
 
-def _started(processes: Sequence[Process], world: World) -> Iterator[tuple[str, str]]:
+def _started(
+    processes: Sequence[Process], world: World, who: Callable[[str], str]
+) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the programs that PATH led to: another PATH that leads to others makes another unit."""
     for process in processes:
         for path in process.executed:
             name = os.path.basename(path)
             if world.program(name) == path:
-                yield name, path
+                yield ("program", name), who(path)

@@ -25,7 +25,7 @@ class Listing(NamedTuple):
 class Snapshot:
     """The inputs as they were when the run began."""
 
-    __slots__ = ("ends", "files", "stamps", "started", "tree_ends", "trees")
+    __slots__ = ("_now", "ends", "files", "stamps", "started", "tree_ends", "trees", "verdicts")
 
     def __init__(self, started: int) -> None:
         self.started = started
@@ -34,6 +34,15 @@ class Snapshot:
         self.ends: dict[str, tuple[Stamp | None, bytes | None]] = {}
         self.trees: dict[tuple[str, tuple[str, ...]], Listing] = {}
         self.tree_ends: dict[tuple[str, tuple[str, ...]], Listing] = {}
+        self._now: dict[str, Stamp | None] = {}
+        # What `proven` has found out about a unit of a call, by its `id`.
+        self.verdicts: dict[int, tuple[object, object]] = {}
+
+    def now(self, path: str) -> Stamp | None:
+        """Return the signature of an input after the run: looked at once, so that all who ask hear the same."""
+        if path not in self._now:
+            self._now[path] = signature(path)
+        return self._now[path]
 
     def record_tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         """List a directory as it is before the run, and return the names."""
@@ -77,7 +86,7 @@ class Snapshot:
     def _at_the_end(self, path: str) -> tuple[Stamp | None, bytes | None]:
         if path not in self.files:
             return read_settled(path, self.started)
-        if path in self.stamps and self.stamps[path] != signature(path):
+        if path in self.stamps and self.stamps[path] != self.now(path):
             return None, UNKNOWN
         return self.files[path]
 

@@ -23,7 +23,7 @@ def take(made: Iterable[Made], before: Snapshot) -> None:
         for path in one.sources:
             readers.setdefault(path, []).append(one)
     for path, found in readers.items():
-        stamp = signature(path)
+        stamp = before.now(path)
         if stamp is None or changed_before(stamp, before.started) or os.name == "nt":
             continue
         if all(_began_later(one, path, stamp) for one in found):

@@ -6,35 +6,7 @@
         observed = observation.read()
     run = whole_run(observed)
     for unit, group in by_unit(observed).items():
-        states, reasons = inputs(run, group, scope)  # later: changed(states, scope)
+        rows, reasons = inputs(run, group, scope)  # later: state.seen.changes(rows, world)
 
-It imports nothing of plans, ledgers or tests.
+It imports nothing of plans, ledgers or tests; what reads logs is loaded only once there are some.
 """
-
-from doit_cargo.engine.execution.observe.inputs import Inputs, Item, Run, Scope, changed, inputs, whole_run
-from doit_cargo.engine.execution.observe.library import NotHere
-from doit_cargo.engine.execution.observe.model import Event, Observed, Op, Process, Unobserved
-from doit_cargo.engine.execution.observe.observer import Observation, Observer
-from doit_cargo.engine.execution.observe.units import CARGO, Group, Unit, by_unit
-
-__all__ = [
-    "CARGO",
-    "Event",
-    "Group",
-    "Inputs",
-    "Item",
-    "NotHere",
-    "Observation",
-    "Observed",
-    "Observer",
-    "Op",
-    "Process",
-    "Run",
-    "Scope",
-    "Unit",
-    "Unobserved",
-    "by_unit",
-    "changed",
-    "inputs",
-    "whole_run",
-]

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
-from doit_cargo.engine.execution.observe.network import foreign
 from doit_cargo.engine.execution.observe.units import Group
 from doit_cargo.engine.state import seen
+from doit_cargo.engine.state.seen import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
+
+    # One thing that was observed: its kind, as in `seen`, and a path or a variable.
+    Item = tuple[str, str]
 
 CHANGED_MEANWHILE = "was changed by something else while the run was going on"
 ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
@@ -37,50 +44,56 @@ PATH_KINDS = {
 }
 
 
-@dataclass(frozen=True)
 class Scope:
-    """What the states are taken and compared with.
-
-    `dropped` are folders whose content other inputs prove; `variable` gives a variable's value, keyed if it may be a
-    secret; `volatile` says which variables a walk over all of them leaves out, and `ignored` names more, which no
-    input is; `digest` is a file's content.
+    """What the states are taken and compared with: `dropped` are folders whose content other inputs prove, `ignored`
+    variables that no input is.
     """
 
-    dropped: Sequence[str] = ()
-    variable: Callable[[str], str | None] = os.environ.get
-    names: Callable[[], Collection[str]] = lambda: list(os.environ)
-    volatile: Callable[[str], bool] = seen.volatile
-    digest: Callable[[str], str] = seen.content
-    ignored: Sequence[str] = ()
+    __slots__ = ("dropped", "ignored", "world")
 
-
-class Item(NamedTuple):
-    """One thing that was observed: `kind` is read, stat, link, resolve, list, tree, variable or environment."""
-
-    kind: str
-    subject: str
+    def __init__(self, dropped: Sequence[str] = (), world: World | None = None, ignored: Sequence[str] = ()) -> None:
+        self.dropped = dropped
+        self.world = world or World(os.environ)
+        self.ignored = ignored
 
 
 class Inputs(NamedTuple):
-    """`states` are plain data (for JSON), one for each item; with any of `reasons` they prove nothing."""
+    """`rows` are plain data, one for each item; with any of `reasons` they prove nothing."""
 
-    states: list[list[object]]
+    rows: list[Row]
     reasons: list[str]
 
 
-@dataclass
 class Run:
-    """What is known of the run as a whole: what it made, and in which order."""
+    """What is known of the run as a whole: what it made, and in which order; and its items, each taken once."""
 
-    started: int
-    first_look: dict[str, int] = field(default_factory=dict)
-    first_change: dict[str, int] = field(default_factory=dict)
-    looked_for: set[str] = field(default_factory=set)  # the first look found nothing
-    folders: dict[str, int] = field(default_factory=dict)  # that the run made
-    updated: set[str] = field(default_factory=set)  # changed first, but not replaced: what was there still counts
-    made_in: dict[str, list[str]] = field(default_factory=dict)
-    serving: set[str] = field(default_factory=set)
-    states: dict[Item, object] = field(default_factory=dict)  # taken once, though many units have it
+    def __init__(self, started: int) -> None:
+        self.started = started
+        self.first_look: dict[str, int] = {}  # of what was changed as well
+        self.first_change: dict[str, int] = {}
+        self.looked_for: set[str] = set()  # the first look found nothing
+        self.folders: dict[str, int] = {}  # that the run made
+        self.updated: set[str] = set()  # changed first, but not replaced: what was there still counts
+        self.made_in: dict[str, list[str]] = {}
+        self.serving: set[str] = set()
+        self._rows: dict[Item, tuple[Row, str | None]] = {}
+        self._plain: dict[str, str] = {}
+
+    def row(self, item: Item, scope: Scope) -> tuple[Row, str | None]:
+        """Return the state of an item, and whether it is an input (see `_conflict`)."""
+        if item not in self._rows:
+            kind, subject = item
+            own = list(scope.ignored) if kind == "environment" else _own(item, self)
+            row = [kind, subject, seen.take(kind, subject, own, scope.world), own]
+            # Asked last: what changed while the state was taken counts as well.
+            self._rows[item] = row, _conflict(item, self)
+        return self._rows[item]
+
+    def plain(self, path: str) -> str:
+        """Return a path without detours where that leads to the same place."""
+        if path not in self._plain:
+            self._plain[path] = _plain(path)
+        return self._plain[path]
 
 
 def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
@@ -89,56 +102,72 @@ def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
     reasons = {str(unseen) for unseen in group.unobserved}
     items: set[Item] = set()
     for process in group.processes:
-        items.update(_items(process, dropped))
-        reasons.update(f"{process.name} {what}" for what in foreign(process, run.serving))
+        items.update(_items(process, run, dropped))
+        reasons.update(f"{process.name} {what}" for what in _foreign(process, run))
         reasons.update(_left(process, run, dropped))
-    kept: list[list[object]] = []
+    rows: list[Row] = []
     for item in sorted(items):
-        if item.kind == "variable" and seen.is_named(item.subject, scope.ignored):
+        if item[0] == "variable" and seen.is_named(item[1], scope.ignored):
             continue
-        own = list(scope.ignored) if item.kind == "environment" else _own(item, run)
-        if item not in run.states:
-            run.states[item] = seen.take(item.kind, item.subject, own, scope)
-        reason = _conflict(item, run)  # asked last: what changed while the state was taken counts as well
+        if item[0] == "stat" and ("read", item[1]) in items and not os.path.islink(item[1]):
+            continue  # known by its content
+        row, reason = run.row(item, scope)
         if reason is None:
-            kept.append([item.kind, item.subject, run.states[item], own])
+            rows.append(row)
         elif reason:
             reasons.add(reason)
-    return Inputs(kept, sorted(reasons))
+    return Inputs(rows, sorted(reasons))
 
 
-def changed(taken: Sequence[Sequence[object]], scope: Scope) -> Iterator[Item]:
-    """Yield the items whose state is another now."""
-    for kind, subject, state, own in taken:
-        if not seen.holds([kind, subject, state, own], scope):
-            yield Item(str(kind), str(subject))
+def _foreign(process: Process, run: Run) -> Iterator[str]:
+    if any(event.op in (Op.CONNECT, Op.LOOKUP) for event in process.events):
+        from doit_cargo.engine.execution.observe.network import foreign
+
+        yield from foreign(process, run.serving)
 
 
 def whole_run(observed: Observed) -> Run:
     """Return what all groups of a run have in common."""
     run = Run(observed.started)
-    for event in observed.events():
+    events = [event for process in observed.processes for event in process.events]
+    events.sort(key=itemgetter(0))
+    for event in events:
         if event.op in CHANGES:
             _note_change(run, event)
-        elif event.op in LOOKS:
-            path = os.path.normpath(event.subject)
-            if run.first_look.setdefault(path, event.order) == event.order and event.op is Op.ABSENT:
-                run.looked_for.add(path)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
+    for event in events if run.first_change else ():
+        if event.op in LOOKS:
+            path = _normal(event.subject)
+            if path in run.first_change and run.first_look.setdefault(path, event.order) == event.order:
+                run.looked_for.update((path,) if event.op is Op.ABSENT else ())
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
 
 
 def _note_change(run: Run, event: Event) -> None:
-    path = os.path.normpath(event.subject)
+    path = _normal(event.subject)
     if path not in run.first_change:
         run.first_change[path] = event.order
         if event.op is Op.UPDATE:
             run.updated.add(path)
     if event.op is Op.FOLDER:
         run.folders.setdefault(path, event.order)
+
+
+def _normal(path: str) -> str:
+    """Return what `normpath` does, which takes its time also where there is nothing to do."""
+    is_odd = "/./" in path or "/../" in path or "//" in path or path.endswith(("/", "/.", "/.."))
+    return os.path.normpath(path) if is_odd or not path else path
+
+
+def _plain(path: str) -> str:
+    short = _normal(path)
+    if short == path or ".." not in path:
+        return short
+    one, two = os.path.dirname(path), os.path.dirname(short)
+    return short if os.path.realpath(one) == os.path.realpath(two) else path
 
 
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
@@ -148,27 +177,29 @@ def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
-    return f"{os.path.normpath(path)}/".startswith(dropped)
+    return f"{_normal(path)}/".startswith(dropped)
 
 
-def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
-    for event in process.events:
-        kind = PATH_KINDS.get(event.op)
-        if kind and event.subject.startswith("/"):
-            if not _is_dropped(event.subject, dropped):
-                yield Item(kind, event.subject)
-        elif event.op is Op.VARIABLE:
-            yield Item("variable", event.subject)
-        elif event.op is Op.WANTED:
-            yield from _wanted(event.subject, process, dropped)
-        elif event.op is Op.LOOKUP:
-            yield Item("read", "/etc/hosts")
-    yield from (Item("variable", name) for name in LIBC_VARIABLES)
-    if process.subjects(Op.START):
-        yield Item("variable", "PATH")
+def _items(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[Item]:
+    for op, subject in {(event.op, event.subject) for event in process.events}:
+        kind = PATH_KINDS.get(op)
+        if kind and subject.startswith("/"):
+            if not _is_dropped(subject, dropped):
+                yield kind, run.plain(subject)
+        elif op is Op.VARIABLE:
+            yield "variable", subject
+        elif op is Op.WANTED:
+            yield from _wanted(subject, process, dropped)
+        elif op is Op.LOOKUP:
+            yield "read", "/etc/hosts"
+        elif op is Op.START:
+            yield "variable", "PATH"
+        elif op is Op.ENVIRONMENT:
+            yield "environment", ""
+    yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
-    if process.walked_environment or takes_all(process):
-        yield Item("environment", "")
+    if takes_all(process):
+        yield "environment", ""
 
 
 def takes_all(process: Process) -> bool:
@@ -180,13 +211,13 @@ def _wanted(name: str, process: Process, dropped: tuple[str, ...]) -> Iterator[I
     """A library that was asked for by name: found or not, the loader's own cache had its say."""
     if name.startswith("/"):
         if not _is_dropped(name, dropped):
-            yield Item("read", name)
+            yield "read", name
         return
-    yield Item("read", "/etc/ld.so.cache")
+    yield "read", "/etc/ld.so.cache"
     for folder in _library_path(process):
         path = os.path.join(folder, name)
         if not _is_dropped(path, dropped):
-            yield Item("stat", path)
+            yield "stat", path
 
 
 def _library_path(process: Process) -> list[str]:
@@ -201,14 +232,15 @@ def _earlier_libraries(process: Process, dropped: tuple[str, ...]) -> Iterator[I
         numbers = version.split(".")
         for count in range(len(numbers)):
             for folder in folders:
-                yield Item("stat", f"{folder}/{name}.so{'.'.join(numbers[: count + 1])}")
+                yield "stat", f"{folder}/{name}.so{'.'.join(numbers[: count + 1])}"
 
 
 def _conflict(item: Item, run: Run) -> str | None:
     """None: it is an input. "": the run made it. Else the reason for which it can be neither."""
-    if item.kind in ("variable", "environment"):
+    kind, subject = item
+    if kind not in seen.PATHS:
         return None
-    path = os.path.normpath(item.subject)
+    path = _normal(subject)
     there = os.path.lexists(path)
     if path in run.first_change:
         return _of_changed(item, path, run, there)
@@ -228,7 +260,7 @@ def _of_changed(item: Item, path: str, run: Run, there: bool) -> str | None:
     if there:
         return f"{path} is read and also written by the run itself"
     # Absent before and after, or an input that the run took away: only what reads it can tell.
-    if item.kind == "stat":
+    if item[0] == "stat":
         return None
     return "" if path in run.looked_for else f"{path} is read and then removed by the run itself"
 
@@ -240,18 +272,18 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
-    if item.kind == "list":
+    if item[0] == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
-    return item.kind in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
+    return item[0] in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
 
 
 def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:
     """What the next run will not find as this one did: a folder that is made and stays, what is taken away."""
     for path in process.subjects(Op.FOLDER):
-        if not _is_dropped(path, dropped) and os.path.isdir(path) and run.first_change[os.path.normpath(path)]:
+        if not _is_dropped(path, dropped) and os.path.isdir(path) and run.first_change[_normal(path)]:
             yield f"{process.name} makes the folder {path}, which stays"
     for event in process.events:
-        path = os.path.normpath(event.subject) if event.op is Op.REMOVE else ""
+        path = _normal(event.subject) if event.op is Op.REMOVE else ""
         never_read = run.first_look.get(path, sys.maxsize) > event.order  # else that tells it
         if never_read and run.first_change.get(path) == event.order and not _is_dropped(path, dropped):
             yield f"{process.name} removes {path}, which it has not made"
@@ -259,9 +291,9 @@ def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]
 
 def _own(item: Item, run: Run) -> list[str]:
     """The names that the run itself put into a folder that it lists."""
-    if item.kind == "list" or (item.kind == "read" and os.path.isdir(item.subject)):
-        return sorted(run.made_in.get(os.path.normpath(item.subject), []))
-    if item.kind == "tree":
-        root = os.path.normpath(item.subject) + "/"
+    if item[0] == "list" or (item[0] == "read" and os.path.isdir(item[1])):
+        return sorted(run.made_in.get(_normal(item[1]), []))
+    if item[0] == "tree":
+        root = _normal(item[1]) + "/"
         return sorted(path.removeprefix(root) for path in run.first_change if path.startswith(root))
     return []

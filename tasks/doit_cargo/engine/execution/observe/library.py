@@ -5,17 +5,14 @@ Its name holds the digest of the sources and the compiler's own identity. Knows 
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
-from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process.processes import answer
 
-SOURCES = Path(__file__).parent / "native"
+SOURCES = os.path.join(os.path.dirname(__file__), "native")
 OPTIONS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-builtin")
 SECONDS = 120
 
@@ -49,9 +46,10 @@ def cache_folder(environ: Mapping[str, str]) -> str:
 
 def _key(compiler: str) -> str:
     """Sources, options, and the compiler by the file that it is: asking its version would start it each time."""
-    digest = hashlib.blake2b(digest_size=12)
-    for source in sorted(SOURCES.iterdir()):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    digest = own_key.blake2b(digest_size=12)
+    for name in sorted(os.listdir(SOURCES)):
+        with open(os.path.join(SOURCES, name), "rb") as source:
+            digest.update(name.encode() + b"\0" + source.read())
     real = os.path.realpath(compiler)
     found = os.stat(real)
     digest.update(repr((OPTIONS, real, found.st_size, found.st_mtime_ns, os.confstr("CS_GNU_LIBC_VERSION"))).encode())
@@ -62,12 +60,14 @@ def _compile(compiler: str, environ: Mapping[str, str], path: str) -> None:
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        import tempfile
+
         handle, draft = tempfile.mkstemp(dir=folder, prefix=".observe-", suffix=".so")
         os.close(handle)
     except OSError as error:
         raise NotHere(f"{folder} cannot be written: {error.strerror}", "set XDG_CACHE_HOME") from error
     try:
-        sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
+        sources = [os.path.join(SOURCES, name) for name in sorted(os.listdir(SOURCES)) if name.endswith(".c")]
         _run([compiler, *OPTIONS, "-o", draft, *sources, "-ldl"], environ)
         os.chmod(draft, 0o500)
         atomic.put(draft, path)

@@ -9,7 +9,6 @@ import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from doit_cargo.engine.execution.observe.model import Event, Op, Process, Unobserved
@@ -34,14 +33,14 @@ class Start(NamedTuple):
     by: Process
 
 
-@dataclass
 class Logs:
     """All that lies in the folders of one run."""
 
-    processes: dict[str, Process] = field(default_factory=dict)
-    more: list[tuple[str, list[Event]]] = field(default_factory=list)  # further logs of a process
-    without: list[tuple[int, int, str]] = field(default_factory=list)  # pid, order, reason
-    lost: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.processes: dict[str, Process] = {}
+        self.more: list[tuple[str, list[Event]]] = []  # further logs of a process
+        self.without: list[tuple[int, int, str]] = []  # pid, order, reason
+        self.lost: dict[str, str] = {}
 
 
 def load(folders: Sequence[str]) -> tuple[list[Process], list[Unobserved]]:
@@ -100,7 +99,7 @@ def _records(data: bytes, end: int) -> Iterator[Event]:
             yield Event(-1, Op.BLIND, TORN)
             return
         if op in ops:  # else the process ended within the call, and never saw its answer
-            yield Event(order, ops[op], os.fsdecode(data[at + head : at + size]), pid)
+            yield Event(order, ops[op], data[at + head : at + size].decode("utf-8", "surrogateescape"), pid)
         at += (size + 7) & ~7
 
 

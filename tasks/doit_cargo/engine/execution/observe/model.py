@@ -6,8 +6,7 @@ Knows neither how it was observed nor what it will be used for.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -44,6 +43,8 @@ class Op(Enum):
     PROCESS = "P"
     CONTINUED = "p"
 
+    __hash__ = object.__hash__  # Enum's own asks Python code each time
+
 
 LOOKS = frozenset(
     {Op.READ, Op.STAT, Op.ABSENT, Op.REFUSED, Op.LINK, Op.RESOLVE, Op.LIST, Op.TREE, Op.EXECUTE, Op.LIBRARY}
@@ -60,18 +61,21 @@ class Event(NamedTuple):
     pid: int = 0
 
 
-@dataclass(eq=False)
 class Process:
-    """One program that ran, from its exec to its end, with what its forked children did that ran no other."""
+    """One program that ran, from its exec to its end, with what its forked children did that ran no other.
 
-    pid: int
-    order: int
-    program: str
-    directory: str = ""
-    argv: tuple[str, ...] = ()
-    variables: dict[str, str] = field(default_factory=dict)  # those that tell whose work it does
-    parent: Process | None = None
-    events: list[Event] = field(default_factory=list)
+    `variables` are those that tell whose work it does.
+    """
+
+    def __init__(self, pid: int, order: int, program: str, directory: str = "") -> None:
+        self.pid = pid
+        self.order = order
+        self.program = program
+        self.directory = directory
+        self.argv: tuple[str, ...] = ()
+        self.variables: dict[str, str] = {}
+        self.parent: Process | None = None
+        self.events: list[Event] = []
 
     @property
     def name(self) -> str:
@@ -110,24 +114,18 @@ class Unobserved(NamedTuple):
         return f"{self.program}: {self.reason}"
 
 
-@dataclass
 class Observed:
     """A whole run. `started` is when it began, in the file system's time, in nanoseconds."""
 
-    processes: list[Process]
-    unobserved: list[Unobserved]
-    started: int
+    def __init__(self, processes: list[Process], unobserved: list[Unobserved], started: int) -> None:
+        self.processes = processes
+        self.unobserved = unobserved
+        self.started = started
 
     @property
     def whole(self) -> bool:
         """True if nothing of the run went unseen, as far as that can be known."""
         return not self.unobserved
-
-    def events(self) -> Iterator[Event]:
-        """Yield all that happened, in its order."""
-        import heapq
-
-        return heapq.merge(*(process.events for process in self.processes))
 
 
 def lineage(process: Process | None) -> Iterable[Process]:

@@ -7,19 +7,18 @@ well but slows a run down and cannot tell which variables are asked for.
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.execution.observe import library, log, own_calls, strace
+from doit_cargo.engine.execution.observe import library
 from doit_cargo.engine.execution.observe.library import NotHere
-from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
 
 VARIABLE = "DOIT_CARGO_OBSERVE"
 PREFIX = "doit-cargo-observe-"
@@ -28,17 +27,17 @@ MACHINES = ("x86_64", "aarch64")
 STILL_RUNS = "it still runs, and what it reads from now on is not seen"
 
 
-@dataclass(frozen=True)
 class Observer:
-    """A way to observe that works on this machine."""
+    """A way to observe that works on this machine; `program` is the library, or strace."""
 
-    kind: str
-    program: str  # the library, or strace
+    def __init__(self, kind: str, program: str) -> None:
+        self.kind = kind
+        self.program = program
 
     @classmethod
     def find(cls, environ: Mapping[str, str], kind: str = "preload", cache: str = "") -> Observer:
         """Return an observer of a kind (preload, strace). Raises `NotHere` with the reason and what would help."""
-        if sys.platform != "linux" or platform.machine() not in MACHINES:
+        if sys.platform != "linux" or os.uname().machine not in MACHINES:
             raise NotHere(f"observing works on Linux ({' and '.join(MACHINES)}), not on this system")
         if kind == "strace":
             return cls(kind, _strace(environ))
@@ -60,24 +59,25 @@ class Observer:
     def start(self) -> Observation:
         """Begin: what changes from now on is a change during the run."""
         _sweep()
-        main = _folder(MEMORY) or _folder(tempfile.gettempdir()) or ""
+        temporary = _temporary()
+        main = _folder(MEMORY) or _folder(temporary) or ""
         if not main:
-            raise NotHere(f"neither {MEMORY} nor {tempfile.gettempdir()} can be written", "set TMPDIR")
-        spare = _folder(tempfile.gettempdir()) or main
+            raise NotHere(f"neither {MEMORY} nor {temporary} can be written", "set TMPDIR")
+        spare = _folder(temporary) or main
         order = os.path.join(main, "order")
         with open(order, "wb") as file:
             file.write(bytes(4096))
         return Observation(self, (main, spare) if spare != main else (main,), os.stat(order).st_ctime_ns)
 
 
-@dataclass
 class Observation:
     """One observed run. Ends with `close`, which removes its logs; a `with` block does so."""
 
-    observer: Observer
-    folders: tuple[str, ...]
-    started: int
-    _directory: str = field(default_factory=os.getcwd)
+    def __init__(self, observer: Observer, folders: tuple[str, ...], started: int) -> None:
+        self.observer = observer
+        self.folders = folders
+        self.started = started
+        self._directory = os.getcwd()
 
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment for what is to be observed. The user's own preloaded libraries stay the first."""
@@ -90,6 +90,8 @@ class Observation:
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the call that runs `argv` observed."""
         if self.observer.kind == "strace":
+            from doit_cargo.engine.execution.observe import strace
+
             return [*strace.command(self.observer.program, self._trace), *argv]
         return list(argv)
 
@@ -98,9 +100,15 @@ class Observation:
 
         Programs in `trusted` folders (the toolchain) are not searched for system calls of their own.
         """
+        from doit_cargo.engine.execution.observe.model import Observed
+
         if self.observer.kind == "strace":
+            from doit_cargo.engine.execution.observe import strace
+
             processes, unobserved = strace.load(self._trace, self._directory)
         else:
+            from doit_cargo.engine.execution.observe import log, own_calls
+
             processes, unobserved = log.load(self.folders)
             unobserved += [*_alive(processes, self.folders[0]), *own_calls.programs(processes, trusted)]
         return Observed(processes, unobserved, self.started)
@@ -108,7 +116,7 @@ class Observation:
     def close(self) -> None:
         """Remove the logs."""
         for folder in self.folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     @property
     def _trace(self) -> str:
@@ -146,19 +154,33 @@ def _checked(path: str) -> str:
 
 
 def _folder(above: str) -> str | None:
-    try:
-        made = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=above)
-    except OSError:
-        return None
+    made = os.path.join(os.path.abspath(above), f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
     if ":" in made:
-        os.rmdir(made)
+        return None
+    try:
+        os.mkdir(made, 0o700)
+    except OSError:
         return None
     return made
 
 
+def _temporary() -> str:
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - a folder of one's own is made in it
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder of logs; there are none in it."""
+    try:
+        for entry in os.scandir(folder):
+            os.unlink(entry.path)
+        os.rmdir(folder)
+    except OSError:
+        return  # the next run sweeps it
+
+
 def _sweep() -> None:
     """Remove what a killed run of this user left behind."""
-    for above in {MEMORY, tempfile.gettempdir()}:
+    for above in {MEMORY, _temporary()}:
         try:
             left = [entry for entry in os.scandir(above) if entry.name.startswith(PREFIX)]
         except OSError:
@@ -170,11 +192,13 @@ def _sweep() -> None:
                 and not os.path.exists(f"/proc/{pid}")
                 and entry.stat(follow_symlinks=False).st_uid == os.getuid()
             ):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                _remove(entry.path)
 
 
 def _alive(processes: Sequence[Process], folder: str) -> list[Unobserved]:
     """Daemons: what has not ended, forks included. Its environment tells it from a later process of its number."""
+    from doit_cargo.engine.execution.observe.model import Unobserved
+
     found = []
     for process in processes:
         pids = {process.pid} | {event.pid for event in process.events}

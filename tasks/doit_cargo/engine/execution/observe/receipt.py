@@ -6,13 +6,14 @@ Knows neither tests nor builds: rows are those of `engine.state.seen`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.state import seen
 
 if TYPE_CHECKING:
-    from doit_cargo.engine.state.seen import Row
+    from doit_cargo.engine.state.seen import Row, World
+    from doit_cargo.engine.state.staleness import State
 
 
 class Ignored(NamedTuple):
@@ -46,21 +47,39 @@ def is_path(name: str) -> bool:
     return "/" in name or "." in name
 
 
-def merged(rows: Iterable[Row], environ: Mapping[str, str], variables: Iterable[str]) -> list[Row]:
-    """Return the rows of several programs as one state, each once.
+def put(state: State, rows: Iterable[Row], given: World, ignored: Sequence[str] = ()) -> None:
+    """Put what several programs were seen to depend on into a state, each once.
 
-    Without single variables, which a state keeps by name; a walk over all of them is one over the caller's own, since
-    what is given to a program beside is known where it is given.
+    `given` is the world of the caller: what a profile or cargo gives to a program beside is known where it is given.
     """
-    found: dict[tuple[str, ...], Row] = {}
-    walked = False
+    found: dict[tuple[str, str], list[Row]] = {}
+    looked_for: dict[str, None] = {}
     for row in rows:
-        kind, subject, state, own = row
-        walked = walked or kind == "environment"
-        if kind not in ("variable", "environment"):
-            content = state[:2] if kind in seen.STAMPED and isinstance(state, list) else state
-            found.setdefault((kind, subject, repr(content), repr(own)), row)
-    if walked:
-        own = list(variables)
-        found["environment",] = ["environment", "", seen.take("environment", "", own, seen.World(environ)), own]
-    return list(found.values())
+        kind, subject, value, _ = row
+        if kind == "stat" and value == "absent":
+            looked_for[subject] = None
+        elif kind == "variable":
+            state["env"][subject] = given.variable(subject)
+        elif kind == "program":
+            if [given.program(subject)] == value:
+                state["path"] = given.environ.get("PATH", "")
+                state["which"][subject] = value[0]
+        else:
+            new = row if kind != "environment" else _retaken(row, given, ignored)
+            known = found.setdefault((kind, subject), [])
+            if not any(one is new or _is_same(one, new) for one in known):
+                known.append(new)
+    state["seen"] += [row for known in found.values() for row in known]
+    state["absent"] |= seen.absence(looked_for)
+
+
+def _retaken(walk: Row, given: World, ignored: Sequence[str]) -> Row:
+    kind, subject, _, own = walk
+    without = list(dict.fromkeys([*own, *ignored]))
+    return [kind, subject, seen.take(kind, subject, without, given), without]
+
+
+def _is_same(one: Row, other: Row) -> bool:
+    """Tell whether two rows say the same, whatever the times of their file."""
+    stamped = one[0] in seen.STAMPED and isinstance(one[2], list) and isinstance(other[2], list)
+    return bool(one[3] == other[3] and (one[2][:2] == other[2][:2] if stamped else one[2] == other[2]))

@@ -132,7 +132,8 @@ class _Reader:
         path = self._absolute(call.pid, call.arguments, words[0]) if words else ""
         argv, _, environ = call.arguments.partition("], [")
         before = self.images.get(call.pid)
-        process = Process(call.pid, call.order, os.path.realpath(path), self.folders[call.pid], parent=before)
+        process = Process(call.pid, call.order, os.path.realpath(path), self.folders[call.pid])
+        process.parent = before
         process.argv = tuple(_plain(word) for word in STRING.findall(argv)[1:])
         pairs = (_plain(word).split("=", 1) for word in STRING.findall(environ))
         process.variables = {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and pair[0] in KEPT}

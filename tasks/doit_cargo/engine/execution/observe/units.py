@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,12 +34,12 @@ CARGO = Unit("cargo")
 SHARED = ("cargo", "probe")  # kinds whose processes work for others
 
 
-@dataclass
 class Group:
     """The processes of one unit, and what of them was not seen."""
 
-    processes: list[Process] = field(default_factory=list)
-    unobserved: list[Unobserved] = field(default_factory=list)
+    def __init__(self, processes: Sequence[Process] = (), unobserved: Sequence[Unobserved] = ()) -> None:
+        self.processes = list(processes)
+        self.unobserved = list(unobserved)
 
 
 def by_unit(observed: Observed) -> dict[Unit, Group]:
