@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.staleness import State
-    from doit_cargo.sharing.path_set import PathSet
 
 # Raised whenever the meaning of a key or a result changes.
 FORMAT = "doit-cargo sharing 1"
@@ -108,6 +107,6 @@ def bound_lines(bound: Iterable[str], roots: Roots, machine_: Mapping[str, str])
     return lines
 
 
-def second(key: Action, found: PathSet, lines: Mapping[str, str]) -> Action:
-    """Return key 2: key 1, a path set, and what its subjects are."""
-    return action.make([FORMAT, key.digest.hash], machine.platform_of(), {**lines, "walked": str(found["walked"])})
+def second(key: Action, lines: Mapping[str, str]) -> Action:
+    """Return key 2: key 1, and the subjects of a path set with what they are."""
+    return action.make([FORMAT, key.digest.hash], machine.platform_of(), lines)

@@ -12,20 +12,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.engine.execution.evidence import recorder, seen_inputs
-from doit_cargo.engine.state import dir_listing, fingerprint, sights, staleness
+from doit_cargo.engine.execution.evidence import recorder
+from doit_cargo.engine.state import dir_listing, fingerprint, seen, staleness
 from doit_cargo.sharing.roots import Roots
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.seen import Row
     from doit_cargo.engine.state.staleness import State
 
 # Kinds of lines, which are the parts of a path set too.
-FILE, LISTING, LOOK, LEAD, ABSENT, ENV, PROGRAM = "file", "listing", "look", "lead", "absent", "env", "which"
-WALKED = "walked"
+FILE, LISTING, SEEN, ABSENT, ENV, PROGRAM = "file", "listing", "seen", "absent", "env", "which"
 # A folder whose path is within a result; how messages call it.
 ROOT = "root"
 ROOTS = {"ws": "the checkout", "target": "the target directory", "cargo_home": "cargo's home"}
-PATHS, NAMES = (FILE, LOOK, LEAD, ABSENT), (ENV, PROGRAM)
+PATHS, NAMES = (FILE, ABSENT), (ENV, PROGRAM)
 # A state of this many paths is no plain build: what a store sends may not make us read the whole disk.
 MOST = 200_000
 
@@ -41,19 +41,21 @@ def of(state: State, roots: Roots, ignored: Callable[[str], bool]) -> PathSet:
     """Return what a success depended on. Raises `NotShared` where that is not known whole."""
     if state["always_stale_reason"]:
         raise NotShared(state["always_stale_reason"])
-    if state["seen"]:
-        raise NotShared("it was observed in a form that cannot be shared yet")
     absent = [os.path.join(folder, name) for folder, (_, names) in state["absent"].items() for name in names]
     return {
         FILE: sorted(map(roots.symbolic, state["files"])),
         LISTING: sorted([roots.symbolic(path), _rule(rule, roots)] for path, (rule, _, _) in state["trees"].items()),
-        LOOK: sorted(map(roots.symbolic, state["looks"])),
-        LEAD: sorted(map(roots.symbolic, state["leads"])),
+        SEEN: sorted(_named(row, roots) for row in state["seen"] if row[0] != "variable" or not ignored(row[1])),
         ABSENT: sorted(set(map(roots.symbolic, absent))),
         ENV: sorted(name for name in state["env"] if not ignored(name)),
         PROGRAM: sorted(state["which"]),
-        WALKED: state["walked"],
     }
+
+
+def _named(row: Row, roots: Roots) -> list[Any]:
+    """Return what was seen without its state: kind, subject, and what of it was the run's own."""
+    kind, subject, _, own = row
+    return [kind, roots.symbolic(subject) if kind in seen.PATHS else subject, list(own)]
 
 
 def _rule(rule: Iterable[str], roots: Roots) -> list[str]:
@@ -62,13 +64,13 @@ def _rule(rule: Iterable[str], roots: Roots) -> list[str]:
 
 def is_sound(found: object) -> bool:
     """Tell whether what came from a store has the form of a path set."""
-    if not isinstance(found, dict) or set(found) != {*PATHS, LISTING, *NAMES, WALKED}:
+    if not isinstance(found, dict) or set(found) != {*PATHS, LISTING, SEEN, *NAMES}:
         return False
     names = [found[kind] for kind in (*PATHS, *NAMES)]
     if not all(isinstance(part, list) and len(part) < MOST and all(map(_is_name, part)) for part in names):
         return False
-    listed = found[LISTING]
-    return isinstance(found[WALKED], bool) and isinstance(listed, list) and all(map(_is_listing, listed))
+    rows = ((found[LISTING], _is_listing), (found[SEEN], _is_row))
+    return all(isinstance(part, list) and len(part) < MOST and all(map(is_one, part)) for part, is_one in rows)
 
 
 def _is_name(name: object) -> bool:
@@ -81,22 +83,25 @@ def _is_listing(entry: object) -> bool:
     return bool(entry[1]) and all(map(_is_name, entry[1]))
 
 
+def _is_row(entry: object) -> bool:
+    if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[2], list):
+        return False
+    return entry[0] in seen.KINDS and all(map(_is_name, (entry[1], *entry[2])))
+
+
 def present(found: PathSet, roots: Roots, environ: Mapping[str, str]) -> State:
     """Return the state of what a path set names, as it is here and now. Raises `NotShared`."""
     now = time.time_ns()
     state = staleness.empty(environ, found[PROGRAM])
     try:
         state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in _here(found[FILE], roots)}
-        state["looks"] = {path: sights.look(path) for path in _here(found[LOOK], roots)}
-        state["leads"] = {path: sights.lead(path) for path in _here(found[LEAD], roots)}
-        state["absent"] = _absent(_here(found[ABSENT], roots), now)
+        state["seen"] = _seen(found[SEEN], roots, seen.World(environ))
+        state["absent"] = seen.absence(_here(found[ABSENT], roots))
         for path, rule in found[LISTING]:
             state["trees"][roots.absolute(path)] = _listed(roots.absolute(path), [*map(roots.absolute, rule)], now)
     except (ValueError, KeyError, dir_listing.TooLarge) as error:
         raise NotShared(f"cannot be compared here: {error}") from None
-    names = {*found[ENV], *(filter(staleness.is_of_work, environ) if found[WALKED] else ())}
-    state["walked"] = found[WALKED]
-    state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in sorted(names)}
+    state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in sorted(found[ENV])}
     return state
 
 
@@ -109,15 +114,12 @@ def _listed(path: str, rule: list[str], now: int) -> Any:
     return tuple(rule), fingerprint.settle_all(stamps, now), names
 
 
-def _absent(paths: Iterable[str], now: int) -> dict[str, Any]:
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        folder, name = sights.absence(path)
-        found.setdefault(folder, []).append(name)
-    return {
-        folder: (fingerprint.settled(fingerprint.signature(folder), now), tuple(names))
-        for folder, names in found.items()
-    }
+def _seen(rows: Iterable[list[Any]], roots: Roots, world: seen.World) -> list[Row]:
+    found = []
+    for kind, name, own in rows:
+        subject = roots.absolute(name) if kind in seen.PATHS else name
+        found.append([kind, subject, seen.take(kind, subject, own, world), own])
+    return found
 
 
 def manifest(
@@ -133,13 +135,11 @@ def manifest(
     for path, rule in found[LISTING]:
         names = state["trees"][roots.absolute(path)][2]
         lines[f"{LISTING} {path} {'|'.join(rule)}"] = _names(path, names, roots)
-    for path in found[LOOK]:
-        lines[f"{LOOK} {path}"] = _look(state["looks"][roots.absolute(path)], roots)
-    for path in found[LEAD]:
-        lines[f"{LEAD} {path}"] = roots.symbolic(state["leads"][roots.absolute(path)] or "nowhere")
+    for row in state["seen"]:
+        lines.update(_line(row, roots, ignored, value_of))
     for path in found[ABSENT]:
         lines[f"{ABSENT} {path}"] = "there" if os.path.lexists(roots.absolute(path)) else "absent"
-    for name in state["env"] if found[WALKED] else found[ENV]:
+    for name in found[ENV]:
         if not ignored(name):
             lines[f"{ENV} {name}"] = value_of(name)
     for name in found[PROGRAM]:
@@ -161,11 +161,35 @@ def _names(path: str, names: tuple[str, ...] | None, roots: Roots) -> str:
     return hashlib.sha256("\0".join(sorted(map(roots.symbolic, names))).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _look(found: Any, roots: Roots) -> str:
-    if found is None:
-        return "absent"
-    mode, size, leads = found
-    return f"{mode:o} {size}" + (f" -> {roots.symbolic(leads)}" if leads else "")
+def _line(row: Row, roots: Roots, ignored: Callable[[str], bool], value_of: Values) -> dict[str, str]:
+    """Return what was seen of one item as lines: one, or one for each variable of a walk over all of them."""
+    kind, subject, state, _ = row
+    if kind == "environment":
+        return {f"{ENV} {name}": value_of(name) for name in state if not ignored(name)}
+    if kind == "variable":
+        return {} if ignored(subject) else {f"{ENV} {subject}": value_of(subject)}
+    if kind == "program":
+        return {f"{PROGRAM} {subject}": roots.symbolic(state[0] or "not found")}
+    return {f"{kind} {roots.symbolic(subject)}": _state(kind, subject, state, roots)}
+
+
+def _state(kind: str, path: str, state: Any, roots: Roots) -> str:
+    """Return the state of a path as text that means the same on every machine."""
+    if isinstance(state, str):
+        if state != "absent":
+            raise NotShared(f"{path} cannot be compared elsewhere: {state}")
+        return state
+    if state[0] == "names":
+        if not isinstance(state[1], list):
+            raise NotShared(f"{path} holds more names than are kept")
+        return _names(path, tuple(state[1]), roots)
+    if kind == "read" and state[0].startswith("large "):
+        raise NotShared(f"{path} is too large to be read each time")
+    if kind == "read":
+        return f"{state[0]} {state[1]:o}"
+    if kind == "stat":
+        return f"{state[0]:o} {state[1]}" + (f" -> {roots.symbolic(state[2])}" if state[2] else "")
+    return roots.symbolic(state[0]) if isinstance(state[0], str) else f"{state[0]:o}"
 
 
 def is_whole(found: PathSet) -> bool:
@@ -188,7 +212,7 @@ def scripts_start_programs(observed: Mapping[str, Any], keys: Iterable[str]) -> 
     `observed` are the ledger's records of units (`evidence.observed`), `keys` the units that count.
     """
     records = (observed.get(key) for key in keys)
-    return any(kind == seen_inputs.PROGRAM and by == "script" for one in records if one for kind, _, _, by in one[3])
+    return any(by == "script" and row[0] == "program" for one in records if one for by, row in one[3])
 
 
 def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:

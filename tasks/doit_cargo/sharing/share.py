@@ -128,7 +128,7 @@ class Sharing:
             except NotShared as reason:
                 self.why = str(reason)
                 continue
-            found.append(Candidate(one, state, keys.second(key, one.paths, lines), lines))
+            found.append(Candidate(one, state, keys.second(key, lines), lines))
         return found
 
     def _lines(self, paths: PathSet, bound: tuple[str, ...], state: State, roots: Roots, plan: Plan) -> dict[str, str]:
@@ -229,8 +229,8 @@ class Sharing:
         roots = keys.roots_of(self.request, plan)
         key = self._first(plan, receipt["plan"], roots)
         known, lines, files, log = self._made(plan, receipt, observed, roots)
-        second = keys.second(key, known.paths, lines)
-        known = known._replace(manifest=Digest.of(action.text({**lines, "walked": str(known.paths["walked"])})))
+        second = keys.second(key, lines)
+        known = known._replace(manifest=Digest.of(action.text(lines)))
         patience = Patience()
         others = patience.ask(lambda: index.read(carrier, key))
         there = patience.ask(lambda: carrier.entry(second.digest))
@@ -325,7 +325,7 @@ def _differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str
     for candidate in candidates[:MOST_COMPARED]:
         content = action.small(carrier, candidate.known.manifest)
         known = json.loads(content or b"{}")
-        mine = {**candidate.lines, "walked": str(candidate.known.paths["walked"])}
+        mine = candidate.lines
         found.append([name for name in {**known, **mine} if known.get(name) != mine.get(name)] if known else [])
     return found
 

@@ -111,7 +111,7 @@ def _paths(receipt: Receipt) -> Iterator[str]:
     yield from receipt["outputs"]
     for state in (receipt["plan"], receipt["build"], receipt.get("tests")):
         if state:
-            for part in (state["units"], state["outputs"], state["left"], state["files"], state["looks"]):
+            for part in (state["units"], state["outputs"], state["left"], state["files"]):
                 yield from part
             yield from (str(entry[1]) for entry in state["seen"] if len(entry) > 1)
 

@@ -59,6 +59,7 @@ VOLATILE = frozenset(
 )
 VOLATILE_HEADS = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 PATHS = ("read", "stat", "link", "resolve", "list", "tree")
+KINDS = (*PATHS, "variable", "environment", "program")
 
 
 class World:
