@@ -10,8 +10,8 @@ import pytest
 from calling import Said, call, linux
 from conftest import needs_cargo, write
 from doit_cargo.actions.measure.bench import results
-from doit_cargo.actions.measure.bench.results import Times, compare, criterion_files, criterion_places, read
-from measuring import STEADY_FIGURES, lay_out
+from doit_cargo.actions.measure.bench.results import Times, compare, criterion_files, criterion_places, judged, read
+from measuring import STEADY, STEADY_FIGURES, lay_out
 
 # --- what benchmarks print (recorded) --------------------------------------------------------------------------------
 
@@ -126,6 +126,24 @@ def _round(chance: random.Random) -> Times:
     return Times(middle * 0.99, middle, middle * 1.01)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "suspect", "verdict"),
+    [
+        ([1.02], False, "same"),
+        ([1.02], True, ""),
+        ([1.2, 0.9], True, ""),
+        ([0.9, 1.0], True, "same"),
+        ([1.2, 1.3, 1.2, 0.9, 1.3, 1.0], True, "too noisy to tell"),
+        ([2.0, 1.9, 2.1], False, ""),
+        ([2.0, 1.9, 2.1, 1.6], False, "REGRESSION"),
+        ([1.1] * 7, True, ""),
+        ([1.1] * 5 + [0.9] + [1.1] * 2, True, "REGRESSION"),
+    ],
+)
+def test_pairs_of_then_and_now_decide_when_they_agree(ratios: list[float], suspect: bool, verdict: str) -> None:
+    assert judged(ratios, 5.0, suspect) == verdict
+
+
 def test_what_only_one_side_has_is_told() -> None:
     found = compare({"old": Times(1, 1, 1)}, [{"new": Times(1, 1, 1)}], 5.0)
     assert [(change.name, change.verdict) for change in found] == [("old", "not measured now"), ("new", "new")]
@@ -159,6 +177,8 @@ def figures(request: pytest.FixtureRequest) -> None:
         root = request.getfixturevalue("workspace")
         write(root / "figures/steady", STEADY_FIGURES)
         write(root / "figures/calls", "")
+        if (root / "timed/benches/steady.rs").read_text() != STEADY:
+            write(root / "timed/benches/steady.rs", STEADY)
 
 
 def bench(root: Path, *words: str) -> Said:
@@ -200,13 +220,29 @@ def test_the_same_figures_are_no_regression_and_are_measured_once(workspace: Pat
 @needs_cargo
 @pytest.mark.slow
 def test_a_regression_is_measured_again_and_fails(workspace: Path) -> None:
-    write(workspace / "figures/steady", STEADY_FIGURES.replace("90.0 ns     100.0 ns     110", "150 ns 160 ns 170"))
+    """The new program and that of then measure in turns, four times each."""
+    write(workspace / "timed/benches/steady.rs", STEADY.replace("{folder}steady", "{folder}slower"))
+    write(workspace / "figures/slower", STEADY_FIGURES.replace("90.0 ns     100.0 ns     110", "150 ns 160 ns 170"))
     said = bench(workspace, "bench_compare", "BASELINE=main", "BENCH_THRESHOLD=50")
-    assert (said.status, calls_of(workspace)) == (1, ["steady --bench"] * 4)
+    assert (said.status, calls_of(workspace)) == (1, ["steady --bench"] * 8)
     assert verdicts(said)["steady: one"] == "+60.0% REGRESSION"
     assert "1 of 3 benchmarks slower by more than 50 % and than the noise, compared with main of " in said.err
     assert said.err.endswith("; the worst is steady: one (+60.0 %)\n")
     assert bench(workspace, "bench_compare", "BASELINE=main", "BENCH_THRESHOLD=61").status == 0
+    write(workspace / "figures/steady", (workspace / "figures/slower").read_text())
+    slow_machine = bench(workspace, "bench_compare", "BASELINE=main", "BENCH_THRESHOLD=50")
+    assert (slow_machine.status, verdicts(slow_machine)["steady: one"]) == (0, "+0.0% same")
+
+
+@needs_cargo
+@pytest.mark.slow
+def test_a_program_that_lies_in_the_place_of_the_one_of_then_is_not_run(workspace: Path, tmp_path: Path) -> None:
+    write(workspace / "timed/benches/steady.rs", STEADY.replace("{folder}steady", "{folder}slower"))
+    write(workspace / "figures/slower", STEADY_FIGURES)
+    for kept in (workspace / ".doit-cargo/bench/programs").iterdir():
+        kept.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    assert bench(workspace, "bench_compare", "BASELINE=main").status == 0
+    assert not (tmp_path / "ran").exists()
 
 
 @needs_cargo
@@ -217,7 +253,10 @@ def test_without_a_name_the_last_measurement_counts_and_can_be_kept(workspace: P
     said = bench(workspace, "bench_save", "BASELINE=slow")
     assert (said.status, said.out.endswith(", 2 benchmarks, is kept as slow\n")) == (0, True)
     assert bench(workspace, "bench_compare").status == 0
-    assert verdicts(bench(workspace, "bench_compare", "BASELINE=main"))["steady: one"] == "+210.0% REGRESSION"
+    said = bench(workspace, "bench_compare", "BASELINE=main")
+    assert said.status == 0
+    assert any("+210.0%" in line and line.endswith("the same program") for line in said.out.splitlines())
+    assert "1 slower by the very program of then, such as steady: one: the machine or its data differ\n" in said.out
 
 
 @needs_cargo

@@ -162,7 +162,9 @@ def _criterion_result(place: str) -> Results:
 # --- comparing -------------------------------------------------------------------------------------------------------
 
 REGRESSION, SLOWER, FASTER, SAME, NEW, GONE = "REGRESSION", "slower", "faster", "same", "new", "not measured now"
-NOISY = "too noisy to tell"
+NOISY, SAME_PROGRAM = "too noisy to tell", "the same program"
+# Pairs of measurements, then and now in turns, that decide; how much slower each of the first few must be to be enough.
+PAIRS, FEW, FAR = 8, 4, 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,25 @@ def _change(name: str, before: Times | None, rounds: list[Times], threshold: flo
     middles = [one.middle for one in rounds]
     clear = after.middle - before.middle > 2 * (max(middles) - min(middles))
     return Change(name, before, after, REGRESSION if clear else NOISY)
+
+
+def judged(ratios: Sequence[float], threshold: float, suspect: bool) -> str:
+    """Return what pairs of measurements show, each the time of now by that of the program of then; "" = not yet clear.
+
+    What is no suspect is clear after one pair that does not look slower.
+
+    Of an unchanged program each pair is as likely to be faster as slower: eight of which all but one are slower come
+    about once in thirty times, four that are all much slower hardly ever.
+    """
+    limit = 1 + threshold / 100
+    misses = sum(ratio <= limit for ratio in ratios)
+    if ratios and not suspect and ratios[0] <= limit:
+        return SAME
+    if misses > 1:
+        return SAME if sorted(ratios)[len(ratios) // 2] <= limit else NOISY
+    if len(ratios) >= FEW and min(ratios) > max(limit, FAR):
+        return REGRESSION
+    return REGRESSION if len(ratios) >= PAIRS else ""
 
 
 def text_of(nanoseconds: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions import log_path, planned, run_tool
 from doit_cargo.actions.measure import programs
@@ -35,7 +35,14 @@ class Wanted:
     programs: bool = False
 
 
-def measure(session: Session, values: Values, wanted: Wanted) -> Results:
+class Measured(NamedTuple):
+    """The figures, and how each program that gave them is started by itself: its path is the first word."""
+
+    results: Results
+    calls: dict[str, Invocation]
+
+
+def measure(session: Session, values: Values, wanted: Wanted) -> Measured:
     """Build and run the benchmarks that the row and its variables select; return their figures.
 
     Raises `UserError` where there are none, and where one of them fails or prints nothing that can be read.
@@ -43,12 +50,12 @@ def measure(session: Session, values: Values, wanted: Wanted) -> Results:
     plan, names, lacking, program = _choose(session, values, wanted)
     for name, features in lacking.items():
         reporter.note(plan.target, f"{name} is left out: it needs FEATURES={features}")
-    found: Results = {}
+    found = Measured({}, {})
     if names:
         planned.require(session, values, plan)
-        found.update(_run_benches(session, plan, names, wanted))
+        _run_benches(session, plan, names, wanted, found)
     if program:
-        found.update(_run_program(session, values, program, wanted))
+        _run_program(session, values, program, wanted, found)
     return found
 
 
@@ -117,18 +124,21 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
 # --- cargo's benchmarks ----------------------------------------------------------------------------------------------
 
 
-def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted) -> Results:
+def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted, found: Measured) -> None:
     """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
     built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
     if not built.ok:
         raise UserError(Problem("the benchmarks could not be built", _log(session, f"{plan.target}-build")), FAILED)
-    programs_of = {unit.name: unit.executable for unit in built.report.units if "bench" in unit.kinds}
-    found: Results = {}
+    units = {unit.name: unit for unit in built.report.units if "bench" in unit.kinds}
     for name in names:
-        quick = wanted.quick and _has_quick_mode(session, name, programs_of.get(name, ""))
-        call = _with(plan, "--bench", name, passed=("--quick",) if quick else ()).invocation
-        found.update(_run(session, name, call))
-    return found
+        program = units[name].executable if name in units else ""
+        passed = ("--quick",) if wanted.quick and _has_quick_mode(session, name, program) else ()
+        found.results.update(_run(session, name, _with(plan, "--bench", name, passed=passed).invocation))
+        owner = session.workspace.packages.get(units[name].package) if program else None
+        if owner:  # as cargo starts it
+            call = plan.invocation
+            env = {**call.env, "CARGO_MANIFEST_DIR": owner.directory}
+            found.calls[name] = call._replace(argv=(program, "--bench", *passed), cwd=owner.directory, env=env)
 
 
 def _building(plan: Plan, names: Iterable[str]) -> Plan:
@@ -150,9 +160,16 @@ def _has_quick_mode(session: Session, name: str, program: str) -> bool:
     return False
 
 
+def run_alone(session: Session, name: str, call: Invocation) -> Results:
+    """Run the program of a benchmark by itself; Criterion's files of the workspace stay as they are."""
+    home = planned.scratch_directory(session, "bench-control")
+    return _run(session, name, call._replace(env={**call.env, "CRITERION_HOME": home}))
+
+
 def _run(session: Session, name: str, call: Invocation) -> Results:
     """Run one benchmark and read its figures: Criterion's files go before what it printed."""
-    before = criterion_places(_criterion_folder(session))
+    criterion = call.env.get("CRITERION_HOME") or _criterion_folder(session)
+    before = criterion_places(criterion)
     log = log_path(session, f"{session.current}-{name}")
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         outcome = run_tool(session, session.current, call.argv, env=call.env, unset=call.unset, cwd=call.cwd, log=log)
@@ -161,7 +178,7 @@ def _run(session: Session, name: str, call: Invocation) -> Results:
         raise UserError(Problem(f"the benchmark {name} {what}", _log(session, f"{session.current}-{name}")), FAILED)
     with open(log, encoding="utf-8") as stream:
         found = read(stream.read())
-    found.update(criterion_files(_criterion_folder(session), before))
+    found.update(criterion_files(criterion, before))
     if not found:
         fix = "known are Criterion's and libtest's output, and JSON lines with name and median_ns; " + _log(
             session, f"{session.current}-{name}"
@@ -196,14 +213,16 @@ def _program_plan(session: Session, values: Values, package: str) -> Plan:
     return planned.plan_of(session, rest, "build", member=package, package="", profile=("release",))
 
 
-def _run_program(session: Session, values: Values, package: str, wanted: Wanted) -> Results:
+def _run_program(session: Session, values: Values, package: str, wanted: Wanted, found: Measured) -> None:
     plan = _program_plan(session, values, package)
     planned.require(session, values, plan)
     if not planned.run_cargo(session, plan, log_path(session, f"{plan.target}-build")).ok:
         raise UserError(Problem(f"{package} could not be built", _log(session, f"{plan.target}-build")), FAILED)
     program = planned.require_program(plan, "")
     argv = (program, *_program_arguments(session, values, program, package, wanted))
-    return _run(session, package, plan.invocation._replace(argv=argv))
+    call = plan.invocation._replace(argv=argv)
+    found.results.update(_run(session, package, call))
+    found.calls[package] = call
 
 
 def _program_arguments(session: Session, values: Values, program: str, package: str, wanted: Wanted) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions.measure.bench import baselines
 from doit_cargo.actions.measure.bench.baselines import LAST, Baseline
-from doit_cargo.actions.measure.bench.results import NOISY, REGRESSION, Change, compare, text_of
-from doit_cargo.actions.measure.bench.run import Wanted, check, measure, plans, program_package
+from doit_cargo.actions.measure.bench.control import controlled
+from doit_cargo.actions.measure.bench.results import NOISY, REGRESSION, SAME_PROGRAM, Change, compare, text_of
+from doit_cargo.actions.measure.bench.run import Measured, Wanted, check, measure, plans, program_package
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.console import reporter
 
@@ -59,7 +60,7 @@ def show_bench(session: Session, values: Values) -> list[Plan]:
 
 
 def _bench(session: Session, values: Values, wanted: Wanted) -> bool:
-    measured = _measured(session, values, wanted)
+    measured, _ = _measured(session, values, wanted)
     for name, times in measured.results.items():
         print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
     kept = _keep(session, values, measured)
@@ -67,8 +68,11 @@ def _bench(session: Session, values: Values, wanted: Wanted) -> bool:
     return True
 
 
-def _measured(session: Session, values: Values, wanted: Wanted) -> Baseline:
-    return Baseline(measure(session, values, wanted), _setting(session, values), time.time(), wanted.quick)
+def _measured(session: Session, values: Values, wanted: Wanted) -> tuple[Baseline, Measured]:
+    found = measure(session, values, wanted)
+    kept = Baseline(found.results, _setting(session, values), time.time(), wanted.quick)
+    programs = {name: call.argv[0] for name, call in found.calls.items()}
+    return baselines.keep_programs(session.state, kept, programs), found
 
 
 def _keep(session: Session, values: Values, measured: Baseline) -> str:
@@ -122,8 +126,8 @@ def check_compare(session: Session, values: Values) -> None:
 def bench_compare(session: Session, values: Values) -> bool:
     """Measure, compare with a measurement that was kept, and fail on a regression.
 
-    What looks like a regression is measured in further rounds before it counts: other programs make benchmarks slow
-    too, and how much the rounds differ shows what this machine can tell.
+    Only what is slower than the program of then counts, measuring in turns with it now: other programs make benchmarks
+    slow too. Where that program is not kept, further rounds show how much this machine differs by itself.
     """
     name = values.text("BASELINE") or LAST
     before = baselines.load(session.state, name)
@@ -132,14 +136,16 @@ def bench_compare(session: Session, values: Values) -> bool:
     programs = bool(package) and any(key.startswith(f"{package}: ") for key in before.results)
     wanted = Wanted(before.quick, programs)
     threshold = float(values.text("BENCH_THRESHOLD") or THRESHOLD)
-    measured = _measured(session, values, wanted)
+    measured, found = _measured(session, values, wanted)
     rounds = [measured.results]
     changes = compare(before.results, rounds, threshold)
-    while _regressions(changes) and len(rounds) < ROUNDS:
+    told = controlled(session, before, found, changes, threshold)
+    changes = [told.get(change.name, change) for change in changes]
+    while any(change.name not in told for change in _regressions(changes)) and len(rounds) < ROUNDS:
         reporter.note(session.current, f"{len(_regressions(changes))} look slower: all are measured once more")
-        measured = _measured(session, values, wanted)
+        measured, _ = _measured(session, values, wanted)
         rounds.append(measured.results)
-        changes = compare(before.results, rounds, threshold)
+        changes = [told.get(change.name, change) for change in compare(before.results, rounds, threshold)]
     measured = replace(measured, results={one.name: one.after for one in changes if one.after})
     return _judge(session, changes, measured, f"{name} of {before.date}", threshold)
 
@@ -166,12 +172,19 @@ def _judge(session: Session, changes: list[Change], measured: Baseline, what: st
         more = f"{count} slower by more than {threshold:g} % and than the noise, compared with {what}"
         reporter.failed(session.current, f"{more}; the worst is {worst.name} ({worst.percent:+.1f} %)")
         return False
+    same = [change.name for change in changes if change.verdict == SAME_PROGRAM]
+    if same:
+        text = (
+            f"{len(same)} slower by the very program of then, such as {same[0]}: the machine or its data differ"
+        )
+        reporter.note(session.current, text)
     noisy = [change.name for change in changes if change.verdict == NOISY]
     if noisy:  # what was measured then stays what is compared with
         told = f"{len(noisy)} of {len(changes)} benchmarks too noisy to tell, such as {noisy[0]}"
         reporter.done(session.current, f"{told}; none of the others slower by more than {threshold:g} % than {what}")
         return True
-    baselines.save(session.state, LAST, measured)
+    if not same:
+        baselines.save(session.state, LAST, measured)
     reporter.done(session.current, f"{len(changes)} benchmarks, none slower by more than {threshold:g} % than {what}")
     return True
 
