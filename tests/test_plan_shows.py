@@ -77,3 +77,10 @@ def test_programs_of_one_name_in_one_place_are_said(tmp_path: Path) -> None:
     assert len([path for path in found["outputs"] if path.endswith("/m")]) == 1
     assert any(note.startswith("2 packages make a program named m (one, two) in one place") for note in found["notes"])
     assert plans(root, "build_one")["build_one"]["notes"] == []
+
+
+@pytest.mark.parametrize("words", [("test_nextest",), ("test", "RUNNER=nextest")], ids=" ".join)
+def test_who_runs_the_tests_is_shown(site: Path, words: tuple[str, ...]) -> None:
+    found = plans(site, *words)[words[0]]
+    assert (calls(found), found["needs"]) == ([["cargo", "test", "--workspace"]], {"cargo-nextest": ""})
+    assert any("cargo-nextest runs what has not passed before" in note for note in found["notes"])

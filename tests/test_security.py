@@ -126,7 +126,7 @@ def test_a_file_that_settings_include_asks_only_if_it_is_there_and_names_a_progr
     write(root / ".cargo/config.toml", include)
     assert call(root, "doit-cargo", "trust", "--show").out == f"{root}: nothing here runs while one only looks\n"
     assert call(root, "doit-cargo", "list").status == 0
-    write(root / ".cargo/mine.toml", include.replace("mine", "config") + "[build]\njobs = 2\n")
+    write(root / ".cargo/mine.toml", "[build]\njobs = 2\n")
     assert call(root, "doit-cargo", "list").status == 0
     write(root / "tool", WRAPPER).chmod(0o755)
     write(root / ".cargo/more.toml", '[build]\nrustc = "./tool"\n')

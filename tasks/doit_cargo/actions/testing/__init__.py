@@ -34,7 +34,11 @@ def plans(session: Session, values: Values) -> list[Plan]:
     from doit_cargo.actions.testing import selection
     from doit_cargo.actions.testing.compile import plan_of
 
-    return [plan_of(selection.work_of(session, session.current, values))]
+    plan = plan_of(selection.work_of(session, session.current, values))
+    if session.current != "test_nextest" and values.text("RUNNER") != "nextest":
+        return [plan]
+    note = "this call compiles; cargo-nextest runs what has not passed before, and cargo the doc tests"
+    return [plan._replace(needs={**plan.needs, "cargo-nextest": ""}, notes=(*plan.notes, note))]
 
 
 def explain(session: Session, name: str) -> Why:
