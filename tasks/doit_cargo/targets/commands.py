@@ -60,6 +60,10 @@ OPTIONS = {
     "show": Option("only say what it is, and whether it is trusted"),
     "revoke": Option("trust it no more"),
     "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
+    "dot": Option("for Graphviz"),
+    "mermaid": Option("for Mermaid, as Markdown pages show it"),
+    "open": Option("show it in the browser"),
+    "svg": Option("as a picture that stands alone"),
     "dry-run": Option("only say what would go"),
     "max-size": Option("remove no more than until the directory is so large", "SIZE"),
     "force": Option("write over a Makefile that is not ours"),
@@ -77,6 +81,13 @@ COMMANDS = {
         "doit_cargo.actions.maintenance.garbage:gc",
         "Remove from the target directory what no target's last success rests on; what each target holds.",
         options=("dry-run", "json", "max-size"),
+    ),
+    "graph": Command(
+        "doit_cargo.actions.report.graph:graph",
+        "The parts of a group, or the crates that a target is built from, as a picture; Mermaid, if no form is named.",
+        NAMES,
+        "TARGET",
+        ("dot", "mermaid", "output", "svg"),
     ),
     "hint": Command(
         "doit_cargo.cli.hint:hint",
@@ -109,6 +120,10 @@ COMMANDS = {
         "Write the shim, check that the file on disk is the one that would be written, or compare an old Makefile.",
         options=("check", "compare", "force", "json", "output", "yes"),
     ),
+    "mcp": Command(
+        "doit_cargo.cli.agents:serve",
+        "Serve list, plan, why, run, status, hint and doctor to a coding agent, as an MCP server on standard input.",
+    ),
     "migrate": Command(
         "doit_cargo.migrate.command:migrate",
         "Record what an old build file does, take over what is proven equal, keep the rest with it.",
@@ -135,6 +150,11 @@ COMMANDS = {
         TARGETS,
         "why TARGET... [VAR=value...] | check | key",
         ("json",),
+    ),
+    "report": Command(
+        "doit_cargo.actions.report.page:report",
+        "Write one page about this workspace: states, build times, sizes, crates, tests; .logs/report.html.",
+        options=("open", "output"),
     ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",

@@ -49,11 +49,14 @@ TARGETS: tuple[Target, ...] = (
         check="doit_cargo.actions.maintenance.housekeeping:check_log",
         takes=("LOG",),
     ),
-    _keeping("status", "Show which results are on record, whether each still holds, and how long it took."),
+    _keeping(
+        "status", "Show which results are on record, whether each still holds, and how long it took.", takes=("JSON",)
+    ),
     _keeping(
         "test_status",
         "Show which results of tests are on record, and whether each still holds.",
         action="doit_cargo.actions.maintenance.housekeeping:status",
+        takes=("JSON",),
     ),
     _keeping("cargo_cache_size", "Show how large cargo's cache of downloads is, part by part."),
     _keeping(

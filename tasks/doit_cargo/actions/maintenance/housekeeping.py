@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
@@ -23,6 +24,7 @@ from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 # What cargo can download again (Cargo book, "Cargo Home"); the index it would have to ask anew.
@@ -120,16 +122,40 @@ def _cargo_kept_out(home: str) -> Iterator[None]:
 # --- what ran when ---------------------------------------------------------------------------------------------------
 
 
-def status(session: Session, _: Any) -> bool:
+class OnRecord(NamedTuple):
+    """The last success of a result: what of it is now, when it ended (Unix time), and how long it took."""
+
+    target: str
+    state: str
+    finished: float
+    seconds: float
+
+    @property
+    def when(self) -> str:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.finished))
+
+
+def on_record(session: Session) -> list[OnRecord]:
+    """Return the last success of each target here, the latest first."""
+    found = [one for one in receipts.last_successes(session.state) if session.known_row(one["key"][0])]
+    return [_looked_at(session, one) for one in sorted(found, key=lambda each: -float(each["finished"]))]
+
+
+def _looked_at(session: Session, one: Receipt) -> OnRecord:
+    receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
+    now = "failed since" if receipt is None else "stale" if changes else "up to date"
+    return OnRecord(" ".join(one["key"]), now, float(one["finished"]), float(one["seconds"]))
+
+
+def status(session: Session, values: Values) -> bool:
     """Print each result on record (`test_status`: of tests): whether it holds, when it was made, how long it took."""
     of_tests = session.current == "test_status"
-    names = {row["name"] for row in session.listing if row["name"].startswith("test") or not of_tests}
-    found = [one for one in receipts.last_successes(session.state) if one["key"][0] in names]
-    for one in sorted(found, key=lambda each: -float(each["finished"])):
-        receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
-        now = "failed since" if receipt is None else "stale" if changes else "up to date"
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
-        print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")
+    found = [one for one in on_record(session) if one.target.startswith("test") or not of_tests]
+    if values.flag("JSON"):
+        print(json.dumps([{**one._asdict(), "finished": one.when} for one in found], indent=2))
+        return True
+    for one in found:
+        print(f"{one.state:12}  {one.when}  {one.seconds:8.1f} s  {one.target}")
     if not of_tests:
         _warn_of_disk(session)
     reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")

@@ -1,0 +1,1 @@
+"""One page about a workspace, and pictures of what its targets are made of."""
