@@ -121,6 +121,8 @@ class Web:
                 yield chunk
             if response.length:
                 self.connection.close()
+            if response.length and left > 0:
+                raise CarrierError("sends less than it said")
             response.close()
         except PROBLEMS as error:
             self.connection.close()
