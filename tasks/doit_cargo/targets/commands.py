@@ -73,7 +73,7 @@ COMMANDS = {
     ),
     "hint": Command(
         "doit_cargo.cli.hint:hint",
-        "The cause that a failing log shows and what mends it; of the latest build if no log is named.",
+        "The cause that a failing log shows and what mends it; of what failed last, else of the latest build.",
         FREE,
         "[FILE|-]",
         ("json",),
@@ -121,6 +121,12 @@ COMMANDS = {
         "The feature profiles; of those named, the composed TOML, each value with the file and line that set it.",
         NAMES,
         "[NAME...]",
+    ),
+    "rerun": Command(
+        "doit_cargo.cli.loop.rerun:rerun",
+        "Run again what failed, could not start or was interrupted last, with the variables that it had.",
+        NAMES,
+        "[TARGET...]",
     ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",

@@ -45,11 +45,14 @@ TARGETS: tuple[Target, ...] = (
     ),
     _keeping(
         "show_log",
-        "Show the log of the latest build, or of the target that LOG names.",
+        "Show the log of what failed last, else of the latest build, or of the target that LOG names.",
         check="doit_cargo.actions.maintenance.housekeeping:check_log",
         takes=("LOG",),
     ),
-    _keeping("status", "Show which results are on record, whether each still holds, and how long it took."),
+    _keeping(
+        "status",
+        "Show which results are on record, whether each still holds, how long it took, and what has failed since.",
+    ),
     _keeping(
         "test_status",
         "Show which results of tests are on record, and whether each still holds.",

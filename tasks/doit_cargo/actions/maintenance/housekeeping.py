@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
+from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
-from doit_cargo.engine.state import dir_listing, receipts
+from doit_cargo.engine.state import dir_listing, journal, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
@@ -47,14 +48,20 @@ def logs(session: Session) -> dict[str, str]:
 
 def check_log(session: Session, values: Values) -> None:
     """Require that the log that LOG names is there."""
-    wanted = receipts.normalise(values.text("LOG") or "build").removesuffix(".log")
-    if wanted not in logs(session):
+    if _wanted_log(session, values) not in logs(session):
         raise UserError(unknown("log", values.text("LOG") or "build", tuple(logs(session)), "LOG"))
 
 
+def _wanted_log(session: Session, values: Values) -> str:
+    """Return whose log to show: what LOG names, else what failed last, else the latest build."""
+    failed = failures.last(session)
+    name = os.path.basename(failed.log) if failed and failed.log else "build"
+    return receipts.normalise(values.text("LOG") or name).removesuffix(".log")
+
+
 def show_log(session: Session, values: Values) -> bool:
-    """Print the log of the latest build, or of the target that LOG names."""
-    path = logs(session)[receipts.normalise(values.text("LOG") or "build").removesuffix(".log")]
+    """Print the log of what failed last, else of the latest build, or of the target that LOG names."""
+    path = logs(session)[_wanted_log(session, values)]
     with open(path, encoding="utf-8", errors="replace") as stream:
         shutil.copyfileobj(stream, sys.stdout)
     written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(os.path.getmtime(path)))
@@ -130,7 +137,13 @@ def status(session: Session, _: Any) -> bool:
         now = "failed since" if receipt is None else "stale" if changes else "up to date"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
         print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")
-    reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")
+    failed = [end for end in journal.failures(session.state) if end.target in names]
+    for end in failed:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(end.time))
+        print(f"{end.end:13} {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
+    text = f"{len(found)} results on record" if found else "no result is on record yet"
+    again = f"; {len(failed)} did not end well: doit-cargo hint tells why, doit-cargo rerun does it again"
+    reporter.done(session.current, text + (again if failed else ""))
     return True
 
 

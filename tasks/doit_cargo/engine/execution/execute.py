@@ -26,6 +26,7 @@ from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, maki
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.execution.observing import Watch
+from doit_cargo.engine.execution.past import estimate
 from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan import declared
@@ -76,7 +77,8 @@ def execute_locked(request: BuildRequest, receipt: Receipt | None, changes: list
     previous = receipt or receipts.last_receipt(request.state, request.key)
     plan, plan_state = _planned(request)
     reporter.reasons(request.target, changes, previous)
-    return _build(request, plan, plan_state, previous)
+    expected = estimate.expect(request, plan, changes, previous)
+    return _build(request, plan, plan_state, previous, expected)
 
 
 def _planned(request: BuildRequest) -> tuple[Plan, State]:
@@ -138,7 +140,7 @@ class _Build(NamedTuple):
     watch: Watch
 
 
-def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
+def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None, expected: float) -> Outcome:
     """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
     workspace = build_places.of(plan, request.workspace, request.environ)
     with build_places.held(workspace.built_in):
@@ -150,6 +152,7 @@ def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Recei
             _require_outputs(plan)
             footprint.keep(request.state, request.key, meter.read())
             _keep(request, _receipt(build, outcome, plan_state, inputs))
+            estimate.learn(request, plan, outcome, inputs.made, expected)
         else:
             recorder.learn(inputs, outcome.report, build.ledger, build.before)
             build.watch.learn(build.ledger, inputs, outcome.report)
