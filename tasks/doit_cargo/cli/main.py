@@ -33,6 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv is None:
             streams.ensure()
+        if words[:2] == ["complete", "--"]:
+            from doit_cargo.cli.shell import completion
+
+            return _leave(completion.answer(words[2:]))
         stale = ""
         settle()
         parsed = split_words(words) if words and _is_target(words[0]) else None

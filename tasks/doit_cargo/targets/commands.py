@@ -64,6 +64,12 @@ OPTIONS = {
 }
 
 COMMANDS = {
+    "completion": Command(
+        "doit_cargo.cli.shell.completion:completion",
+        "The script that lets bash, zsh or fish complete the words of doit-cargo, and of make through its Makefile.",
+        NAMES,
+        "bash|zsh|fish",
+    ),
     "doctor": Command(
         "doit_cargo.cli.doctor:doctor",
         "What this computer has, lacks and has wrong for a target, or for the default build and in general.",
