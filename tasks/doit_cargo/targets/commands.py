@@ -139,6 +139,12 @@ COMMANDS = {
         "Agree to what this checkout would run while one only looks at it, as it is now.",
         options=("show", "revoke"),
     ),
+    "watch": Command(
+        "doit_cargo.cli.loop.watch:watch",
+        "Run targets, and again whenever a file has changed that they rest on.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
+    ),
     "why": Command(
         "doit_cargo.cli.why:why_target",
         "What makes a target stale, roots first; or that it is fresh.",

@@ -28,7 +28,6 @@ from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
-    from doit_cargo.engine.base.errors import Problem
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.targets.listing import Row
 
@@ -52,7 +51,15 @@ class Runner(Protocol):
 
     def has_run(self) -> None: ...
 
-    def has_ended(self, name: str, end: str, started: float, problem: Problem | None) -> None: ...
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def root(self) -> str: ...
+
+    def key(self, name: str) -> tuple[str, ...]: ...
+
+    def known_row(self, name: str) -> Row | None: ...
 
     def is_one_of_several(self) -> None: ...
 

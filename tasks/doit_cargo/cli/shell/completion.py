@@ -55,10 +55,10 @@ def words(argv: list[str]) -> list[tuple[str, str]]:
     `argv` begins with the program (make's words are spelt with dashes and are targets alone); the last may be empty.
     """
     program, *before, last = argv if len(argv) > 1 else [*argv, ""]
-    kept = _kept(_start_in(before))
+    known = kept(_start_in(before))
     if os.path.basename(program) in ("make", "gmake"):
-        return _fitting(_of_make(kept, before, last), last)
-    return _fitting(_after(kept, before, last), last)
+        return _fitting(_of_make(known, before, last), last)
+    return _fitting(_after(known, before, last), last)
 
 
 def _start_in(before: list[str]) -> str:
@@ -66,7 +66,7 @@ def _start_in(before: list[str]) -> str:
     return os.path.abspath(places[0] if places else "")
 
 
-def _kept(start: str) -> dict[str, Any]:
+def kept(start: str) -> dict[str, Any]:
     """Return the listing and cargo's facts as the last call has kept them, however old: nothing is run for a word."""
     root, _ = receipts.find_root(start, os.environ)
     state = store.state_directory(root, os.environ) if root else ""
@@ -81,16 +81,16 @@ def _fitting(found: Iterable[tuple[str, str]], last: str) -> list[tuple[str, str
     return [(word, text) for word, text in found if word.startswith(last) or word.replace("-", "_").startswith(begin)]
 
 
-def _of_make(kept: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
-    yield from _values(kept, last) if "=" in last else ()
-    yield from ((row["make_name"], row["doc"]) for row in kept["rows"])
-    yield from _variables(kept, before)
+def _of_make(known: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
+    yield from values(known, last) if "=" in last else ()
+    yield from ((row["make_name"], row["doc"]) for row in known["rows"])
+    yield from _variables(known, before)
 
 
-def _after(kept: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
+def _after(known: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
     command = next((word for word in before if word in COMMANDS), "")
     if "=" in last:
-        yield from _values(kept, last)
+        yield from values(known, last)
     elif last.startswith("-"):
         own = COMMANDS[command].options if command else ()
         yield from ((f"--{name}", OPTIONS[name].doc) for name in own)
@@ -98,59 +98,59 @@ def _after(kept: dict[str, Any], before: list[str], last: str) -> Iterator[tuple
     elif command and COMMANDS[command].words in (NOTHING, FREE):
         return
     elif command and COMMANDS[command].words == NAMES:
-        yield from _names(kept, command)
+        yield from names(known, command)
     else:
-        yield from ((row["name"], row["doc"]) for row in kept["rows"])
-        yield from _variables(kept, before) if any(_row(kept, word) for word in before) else ()
+        yield from ((row["name"], row["doc"]) for row in known["rows"])
+        yield from _variables(known, before) if any(_row(known, word) for word in before) else ()
         yield from ((name, row.doc) for name, row in COMMANDS.items() if not before)
         yield from ((name, f"cargo's word for {target}") for name, target in CARGO_WORDS.items() if len(name) > 1)
 
 
-def _names(kept: dict[str, Any], command: str) -> Iterator[tuple[str, str]]:
+def names(known: dict[str, Any], command: str) -> Iterator[tuple[str, str]]:
     """Yield the names that a command takes: of packages, profiles, families, targets."""
     if command == "features":
-        yield from ((name, "package") for name in _packages(kept))
+        yield from ((name, "package") for name in _packages(known))
     elif command == "profiles":
-        yield from ((name, "feature profile") for name in _profiles(kept))
+        yield from ((name, "feature profile") for name in _profiles(known))
     elif command == "completion":
         yield from ((name, "shell") for name in SHELLS)
     else:
-        yield from ((family, "family") for family in dict.fromkeys(row["family"] for row in kept["rows"]))
-        yield from ((row["name"], row["doc"]) for row in kept["rows"])
+        yield from ((family, "family") for family in dict.fromkeys(row["family"] for row in known["rows"]))
+        yield from ((row["name"], row["doc"]) for row in known["rows"])
 
 
-def _row(kept: dict[str, Any], word: str) -> Row | None:
+def _row(known: dict[str, Any], word: str) -> Row | None:
     name = CARGO_WORDS.get(word, receipts.normalise(word))
-    return next((row for row in kept["rows"] if row["name"] == name), None)
+    return next((row for row in known["rows"] if row["name"] == name), None)
 
 
-def _variables(kept: dict[str, Any], before: list[str]) -> Iterator[tuple[str, str]]:
+def _variables(known: dict[str, Any], before: list[str]) -> Iterator[tuple[str, str]]:
     from doit_cargo.engine.base.variables import BY_NAME
 
     given = {word.partition("=")[0] for word in before}
-    takes = dict.fromkeys(name for word in before if (row := _row(kept, word)) for name in row["takes"])
+    takes = dict.fromkeys(name for word in before if (row := _row(known, word)) for name in row["takes"])
     yield from ((f"{name}=", BY_NAME[name].doc) for name in takes if name not in given and name in BY_NAME)
 
 
-def _values(kept: dict[str, Any], last: str) -> Iterator[tuple[str, str]]:
+def values(known: dict[str, Any], last: str) -> Iterator[tuple[str, str]]:
     """Yield the values of a variable that is being typed; of a list, behind what is there already."""
     name, _, value = last.partition("=")
     head = value[: value.rfind(",") + 1] if name in ("FEATURES", "PACKAGE", "TARGETS") else ""
-    for word, text in _known_values(kept, name):
+    for word, text in _values_of(known, name):
         yield f"{name}={head}{word}", text
 
 
-def _known_values(kept: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+def _values_of(known: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
     from doit_cargo.engine.base.variables import BY_NAME, OBSERVE
 
     row = BY_NAME.get(name)
     lists: dict[str, Iterable[str]] = {
-        "PACKAGE": ["all", *_packages(kept)],
-        "FEATURES": _features(kept),
-        "PROFILE": _profiles(kept),
+        "PACKAGE": ["all", *_packages(known)],
+        "FEATURES": _features(known),
+        "PROFILE": _profiles(known),
         "RUNNER": ("cargo", "nextest"),
         "OBSERVE": OBSERVE,
-        "LOG": sorted(row["name"] for row in kept["rows"]),
+        "LOG": sorted(row["name"] for row in known["rows"]),
     }
     if name in ("TARGET", "TARGETS"):
         yield from ((triple, "triple") for triple in _triples())
@@ -160,19 +160,19 @@ def _known_values(kept: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
         yield from ((word, row.doc) for word in FLAGS)
 
 
-def _packages(kept: dict[str, Any]) -> list[str]:
-    facts = kept["facts"]
+def _packages(known: dict[str, Any]) -> list[str]:
+    facts = known["facts"]
     return sorted(facts["value"]["packages"]) if isinstance(facts, dict) else []
 
 
-def _features(kept: dict[str, Any]) -> list[str]:
-    found = kept["facts"]["value"]["packages"].values() if isinstance(kept["facts"], dict) else ()
+def _features(known: dict[str, Any]) -> list[str]:
+    found = known["facts"]["value"]["packages"].values() if isinstance(known["facts"], dict) else ()
     return sorted({str(name) for package in found for name in package["features"]})
 
 
-def _profiles(kept: dict[str, Any]) -> list[str]:
-    files = {path for row in kept["rows"] for path in row["files"] if path.endswith(".toml")}
-    folders = {os.path.dirname(path) for path in files} | {os.path.join(kept["root"], "profiles")}
+def _profiles(known: dict[str, Any]) -> list[str]:
+    files = {path for row in known["rows"] for path in row["files"] if path.endswith(".toml")}
+    folders = {os.path.dirname(path) for path in files} | {os.path.join(known["root"], "profiles")}
     names = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
     return sorted(name[:-5] for name in names if name.endswith(".toml") and name not in NO_PROFILES)
 
