@@ -83,3 +83,33 @@ def test_a_target_for_several_triples_tells_of_each(root: Path) -> None:
     lines = call(root, "doit-cargo", "help", "cross_matrix").out.splitlines()
     assert "  log        .logs/cross-matrix-TRIPLE.log" in lines
     assert "  inputs     each triple is skipped by itself, while nothing changed for it" in lines
+
+
+def test_a_command_and_a_variable_are_explained_with_examples_from_here(root: Path) -> None:
+    assert call(root, "doit-cargo", "help", "why").out == (
+        "why  What makes a target stale, roots first; or that it is fresh.\n"
+        "  usage      doit-cargo why TARGET... [VAR=value...] [--json]\n"
+        "  options    --json  print JSON\n"
+        "  example    doit-cargo why dev\n"
+    )
+    said = call(root, "doit-cargo", "help", "FEATURES").out.splitlines()
+    assert said[:3] == [
+        "FEATURES  Features to add to those of the profile; -NAME removes one.",
+        "  example    doit-cargo dev FEATURES=fast",
+        "  here       fast",
+    ]
+    wrong = call(root, "doit-cargo", "help", "FEATUERS")
+    assert (wrong.status, "unknown variable 'FEATUERS'\n  fix: did you mean 'FEATURES'?" in wrong.err) == (3, True)
+
+
+def test_help_behind_a_word_is_the_help_of_that_word(root: Path) -> None:
+    for word in ("list", "build", "check-server"):
+        assert call(root, "doit-cargo", word, "--help") == call(root, "doit-cargo", "help", word)
+    assert call(root, "doit-cargo", "--help").out.startswith("usage: doit-cargo ")
+
+
+@pytest.mark.parametrize("columns", ["60", "100"])
+def test_help_fits_the_window(root: Path, columns: str) -> None:
+    for word in ("build", "test", "list", "FEATURES", "ci"):
+        said = call(root, "doit-cargo", "help", word, COLUMNS=columns)
+        assert [line for line in said.out.splitlines() if len(line) >= int(columns)] == []

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
 from doit_cargo import cache
 from doit_cargo.engine.base import own_key, secrets
-from doit_cargo.engine.base.errors import COULD_NOT_RUN, Absent, Problem, UserError
+from doit_cargo.engine.base.errors import Absent, Problem, UserError
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 from doit_cargo.targets import handlers
-from doit_cargo.targets.answers import ANSWERS, no_target, profiles_of
+from doit_cargo.targets.answers import ANSWERS, no_target
 from doit_cargo.targets.commands import CARGO_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import ActionInputs, Plan, Target, Workspace
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.cargo.affected import Affected
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.plan.profiles import Library
     from doit_cargo.engine.preflight import preflight
@@ -43,12 +44,12 @@ CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 
 class Session:
-    """A workspace as one call sees it. `raw` are the variables of the command line, not yet checked."""
+    """A workspace as one call sees it."""
 
     def __init__(self, start: str, environ: Mapping[str, str], raw: Mapping[str, str]) -> None:
         self.start = os.path.abspath(start)
         self.environ = environ
-        self.raw = raw
+        self._given = raw
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
         self._prepared: list[str] = []
@@ -56,6 +57,22 @@ class Session:
         """What actions have found out in this call."""
         self._own_thread = threading.local()
         self._verdicts: dict[str, tuple[Receipt | None, list[Change]]] = {}
+
+    @cached_property
+    def raw(self) -> Mapping[str, str]:
+        """The variables of the command line, not yet checked; what SINCE means is in PACKAGE."""
+        if not self._given.get("SINCE"):
+            return self._given
+        from doit_cargo.engine.cargo import affected
+
+        return affected.in_package(self._given, self.affected)
+
+    @cached_property
+    def affected(self) -> Affected:
+        """What changes since the commit of SINCE can affect."""
+        from doit_cargo.engine.cargo import affected
+
+        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, self.state)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
@@ -141,8 +158,7 @@ class Session:
     def row(self, name: str) -> Row:
         """Return an available target. Raises `UserError` for an unknown name, `Absent` for one that is not here."""
         wanted = receipts.normalise(name)
-        if wanted in CARGO_WORDS and wanted not in self._rows_by_name:
-            wanted = CARGO_WORDS[wanted]
+        wanted = wanted if wanted in self._rows_by_name else CARGO_WORDS.get(wanted, wanted)
         found = self._rows_by_name.get(wanted)
         if not (found and found["available"]) and cache.forget_listing(self.state):
             # A file may have appeared that the listing does not rest on, such as a pyproject.toml.
@@ -153,12 +169,6 @@ class Session:
         if not found["available"]:
             raise Absent(Problem(f"{wanted} {found['reason']}", ANSWERS.get(wanted, "")))
         return found
-
-    def rows(self, names: Sequence[str]) -> dict[str, Row]:
-        """Return the available targets of a call by name; raises as `row` does."""
-        if names[:1] == ["profile"] and names[1:] and self.known_row(receipts.normalise(names[1])) is None:
-            raise UserError(Problem("profile measures a program", profiles_of(names[1:])))
-        return {row["name"]: row for row in map(self.row, names)}
 
     def variables(self, *names: str) -> Values:
         """Return the checked variables of the command line, for these targets."""
@@ -278,7 +288,7 @@ class Session:
         return receipt, changes
 
     def _is_plain(self, name: str) -> bool:
-        row = self._rows_by_name.get(name)
+        row = self.known_row(name)
         return row is not None and row["kind"] == CARGO and not row["handler"]
 
     def last_receipt(self, name: str) -> Receipt | None:
@@ -328,14 +338,6 @@ class Session:
             return bool(handlers.module(row["handler"]).run(self, row["name"], values))
         return self._call_cargo(row)
 
-    def has_ended(self, name: str, end: str, started: float, problem: Problem | None = None) -> None:
-        """Remember how a run of a target ended; a group is what its parts are."""
-        from doit_cargo.engine.state import journal
-
-        row = self.known_row(name)
-        if row and row["kind"] != GROUP:
-            journal.remember(self.state, self.root, end, started, self.key(row["name"]), problem)
-
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
         if not row["watch"]:
@@ -373,18 +375,12 @@ class Session:
 
     def _require(self, row: Row) -> None:
         """Raise for all tools and services that a target's row names and that are not here."""
-        problems: list[Problem] = []
-        if row["needs"] and row["kind"] == ACTION:
+        tools = row["needs"] if row["kind"] == ACTION else ()
+        if tools or row["services"]:
             from doit_cargo.engine.preflight import preflight
 
-            problems += preflight.missing_tools(row["name"], row["needs"], self.machine)
-        if row["services"]:
-            from doit_cargo.engine.preflight import services
-
-            wanted = (self.library.pack.services[name] for name in row["services"])
-            problems += services.problems(row["name"], wanted, self.machine)
-        if problems:
-            raise UserError(problems, COULD_NOT_RUN)
+            wanted = [self.library.pack.services[name] for name in row["services"]]
+            preflight.require_here(row["name"], tools, wanted, self.machine)
 
     def _request(self, row: Row) -> BuildRequest:
         from doit_cargo.engine.execution.request import BuildRequest

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import time
 
-from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, UserError, as_user_error
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError, as_user_error
 from doit_cargo.engine.console import reporter, streams
 from doit_cargo.engine.state import receipts
-from doit_cargo.session import CARGO, Session
+from doit_cargo.session import CARGO, GROUP, Session
+from doit_cargo.targets.answers import profiles_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Protocol
 
-    from doit_cargo.engine.base.errors import Problem
+    from doit_cargo.targets.listing import Row
 
     class Runner(Protocol):
         """What running a target needs of a session."""
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 
         def run(self, name: str) -> bool: ...
 
-        def has_ended(self, name: str, end: str, started: float, problem: Problem | None) -> None: ...
+        @property
+        def state(self) -> str: ...
+
+        @property
+        def root(self) -> str: ...
+
+        def key(self, name: str) -> tuple[str, ...]: ...
+
+        def known_row(self, name: str) -> Row | None: ...
 
 
 INTERRUPTED = 130
@@ -50,7 +59,7 @@ def main(targets: Sequence[str], variables: Mapping[str, str], start: str, known
 
 def run(session: Session, names: Sequence[str]) -> int | None:
     """Run targets in their order; return the exit code, None for those that need doit. Raises `UserError`."""
-    rows = session.rows(names)
+    rows = rows_of(session, names)
     if any(row["after"] for row in rows.values()) or _is_something_ignored(session.state):
         return None
     streams.Stream.goes_on = True
@@ -79,8 +88,24 @@ def perform(runner: Runner, name: str) -> int:
         problem = told.problems[0]
         status = COULD_NOT_RUN if told.code == COULD_NOT_RUN else FAILED
     finally:
-        runner.has_ended(name, ENDS[INTERRUPTED if status and runner.interrupted else status], started, problem)
+        _remember(runner, name, ENDS[INTERRUPTED if status and runner.interrupted else status], started, problem)
     return status
+
+
+def _remember(runner: Runner, name: str, end: str, started: float, problem: Problem | None) -> None:
+    """Remember how a run of a target ended; a group is what its parts are."""
+    from doit_cargo.engine.state import journal
+
+    row = runner.known_row(name)
+    if row and row["kind"] != GROUP:
+        journal.remember(runner.state, runner.root, end, started, runner.key(name), problem)
+
+
+def rows_of(session: Session, names: Sequence[str]) -> dict[str, Row]:
+    """Return the available targets of a call by name; raises as `Session.row` does."""
+    if names[:1] == ["profile"] and names[1:] and session.known_row(receipts.normalise(names[1])) is None:
+        raise UserError(Problem("profile measures a program", profiles_of(names[1:])))
+    return {row["name"]: row for row in map(session.row, names)}
 
 
 def _is_fresh(session: Session, row: Mapping[str, Any]) -> bool:

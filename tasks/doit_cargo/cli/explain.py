@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator
 
 from doit_cargo.engine.base.errors import Absent, UserError
 from doit_cargo.engine.base.model import ALONE, FREE, MODELS
 from doit_cargo.engine.base.secrets import shown_words
-from doit_cargo.engine.console import reporter
+from doit_cargo.engine.console import reporter, screen
 from doit_cargo.session import CARGO, GROUP, Session
 
 TYPE_CHECKING = False
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
     from doit_cargo.targets.listing import Row
 
 
-WIDTH = 97
+WIDTH, HEAD, NARROW = 111, 14, 79
+# Of these an example from the workspace says more.
+OF_HERE = ("FEATURES", "PACKAGE")
 
 
 def explain(session: Session, names: Iterable[str]) -> None:
@@ -26,25 +27,32 @@ def explain(session: Session, names: Iterable[str]) -> None:
     session.variables(*(row["name"] for row in rows))
     for position, row in enumerate(rows):
         print("\n" if position else "", end="")
-        print(f"{row['name']}  {row['doc']}")
-        for head, lines in _facts(session, row):
-            for number, line in enumerate(lines):
-                for rest, text in enumerate(_wrapped(line)):
-                    print(f"  {head if not number and not rest else '':10} {text}")
+        tell(row["name"], row["doc"], _facts(session, row))
+
+
+def tell(name: str, doc: str, facts: Iterable[tuple[str, list[str]]]) -> None:
+    """Print what a word is, and facts about it under their heads."""
+    first, *rest = screen.wrapped(f"{name}  {doc}", screen.width(WIDTH) - 1, "  ")
+    print("\n".join([screen.bold(name) + first[len(name) :], *rest]))
+    for head, lines in facts:
+        for number, line in enumerate(lines):
+            for more, text in enumerate(_wrapped(line)):
+                print(f"  {head if not number and not more else '':10} {text}")
 
 
 def _wrapped(line: str) -> list[str]:
     """Return a line in pieces that fit; what stands in two columns goes on in the second."""
     start = re.match(r"\S+ {2,}", line)
-    indent = " " * (start.end() if start else 0)
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    room = screen.width(WIDTH) - HEAD
+    indent = " " * (start.end() if start and start.end() < room // 2 else 2)
+    return list(screen.wrapped(line, room, indent))
 
 
 def _facts(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
     yield "make", [f"make {row['make_name']}"]
     yield from _work(session, row)
     if row["takes"]:
-        yield "variables", _variables(row)
+        yield "variables", _variables(session, row)
     if row["after"]:
         yield "before it", [", ".join(row["after"])] if row["kind"] != GROUP else []
     each = "-TRIPLE" if "TARGETS" in row["takes"] else ""
@@ -100,12 +108,26 @@ def _watched(session: Session, row: Row) -> str:
     return f"skipped while what it watches is the same{_on_record(session, row)}"
 
 
-def _variables(row: Row) -> list[str]:
+def _variables(session: Session, row: Row) -> list[str]:
+    """Return a line a variable, with an example where there is room for it."""
     from doit_cargo.engine.base.variables import BY_NAME
 
-    shown = [BY_NAME[name] for name in row["takes"]]
-    width = max(len(f"{one.name}={one.example}") for one in shown)
-    return [f"{f'{one.name}={one.example}':{width}}  {one.doc}" for one in shown]
+    roomy = screen.width(WIDTH) > NARROW
+    heads = {name: f"{name}={example_of(session, name)}" if roomy else name for name in row["takes"]}
+    width = max(map(len, heads.values()))
+    return [f"{head:{width}}  {BY_NAME[name].doc}" for name, head in heads.items()]
+
+
+def example_of(session: Session, name: str) -> str:
+    """Return a value of a variable, one of this workspace where it has such; it is valid in any case."""
+    from doit_cargo.cli.shell import completion
+    from doit_cargo.engine.base.variables import BY_NAME
+
+    if name not in OF_HERE:
+        return BY_NAME[name].example
+    known = [word for word, _ in completion.values(completion.kept(session.start), f"{name}=")]
+    own = [word.partition("=")[2] for word in known if not word.endswith(("=all", "=default"))]
+    return own[0] if own else BY_NAME[name].example
 
 
 def _lane(row: Row) -> str:

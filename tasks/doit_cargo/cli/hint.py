@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine import hints
 from doit_cargo.engine.base.errors import DONE, FAILED, Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.hints import Hint
+from doit_cargo.engine.state import journal
 from doit_cargo.session import Session
 
 LATEST = os.path.join(".logs", "build.log")
@@ -21,6 +23,9 @@ LATEST = os.path.join(".logs", "build.log")
 
 def hint(session: Session, options: argparse.Namespace) -> int:
     """`hint`: tell the cause; 0 if one is known, 1 if none is, 3 if the log cannot be read."""
+    failed = None if options.targets else failures.last(session)
+    if failed and not failed.log:
+        return _of_record(failures.explained(session, failed), options.json)
     name = _log(session, list(options.targets))
     known, problems = hints.load(_workspace(session))
     for problem in problems:
@@ -40,11 +45,25 @@ def _log(session: Session, words: list[str]) -> str:
         raise UserError(Problem(f"hint reads one log, not {len(words)}", "for example: doit-cargo hint build.log"))
     if words:
         return words[0]
+    failed = failures.last(session)
+    if failed and os.path.isfile(os.path.join(session.root, failed.log)):
+        return os.path.join(session.root, failed.log)
     places = [os.path.join(folder, os.path.basename(LATEST)) for folder in _log_folders(session)]
     found = next((place for place in places if os.path.exists(place)), "")
     if not found:
         raise UserError(Problem(f"there is no {LATEST} here yet", "name a log: doit-cargo hint FILE, or - for a pipe"))
     return found
+
+
+def _of_record(failed: failures.Explained, as_json: bool) -> int:
+    """Tell of a failure that has left no log, such as one before cargo started."""
+    if as_json:
+        told = {"target": failed.end.target, "cause": failed.cause, "fix": failed.fix}
+        print(json.dumps({"log": "", "hints": [told] if failed.cause else []}, indent=2))
+    else:
+        print(f"{failed.end.target} {failed.end.end} {journal.ago(failed.end.time)}")
+        print("\n".join(failed.lines()))
+    return DONE if failed.cause else FAILED
 
 
 def _log_folders(session: Session) -> tuple[str, str]:

@@ -29,8 +29,9 @@ def main(words: list[str], known_stale: str = "") -> int:
         understood = habits.understood(words)
     except UserError as error:
         return told(error, "--json" in words)
+    words = _asked_for_help(understood.words)
     made = parser()
-    made.given = words = understood.words
+    made.given = words
     options = made.parse_intermixed_args(words)
     if options.color:
         Colour.wanted = COLOURS[options.color]
@@ -54,7 +55,7 @@ def main(words: list[str], known_stale: str = "") -> int:
         if targets[:1] == ["help"] and targets[1:]:
             with _escaped():
                 return _help(session, targets[1:])
-        return run_targets(session, targets or ["help"], _options_of_doit(options))
+        return _run(session, targets or ["help"], options)
     except (UserError, OSError, RecursionError, MemoryError) as error:
         return told(as_user_error(error), options.json)
 
@@ -85,15 +86,33 @@ def told(error: UserError, as_json: bool) -> int:
     return error.code
 
 
+def _run(session: Session, targets: list[str], options: argparse.Namespace) -> int:
+    """Run targets; with --explain only say which members SINCE means."""
+    if not options.explain:
+        return run_targets(session, targets, _options_of_doit(options))
+    if not any(word.startswith("SINCE=") for word in options.words):
+        raise UserError(Problem("--explain tells which members are affected", "add SINCE=origin/main, say"))
+    with _escaped():
+        print("\n".join(session.affected.lines()))
+    return DONE
+
+
+def _asked_for_help(words: list[str]) -> list[str]:
+    """Return `WORD --help` as `help WORD`; alone it is the help of the whole program."""
+    names = [word for word in words if not word.startswith("-") and "=" not in word]
+    asked = [word for word in words if word in ("-h", "--help")]
+    return ["help", *names] if asked and names and names[0] != "help" else words
+
+
 def _command_in(words: list[str]) -> str:
     """Return the command that a line begins with, "" for targets."""
     return words[0] if words and words[0] in COMMANDS else ""
 
 
 def _help(session: Session, targets: list[str]) -> int:
-    from doit_cargo.cli.explain import explain
+    from doit_cargo.cli import help as of_words
 
-    explain(session, targets)
+    of_words.tell(session, targets)
     return DONE
 
 
@@ -127,6 +146,7 @@ def parser() -> _Parser:
     text = "go on with the other targets after a failure"
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
     text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
+    made.add_argument("--explain", action="store_true", help="of SINCE: which members are affected, and why")
     made.add_argument("--trust", action="store_true", help=text)
     text = "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too"
     made.add_argument("--color", metavar="WHEN", choices=tuple(COLOURS), help=text)
@@ -213,7 +233,7 @@ def with_doit(session: Session, names: Sequence[str], options: Sequence[str] = (
 
     from doit_cargo.cli.doit.dodo import DOIT_CONFIG, Targets
 
-    found = list(session.rows(names))
+    found = list(direct.rows_of(session, names))
     session.prepare(found)
     namespace = {
         "DOIT_CONFIG": {**DOIT_CONFIG, "dep_file": os.path.join(session.state, "doit.json")},

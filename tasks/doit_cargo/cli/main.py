@@ -10,6 +10,7 @@ import _signal  # type: ignore[import-not-found]
 import gc
 import os
 import sys
+import time
 
 from doit_cargo.cli.own_environment import settle
 from doit_cargo.engine.base.errors import UserError
@@ -33,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv is None:
             streams.ensure()
+        if words[:2] == ["complete", "--"]:
+            from doit_cargo.cli.shell import completion
+
+            return _leave(completion.answer(words[2:]))
         stale = ""
         settle()
         parsed = split_words(words) if words and _is_target(words[0]) else None
@@ -43,15 +48,7 @@ def main(argv: list[str] | None = None) -> int:
                 return _leave(0) if argv is None else 0
         if argv is None and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        status = None
-        if parsed and parsed[0][0] != "help" and os.path.isdir(parsed[2]):
-            from doit_cargo.cli import direct
-
-            status = direct.main(*parsed, stale)
-        if status is None:
-            from doit_cargo.cli import line
-
-            status = line.main(words, stale)
+        status = _run(words, parsed, stale)
         return _leave(status) if argv is None else status
     except UserError as error:
         from doit_cargo.cli import line
@@ -59,6 +56,24 @@ def main(argv: list[str] | None = None) -> int:
         return line.told(error, "--json" in words)
     except KeyboardInterrupt:
         return 130
+
+
+def _run(words: list[str], parsed: tuple[list[str], dict[str, str], str] | None, stale: str) -> int:
+    """Load what is needed to run a command line, and no more."""
+    started, status = time.monotonic(), None
+    if parsed and parsed[0][0] != "help" and "SINCE" not in parsed[1] and os.path.isdir(parsed[2]):
+        from doit_cargo.cli import direct
+
+        status = direct.main(*parsed, stale)
+    if status is None:
+        from doit_cargo.cli import line
+
+        status = line.main(words, stale)
+    if "DOIT_CARGO_NOTIFY" in os.environ:
+        from doit_cargo.cli.loop import notify
+
+        notify.after(words, status, time.monotonic() - started)
+    return status
 
 
 def _leave(status: int) -> int:

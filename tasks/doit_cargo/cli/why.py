@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 
+from doit_cargo.actions.maintenance import failures
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine.base.errors import DONE
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
+from doit_cargo.engine.state import journal
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.session import CARGO, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.execution.causes import JsonChange, Why
+    from doit_cargo.engine.execution.past.estimate import Estimate
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import Change
+    from doit_cargo.targets.listing import Row
 
 MOST_UNOBSERVED = 6
 
@@ -35,7 +39,16 @@ def why_target(session: Session, options: argparse.Namespace) -> int:
             print("\n".join(text))
         else:
             _print_why(one)
+        _print_failure(session, one["target"])
     return DONE
+
+
+def _print_failure(session: Session, name: str) -> None:
+    """Say that the last run did not end well, and why."""
+    end = failures.of_target(session, name)
+    if end:
+        print(f"  last run  {end.end} {journal.ago(end.time)}")
+        print("\n".join(f" {line}" for line in failures.explained(session, end).lines()))
 
 
 def _why(session: Session, name: str) -> Why:
@@ -67,6 +80,7 @@ def _why(session: Session, name: str) -> Why:
         changes, given = causes.named(changes, basis, session.root)
     changed = reporter.roots_of([*reporter.changed_packages(changes, basis), *given], basis) if basis else []
     rebuilds = reporter.rebuilds(changed, basis) if basis else []
+    expected = _expected(session, row, rebuilds, basis)
     return {
         "target": row["name"],
         "fresh": receipt is not None and not changes,
@@ -76,7 +90,19 @@ def _why(session: Session, name: str) -> Why:
         "skipped": len(basis["packages"]) - len(rebuilds) if basis else 0,
         "always": False,
         "unobserved": [*basis.get("unseen", ())] if basis else [],
+        "seconds": round(expected.seconds, 1) if expected else 0.0,
+        "takes": str(expected or ""),
     }
+
+
+def _expected(session: Session, row: Row, rebuilds: list[str], basis: Receipt | None) -> Estimate | None:
+    """Return what building these packages anew will take, as far as that is on record."""
+    from doit_cargo.engine.execution.past import estimate
+    from doit_cargo.engine.toolchain.platform import usable_cores
+
+    if basis is None or not rebuilds or row["kind"] != CARGO:
+        return None
+    return estimate.of_edit(session.state, session.plan(row["name"]), rebuilds, basis, usable_cores())
 
 
 def _roots_first(changes: list[Change], basis: Receipt | None, changed: list[str]) -> list[Change]:
@@ -118,6 +144,8 @@ def _print_why(why: Why) -> None:
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
         print(f"  rebuilds  {reporter.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")
+    if why.get("takes"):
+        print(f"  takes     {why['takes']}")
     _print_unobserved(why)
 
 

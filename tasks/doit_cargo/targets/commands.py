@@ -70,6 +70,12 @@ OPTIONS = {
 }
 
 COMMANDS = {
+    "completion": Command(
+        "doit_cargo.cli.shell.completion:completion",
+        "The script that lets bash, zsh or fish complete the words of doit-cargo, and of make through its Makefile.",
+        NAMES,
+        "bash|zsh|fish",
+    ),
     "doctor": Command(
         "doit_cargo.cli.doctor:doctor",
         "What this computer has, lacks and has wrong for a target, or for the default build and in general.",
@@ -91,7 +97,7 @@ COMMANDS = {
     ),
     "hint": Command(
         "doit_cargo.cli.hint:hint",
-        "The cause that a failing log shows and what mends it; of the latest build if no log is named.",
+        "The cause that a failing log shows and what mends it; of what failed last, else of the latest build.",
         FREE,
         "[FILE|-]",
         ("json",),
@@ -156,10 +162,22 @@ COMMANDS = {
         "Write one page about this workspace: states, build times, sizes, crates, tests; .logs/report.html.",
         options=("open", "output"),
     ),
+    "rerun": Command(
+        "doit_cargo.cli.loop.rerun:rerun",
+        "Run again what failed, could not start or was interrupted last, with the variables that it had.",
+        NAMES,
+        "[TARGET...]",
+    ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",
         "Agree to what this checkout would run while one only looks at it, as it is now.",
         options=("show", "revoke"),
+    ),
+    "watch": Command(
+        "doit_cargo.cli.loop.watch:watch",
+        "Run targets, and again whenever a file has changed that they rest on.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
     ),
     "why": Command(
         "doit_cargo.cli.why:why_target",

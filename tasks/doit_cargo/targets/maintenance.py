@@ -45,12 +45,14 @@ TARGETS: tuple[Target, ...] = (
     ),
     _keeping(
         "show_log",
-        "Show the log of the latest build, or of the target that LOG names.",
+        "Show the log of what failed last, else of the latest build, or of the target that LOG names.",
         check="doit_cargo.actions.maintenance.housekeeping:check_log",
         takes=("LOG",),
     ),
     _keeping(
-        "status", "Show which results are on record, whether each still holds, and how long it took.", takes=("JSON",)
+        "status",
+        "Show which results are on record, whether each still holds, how long it took, and what has failed since.",
+        takes=("JSON",),
     ),
     _keeping(
         "test_status",

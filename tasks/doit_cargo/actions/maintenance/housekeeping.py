@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
+from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
-from doit_cargo.engine.state import dir_listing, footprint, receipts
+from doit_cargo.engine.state import dir_listing, footprint, journal, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
@@ -49,14 +50,20 @@ def logs(session: Session) -> dict[str, str]:
 
 def check_log(session: Session, values: Values) -> None:
     """Require that the log that LOG names is there."""
-    wanted = receipts.normalise(values.text("LOG") or "build").removesuffix(".log")
-    if wanted not in logs(session):
+    if _wanted_log(session, values) not in logs(session):
         raise UserError(unknown("log", values.text("LOG") or "build", tuple(logs(session)), "LOG"))
 
 
+def _wanted_log(session: Session, values: Values) -> str:
+    """Return whose log to show: what LOG names, else what failed last, else the latest build."""
+    failed = failures.last(session)
+    name = os.path.basename(failed.log) if failed and failed.log else "build"
+    return receipts.normalise(values.text("LOG") or name).removesuffix(".log")
+
+
 def show_log(session: Session, values: Values) -> bool:
-    """Print the log of the latest build, or of the target that LOG names."""
-    path = logs(session)[receipts.normalise(values.text("LOG") or "build").removesuffix(".log")]
+    """Print the log of what failed last, else of the latest build, or of the target that LOG names."""
+    path = logs(session)[_wanted_log(session, values)]
     with open(path, encoding="utf-8", errors="replace") as stream:
         shutil.copyfileobj(stream, sys.stdout)
     written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(os.path.getmtime(path)))
@@ -150,15 +157,22 @@ def _looked_at(session: Session, one: Receipt) -> OnRecord:
 def status(session: Session, values: Values) -> bool:
     """Print each result on record (`test_status`: of tests): whether it holds, when it was made, how long it took."""
     of_tests = session.current == "test_status"
-    found = [one for one in on_record(session) if one.target.startswith("test") or not of_tests]
+    names = {row["name"] for row in session.listing if row["name"].startswith("test") or not of_tests}
+    found = [one for one in on_record(session) if one.target.partition(" ")[0] in names]
+    failed = [end for end in journal.failures(session.state) if end.target in names]
     if values.flag("JSON"):
         print(json.dumps([{**one._asdict(), "finished": one.when} for one in found], indent=2))
         return True
     for one in found:
         print(f"{one.state:12}  {one.when}  {one.seconds:8.1f} s  {one.target}")
+    for end in failed:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(end.time))
+        print(f"{end.end:13} {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
     if not of_tests:
         _warn_of_disk(session)
-    reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")
+    text = f"{len(found)} results on record" if found else "no result is on record yet"
+    again = f"; {len(failed)} did not end well: doit-cargo hint tells why, doit-cargo rerun does it again"
+    reporter.done(session.current, text + (again if failed else ""))
     return True
 
 

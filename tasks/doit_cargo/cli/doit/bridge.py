@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,6 +19,7 @@ from doit.exceptions import InvalidDodoFile, TaskError, TaskFailed, UnmetDepende
 from doit.reporter import ConsoleReporter
 from doit.task import Task
 
+from doit_cargo.cli import ending
 from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_error
@@ -26,7 +28,6 @@ from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
-    from doit_cargo.engine.base.errors import Problem
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.targets.listing import Row
 
@@ -50,7 +51,15 @@ class Runner(Protocol):
 
     def has_run(self) -> None: ...
 
-    def has_ended(self, name: str, end: str, started: float, problem: Problem | None) -> None: ...
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def root(self) -> str: ...
+
+    def key(self, name: str) -> tuple[str, ...]: ...
+
+    def known_row(self, name: str) -> Row | None: ...
 
     def is_one_of_several(self) -> None: ...
 
@@ -159,7 +168,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Find bad input before anything starts: raised here, doit prints it without traceback and ends with 3."""
         super().initialize(tasks, selected_tasks)
         self.ends: dict[str, str] = {}
+        self.saved: dict[str, float] = {}
+        self.began = time.time()
+        self.selected = [tasks[name].meta["target"] for name in selected_tasks if is_ours(tasks[name])]
         ours = [name for name in selected_tasks if is_ours(tasks[name])]
+        self.runner = tasks[ours[0]].meta["doit_cargo"] if ours else None
         try:
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
@@ -191,6 +204,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             by_end[self.ends.get(part, "not run")].append(part)
         return "; ".join(f"{end}: {', '.join(names)}" for end, names in by_end.items() if names)
 
+    def complete_run(self) -> None:
+        """Sum up what several targets came to."""
+        super().complete_run()
+        if self.runner:
+            parts = self.runner.with_parts(self.selected)
+            ending.tell(self.runner, self.began, parts, self.saved)
+
     def skip_uptodate(self, task: Any) -> None:
         self.ends[task.name] = "passed"
         if not is_ours(task):
@@ -200,6 +220,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             if isinstance(check, Fresh) and check.receipt:
                 reporter.skipped(check.name, check.receipt)
                 receipts.note_skip(check.receipt)
+                self.saved[check.name] = float(check.receipt["seconds"])
 
     def skip_ignore(self, task: Any) -> None:
         """Say who has it ignored: doit's mark alone looks like a failure of ours."""

@@ -84,6 +84,7 @@ Makefile = _command("makefile")
 Migrate = _command("migrate")
 Plan = _command("plan")
 Profiles = _command("profiles")
+Rerun = _command("rerun")
 Why = _command("why")
 
 

@@ -207,6 +207,7 @@ TABLE = (
     Variable("ALL_FEATURES", _flag, "turn on all features of the selected packages", "1"),
     Variable("NO_DEFAULT_FEATURES", _flag, "leave the default features off", "1"),
     Variable("PACKAGE", _packages, "packages to act on instead of the target's own; all = the whole workspace", "all"),
+    Variable("SINCE", _word, "only the members that changes since this commit can affect", "origin/main"),
     Variable("PROFILE", _word, "a feature profile, or a cargo profile, instead of the target's own", "low_memory"),
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
     Variable("TEST", _text, "run only the tests whose name contains this", "tokenizer::"),
@@ -266,6 +267,7 @@ CARGO = (
     "ALL_FEATURES",
     "NO_DEFAULT_FEATURES",
     "PACKAGE",
+    "SINCE",
     "PROFILE",
     "TARGET",
     "REGISTRY",
@@ -276,7 +278,7 @@ CARGO = (
     "WITHOUT_PREFLIGHT",
 )
 # The same of a target that stands for one package.
-MEMBER = tuple(name for name in CARGO if name != "PACKAGE")
+MEMBER = tuple(name for name in CARGO if name not in ("PACKAGE", "SINCE"))
 # What targets that run tests take beside.
 TESTS = ("TEST", "RUNNER", "NOCAPTURE", "JUNIT")
 

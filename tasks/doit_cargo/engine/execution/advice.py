@@ -103,7 +103,7 @@ def read_by_pyo3(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: Ledger) -> Iterator[str]:
     """Tell that pyo3 will be built again, since it was last built here for another Python."""
     # The fingerprints know of calls that were not ours, too.
-    told = pyo3.told(_profile_folder(plan, environ, workspace))
+    told = pyo3.told(profile_folder(plan, environ, workspace))
     known = {name: value or "" for name, value in told.items()} or ledger.data.get("python", {})
     changed = [name for name, value in known.items() if environ.get(name, "") != value]
     if not changed:
@@ -119,7 +119,7 @@ def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, 
         )
 
 
-def _profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
+def profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
     """Return where this call builds, such as ``target/release``."""
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""

@@ -47,6 +47,9 @@ class Why(TypedDict):
     # What of the units that took part was not observed.
     unobserved: NotRequired[list[str]]
     says: NotRequired[list[str]]
+    # Seconds that the rebuild will take, as the times on record say.
+    seconds: NotRequired[float]
+    takes: NotRequired[str]
 
 
 def keep_lock(state: str, root: str) -> None:

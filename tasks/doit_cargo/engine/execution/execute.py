@@ -26,6 +26,7 @@ from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, maki
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.execution.observing import Watch
+from doit_cargo.engine.execution.past import estimate
 from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.plan import declared
@@ -75,12 +76,12 @@ def execute(request: BuildRequest) -> Outcome | None:
         plan, plan_state, previous = _prepared(request, receipt, changes)
         if request.shared and not request.variables.flag("FORCE") and request.shared.fetched(plan, plan_state):
             return None
-        return _build(request, plan, plan_state, previous)
+        return _build(request, plan, plan_state, previous, changes)
 
 
 def execute_locked(request: BuildRequest, receipt: Receipt | None, changes: list[Change]) -> Outcome:
     """Run cargo under a lock that the caller holds, with the verdict that the caller has found."""
-    return _build(request, *_prepared(request, receipt, changes))
+    return _build(request, *_prepared(request, receipt, changes), changes)
 
 
 def _prepared(
@@ -153,8 +154,11 @@ class _Build(NamedTuple):
     previous: Receipt | None
 
 
-def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None) -> Outcome:
+def _build(
+    request: BuildRequest, plan: Plan, plan_state: State, previous: Receipt | None, changes: list[Change]
+) -> Outcome:
     """The story of a run: show cargo what it would miss, run it, prove what it calls fresh, keep the receipt."""
+    expected = estimate.expect(request, plan, changes, previous)
     workspace = build_places.of(plan, request.workspace, request.environ)
     with build_places.held(workspace.built_in):
         build = _begin(request, plan, workspace, previous)
@@ -166,6 +170,7 @@ def _build(request: BuildRequest, plan: Plan, plan_state: State, previous: Recei
             footprint.keep(request.state, request.key, meter.read())
             receipt = _receipt(build, outcome, plan_state, inputs)
             _keep(request, receipt)
+            estimate.learn(request, plan, outcome, inputs.made, expected)
         else:
             recorder.learn(inputs, outcome.report, build.ledger, build.before)
             build.watch.learn(build.ledger, inputs, outcome.report)

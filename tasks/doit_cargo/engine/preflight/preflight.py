@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.model import Invocation, Plan, Profile, Workspace
+from doit_cargo.engine.base.model import Invocation, Plan, Profile, Service, Workspace
 from doit_cargo.engine.base.process.processes import environment_of_tools
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
@@ -64,6 +64,15 @@ def require(
 def missing_tools(target: str, needs: Iterable[str], machine: Machine) -> list[Problem]:
     """Return a problem for each tool of an action that is missing or too old; a need is NAME or NAME>=VERSION."""
     return [problem for need in needs if (problem := _tool_problem(target, need, machine))]
+
+
+def require_here(target: str, tools: Iterable[str], wanted: Iterable[Service], machine: Machine) -> None:
+    """Raise for all tools and services that a row names and that are not here."""
+    from doit_cargo.engine.preflight import services
+
+    problems = [*missing_tools(target, tools, machine), *services.problems(target, wanted, machine)]
+    if problems:
+        raise UserError(problems, COULD_NOT_RUN)
 
 
 def _tool_problem(target: str, need: str, machine: Machine) -> Problem | None:

@@ -1,0 +1,41 @@
+"""`doit-cargo rerun`: what did not end well is run again, each target with the variables that it had."""
+
+from __future__ import annotations
+
+import argparse
+
+from doit_cargo.actions.maintenance import failures
+from doit_cargo.engine.base.errors import DONE, Problem, UserError
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import journal
+from doit_cargo.session import Session
+
+
+def rerun(session: Session, options: argparse.Namespace) -> int:
+    """`rerun`: run the targets whose last run failed, could not start or was interrupted, in that order."""
+    found = [end for end in journal.failures(session.state) if _is_asked(end.target, options.targets)]
+    if not found:
+        print("nothing on record has failed" + (f" of {', '.join(options.targets)}" if options.targets else ""))
+        return DONE
+    lost = [end for end in found if not failures.can_be_repeated(end)]
+    if lost:
+        fix = "type it with its variables: what may be secret is not kept"
+        raise UserError([Problem(f"{end.target} cannot be repeated from the record", fix) for end in lost])
+    return max(_again(session, end) for end in found)
+
+
+def _is_asked(target: str, wanted: list[str]) -> bool:
+    return not wanted or target in (word.replace("-", "_") for word in wanted)
+
+
+def _again(session: Session, end: journal.End) -> int:
+    """Run one of them in a session of its own; whatever comes of it, the next one has its turn."""
+    from doit_cargo.cli.line import run_targets, told
+
+    print(f".. {end.command}", flush=True)
+    variables = dict(word.split("=", 1) for word in end.words[1:])
+    try:
+        return run_targets(Session(session.start, session.environ, variables), [end.target])
+    except UserError as error:
+        reporter.note(end.target, "cannot run any more:")
+        return told(error, as_json=False)

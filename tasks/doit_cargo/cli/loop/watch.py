@@ -1,0 +1,122 @@
+"""`doit-cargo watch TARGET...`: run again on each edit of something that the targets rest on, and on nothing else.
+
+Files are watched by watchfiles; whether a change means anything, the receipts say. What changes while a run is under
+way waits as one change. After a failure there is no receipt: then any file of a member wakes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from doit_cargo.actions import LOGS, TEST_LOGS, require_package
+from doit_cargo.cli.commands import wanted
+from doit_cargo.engine.base.errors import DONE, UserError
+from doit_cargo.engine.base.tables import counted
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import journal, receipts
+from doit_cargo.engine.state.store import STATE_DIRECTORY
+from doit_cargo.session import CARGO, Session
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.receipts import Receipt
+
+CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+INTERRUPTED = 130
+MILLISECONDS = 200  # in which the files of one save arrive
+
+
+def watch(session: Session, options: argparse.Namespace) -> int:
+    """`watch`: run targets, and again whenever something that they rest on has changed."""
+    require_package("watch", "watchfiles", "watch")
+    names = wanted(options, "watch")
+    status = _run(session, names)
+    try:
+        for changed in _changes(session, names):
+            again = Session(session.start, session.environ, session.raw)
+            if status != INTERRUPTED and _is_woken(again, names, changed):
+                _clear()
+                status = _run(again, names)
+            if status == INTERRUPTED:
+                break
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    print()
+    return status
+
+
+def _run(session: Session, names: list[str]) -> int:
+    """Run the targets, and say what is waited for."""
+    from doit_cargo.cli.line import run_targets, told
+
+    try:
+        status = run_targets(session, names)
+    except UserError as error:
+        status = told(error, as_json=False)
+    if status != INTERRUPTED:
+        files = {path for receipt in _receipts(session, names) for path in _files(receipt)}
+        rests = f"one of {counted(len(files), 'file')}" if status == DONE and files else "any file of the workspace"
+        reporter.note("watch", f"waits for a change of {rests}; Ctrl-C ends it")
+    return status
+
+
+def _clear() -> None:
+    if sys.stdout.isatty():
+        print(CLEAR, end="", flush=True)
+
+
+def _parts(session: Session, names: list[str]) -> list[str]:
+    return [part for name in names for part in session.parts(name)]
+
+
+def _receipts(session: Session, names: list[str]) -> Iterator[Receipt]:
+    for part in _parts(session, names):
+        receipt = receipts.load_receipt(session.state, session.key(part))
+        if receipt:
+            yield receipt
+
+
+def _files(receipt: Receipt) -> Iterator[str]:
+    """Yield the files that a success rests on, and the folders whose lists it does."""
+    for part in receipt.get("parts", ("plan", "build")):
+        state = receipt[part]
+        yield from state["files"]
+        yield from state["trees"]
+
+
+def _is_woken(session: Session, names: list[str], changed: Iterable[str]) -> bool:
+    """Tell whether a change means something to a target: its receipt holds no more, or its last run has failed."""
+    bad = {end.words for end in journal.failures(session.state)}
+    for part in _parts(session, names):
+        row = session.row(part)
+        if session.key(part) in bad:
+            return any(_is_of_a_member(session, path) for path in changed)
+        if row["kind"] == CARGO or row["watch"]:
+            receipt, changes = session.verdict(part)
+            if receipt is None or changes:
+                return True
+    return False
+
+
+def _is_of_a_member(session: Session, path: str) -> bool:
+    folders = (session.root, *(package.directory for package in session.workspace.packages.values()))
+    return path.startswith(tuple(folder + os.sep for folder in folders))
+
+
+def _changes(session: Session, names: list[str]) -> Iterator[list[str]]:
+    """Yield the changed paths of each batch; what changes while one is worked on is the next."""
+    import watchfiles
+
+    outside = {os.path.dirname(path) for receipt in _receipts(session, names) for path in receipt["owners"]}
+    below = session.root + os.sep
+    places = [session.root, *(path for path in sorted(outside) if not path.startswith(below) and os.path.isdir(path))]
+    left_out = (STATE_DIRECTORY, LOGS, TEST_LOGS, ".git", ".venv", "__pycache__")
+
+    def means_something(_: object, path: str) -> bool:
+        return not session.workspace.is_built(path) and not set(path.split(os.sep)) & set(left_out)
+
+    for batch in watchfiles.watch(*places, watch_filter=means_something, debounce=MILLISECONDS, step=50):
+        yield sorted({path for _, path in batch})

@@ -1,0 +1,123 @@
+"""Which members of a workspace the changes since a commit can affect: `SINCE=origin/main`.
+
+A changed file belongs to the innermost member around it; what belongs to none is every member's business, unless the
+builds on record show that none reads it. Members that rest on an affected one are affected, too. Asks git; runs nothing
+of the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, DONE, Problem, UserError
+from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.cargo.metadata import dependents
+from doit_cargo.engine.state import receipts
+
+GIT_SECONDS = 60.0
+# Whatever lies in these, it is none of cargo's inputs: our own state and logs, and what cargo makes.
+OURS = (".doit-cargo", ".logs", ".testlogs", ".git")
+# Files that shape every member's build, wherever they are above it.
+EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
+
+
+class Affected(NamedTuple):
+    """The members in the workspace's order, each with why: a changed file, or a member that it rests on."""
+
+    since: str
+    members: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is told of it."""
+        width = max(map(len, self.members), default=0)
+        yield f"since {self.since}: {len(self.members)} affected"
+        yield from (f"  {name:{width}}  {reason}" for name, reason in self.members.items())
+        if self.ignored:
+            more = f" and {len(self.ignored) - 6} more" if len(self.ignored) > 6 else ""
+            yield f"  no build on record reads {', '.join(self.ignored[:6])}{more}"
+
+
+def since(commit: str, workspace: Workspace, environ: Mapping[str, str], state: str) -> Affected:
+    """Return the members that changes since a commit can affect. Raises `UserError` where git cannot tell."""
+    reasons: dict[str, str] = {}
+    ignored: list[str] = []
+    known = _read_by_builds(state)
+    for path in _changed(commit, workspace.root, environ):
+        shown = os.path.relpath(path, workspace.root).replace(os.sep, "/")
+        owners = _owners(path, workspace, known)
+        if not owners:
+            ignored.append(shown)
+        for name in owners:
+            reasons.setdefault(name, f"{shown} changed")
+    for name in dependents(workspace, tuple(reasons), dev=True):
+        reasons.setdefault(name, f"rests on {_first_below(name, reasons, workspace)}")
+    members = {name: reasons[name] for name in workspace.packages if name in reasons}
+    return Affected(commit, members, tuple(ignored))
+
+
+def in_package(given: Mapping[str, str], found: Affected) -> dict[str, str]:
+    """Return variables with what SINCE means in PACKAGE. Raises `UserError`, of the code of success for nothing."""
+    if not found.members:
+        raise UserError(Problem(f"nothing to do: no member is affected since {found.since}"), DONE)
+    if given.get("PACKAGE"):
+        raise UserError(Problem("SINCE and PACKAGE both choose packages", "leave one of them out"))
+    others = {name: value for name, value in given.items() if name != "SINCE"}
+    return {**others, "PACKAGE": ",".join(found.members)}
+
+
+def _first_below(name: str, reasons: Mapping[str, str], workspace: Workspace) -> str:
+    edges = (edge.name for edge in workspace.packages[name].dependencies)
+    return next((edge for edge in edges if edge in reasons), "one of them")
+
+
+def _changed(commit: str, root: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the files that differ from where this branch has left `commit`, also those that git does not know yet."""
+    base = _git(["merge-base", commit, "HEAD"], root, environ, commit).strip()
+    top = _git(["rev-parse", "--show-toplevel"], root, environ, commit).strip()
+    found = _git(["diff", "--name-only", "-z", "--no-renames", base, "--"], root, environ, commit)
+    new = _git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/"], root, environ, commit)
+    paths = (os.path.normpath(os.path.join(top, name)) for name in (found + new).split("\0") if name)
+    return [path for path in dict.fromkeys(paths) if not set(path.split(os.sep)) & set(OURS)]
+
+
+def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -> str:
+    if commit.startswith("-"):
+        raise UserError(Problem(f"SINCE={commit} is no name of a commit", "for example: SINCE=origin/main"))
+    done = processes.answer([*processes.GIT, *words], environ, GIT_SECONDS, root)
+    if not done.ok:
+        reason = (done.err.strip().splitlines() or ["git does not answer"])[0]
+        fix = "name a commit or branch that is here, for example SINCE=HEAD~1; in a CI's clone: git fetch origin main"
+        raise UserError(Problem(f"SINCE={commit}: {reason}", fix), COULD_NOT_RUN if done.status == 127 else BAD_INPUT)
+    return done.out
+
+
+def _read_by_builds(state: str) -> Mapping[str, tuple[str, ...]] | None:
+    """Return file -> packages as the builds on record have read them, None where no build is on record."""
+    found: dict[str, tuple[str, ...]] = {}
+    count = 0
+    for _, receipt in receipts.every(state):
+        count += bool(receipt["owners"])
+        found.update({path: tuple(names) for path, names in receipt["owners"].items()})
+    return found if count else None
+
+
+def _owners(path: str, workspace: Workspace, known: Mapping[str, tuple[str, ...]] | None) -> Iterable[str]:
+    """Return the members that a changed file is an input of."""
+    if os.path.basename(path) in EVERYBODYS and os.path.dirname(path) in _above(workspace):
+        return tuple(workspace.packages)
+    holders = [one for one in workspace.packages.values() if path.startswith(one.directory + os.sep)]
+    own = max(holders, key=lambda one: len(one.directory)).name if holders else ""
+    if workspace.is_built(path):
+        return ()
+    readers = [name for name in (known or {}).get(path, ()) if name in workspace.packages]
+    if own:
+        return dict.fromkeys([own, *readers])
+    return readers if known is not None else tuple(workspace.packages)
+
+
+def _above(workspace: Workspace) -> tuple[str, ...]:
+    return workspace.root, os.path.join(workspace.root, ".cargo")

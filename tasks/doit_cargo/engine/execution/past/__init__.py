@@ -1,0 +1,1 @@
+"""What past builds took, unit by unit, and what the next one will take."""

@@ -1,0 +1,106 @@
+"""SINCE=COMMIT: only the members that changes since then can affect are built, checked, linted and tested."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from calling import Said, call, environment
+from conftest import make_workspace, needs_cargo, write
+
+pytestmark = [needs_cargo, pytest.mark.skipif(shutil.which("git") is None, reason="git is not on PATH")]
+
+
+def git(root: Path, *words: str) -> None:
+    own = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *own, *words], cwd=root, env=environment(), check=True, capture_output=True)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """app -> low, tested -> low for its tests alone, and alone beside them; committed."""
+    spec = {
+        "low": {},
+        "app": {"dependencies": {"low": ""}},
+        "alone": {},
+        "tested": {"dev-dependencies": {"low": ""}},
+    }
+    root = make_workspace(tmp_path / "ws", spec)
+    write(root / "notes.md", "notes\n")
+    call(root, "cargo", "metadata", "--format-version", "1", "--offline")
+    write(root / ".gitignore", "target\n.doit-cargo\n.logs\n.testlogs\n")
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "first")
+    return root
+
+
+def packages(root: Path, *words: str) -> list[str]:
+    return list(json.loads(call(root, "doit-cargo", "plan", "--json", "check", *words).out)["packages"])
+
+
+def test_an_edit_concerns_its_member_and_those_that_rest_on_it(root: Path) -> None:
+    write(root / "low/src/lib.rs", "pub fn edited() {}\n")
+    assert packages(root, "SINCE=HEAD") == ["low", "app", "tested"]
+    git(root, "commit", "-qam", "second")
+    write(root / "alone/src/new.rs", "")  # git does not know it yet
+    assert packages(root, "SINCE=HEAD") == ["alone"]
+    assert packages(root, "SINCE=HEAD~1") == ["low", "app", "alone", "tested"]
+    said = call(root, "doit-cargo", "check", "SINCE=HEAD~1", "--explain")
+    assert said.out == (
+        "since HEAD~1: 4 affected\n"
+        "  low     low/src/lib.rs changed\n"
+        "  app     rests on low\n"
+        "  alone   alone/src/new.rs changed\n"
+        "  tested  rests on low\n"
+    )
+
+
+def test_where_nothing_is_affected_nothing_runs_and_that_is_a_success(root: Path) -> None:
+    said = call(root, "doit-cargo", "check", "SINCE=main")
+    assert said == Said(0, "", "doit-cargo: nothing to do: no member is affected since main\n")
+    assert not (root / "target").exists()
+
+
+@pytest.mark.slow
+def test_a_file_outside_of_members_concerns_all_until_builds_show_who_reads_it(root: Path) -> None:
+    write(root / "notes.md", "other notes\n")
+    assert packages(root, "SINCE=main") == ["low", "app", "alone", "tested"]
+    write(root / "alone/src/lib.rs", 'pub const NOTES: &str = include_str!("../../notes.md");\n')
+    git(root, "commit", "-qam", "second")
+    assert call(root, "doit-cargo", "check").status == 0
+    write(root / "notes.md", "more notes\n")
+    assert packages(root, "SINCE=main") == ["alone"]
+    write(root / "plan.md", "nobody reads this\n")
+    out = call(root, "doit-cargo", "check", "SINCE=main", "--explain").out
+    assert out.endswith("  alone  notes.md changed\n  no build on record reads plan.md\n")
+
+
+def test_what_shapes_every_build_concerns_all(root: Path) -> None:
+    write(root / "rust-toolchain.toml", '[toolchain]\nchannel = "stable"\n')
+    assert len(packages(root, "SINCE=main")) == 4
+
+
+@pytest.mark.slow
+def test_only_what_is_affected_is_compiled(root: Path) -> None:
+    write(root / "alone/src/lib.rs", "pub fn edited() {}\n")
+    said = call(root, "doit-cargo", "check", "SINCE=main")
+    assert (said.status, "compiled 1 of 1 package (alone)" in said.out) == (0, True)
+    assert call(root, "doit-cargo", "check", "SINCE=main").out.startswith("-- check  up to date: 1 package, ")
+
+
+WRONG = {
+    "SINCE=nowhere": "doit-cargo: SINCE=nowhere: fatal: Not a valid object name nowhere\n  fix: name a commit ",
+    "SINCE=--help": "doit-cargo: SINCE=--help is no name of a commit\n  fix: for example: SINCE=origin/main\n",
+    "SINCE=main PACKAGE=low": "doit-cargo: SINCE and PACKAGE both choose packages\n  fix: leave one of them out\n",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_wrong_commit_is_told(root: Path, words: str) -> None:
+    write(root / "low/src/lib.rs", "pub fn edited() {}\n")
+    said = call(root, "doit-cargo", "check", *words.split())
+    assert (said.status, said.out, said.err.startswith(WRONG[words])) == (3, "", True), said
