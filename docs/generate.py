@@ -353,7 +353,7 @@ def crate_table() -> str:
     return table(("Crate", "Needs", "When", "Variables", "Read in"), rows)
 
 
-def _crate_rows(entry: knowledge.Entry) -> Iterator[tuple[str, ...]]:
+def _crate_rows(entry: knowledge.CrateEntry) -> Iterator[tuple[str, ...]]:
     if not entry.rules:
         yield code(entry.name), "nothing", entry.nothing, "", entry.evidence
     for number, rule in enumerate(entry.rules):
@@ -368,7 +368,7 @@ def _crate_rows(entry: knowledge.Entry) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _when(rule: knowledge.Rule) -> str:
+def _when(rule: knowledge.NeedRule) -> str:
     """Return the conditions of a rule in words."""
     parts = [f"version {rule.crates}" if rule.crates else ""]
     parts += [f"feature {' and '.join(map(code, rule.features))}" if rule.features else ""]
@@ -382,7 +382,7 @@ def _when(rule: knowledge.Rule) -> str:
     return "; ".join(filter(None, [*parts, rule.when]))
 
 
-def _rule_variables(rule: knowledge.Rule) -> str:
+def _rule_variables(rule: knowledge.NeedRule) -> str:
     parts = [f"not with {codes(rule.unless_env)}" if rule.unless_env else ""]
     parts += [f"also with {codes(rule.if_env)}" if rule.if_env else ""]
     parts += [f"only with {codes(rule.only_if_env)}" if rule.only_if_env else ""]
@@ -390,7 +390,7 @@ def _rule_variables(rule: knowledge.Rule) -> str:
     return "; ".join(filter(None, parts))
 
 
-# --- the house -------------------------------------------------------------------------------------------------------
+# --- the packages ----------------------------------------------------------------------------------------------------
 
 
 def packages() -> str:

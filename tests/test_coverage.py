@@ -13,7 +13,7 @@ from conftest import needs_cargo, read_workspace, write
 from doit_cargo.actions.measure.coverage import Lines, by_package
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.native import llvm
-from doit_cargo.engine.toolchain.native.llvm import Found, find_coverage_tools
+from doit_cargo.engine.toolchain.native.llvm import FoundLlvm, find_coverage_tools
 from measuring import here, lay_out
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_read_the_profiles_is_named_with_every_way_to_get_what_can()
     from doit_cargo.engine.toolchain.native.llvm import LlvmTools
 
     old = LlvmTools("/b/llvm-cov", "/b/llvm-profdata", "14.0.6", "PATH")
-    assert str(_llvm_problem("test_coverage", Found(None, (old,), "22.1.2"), "apt")) == (
+    assert str(_llvm_problem("test_coverage", FoundLlvm(None, (old,), "22.1.2"), "apt")) == (
         "test_coverage needs llvm-cov and llvm-profdata that read the profiles of rustc's LLVM 22.1.2; "
         "/b/llvm-profdata is of LLVM 14.0.6 and does not\n"
         '  fix: rustup component add llvm-tools, apt install llvm-19, pip install "doit-cargo[coverage]" '

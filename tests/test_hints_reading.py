@@ -8,19 +8,19 @@ import pytest
 from doit_cargo.engine import hints
 from doit_cargo.engine.hints import fixes, recogniser, rules
 from doit_cargo.engine.hints.reading import BLOCK, candidates, windows
-from doit_cargo.engine.hints.rules import Knowledge
+from doit_cargo.engine.hints.rules import HintRules
 from hint_logs import KNOWN, first, read
 
 PROTOC = "  Error: Could not find `protoc`.\n"
 
 
-def with_hint(**table: object) -> Knowledge:
+def with_hint(**table: object) -> HintRules:
     """Return what is known with one more hint, "own"."""
     own = {"hint": {"own": {"rank": 1, "cause": "own", "fix": {"any": "mend it"}, **table}}}
     return rules.build(rules.shipped(), own)
 
 
-def names(log: str, known: Knowledge) -> list[str]:
+def names(log: str, known: HintRules) -> list[str]:
     return [hint.name for hint in hints.read(io.BytesIO(log.encode()), known)]
 
 

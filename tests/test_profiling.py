@@ -11,7 +11,7 @@ import pytest
 from calling import MAKE, Said, call, environment, needs_make, posix, program
 from conftest import needs_cargo, write
 from doit_cargo.actions.measure.memory import massif_peak
-from doit_cargo.actions.measure.vram import Gpu, expected_for, read_csv
+from doit_cargo.actions.measure.vram import GpuMemory, expected_for, read_csv
 from measuring import here, lay_out, needs
 
 DODO = 'from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of(".")\n'
@@ -194,7 +194,7 @@ def monitor(root: Path, folder: Path, body: str, *words: str) -> Said:
 
 def test_the_csv_of_nvidia_smi_is_read() -> None:
     assert read_csv("0, NVIDIA H100, PCIe, 400, 500, [N/A]\nNo devices were found\n1, T4, [N/A], 15360, 0\n") == [
-        Gpu(0, "NVIDIA H100, PCIe", 400 * MIB, 500 * MIB, -1)
+        GpuMemory(0, "NVIDIA H100, PCIe", 400 * MIB, 500 * MIB, -1)
     ]
 
 

@@ -1,6 +1,6 @@
 """One call in one workspace: its facts, its targets, its runs, each worked out when it is first needed.
 
-The place where catalogue and engine meet. Both doors come through here; nothing is computed at import.
+The place where catalogue and engine meet. Both entry points come through here; nothing is computed at import.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doit_cargo import makefile as shim
-from doit_cargo.engine.plan.profiles.files import toml_text
+from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.plan.profiles.kinds import GOAL, PATTERN, VARIABLE
 from doit_cargo.migrate.cargo_call import CargoCall
 from doit_cargo.migrate.compare import differing

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import UserError
-from doit_cargo.engine.plan.profiles.files import toml_text
+from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
 from doit_cargo.migrate.recording.study import Step, Study

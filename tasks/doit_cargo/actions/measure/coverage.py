@@ -22,7 +22,7 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserEr
 from doit_cargo.engine.base.variables import COVERAGE_FORMATS
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
-from doit_cargo.engine.toolchain.native.llvm import Found, LlvmTools, find_coverage_tools
+from doit_cargo.engine.toolchain.native.llvm import FoundLlvm, LlvmTools, find_coverage_tools
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
@@ -102,7 +102,7 @@ def _require_llvm(session: Session) -> LlvmTools:
     return found.tools
 
 
-def _llvm_problem(target: str, found: Found, manager: str) -> Problem:
+def _llvm_problem(target: str, found: FoundLlvm, manager: str) -> Problem:
     llvm = found.rustc_llvm.partition(".")[0]
     what = f"{target} needs llvm-cov and llvm-profdata that read the profiles of rustc's LLVM {found.rustc_llvm}"
     for tools in found.unfit:

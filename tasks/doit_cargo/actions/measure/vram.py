@@ -30,7 +30,7 @@ LOOK_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuMemory:
     """One GPU at one moment. Memory in bytes; `busy` in percent, -1 where the driver does not say."""
 
     index: int
@@ -40,21 +40,23 @@ class Gpu:
     busy: int = -1
 
 
-Reader = Callable[[], list[Gpu]]
+Reader = Callable[[], list[GpuMemory]]
 
 
-def read_csv(text: str) -> list[Gpu]:
+def read_csv(text: str) -> list[GpuMemory]:
     """Return the GPUs that nvidia-smi printed with ``--format=csv,noheader,nounits``; other lines are passed over."""
     return list(_csv(text))
 
 
-def _csv(text: str) -> Iterator[Gpu]:
+def _csv(text: str) -> Iterator[GpuMemory]:
     for line in text.splitlines():
         # A name may hold a comma; the four numbers do not.
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) >= 5 and cells[0].isdigit() and cells[-3].isdigit() and cells[-2].isdigit():
             used, total = (int(cell) * MEBIBYTE for cell in cells[-3:-1])
-            yield Gpu(int(cells[0]), ", ".join(cells[1:-3]), used, total, int(cells[-1]) if cells[-1].isdigit() else -1)
+            yield GpuMemory(
+                int(cells[0]), ", ".join(cells[1:-3]), used, total, int(cells[-1]) if cells[-1].isdigit() else -1
+            )
 
 
 def _nvidia_smi(session: Session) -> Reader | None:
@@ -63,7 +65,7 @@ def _nvidia_smi(session: Session) -> Reader | None:
         return None
     path = found.path
 
-    def read() -> list[Gpu]:
+    def read() -> list[GpuMemory]:
         argv = [path, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
         done = processes.answer(argv, session.environ, LOOK_SECONDS)
         if not done.in_time:
@@ -93,7 +95,7 @@ def _library() -> Reader | None:
     except pynvml.NVMLError:
         return None
 
-    def look(number: int, handle: Any) -> Gpu:
+    def look(number: int, handle: Any) -> GpuMemory:
         name = pynvml.nvmlDeviceGetName(handle)
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         try:
@@ -101,7 +103,7 @@ def _library() -> Reader | None:
         except pynvml.NVMLError:
             busy = -1
         text = name.decode() if isinstance(name, bytes) else str(name)
-        return Gpu(number, text, int(memory.used), int(memory.total), busy)
+        return GpuMemory(number, text, int(memory.used), int(memory.total), busy)
 
     return (lambda: [look(number, handle) for number, handle in enumerate(handles)]) if handles else None
 
@@ -162,7 +164,7 @@ def _expectation(session: Session, model: str) -> Expected | None:
     return expected
 
 
-def _watch(read: Reader, interval: float, seconds: float) -> list[tuple[float, list[Gpu]]]:
+def _watch(read: Reader, interval: float, seconds: float) -> list[tuple[float, list[GpuMemory]]]:
     """Return (seconds since the start, GPUs) of every look; Ctrl-C ends it early."""
     started = time.monotonic()
     samples = []
@@ -181,20 +183,20 @@ def _watch(read: Reader, interval: float, seconds: float) -> list[tuple[float, l
         return samples
 
 
-def _gigabytes(gpu: Gpu) -> str:
+def _gigabytes(gpu: GpuMemory) -> str:
     share = f"{100 * gpu.used / gpu.total:.0f} %" if gpu.total else "?"
     return f"{gpu.used / 1e9:6.2f} of {gpu.total / 1e9:.1f} GB ({share})"
 
 
-def _csv_lines(samples: list[tuple[float, list[Gpu]]]) -> Iterator[str]:
+def _csv_lines(samples: list[tuple[float, list[GpuMemory]]]) -> Iterator[str]:
     yield "seconds,gpu,name,used_bytes,total_bytes,busy_percent\n"
     for passed, gpus in samples:
         for gpu in gpus:
             yield f'{passed:.1f},{gpu.index},"{gpu.name}",{gpu.used},{gpu.total},{gpu.busy if gpu.busy >= 0 else ""}\n'
 
 
-def _judge(session: Session, samples: list[tuple[float, list[Gpu]]], expected: Expected | None, log: str) -> bool:
-    peaks: dict[int, Gpu] = {}
+def _judge(session: Session, samples: list[tuple[float, list[GpuMemory]]], expected: Expected | None, log: str) -> bool:
+    peaks: dict[int, GpuMemory] = {}
     for gpu in (gpu for _, gpus in samples for gpu in gpus):
         peaks[gpu.index] = max(peaks.get(gpu.index, gpu), gpu, key=lambda one: one.used)
     for gpu in peaks.values():

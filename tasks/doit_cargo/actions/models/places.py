@@ -24,7 +24,7 @@ MAX_FILES, MAX_DEPTH = 10_000, 8
 REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 
 
-class Choice(NamedTuple):
+class ModelChoice(NamedTuple):
     """A model for a program: `file` in `folder` for GGUF, else `plain`: a folder, a text, or a repository's name."""
 
     plain: str = ""
@@ -76,7 +76,7 @@ def place_of(source: ModelSource, folder: str) -> str:
 # --- a model to run with ---------------------------------------------------------------------------------------------
 
 
-def choose(session: Session, values: Values, target: str) -> Choice:
+def choose(session: Session, values: Values, target: str) -> ModelChoice:
     """Return the model that MODEL, or MODEL_FILE in MODEL_DIR, names. Raises `UserError` if there is none."""
     folder, named = folder_of(session, values), values.text("MODEL_FILE")
     if named:
@@ -112,17 +112,17 @@ def _existing(session: Session, path: str, variable: str) -> str:
     raise UserError(Problem(f"there is no file {relative(path, session.root)}", problem.fix, variable))
 
 
-def _at(path: str) -> Choice:
+def _at(path: str) -> ModelChoice:
     """Return a model that lies here; of a GGUF file the head is read, so that a broken one is told at once."""
     if os.path.isdir(path) or not path.lower().endswith(".gguf"):
-        return Choice(plain=path)
+        return ModelChoice(plain=path)
     from doit_cargo.actions.models.readers import of_file
 
     problem = of_file(path).problem
     if problem:
         fix = "download it again (doit-cargo download_models), or give another one"
         raise UserError(Problem(f"this model cannot be loaded: {problem}", fix, path))
-    return Choice(folder=os.path.dirname(path), file=os.path.basename(path))
+    return ModelChoice(folder=os.path.dirname(path), file=os.path.basename(path))
 
 
 def _named_file(folder: str, text: str) -> str:
@@ -137,7 +137,7 @@ def _names_of(path: str) -> tuple[str, str]:
     return name, os.path.splitext(name)[0]
 
 
-def _downloaded(session: Session, text: str, folder: str) -> Choice | None:
+def _downloaded(session: Session, text: str, folder: str) -> ModelChoice | None:
     """Return a model that lies in the folder of models, by its name here or on the hub."""
     by_name = _named_file(folder, text) if "/" not in text else ""
     if by_name:
@@ -148,10 +148,10 @@ def _downloaded(session: Session, text: str, folder: str) -> Choice | None:
     return _at(place) if place and os.path.exists(place) else None
 
 
-def _of_hub(session: Session, text: str, folder: str) -> Choice:
+def _of_hub(session: Session, text: str, folder: str) -> ModelChoice:
     """Return a repository for the program to load by itself; a recommended model or a file is downloaded first."""
     if text.lower() not in session.library.pack.models and re.fullmatch(REPO, text):
-        return Choice(plain=text)
+        return ModelChoice(plain=text)
     if text.lower() in session.library.pack.models or "/" in text:
         where = relative(folder, session.root)
         fix = f"doit-cargo download_models MODEL={text}"

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 DEEPEST = 4
-_FOUND: WeakKeyDictionary[Session, tuple[Crate, ...]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Session, tuple[PythonCrate, ...]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
-class Crate:
+class PythonCrate:
     """A crate that becomes a Python package: where it is, and the workspace that builds it."""
 
     name: str
@@ -128,7 +128,7 @@ def read_toml(path: str) -> Mapping[str, Any]:
 # --- of a session ----------------------------------------------------------------------------------------------------
 
 
-def chosen(session: Session, values: Values) -> tuple[Crate, ...]:
+def chosen(session: Session, values: Values) -> tuple[PythonCrate, ...]:
     """Return the crates that PACKAGE names, by default all. Raises `UserError` for an unknown one."""
     found = {crate.name: crate for crate in all_of(session)}
     wanted = [name for name in values.words("PACKAGE") if name != ALL] or list(found)
@@ -140,14 +140,14 @@ def chosen(session: Session, values: Values) -> tuple[Crate, ...]:
     return tuple(found[name] for name in wanted)
 
 
-def all_of(session: Session) -> tuple[Crate, ...]:
+def all_of(session: Session) -> tuple[PythonCrate, ...]:
     """Return all Python crates in and below the workspace; worked out once a call."""
     if session not in _FOUND:
         _FOUND[session] = tuple(_all(session))
     return _FOUND[session]
 
 
-def _all(session: Session) -> Iterator[Crate]:
+def _all(session: Session) -> Iterator[PythonCrate]:
     members = {package.directory: package for package in session.workspace.packages.values()}
     folders = dict.fromkeys(
         [*_folders(session.workspace, session.library), *map(_directory, _modules(session.workspace))]
@@ -158,7 +158,7 @@ def _all(session: Session) -> Iterator[Crate]:
         manifest = os.path.normpath(os.path.join(folder, str(named)))
         member = members.get(os.path.dirname(manifest))
         if member:
-            yield Crate(member.name, folder, manifest, session.workspace, project)
+            yield PythonCrate(member.name, folder, manifest, session.workspace, project)
         elif os.path.isfile(manifest):
             yield _satellite(session, folder, manifest, project)
 
@@ -167,7 +167,7 @@ def _directory(package: Package) -> str:
     return package.directory
 
 
-def _satellite(session: Session, folder: str, manifest: str, project: Mapping[str, Any]) -> Crate:
+def _satellite(session: Session, folder: str, manifest: str, project: Mapping[str, Any]) -> PythonCrate:
     from doit_cargo.engine.cargo import metadata
 
     facts = metadata.from_metadata(metadata.read_metadata(os.path.dirname(manifest), session.environ))
@@ -175,10 +175,10 @@ def _satellite(session: Session, folder: str, manifest: str, project: Mapping[st
     if package is None:
         fix = "add it to the members, or give it an empty [workspace] table"
         raise UserError(Problem("this manifest belongs to no package that cargo knows", fix, manifest), COULD_NOT_RUN)
-    return Crate(package.name, folder, manifest, facts, project)
+    return PythonCrate(package.name, folder, manifest, facts, project)
 
 
-def local_packages(session: Session, crate: Crate) -> dict[str, str]:
+def local_packages(session: Session, crate: PythonCrate) -> dict[str, str]:
     """Return directory -> name of the crate and of all path dependencies below it, as far as manifests tell."""
     from doit_cargo.engine.cargo.discovery import path_dependencies
 

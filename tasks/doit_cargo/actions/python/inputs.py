@@ -20,15 +20,15 @@ from doit_cargo.engine.execution.evidence.inputs import is_downloaded
 from doit_cargo.engine.plan import declared
 
 if TYPE_CHECKING:
-    from doit_cargo.actions.python.crates import Crate
-    from doit_cargo.actions.python.plans import Build
+    from doit_cargo.actions.python.crates import PythonCrate
+    from doit_cargo.actions.python.plans import WheelBuild
     from doit_cargo.engine.base.model import Workspace
     from doit_cargo.engine.cargo.messages import ScriptOutput
     from doit_cargo.engine.plan.declared import Declared
     from doit_cargo.session import Session
 
 
-def late_inputs(session: Session, build: Build) -> ActionInputs:
+def late_inputs(session: Session, build: WheelBuild) -> ActionInputs:
     """Return the files, folders and variables that cargo's files name; nothing before the first build."""
     places = build_places.of(build.plan, build.crate.workspace, session.environ)
     kept = os.path.join(places.kept_in, os.path.relpath(build.profile_folder, build.target_directory))
@@ -95,7 +95,7 @@ def _foreign_outputs(folder: str, packages: dict[str, str]) -> list[tuple[str, S
 # --- what a wheel says of itself -------------------------------------------------------------------------------------
 
 
-def packaged(build: Build) -> Declared:
+def packaged(build: WheelBuild) -> Declared:
     """Return what maturin puts into a wheel from anywhere: readme, licences, data, Python sources (its book,
     "Metadata", "Configuration"; Cargo book, "The manifest format").
     """
@@ -126,7 +126,7 @@ def _below(folder: str, names: Iterable[str]) -> list[str]:
     return [os.path.join(folder, name) for name in names]
 
 
-def _of_manifest(crate: Crate) -> Iterator[str]:
+def _of_manifest(crate: PythonCrate) -> Iterator[str]:
     """Yield the readme and the licence of a manifest; what it takes from its workspace, by its place there."""
     own = _table(read_toml(crate.manifest), "package")
     shared = _table(_table(read_toml(crate.workspace.manifest), "workspace"), "package")

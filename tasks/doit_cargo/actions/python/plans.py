@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.python import crates
-from doit_cargo.actions.python.crates import Crate
+from doit_cargo.actions.python.crates import PythonCrate
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Absent, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.variables import CARGO
@@ -71,7 +71,7 @@ def check(session: Session, values: Values) -> None:
             require_version(crate, python)
 
 
-def require_version(crate: Crate, python: Python) -> None:
+def require_version(crate: PythonCrate, python: Python) -> None:
     """Raise `UserError` if a crate's requires-python leaves an interpreter out."""
     from doit_cargo.engine.toolchain.versions import satisfies
 
@@ -84,7 +84,7 @@ def require_version(crate: Crate, python: Python) -> None:
 # --- the plan of a crate ---------------------------------------------------------------------------------------------
 
 
-def plan_of(session: Session, values: Values, crate: Crate) -> Plan:
+def plan_of(session: Session, values: Values, crate: PythonCrate) -> Plan:
     """Return the cargo plan by which a crate is built: of PROFILE, else of the first profile that can be built here."""
     from doit_cargo.engine.preflight import preflight
 
@@ -104,12 +104,12 @@ def plan_of(session: Session, values: Values, crate: Crate) -> Plan:
     return _plan(session, values, crate, PROFILES[-1])
 
 
-def known(session: Session, plan: Plan, crate: Crate) -> PreflightFacts:
+def known(session: Session, plan: Plan, crate: PythonCrate) -> PreflightFacts:
     """Return what pre-flight should know of a crate's plan."""
     return session.known(plan, NAME, workspace=crate.workspace)
 
 
-def _plan(session: Session, values: Values, crate: Crate, profile: str) -> Plan:
+def _plan(session: Session, values: Values, crate: PythonCrate, profile: str) -> Plan:
     from doit_cargo.engine.base.variables import Values as Chosen
     from doit_cargo.engine.plan import plan
 
@@ -122,10 +122,10 @@ def _plan(session: Session, values: Values, crate: Crate, profile: str) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
+class WheelBuild:
     """A crate with all that its build takes. `aside` is where maturin puts the wheel, `place` where it ends up."""
 
-    crate: Crate
+    crate: PythonCrate
     plan: Plan
     python: Python
 
@@ -155,6 +155,6 @@ class Build:
         return [maturin, "build", *words, *place]
 
 
-def builds_of(session: Session, values: Values, python: Python) -> list[Build]:
+def builds_of(session: Session, values: Values, python: Python) -> list[WheelBuild]:
     """Return what is to be built."""
-    return [Build(crate, plan_of(session, values, crate), python) for crate in crates.chosen(session, values)]
+    return [WheelBuild(crate, plan_of(session, values, crate), python) for crate in crates.chosen(session, values)]

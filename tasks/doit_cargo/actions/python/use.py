@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, finished, log_path, require_consent, run_tool
 from doit_cargo.actions.python import crates, plans
-from doit_cargo.actions.python.crates import Crate
+from doit_cargo.actions.python.crates import PythonCrate
 from doit_cargo.actions.python.plans import interpreter, tell_no_python
 from doit_cargo.actions.python.wheel import wheel_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -142,7 +142,7 @@ def test_python(session: Session, values: Values) -> bool | None:
     return all(done)
 
 
-def _test(session: Session, crate: Crate, python: Python) -> bool:
+def _test(session: Session, crate: PythonCrate, python: Python) -> bool:
     wheel = wheel_of(session, crate)
     folder = os.path.join(session.workspace.target_directory, ENVIRONMENTS, crate.distribution)
     log = log_path(session, "test_python", TEST_LOGS)
@@ -183,7 +183,7 @@ def _import(session: Session, fresh: Python, modules: list[str], log: str) -> bo
     return outcome.ok or finished(session, "test_python", outcome, "", log)
 
 
-def _run_pytest(session: Session, crate: Crate, fresh: Python, modules: list[str], log: str) -> bool:
+def _run_pytest(session: Session, crate: PythonCrate, fresh: Python, modules: list[str], log: str) -> bool:
     """Run the crate's tests against what is installed: pytest's own program keeps the source folder off sys.path."""
     scripts = os.path.dirname(fresh.executable)
     report = os.path.join(os.path.dirname(log), "test-python.xml")

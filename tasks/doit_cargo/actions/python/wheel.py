@@ -14,12 +14,12 @@ from weakref import WeakSet
 
 from doit_cargo.actions import finished, log_path, run_tool
 from doit_cargo.actions.python import crates
-from doit_cargo.actions.python.crates import Crate
+from doit_cargo.actions.python.crates import PythonCrate
 from doit_cargo.actions.python.inputs import late_inputs, packaged
 from doit_cargo.actions.python.plans import (
     NAME,
     NO_PYTHON,
-    Build,
+    WheelBuild,
     builds_of,
     interpreter,
     known,
@@ -86,7 +86,7 @@ def show(session: Session, values: Values) -> list[Plan]:
     return [one.plan._replace(invocation=one.plan.invocation._replace(argv=argv), outputs=()) for one, argv in calls]
 
 
-def _require(session: Session, builds: Iterable[Build]) -> None:
+def _require(session: Session, builds: Iterable[WheelBuild]) -> None:
     """Raise all that would stop one of the builds, before the first one starts."""
     from doit_cargo.engine.preflight import preflight
 
@@ -95,7 +95,7 @@ def _require(session: Session, builds: Iterable[Build]) -> None:
         preflight.require(build.plan, session.machine, session.root, known(session, build.plan, build.crate))
 
 
-def _build(session: Session, build: Build) -> bool:
+def _build(session: Session, build: WheelBuild) -> bool:
     for note in build.plan.notes:
         reporter.note(NAME, note)
     before = pyo3.told(build.profile_folder)
@@ -112,7 +112,7 @@ def _build(session: Session, build: Build) -> bool:
     return finished(session, NAME, outcome, _work(session, build, wheel), _log(session, build.crate))
 
 
-def _work(session: Session, build: Build, wheel: str) -> str:
+def _work(session: Session, build: WheelBuild, wheel: str) -> str:
     if not wheel:
         return build.crate.name
     features = ", ".join(build.plan.features) or "no features"
@@ -120,7 +120,7 @@ def _work(session: Session, build: Build, wheel: str) -> str:
     return f"{reporter.relative(wheel, session.root)} {size}, {features}, with Python {build.python.version}"
 
 
-def _run(session: Session, build: Build) -> Outcome:
+def _run(session: Session, build: WheelBuild) -> Outcome:
     from doit_cargo.engine.execution.evidence.invalidation import Ledger
 
     workspace = build_places.of(build.plan, build.crate.workspace, session.environ)
@@ -128,7 +128,7 @@ def _run(session: Session, build: Build) -> Outcome:
         return _run_held(session, build, Ledger(workspace.kept_in, workspace.target_directory))
 
 
-def _run_held(session: Session, build: Build, ledger: Ledger) -> Outcome:
+def _run_held(session: Session, build: WheelBuild, ledger: Ledger) -> Outcome:
     maturin = session.machine.tool("maturin")
     snapshot, healing = ledger.begin({}, {})
     reporter.healed(NAME, healing, session.root)
@@ -151,12 +151,12 @@ def _run_held(session: Session, build: Build, ledger: Ledger) -> Outcome:
     return outcome
 
 
-def _log(session: Session, crate: Crate) -> str:
+def _log(session: Session, crate: PythonCrate) -> str:
     """Return the log of a crate's build; a single Python crate has the target's own."""
     return log_path(session, f"{NAME}_{crate.name}" if len(crates.all_of(session)) > 1 else NAME)
 
 
-def _move(session: Session, build: Build) -> str:
+def _move(session: Session, build: WheelBuild) -> str:
     """Put the wheel into its place, whole; return its path. The folder holds nothing but what maturin has just made."""
     made = sorted(name for name in os.listdir(build.aside) if name.endswith(".whl"))
     if not made:
@@ -192,7 +192,7 @@ def watch_build_python(session: Session, values: Values) -> ActionInputs:
     )
 
 
-def _settle_lock(session: Session, build: Build) -> None:
+def _settle_lock(session: Session, build: WheelBuild) -> None:
     """Have cargo write the lock before it is recorded: a build begins with that where one is missing or old.
 
     What stands against it, maturin will tell.
@@ -202,7 +202,7 @@ def _settle_lock(session: Session, build: Build) -> None:
     processes.answer(argv, session.environ, LOCK_SECONDS, build.crate.directory)
 
 
-def _watched(session: Session, build: Build) -> ActionInputs:
+def _watched(session: Session, build: WheelBuild) -> ActionInputs:
     from doit_cargo.engine.toolchain import pin_candidates
 
     plan, facts = build.plan, build.crate.workspace
@@ -225,7 +225,7 @@ def _watched(session: Session, build: Build) -> ActionInputs:
     )
 
 
-def newest_wheel(session: Session, crate: Crate) -> str:
+def newest_wheel(session: Session, crate: PythonCrate) -> str:
     """Return the wheel of a crate that was made last, "" if there is none."""
     found = list(_wheels_of(wheel_folder(session), crate.distribution))
     return max(found, key=os.path.getmtime, default="")
@@ -237,7 +237,7 @@ def _wheels_of(folder: str, distribution: str) -> Iterator[str]:
             yield os.path.join(folder, name)
 
 
-def wheel_of(session: Session, crate: Crate) -> str:
+def wheel_of(session: Session, crate: PythonCrate) -> str:
     """Return the wheel that build_python's last success has left for a crate. Raises `UserError` if it is not there."""
     from doit_cargo.engine.state import receipts
 

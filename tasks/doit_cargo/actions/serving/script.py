@@ -44,7 +44,7 @@ exit 0
 """
 
 
-class Step(NamedTuple):
+class ScriptStep(NamedTuple):
     """A line of a script; `where` is its file:line."""
 
     verb: str
@@ -52,7 +52,7 @@ class Step(NamedTuple):
     where: str
 
 
-def parse(text: str, name: str) -> tuple[Step, ...]:
+def parse(text: str, name: str) -> tuple[ScriptStep, ...]:
     """Return the steps of a script; raises `UserError` with all that is wrong with it."""
     steps = list(_steps(text, name))
     problems = [problem for step in steps for problem in _problems(step)]
@@ -65,14 +65,14 @@ def parse(text: str, name: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _steps(text: str, name: str) -> Iterator[Step]:
+def _steps(text: str, name: str) -> Iterator[ScriptStep]:
     for number, line in enumerate(text.splitlines(), start=1):
         verb, _, rest = line.strip().partition(" ")
         if verb and not verb.startswith("#"):
-            yield Step(verb, rest.strip(), f"{name}:{number}")
+            yield ScriptStep(verb, rest.strip(), f"{name}:{number}")
 
 
-def _problems(step: Step) -> Iterator[Problem]:
+def _problems(step: ScriptStep) -> Iterator[Problem]:
     if step.verb not in VERBS:
         yield unknown("step", step.verb, VERBS, step.where)
     elif not step.text and step.verb != "send":

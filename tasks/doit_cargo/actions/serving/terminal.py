@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, given_path, log_path, require_package
 from doit_cargo.actions.serving import foreground, program
-from doit_cargo.actions.serving.script import DEFAULT, KEYS, Step, parse
+from doit_cargo.actions.serving.script import DEFAULT, KEYS, ScriptStep, parse
 from doit_cargo.actions.signals import interruptible
 from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -71,7 +71,7 @@ def require_script(session: Session, values: Values) -> None:
     program.require(session, values)
 
 
-def _steps(session: Session, values: Values) -> tuple[Step, ...]:
+def _steps(session: Session, values: Values) -> tuple[ScriptStep, ...]:
     named = values.text("SCRIPT")
     if named:
         path = given_path(session, named)
@@ -109,7 +109,7 @@ def by_script(session: Session, values: Values) -> bool:
 
 def _play(
     made: program.ServerCall,
-    steps: tuple[Step, ...],
+    steps: tuple[ScriptStep, ...],
     environ: dict[str, str],
     cwd: str,
     stream: IO[str],
@@ -162,20 +162,20 @@ class _Player:
         self._child = child
         self._seconds = seconds
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ScriptStep) -> None:
         """Do one step; raises `StepError` with its line if the program does not play along."""
         getattr(self, f"_{step.verb}")(step)
 
-    def _timeout(self, step: Step) -> None:
+    def _timeout(self, step: ScriptStep) -> None:
         self._seconds = int(step.text)
 
-    def _expect(self, step: Step) -> None:
+    def _expect(self, step: ScriptStep) -> None:
         self._wait(step, self._child.expect_exact, step.text)
 
-    def _match(self, step: Step) -> None:
+    def _match(self, step: ScriptStep) -> None:
         self._wait(step, self._child.expect, step.text)
 
-    def _wait(self, step: Step, expect: Any, text: str) -> None:
+    def _wait(self, step: ScriptStep, expect: Any, text: str) -> None:
         import pexpect
 
         found = expect([text, pexpect.EOF, pexpect.TIMEOUT], timeout=self._seconds)
@@ -185,19 +185,19 @@ class _Player:
         if found == 2:
             raise StepError(f"{step.where}: {text!r} did not come within {self._seconds} s")
 
-    def _send(self, step: Step) -> None:
+    def _send(self, step: ScriptStep) -> None:
         self._type(step, step.text + "\r")
 
-    def _key(self, step: Step) -> None:
+    def _key(self, step: ScriptStep) -> None:
         self._type(step, KEYS[step.text])
 
-    def _type(self, step: Step, text: str) -> None:
+    def _type(self, step: ScriptStep, text: str) -> None:
         try:
             self._child.send(text)
         except OSError:
             raise StepError(f"{step.where}: the program has ended, nobody reads {text!r}") from None
 
-    def _exit(self, step: Step) -> None:
+    def _exit(self, step: ScriptStep) -> None:
         import pexpect
 
         if self._child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=self._seconds) == 1:

@@ -20,10 +20,10 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.cargo.config import cfg
 from doit_cargo.engine.cargo.config.files import read_tables
 from doit_cargo.engine.cargo.messages import BuildReport
-from doit_cargo.engine.plan.profiles.files import toml_text
 from doit_cargo.engine.preflight.config.report import rustc_facts
 from doit_cargo.engine.state import store
 

@@ -41,7 +41,7 @@ ScopeOf = Callable[[Program], Scope]
 
 
 @dataclass
-class Watch:
+class TestWatch:
     """The observer of this machine, or why there is none. `toolchain` are folders whose programs are trusted."""
 
     observer: Observer | None
@@ -49,7 +49,7 @@ class Watch:
     toolchain: Sequence[str]
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], toolchain: Sequence[str]) -> Watch:
+    def of(cls, environ: Mapping[str, str], toolchain: Sequence[str]) -> TestWatch:
         try:
             return cls(Observer.find(environ), "", toolchain)
         except NotHere as absent:
@@ -74,7 +74,7 @@ class Watch:
 class Look:
     """One observed run."""
 
-    watch: Watch
+    watch: TestWatch
     observation: Observation | None
 
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import reporting, results, selection, test_inputs
 from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
-from doit_cargo.actions.testing.observing import Sighting, Sightings, Watch
+from doit_cargo.actions.testing.observing import Sighting, Sightings, TestWatch
 from doit_cargo.actions.testing.results import CachedResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import Program
@@ -53,7 +53,7 @@ class _Run:
         self.programs = selection.wanted(work, compiled.programs)
         self.extra = selection.extra_variables(work.session, work.values)
         self.world = test_inputs.of_call(work, compiled.receipt, compiled.plan, runner)
-        self.watch = Watch.of(self.session.environ, self.world.built.toolchain())
+        self.watch = TestWatch.of(self.session.environ, self.world.built.toolchain())
         self.keeps_flaky = work.values.flag("KEEP_FLAKY")
         self.changes: dict[str, list[Change]] = {}
         self.results: dict[str, ProgramResult] = {}

@@ -139,7 +139,7 @@ class Setting(NamedTuple):
     where: str
 
 
-class Inputs(NamedTuple):
+class DeclaredInputs(NamedTuple):
     """Inputs that cargo is blind to, declared by a profile. `packages` empty = every member.
 
     `files` are names of files and folders, and patterns; `places` are the file:line of each. Of the packages in
@@ -179,7 +179,7 @@ class Profile(NamedTuple):
     env: Mapping[str, Setting] = {}
     needs: Mapping[str, Setting] = {}
     platforms: Setting = Setting((), "default")
-    inputs: Inputs = Inputs()
+    inputs: DeclaredInputs = DeclaredInputs()
     files: tuple[str, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""What a run tells the user, one aligned line a fact. Both doors print through here.
+"""What a run tells the user, one aligned line a fact. Both entry points print through here.
 
 Also says what a change means: which packages changed, what that rebuilds, how many are untouched. Imports stay
 light, since the launcher prints its skips with it.

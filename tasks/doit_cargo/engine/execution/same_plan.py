@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import UserError
-from doit_cargo.engine.base.model import Inputs
+from doit_cargo.engine.base.model import DeclaredInputs
 from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, staleness
 
@@ -68,7 +68,7 @@ def _kept(plan: Plan) -> StoredPlan:
 
 def _work(data: StoredPlan) -> dict[str, Any]:
     """Return what a kept plan does; the lines where its inputs are declared may move."""
-    told = {**data, "inputs": Inputs(*data["inputs"])._replace(places=())}
+    told = {**data, "inputs": DeclaredInputs(*data["inputs"])._replace(places=())}
     return {name: value for name, value in told.items() if name not in SAID}
 
 

@@ -15,7 +15,7 @@ from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.hints import check, fixes, rules
 from doit_cargo.engine.hints.recogniser import Found, recognise
-from doit_cargo.engine.hints.rules import Knowledge
+from doit_cargo.engine.hints.rules import HintRules
 from doit_cargo.engine.plan.profiles.packs import HINTS_FILE, OVERLAY
 from doit_cargo.engine.toolchain import platform
 
@@ -38,7 +38,7 @@ class Hint(NamedTuple):
         return found
 
 
-def read(stream: IO[bytes], known: Knowledge, own_system: bool = True) -> list[Hint]:
+def read(stream: IO[bytes], known: HintRules, own_system: bool = True) -> list[Hint]:
     """Return the hints of a log, best first. `own_system`: it was written here; else its lines tell on which system."""
     here = platform.operating_system()
     reading = recognise(stream, known)
@@ -60,7 +60,7 @@ def _manager() -> str:
     return platform.package_manager(platform.operating_system(), which)
 
 
-def _hint(found: Found, known: Knowledge, system: str, manager: str) -> Hint:
+def _hint(found: Found, known: HintRules, system: str, manager: str) -> Hint:
     hint = found.hint
     return Hint(
         name=hint.name,
@@ -74,7 +74,7 @@ def _hint(found: Found, known: Knowledge, system: str, manager: str) -> Hint:
     )
 
 
-def load(workspace: Workspace | None) -> tuple[Knowledge, list[Problem]]:
+def load(workspace: Workspace | None) -> tuple[HintRules, list[Problem]]:
     """Return what is known here: what ships, and the user's file over it unless that has problems."""
     shipped = rules.shipped()
     path, label = _own_file(workspace) if workspace else ("", "")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from doit_cargo.engine.hints.recogniser import Found
-from doit_cargo.engine.hints.rules import SYSTEMS, Knowledge
+from doit_cargo.engine.hints.rules import SYSTEMS, HintRules
 from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
 from doit_cargo.engine.toolchain.tools import how_to_get
 
@@ -32,7 +32,7 @@ def cause_of(found: Found) -> str:
     return _filled(found.hint.cause, found.values)
 
 
-def fix_of(found: Found, knowledge: Knowledge, system: str, manager: str) -> str:
+def fix_of(found: Found, knowledge: HintRules, system: str, manager: str) -> str:
     """Return what mends it on a system ("linux", "macos", "windows") with a package manager ("" = unknown).
 
     A cause that only another system knows is mended there.
@@ -42,14 +42,14 @@ def fix_of(found: Found, knowledge: Knowledge, system: str, manager: str) -> str
     return told or next((f"on {other}: {text}" for other, text in others if text), "")
 
 
-def _fix_on(found: Found, knowledge: Knowledge, system: str, manager: str) -> str:
+def _fix_on(found: Found, knowledge: HintRules, system: str, manager: str) -> str:
     fix = found.hint.fix
     parts = [_install(found, knowledge, manager)]
     parts += [_filled(fix[key], found.values) for key in (system, "any") if key in fix]
     return _joined([part for part in parts if part])
 
 
-def all_fixes(found: Found, knowledge: Knowledge) -> dict[str, str]:
+def all_fixes(found: Found, knowledge: HintRules) -> dict[str, str]:
     """Return the fix of each system; on Linux with Debian's and Fedora's packages where they differ."""
     ways = {"linux (apt)": ("linux", "apt"), "linux (dnf)": ("linux", "dnf"), "macos": ("macos", "brew")}
     ways["windows"] = ("windows", "winget")
@@ -60,7 +60,7 @@ def all_fixes(found: Found, knowledge: Knowledge) -> dict[str, str]:
     return {name: text for name, text in told.items() if not text.startswith("on ")}
 
 
-def _install(found: Found, knowledge: Knowledge, manager: str) -> str:
+def _install(found: Found, knowledge: HintRules, manager: str) -> str:
     """Return the command that installs what is missing, or nothing."""
     fix = found.hint.fix
     if "tool" in fix:
@@ -74,7 +74,7 @@ def _install(found: Found, knowledge: Knowledge, manager: str) -> str:
     return ""
 
 
-def _install_libraries(names: tuple[str, ...], knowledge: Knowledge, manager: str) -> str:
+def _install_libraries(names: tuple[str, ...], knowledge: HintRules, manager: str) -> str:
     """Return how to get the development packages of libraries; of unknown ones, how to find them."""
     known = [knowledge.libraries[name].get(manager, "") for name in names if name in knowledge.libraries]
     packages = " ".join(dict.fromkeys(" ".join(known).split()))

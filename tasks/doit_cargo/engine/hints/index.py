@@ -5,16 +5,16 @@ Knows patterns and whose they are, no logs.
 
 from __future__ import annotations
 
-from doit_cargo.engine.hints.rules import Hint, Knowledge, Pattern
+from doit_cargo.engine.hints.rules import HintRule, HintRules, Pattern
 
-Owner = Hint | str
+Owner = HintRule | str
 """Whose a pattern is: a hint's, or the name of a sign."""
 
 
 class Index:
     """Patterns by the words to look for in a log. `words` are those that still lead somewhere."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: HintRules) -> None:
         self._by_word = {word: list(entries) for word, entries in knowledge.by_word.items()}
         self.words = frozenset(self._by_word)
 

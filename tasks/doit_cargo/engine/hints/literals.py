@@ -19,7 +19,7 @@ _CONTROLS = {"t": "\t", "n": "\n", "r": "\r"}
 _QUANTIFIER = re.compile(r"[*+?]\??|\{\d*,?\d*\}\??")
 
 
-class Run(NamedTuple):
+class LiteralRun(NamedTuple):
     """A literal part of an expression, lower case; whether its first and its last word can only be whole words."""
 
     text: str
@@ -42,7 +42,7 @@ class Alternative:
     A group is its source and whether a word may have begun before it and may go on after it.
     """
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[LiteralRun] = field(default_factory=list)
     groups: list[tuple[str, bool, bool]] = field(default_factory=list)
 
 
@@ -132,7 +132,7 @@ class _Scanner:
     def _end_run(self, goes_on: bool, *, after: bool | None = None) -> None:
         """Close the literal part. `goes_on`: its last word may; `after`: the next one's first word may have begun."""
         if self._run:
-            self.found[-1].runs.append(Run(self._run.lower(), not self._open, not goes_on))
+            self.found[-1].runs.append(LiteralRun(self._run.lower(), not self._open, not goes_on))
         self._run, self._open = "", goes_on if after is None else after
 
     def _quantifier(self) -> str:

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints.index import Index, Owner
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
-from doit_cargo.engine.hints.rules import Hint, Knowledge, Pattern
+from doit_cargo.engine.hints.rules import HintRule, HintRules, Pattern
 
 MOST = 3
 """How many hints at most: the best ones."""
@@ -67,19 +67,19 @@ class Match(NamedTuple):
 class Found(NamedTuple):
     """A root cause that a log shows: the hint, the values of its named groups, the lines that matched."""
 
-    hint: Hint
+    hint: HintRule
     values: Mapping[str, tuple[str, ...]]
     lines: tuple[tuple[int, str], ...]
 
 
-class Reading(NamedTuple):
+class LogReading(NamedTuple):
     """What a log tells: at most three root causes, best first; the system that it is of, "" where nothing says so."""
 
     found: list[Found]
     system: str
 
 
-def recognise(stream: IO[bytes], knowledge: Knowledge) -> Reading:
+def recognise(stream: IO[bytes], knowledge: HintRules) -> LogReading:
     """Read a log once. The log of a success tells nothing."""
     watcher = _Watcher(knowledge)
     beginning = b""
@@ -88,11 +88,11 @@ def recognise(stream: IO[bytes], knowledge: Knowledge) -> Reading:
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
     if watcher.signs == {"succeeded"}:
-        return Reading([], "")
+        return LogReading([], "")
     found = [_found(hint, watcher) for hint in knowledge.hints if hint.name in watcher.matches]
     best = _best([one for one in found if one])
     shown = "\n".join(text for one in best for _, text in one.lines)
-    return Reading(best, _system(beginning.decode("utf-8", "replace") + "\n" + shown))
+    return LogReading(best, _system(beginning.decode("utf-8", "replace") + "\n" + shown))
 
 
 def _system(text: str) -> str:
@@ -105,7 +105,7 @@ def _system(text: str) -> str:
 class _Watcher:
     """What was seen so far: matches by hint, and signs of success and failure."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: HintRules) -> None:
         self.index = Index(knowledge)
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
@@ -150,7 +150,7 @@ class _Watcher:
         if self._tried[name] == TRIED:
             self.index.drop(owner)
 
-    def _look_around(self, window: Window, line: Line, hint: Hint, hit: re.Match[str], bare: str) -> None:
+    def _look_around(self, window: Window, line: Line, hint: HintRule, hit: re.Match[str], bare: str) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = list(hit.groupdict().items())
@@ -198,7 +198,7 @@ def _line_of(match: re.Match[str], first: int) -> tuple[int, str]:
     return first + text.count("\n", 0, match.start()), _around(line, match.start() - start)
 
 
-def _found(hint: Hint, watcher: _Watcher) -> Found | None:
+def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     """Return what a log shows of one hint. A warning explains the failure of its crate's program, not of code."""
     warnings_count = "program_failed" in watcher.signs or "code_failed" not in watcher.signs
     failed = watcher.failed_crates

@@ -80,7 +80,7 @@ def _common() -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hint:
+class HintRule:
     """One root cause.
 
     Any of `patterns` matches a line; each of `also` must match within `near` lines of it, none of `unless` may.
@@ -104,17 +104,17 @@ class Hint:
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class HintRules:
     """All hints, the packages of libraries (name -> package manager -> packages), and signs of success and failure."""
 
-    hints: tuple[Hint, ...]
+    hints: tuple[HintRule, ...]
     libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
 
     @cached_property
-    def by_word(self) -> dict[bytes, list[tuple[Pattern, Hint | str]]]:
+    def by_word(self) -> dict[bytes, list[tuple[Pattern, HintRule | str]]]:
         """Return each word to look for in a log with the patterns that it may belong to, and whose these are."""
-        found: dict[bytes, list[tuple[Pattern, Hint | str]]] = {}
+        found: dict[bytes, list[tuple[Pattern, HintRule | str]]] = {}
         for pattern, owner in self._patterns():
             for word in pattern.words:
                 found.setdefault(word, []).append((pattern, owner))
@@ -124,7 +124,7 @@ class Knowledge:
     def words(self) -> frozenset[bytes]:
         return frozenset(self.by_word)
 
-    def _patterns(self) -> Iterator[tuple[Pattern, Hint | str]]:
+    def _patterns(self) -> Iterator[tuple[Pattern, HintRule | str]]:
         for hint in self.hints:
             yield from ((pattern, hint) for pattern in hint.patterns)
         for sign, patterns in self.signs.items():
@@ -137,11 +137,11 @@ def shipped() -> dict[str, Any]:
         return toml.load(stream)
 
 
-def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Knowledge:
+def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> HintRules:
     """Return the knowledge of the shipped tables, with a user's checked tables over them."""
     hints = {**values["hint"], **(own or {}).get("hint", {})}
     libraries = {**values["library"], **(own or {}).get("library", {})}
-    return Knowledge(
+    return HintRules(
         tuple(_hint(name, table) for name, table in hints.items()),
         {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
@@ -153,8 +153,8 @@ def data_directory() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data")
 
 
-def _hint(name: str, table: Mapping[str, Any]) -> Hint:
-    return Hint(
+def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
+    return HintRule(
         name=name,
         category=table.get("category", name),
         rank=table.get("rank", 5),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import Problem, UserError, nearest, unknown
-from doit_cargo.engine.base.model import Inputs, Workspace
+from doit_cargo.engine.base.model import DeclaredInputs, Workspace
 from doit_cargo.engine.state import dir_listing, fingerprint
 
 MARKS = "*?["
@@ -85,7 +85,7 @@ def digest(workspace: Workspace, name: str) -> str:
     return whole.hexdigest()
 
 
-def require(workspace: Workspace, inputs: Inputs) -> None:
+def require(workspace: Workspace, inputs: DeclaredInputs) -> None:
     """Raise `UserError` for each name that stands for nothing: a typing error must not look like a guarded input."""
     places = (*inputs.places, *("" for _ in inputs.files[len(inputs.places) :]))
     problems = [

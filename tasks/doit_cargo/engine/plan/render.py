@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import doit_cargo
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.engine.plan.profiles.files import toml_text
+from doit_cargo.engine.base.toml.toml import toml_text
 
 if TYPE_CHECKING:
     import jinja2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doit_cargo.engine.base.model import Inputs, Invocation, Plan, Profile
+from doit_cargo.engine.base.model import DeclaredInputs, Invocation, Plan, Profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def plan_from_data(data: StoredPlan, state: State) -> Plan:
     argv, cwd, env, unset, path_prepend = data["invocation"]
     return Plan(
         target=data["target"],
-        profile=Profile(data["profile"], inputs=Inputs(*data["inputs"])),
+        profile=Profile(data["profile"], inputs=DeclaredInputs(*data["inputs"])),
         packages=data["packages"],
         features=data["features"],
         cargo_profile=data["cargo_profile"],

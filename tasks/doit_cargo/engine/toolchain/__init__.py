@@ -1,6 +1,6 @@
 """The programs of this computer: where each is, which version, and which files stand for it.
 
-The front door for the rest of the engine: `Machine` joins rows (tools.py) and finders. Knows no plan and no profile,
+The entry point for the rest of the engine: `Machine` joins rows (tools.py) and finders. Knows no plan and no profile,
 and makes no message: preflight does. What the no-op path calls (`toolchain_identity`, `active_toolchain`,
 `pin_candidates`, all of rustup.py) runs no program and imports next to nothing.
 """

@@ -9,7 +9,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.measure.bench import baselines
-from doit_cargo.actions.measure.bench.results import NOISY, PAIRS, REGRESSION, SAME_PROGRAM, Change, Results, judged
+from doit_cargo.actions.measure.bench.results import (
+    NOISY,
+    PAIRS,
+    REGRESSION,
+    SAME_PROGRAM,
+    BenchChange,
+    Results,
+    judged,
+)
 from doit_cargo.actions.measure.bench.run import Measured, run_alone
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.console import reporter
@@ -21,17 +29,17 @@ if TYPE_CHECKING:
 
 
 def controlled(
-    session: Session, before: Baseline, measured: Measured, changes: Iterable[Change], threshold: float
-) -> dict[str, Change]:
+    session: Session, before: Baseline, measured: Measured, changes: Iterable[BenchChange], threshold: float
+) -> dict[str, BenchChange]:
     """Return what is to be said of benchmarks that were measured then and now; nothing of those whose program of then
     is not kept, and nothing where the same program is not slower.
     """
-    found: dict[str, Change] = {}
+    found: dict[str, BenchChange] = {}
     for name, mine in _by_program(changes).items():
         digest, call = before.programs.get(name, ""), measured.calls.get(name)
         if call and digest and digest == baselines.digest_of(call.argv[0]):
             slower = [one for one in mine if one.verdict == REGRESSION]
-            found |= {one.name: Change(one.name, one.before, one.after, SAME_PROGRAM) for one in slower}
+            found |= {one.name: BenchChange(one.name, one.before, one.after, SAME_PROGRAM) for one in slower}
             continue
         then = baselines.program_of(session.state, digest)
         if call and then:
@@ -40,8 +48,8 @@ def controlled(
     return found
 
 
-def _by_program(changes: Iterable[Change]) -> dict[str, list[Change]]:
-    found: dict[str, list[Change]] = {}
+def _by_program(changes: Iterable[BenchChange]) -> dict[str, list[BenchChange]]:
+    found: dict[str, list[BenchChange]] = {}
     for change in changes:
         if change.before and change.after:
             found.setdefault(change.name.partition(": ")[0], []).append(change)
@@ -55,9 +63,9 @@ class _Turns:
         self.session, self.name, self.then, self.now, self.threshold = session, name, then, now, threshold
         self.ratios: dict[str, list[float]] = {}
         self.suspects: set[str] = set()
-        self.found: dict[str, Change] = {}
+        self.found: dict[str, BenchChange] = {}
 
-    def compared(self, changes: list[Change], measured: Results) -> dict[str, Change]:
+    def compared(self, changes: list[BenchChange], measured: Results) -> dict[str, BenchChange]:
         """Return what each benchmark shows; nothing where the program of then cannot be run any more."""
         reporter.note(self.session.current, f"{self.name}: the program of then measures too, in turns with that of now")
         self.ratios = {one.name: [] for one in changes}
@@ -86,4 +94,4 @@ class _Turns:
         for name, seen in self.ratios.items():
             if name in then and name in now and then[name].middle and not self._verdict(name):
                 seen.append(now[name].middle / then[name].middle)
-                self.found[name] = Change(name, then[name], now[name], self._verdict(name) or NOISY)
+                self.found[name] = BenchChange(name, then[name], now[name], self._verdict(name) or NOISY)

@@ -168,7 +168,7 @@ PAIRS, FEW, FAR = 8, 4, 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BenchChange:
     """A benchmark then and now. `percent` is the change of its time: more is slower."""
 
     name: str
@@ -187,7 +187,7 @@ class Change:
         return max((times.noise for times in (self.before, self.after) if times), default=0.0)
 
 
-def compare(before: Mapping[str, Times], rounds: Sequence[Mapping[str, Times]], threshold: float) -> list[Change]:
+def compare(before: Mapping[str, Times], rounds: Sequence[Mapping[str, Times]], threshold: float) -> list[BenchChange]:
     """Return each benchmark as it was, and as several rounds of now have it at its best. A change counts where the
     two ranges do not touch.
 
@@ -199,17 +199,17 @@ def compare(before: Mapping[str, Times], rounds: Sequence[Mapping[str, Times]], 
     return [_change(name, before.get(name), times, threshold) for name, times in found.items()]
 
 
-def _change(name: str, before: Times | None, rounds: list[Times], threshold: float) -> Change:
+def _change(name: str, before: Times | None, rounds: list[Times], threshold: float) -> BenchChange:
     after = reduce(Times.better, rounds) if rounds else None
     if not before or not after:
-        return Change(name, before, after, NEW if after else GONE)
+        return BenchChange(name, before, after, NEW if after else GONE)
     slower, faster = after.low > before.high, after.high < before.low
-    change = Change(name, before, after, SLOWER if slower else FASTER if faster else SAME)
+    change = BenchChange(name, before, after, SLOWER if slower else FASTER if faster else SAME)
     if not slower or change.percent <= threshold:
         return change
     middles = [one.middle for one in rounds]
     clear = after.middle - before.middle > 2 * (max(middles) - min(middles))
-    return Change(name, before, after, REGRESSION if clear else NOISY)
+    return BenchChange(name, before, after, REGRESSION if clear else NOISY)
 
 
 def judged(ratios: Sequence[float], threshold: float, suspect: bool) -> str:

@@ -28,7 +28,7 @@ ROLE = "bench"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BenchRequest:
     """What to measure: fewer samples or all, and whether the program in the role `bench` belongs to it."""
 
     quick: bool = False
@@ -42,7 +42,7 @@ class Measured(NamedTuple):
     calls: dict[str, Invocation]
 
 
-def measure(session: Session, values: Values, wanted: Wanted) -> Measured:
+def measure(session: Session, values: Values, wanted: BenchRequest) -> Measured:
     """Build and run the benchmarks that the row and its variables select; return their figures.
 
     Raises `UserError` where there are none, and where one of them fails or prints nothing that can be read.
@@ -59,12 +59,12 @@ def measure(session: Session, values: Values, wanted: Wanted) -> Measured:
     return found
 
 
-def check(session: Session, values: Values, wanted: Wanted) -> None:
+def check(session: Session, values: Values, wanted: BenchRequest) -> None:
     """Raise `UserError` for bad variables, and where the selected packages have nothing to run."""
     _choose(session, values, wanted)
 
 
-def plans(session: Session, values: Values, wanted: Wanted) -> list[Plan]:
+def plans(session: Session, values: Values, wanted: BenchRequest) -> list[Plan]:
     """Return the calls of a measurement: the build of all benchmarks, and each by itself."""
     plan, names, lacking, program = _choose(session, values, wanted)
     left_out = tuple(f"{name} is left out: it needs FEATURES={features}" for name, features in lacking.items())
@@ -77,7 +77,7 @@ def plans(session: Session, values: Values, wanted: Wanted) -> list[Plan]:
     return found
 
 
-def _choose(session: Session, values: Values, wanted: Wanted) -> tuple[Plan, list[str], dict[str, str], str]:
+def _choose(session: Session, values: Values, wanted: BenchRequest) -> tuple[Plan, list[str], dict[str, str], str]:
     """Return the plan, its benchmarks, those that lack a feature (and which), and the package of the bench program."""
     plan = planned.plan_of(session, values, "bench")
     names, lacking = _benches_of(session, plan)
@@ -124,7 +124,7 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
 # --- cargo's benchmarks ----------------------------------------------------------------------------------------------
 
 
-def _run_benches(session: Session, plan: Plan, names: list[str], wanted: Wanted, found: Measured) -> None:
+def _run_benches(session: Session, plan: Plan, names: list[str], wanted: BenchRequest, found: Measured) -> None:
     """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
     built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
     if not built.ok:
@@ -213,7 +213,7 @@ def _program_plan(session: Session, values: Values, package: str) -> Plan:
     return planned.plan_of(session, rest, "build", member=package, package="", profile=("release",))
 
 
-def _run_program(session: Session, values: Values, package: str, wanted: Wanted, found: Measured) -> None:
+def _run_program(session: Session, values: Values, package: str, wanted: BenchRequest, found: Measured) -> None:
     plan = _program_plan(session, values, package)
     planned.require(session, values, plan)
     if not planned.run_cargo(session, plan, log_path(session, f"{plan.target}-build")).ok:
@@ -225,7 +225,7 @@ def _run_program(session: Session, values: Values, package: str, wanted: Wanted,
     found.calls[package] = call
 
 
-def _program_arguments(session: Session, values: Values, program: str, package: str, wanted: Wanted) -> list[str]:
+def _program_arguments(session: Session, values: Values, program: str, package: str, wanted: BenchRequest) -> list[str]:
     """Return the options that the program's own help names, and its model if it takes one."""
     words = programs.ask(session, session.root, program, "--help")
     chosen = [option for option, asked in (("--json", True), ("--quick", wanted.quick)) if asked and option in words]

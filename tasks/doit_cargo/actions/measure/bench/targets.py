@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from doit_cargo.actions.measure.bench import baselines
 from doit_cargo.actions.measure.bench.baselines import LAST, Baseline
 from doit_cargo.actions.measure.bench.control import controlled
-from doit_cargo.actions.measure.bench.results import NOISY, REGRESSION, SAME_PROGRAM, Change, compare, text_of
-from doit_cargo.actions.measure.bench.run import Measured, Wanted, check, measure, plans, program_package
+from doit_cargo.actions.measure.bench.results import NOISY, REGRESSION, SAME_PROGRAM, BenchChange, compare, text_of
+from doit_cargo.actions.measure.bench.run import BenchRequest, Measured, check, measure, plans, program_package
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.console import reporter
 
@@ -25,7 +25,7 @@ THRESHOLD = 5.0
 ROUNDS = 4
 
 
-CARGOS, QUICK, FULL = Wanted(), Wanted(quick=True, programs=True), Wanted(programs=True)
+CARGOS, QUICK, FULL = BenchRequest(), BenchRequest(quick=True, programs=True), BenchRequest(programs=True)
 
 
 def bench(session: Session, values: Values) -> bool:
@@ -59,7 +59,7 @@ def show_bench(session: Session, values: Values) -> list[Plan]:
     return plans(session, values, wanted)
 
 
-def _bench(session: Session, values: Values, wanted: Wanted) -> bool:
+def _bench(session: Session, values: Values, wanted: BenchRequest) -> bool:
     measured, _ = _measured(session, values, wanted)
     for name, times in measured.results.items():
         print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
@@ -68,7 +68,7 @@ def _bench(session: Session, values: Values, wanted: Wanted) -> bool:
     return True
 
 
-def _measured(session: Session, values: Values, wanted: Wanted) -> tuple[Baseline, Measured]:
+def _measured(session: Session, values: Values, wanted: BenchRequest) -> tuple[Baseline, Measured]:
     found = measure(session, values, wanted)
     kept = Baseline(found.results, _setting(session, values), time.time(), wanted.quick)
     programs = {name: call.argv[0] for name, call in found.calls.items()}
@@ -134,7 +134,7 @@ def bench_compare(session: Session, values: Values) -> bool:
     _say_differences(session, before, _setting(session, values))
     package = program_package(session, values)
     programs = bool(package) and any(key.startswith(f"{package}: ") for key in before.results)
-    wanted = Wanted(before.quick, programs)
+    wanted = BenchRequest(before.quick, programs)
     threshold = float(values.text("BENCH_THRESHOLD") or THRESHOLD)
     measured, found = _measured(session, values, wanted)
     rounds = [measured.results]
@@ -150,7 +150,7 @@ def bench_compare(session: Session, values: Values) -> bool:
     return _judge(session, changes, measured, f"{name} of {before.date}", threshold)
 
 
-def _regressions(changes: Iterable[Change]) -> list[Change]:
+def _regressions(changes: Iterable[BenchChange]) -> list[BenchChange]:
     return [change for change in changes if change.verdict == REGRESSION]
 
 
@@ -161,7 +161,7 @@ def _say_differences(session: Session, before: Baseline, now: dict[str, str]) ->
             reporter.note(session.current, f"{name} differs: {then or 'none'} then, {value or 'none'} now")
 
 
-def _judge(session: Session, changes: list[Change], measured: Baseline, what: str, threshold: float) -> bool:
+def _judge(session: Session, changes: list[BenchChange], measured: Baseline, what: str, threshold: float) -> bool:
     print(f"   {'benchmark':48} {'before':>12} {'now':>12} {'change':>9} {'noise':>8}")
     for change in changes:
         print(_line(change))
@@ -187,7 +187,7 @@ def _judge(session: Session, changes: list[Change], measured: Baseline, what: st
     return True
 
 
-def _line(change: Change) -> str:
+def _line(change: BenchChange) -> str:
     before = text_of(change.before.middle) if change.before else "-"
     after = text_of(change.after.middle) if change.after else "-"
     figures = (

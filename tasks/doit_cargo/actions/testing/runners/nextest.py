@@ -17,8 +17,8 @@ from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.paths import can_write_below
+from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.execution import run
-from doit_cargo.engine.plan.profiles.files import toml_text
 from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:

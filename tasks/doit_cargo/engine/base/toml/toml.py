@@ -1,4 +1,4 @@
-"""TOML read by `tomllib`, with one more thing that can be wrong with a text: that it is nested beyond all depth."""
+"""TOML: read by `tomllib`, where a text that is nested too deeply is wrong as well, and how it writes a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DEEP = 100
 
-__all__ = ["TOMLDecodeError", "load", "loads", "text_at"]
+__all__ = ["TOMLDecodeError", "load", "loads", "text_at", "toml_text"]
 
 
 def __getattr__(name: str) -> Any:
@@ -51,3 +51,10 @@ def text_at(table: Mapping[str, object], key: str) -> str:
     """Return the text under a key, "" where there is none or another kind of value."""
     value = table.get(key)
     return value if isinstance(value, str) else ""
+
+
+def toml_text(text: str) -> str:
+    """Return a TOML basic string. JSON's escapes are TOML's too; DEL is the one that JSON leaves alone."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

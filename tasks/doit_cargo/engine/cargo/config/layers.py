@@ -20,7 +20,7 @@ ARGUMENT, ENVIRONMENT, CONFIG, MANIFEST = "argument", "environment", "config", "
 Path = tuple[str, ...]
 
 
-class Layer:
+class ConfigLayer:
     """One source of settings. `ours` = a file inside the workspace, which its maintainers can change for everybody."""
 
     def __init__(self, kind: str, label: str, file: TomlFile | None = None, ours: bool = False) -> None:
@@ -46,7 +46,7 @@ class Layer:
         return Setting(above[path[-1]], self.where(path)) if path[-1] in above else None
 
 
-class Arguments(Layer):
+class Arguments(ConfigLayer):
     """What a feature profile passes with --config: dotted keys, each with the file and line of the profile."""
 
     def __init__(self, settings: Mapping[str, Setting]) -> None:
@@ -65,7 +65,7 @@ class Arguments(Layer):
         return f"--config of {self.places.get(path, 'the profile')}"
 
 
-class Environment(Layer):
+class Environment(ConfigLayer):
     """`CARGO_PROFILE_RELEASE_LTO` and the like. Only single keys can be asked: names do not tell their tables."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -99,17 +99,17 @@ def plain(text: str) -> object:
 # --- config files ----------------------------------------------------------------------------------------------------
 
 
-def config_layers(root: str, environ: Mapping[str, str], texts: Mapping[str, str]) -> list[Layer]:
+def config_layers(root: str, environ: Mapping[str, str], texts: Mapping[str, str]) -> list[ConfigLayer]:
     """Return the config files that cargo reads in `root`, the strongest first. Raises `UserError` for one that is no
     TOML. `texts` stand for what is on disk, by path.
 
     The deepest folder comes first and CARGO_HOME last; what a file includes comes after it, the last include first.
     """
-    layers: dict[str, Layer] = {}
+    layers: dict[str, ConfigLayer] = {}
 
     def read(path: str) -> Mapping[str, Any]:
         file = _file(path, shown(path, root), texts)
-        layers[path] = Layer(CONFIG, file.label, file, ours=inside(path, root))
+        layers[path] = ConfigLayer(CONFIG, file.label, file, ours=inside(path, root))
         return file.values
 
     return [layers[path] for path, _ in walk(root, environ, read)]
@@ -153,9 +153,9 @@ class Settings:
         self.environment = Environment(environ)
         self.configs = config_layers(root, environ, texts or {})
         manifest = _file(os.path.join(root, "Cargo.toml"), "Cargo.toml", texts or {})
-        self.manifest = Layer(MANIFEST, "Cargo.toml", manifest, ours=True)
+        self.manifest = ConfigLayer(MANIFEST, "Cargo.toml", manifest, ours=True)
         self.manifest.values = {"profile": manifest.values.get("profile", {})}
-        self.layers: list[Layer] = [Arguments(arguments or {}), self.environment, *self.configs, self.manifest]
+        self.layers: list[ConfigLayer] = [Arguments(arguments or {}), self.environment, *self.configs, self.manifest]
 
     def all(self, path: Path) -> list[Setting]:
         """Return every value that is set for a key, the one that counts first."""

@@ -28,7 +28,7 @@ ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 RELATIVE_TO = re.compile(r"(?:AT_FDCWD|\d+)<((?:[^>\\]|\\.)*)>")
 
 
-class Call(NamedTuple):
+class SystemCall(NamedTuple):
     """One finished system call."""
 
     order: int
@@ -60,7 +60,7 @@ def load(trace: str, directory: str) -> tuple[list[Process], list[Unobserved]]:
     return reader.processes, reader.unobserved
 
 
-def _calls(lines: Iterable[str]) -> Iterator[Call]:
+def _calls(lines: Iterable[str]) -> Iterator[SystemCall]:
     """Join what strace had to split, and order calls by their ends."""
     begun: dict[int, str] = {}
     for order, line in enumerate(lines, 1):
@@ -69,14 +69,16 @@ def _calls(lines: Iterable[str]) -> Iterator[Call]:
             continue
         pid, name, rest, resumed, more = int(found[1]), found[2], found[3], found[4], found[5]
         if not name and not resumed:
-            yield Call(order, pid, "exit", "", 0, "", "")
+            yield SystemCall(order, pid, "exit", "", 0, "", "")
             continue
         if name and rest.endswith("<unfinished ...>"):
             begun[pid] = rest.removesuffix("<unfinished ...>")
             continue
         ended = RESULT.match(rest if name else begun.pop(pid, "") + more)
         if ended and ended[2] != "?":
-            yield Call(order, pid, name or resumed, ended[1], int(ended[2]), _plain(ended[3] or ""), ended[4] or "")
+            yield SystemCall(
+                order, pid, name or resumed, ended[1], int(ended[2]), _plain(ended[3] or ""), ended[4] or ""
+            )
 
 
 def _plain(text: str) -> str:
@@ -93,7 +95,7 @@ def _escaped(code: bytes) -> bytes:
 
 
 class _Reader:
-    def __init__(self, directory: str, calls: Sequence[Call]) -> None:
+    def __init__(self, directory: str, calls: Sequence[SystemCall]) -> None:
         self.processes: list[Process] = []
         self.unobserved: list[Unobserved] = []
         self.images: dict[int, Process] = {}
@@ -104,7 +106,7 @@ class _Reader:
             if call.name in FORKS and call.result > 0:
                 self.births.setdefault(call.result, []).append(call.pid)
 
-    def take(self, call: Call) -> None:
+    def take(self, call: SystemCall) -> None:
         if call.name == "exit":
             self.images.pop(call.pid, None)
             self.folders.pop(call.pid, None)
@@ -127,7 +129,7 @@ class _Reader:
         if parent in self.images:
             self.images[pid] = self.images[parent]
 
-    def _begin(self, call: Call) -> None:
+    def _begin(self, call: SystemCall) -> None:
         words = [_plain(word) for word in STRING.findall(call.arguments)]
         path = self._absolute(call.pid, call.arguments, words[0]) if words else ""
         argv, _, environ = call.arguments.partition("], [")
@@ -146,7 +148,7 @@ class _Reader:
         folder = _plain(at[1]) if at else self.folders[pid]
         return os.path.join(folder, path) if path else folder
 
-    def _events(self, call: Call) -> Iterator[tuple[Op, str]]:
+    def _events(self, call: SystemCall) -> Iterator[tuple[Op, str]]:
         words = [_plain(word) for word in STRING.findall(call.arguments)]
         if call.name in ("connect", "bind", "sendto", "getsockname"):
             yield from _address(call)
@@ -159,7 +161,7 @@ class _Reader:
         elif words:
             yield from self._of_path(call, words)
 
-    def _of_path(self, call: Call, words: list[str]) -> Iterator[tuple[Op, str]]:
+    def _of_path(self, call: SystemCall, words: list[str]) -> Iterator[tuple[Op, str]]:
         path = self._absolute(call.pid, call.arguments, words[0])
         if call.error in ("ENOENT", "ENOTDIR"):
             yield Op.ABSENT, path
@@ -182,11 +184,11 @@ class _Reader:
             for op in SIMPLE.get(call.name, _opened)(call.arguments):
                 yield op, path
 
-    def _go(self, call: Call, path: str) -> None:
+    def _go(self, call: SystemCall, path: str) -> None:
         if call.result == 0:
             self.folders[call.pid] = os.path.normpath(self._absolute(call.pid, call.arguments, path))
 
-    def _blind(self, call: Call, image: Process) -> None:
+    def _blind(self, call: SystemCall, image: Process) -> None:
         if call.name == "io_uring_setup" and call.result >= 0:
             self.unobserved.append(Unobserved(image.program, "it reads and writes through io_uring", image))
         elif call.name in ("chroot", "pivot_root") and call.result == 0:
@@ -226,7 +228,7 @@ INET6 = re.compile(r'sin6_port=htons\((\d+)\).*?inet_pton\(AF_INET6, "([^"]+)"')
 UNIX = re.compile(r'sa_family=AF_UNIX, sun_path=(@?)"((?:[^"\\]|\\.)*)"')
 
 
-def _address(call: Call) -> Iterator[tuple[Op, str]]:
+def _address(call: SystemCall) -> Iterator[tuple[Op, str]]:
     import ipaddress
 
     op = Op.BIND if call.name in ("bind", "getsockname") else Op.CONNECT

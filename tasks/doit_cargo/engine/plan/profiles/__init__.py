@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.model import CARGO_DEFAULTS, Inputs, Profile, Setting, Workspace
+from doit_cargo.engine.base.model import CARGO_DEFAULTS, DeclaredInputs, Profile, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.plan.profiles.files import dotted, problems_of
 from doit_cargo.engine.plan.profiles.keys import PROFILE
@@ -187,7 +187,7 @@ class _Fold:
             env=self.env,
             needs=self.needs,
             platforms=self.single.get("platforms", Setting((), "default")),
-            inputs=Inputs(
+            inputs=DeclaredInputs(
                 **{key: tuple(values) for key, values in self.inputs.items()},
                 places=tuple(self.inputs.get("files", {}).values()),
                 observe=str(self.single["observe"].value) if "observe" in self.single else "",

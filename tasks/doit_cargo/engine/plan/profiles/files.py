@@ -11,6 +11,7 @@ from typing import Any
 
 from doit_cargo.engine.base.errors import Problem, unknown
 from doit_cargo.engine.base.toml.locations import Path, TomlFile
+from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.plan.profiles.kinds import ANY, Kind, Section, goal_problems, shown, variable_problems
 
 
@@ -53,10 +54,3 @@ def _holds_nul(value: Any) -> bool:
 def dotted(path: Path) -> str:
     """Return a path of keys as TOML writes it, quoted where it must be."""
     return ".".join(part if re.fullmatch(r"[\w-]+", part, re.ASCII) else toml_text(part) for part in map(str, path))
-
-
-def toml_text(text: str) -> str:
-    """Return a TOML basic string. JSON's escapes are TOML's too; DEL is the one that JSON leaves alone."""
-    import json
-
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

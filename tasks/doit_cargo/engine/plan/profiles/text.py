@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.engine.base.model import Inputs, Profile, Setting
+from doit_cargo.engine.base.model import DeclaredInputs, Profile, Setting
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.plan.profiles.keys import CARGO, INPUTS
 
@@ -65,7 +65,7 @@ def _add_table(document: TOMLDocument, name: str, settings: Mapping[str, Setting
     document.add(name, table)
 
 
-def _add_inputs(document: TOMLDocument, inputs: Inputs) -> None:
+def _add_inputs(document: TOMLDocument, inputs: DeclaredInputs) -> None:
     import tomlkit
 
     table = tomlkit.table()

@@ -15,7 +15,7 @@ from doit_cargo.engine.base.model import Package, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.cargo.config import keys
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal
-from doit_cargo.engine.cargo.config.layers import MANIFEST, Layer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import MANIFEST, ConfigLayer, Settings, shown
 from doit_cargo.engine.cargo.discovery import CONFIG_NAMES
 
 ERROR, NOTE = "error", "note"
@@ -81,7 +81,9 @@ def _set_keys(case: SettingsCase) -> Iterator[tuple[str, ...]]:
             yield from (("profile", name, "package", spec, key) for key in keys.SETTINGS)
 
 
-def _override(path: tuple[str, ...], winner: tuple[Layer, Setting], loser: tuple[Layer, Setting]) -> Finding:
+def _override(
+    path: tuple[str, ...], winner: tuple[ConfigLayer, Setting], loser: tuple[ConfigLayer, Setting]
+) -> Finding:
     (strong, value), (_, other) = winner, loser
     key = ".".join(path)
     same = normal(path[-1], value.value) == normal(path[-1], other.value)
@@ -189,6 +191,6 @@ def member_configs(workspace: Workspace) -> list[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def own_layers(settings: Settings) -> list[Layer]:
+def own_layers(settings: Settings) -> list[ConfigLayer]:
     """Return the files of the workspace itself, config files first."""
     return [layer for layer in settings.layers if layer.ours and layer.file and layer.kind != MANIFEST]

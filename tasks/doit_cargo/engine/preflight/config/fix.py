@@ -15,7 +15,7 @@ from typing import Any
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal, profiles
-from doit_cargo.engine.cargo.config.layers import Layer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import ConfigLayer, Settings, shown
 from doit_cargo.engine.preflight.config.findings import SettingsCase, losing_strip, own_layers
 from doit_cargo.engine.preflight.config.lints import is_read_by_cargo
 from doit_cargo.engine.preflight.config.unknown_keys import renamed
@@ -88,7 +88,7 @@ class _Work:
         """Return the table of profiles of the workspace's manifest; an empty one where it has none yet."""
         return self.document(self.case.workspace.manifest).get("profile", {})
 
-    def move_profiles(self, layer: Layer) -> None:
+    def move_profiles(self, layer: ConfigLayer) -> None:
         import tomlkit
 
         assert layer.file
@@ -105,7 +105,7 @@ class _Work:
         # What tomlkit thinks of a document after many edits is not always what it would read: let it read again.
         self.documents[self.case.workspace.manifest] = tomlkit.parse(tomlkit.dumps(manifest))
 
-    def drop_dead_variables(self, layer: Layer) -> None:
+    def drop_dead_variables(self, layer: ConfigLayer) -> None:
         assert layer.file
         document = self.document(layer.file.path)
         for name in [name for name in document.get("env", {}) if is_read_by_cargo(str(name))]:

@@ -1,6 +1,6 @@
 """The truth about cargo's settings in one workspace: profiles, flags and findings, gathered once.
 
-Puts the other modules of this room together; the only one that asks git, and rustc for the facts of a target.
+Puts the other modules of this package together; the only one that asks git, and rustc for the facts of a target.
 """
 
 from __future__ import annotations

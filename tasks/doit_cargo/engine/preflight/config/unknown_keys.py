@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from doit_cargo.engine.base.errors import nearest
 from doit_cargo.engine.cargo.config import keys
-from doit_cargo.engine.cargo.config.layers import CONFIG, Layer, plain, variable
+from doit_cargo.engine.cargo.config.layers import CONFIG, ConfigLayer, plain, variable
 from doit_cargo.engine.preflight.config.findings import ERROR, Finding, SettingsCase, toml
 
 PREFIX = "CARGO_PROFILE_"
@@ -30,7 +30,7 @@ def misspelt(case: SettingsCase) -> Iterator[Finding]:
                 yield Finding(ERROR, "refused", what, f"[profile.{name}]", layer.where(here))
 
 
-def _unknown_tables(layer: Layer) -> Iterator[Finding]:
+def _unknown_tables(layer: ConfigLayer) -> Iterator[Finding]:
     for table, content in layer.values.items():
         if table not in keys.CONFIG_TABLES:
             yield _unknown(layer, (table,), tuple(keys.CONFIG_TABLES), "cargo knows no such table and says nothing")
@@ -41,7 +41,7 @@ def _unknown_tables(layer: Layer) -> Iterator[Finding]:
 
 
 def _profile(
-    layer: Layer, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
+    layer: ConfigLayer, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
 ) -> Iterator[Finding]:
     inner = tuple(key for key in keys.PROFILE_KEYS if key not in keys.NOT_IN_OVERRIDES)
     for key, value in table.items():
@@ -61,7 +61,7 @@ def _profile(
             yield from _value(".".join(here), key, value, layer.where(here))
 
 
-def _unknown(layer: Layer, path: tuple[str, ...], known: tuple[str, ...], result: str) -> Finding:
+def _unknown(layer: ConfigLayer, path: tuple[str, ...], known: tuple[str, ...], result: str) -> Finding:
     guess = nearest(path[-1], known)
     fix = f"did you mean {guess}?" if guess else f"take it out; known: {', '.join(sorted(known)[:12])}"
     return Finding(ERROR, "misspelt", f"{'.'.join(path)} is unknown: {result}", fix, layer.where(path))

@@ -13,7 +13,7 @@ from functools import cached_property
 from doit_cargo.engine.preflight.requirements.build_script import MAYBE, YES, BuildScript
 from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, closure
 from doit_cargo.engine.preflight.requirements.requirement import Need
-from doit_cargo.engine.preflight.requirements.rules import Rule
+from doit_cargo.engine.preflight.requirements.rules import NeedRule
 
 
 class Certainty:
@@ -23,7 +23,7 @@ class Certainty:
         self._graph = graph
         self._scripts: dict[str, BuildScript] = {}
 
-    def weighed(self, need: Need, rule: Rule, crate: Crate, read: tuple[str, ...]) -> Iterator[Need]:
+    def weighed(self, need: Need, rule: NeedRule, crate: Crate, read: tuple[str, ...]) -> Iterator[Need]:
         """Yield the need with what speaks against it, if it is one at all."""
         if rule.in_scripts and not self._is_used(crate):
             return

@@ -18,7 +18,7 @@ from doit_cargo.engine.preflight.requirements.certainty import Certainty
 from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, Refusal, from_cargo
 from doit_cargo.engine.preflight.requirements.lock_graph import from_lock
 from doit_cargo.engine.preflight.requirements.requirement import Inference, Need
-from doit_cargo.engine.preflight.requirements.rules import Knowledge, Rule
+from doit_cargo.engine.preflight.requirements.rules import Knowledge, NeedRule
 from doit_cargo.engine.toolchain.rustup import cargo_home
 from doit_cargo.engine.toolchain.versions import satisfies
 
@@ -86,7 +86,7 @@ def _needs(graph: Graph, knowledge: Knowledge, triple: str, manifests: str) -> I
             yield from _declared(crate, manifests)
 
 
-def _apply(rule: Rule, crate: Crate, graph: Graph, knowledge: Knowledge, triple: str) -> Iterator[Need]:
+def _apply(rule: NeedRule, crate: Crate, graph: Graph, knowledge: Knowledge, triple: str) -> Iterator[Need]:
     if not (_fits(rule, crate, triple) and _concerns(rule, crate, graph)):
         return
     on = _features_hold(rule, crate, graph)
@@ -109,7 +109,7 @@ def _apply(rule: Rule, crate: Crate, graph: Graph, knowledge: Knowledge, triple:
     )
 
 
-def _fits(rule: Rule, crate: Crate, triple: str) -> bool:
+def _fits(rule: NeedRule, crate: Crate, triple: str) -> bool:
     """Return whether the crate's version and the target are those of the rule."""
     if rule.crates and crate.version and not satisfies(_plain(crate.version), rule.crates):
         return False
@@ -125,7 +125,7 @@ def _plain(version: str) -> str:
     return re.split(r"[+-]", version, maxsplit=1)[0]
 
 
-def _concerns(rule: Rule, crate: Crate, graph: Graph) -> bool:
+def _concerns(rule: NeedRule, crate: Crate, graph: Graph) -> bool:
     """Return whether any dependant makes the crate do what the rule is about."""
     if rule.in_scripts and crate.name not in graph.in_scripts:
         return False
@@ -142,7 +142,7 @@ def _concerns(rule: Rule, crate: Crate, graph: Graph) -> bool:
     return bool(counting) or not dependants
 
 
-def _features_hold(rule: Rule, crate: Crate, graph: Graph) -> bool:
+def _features_hold(rule: NeedRule, crate: Crate, graph: Graph) -> bool:
     if crate.certain:
         return set(rule.features) <= crate.features and not set(rule.unless_features) & crate.features
     below = graph.dependencies(crate.name)

@@ -31,7 +31,7 @@ class NativeLibrary:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class NeedRule:
     """One thing that a crate needs, and when. The fields are the keys of sysdeps.toml, which explains them."""
 
     crate: str
@@ -60,11 +60,11 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CrateEntry:
     """What is known of one crate: its rules, or why it needs nothing; and where, in which versions that was read."""
 
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[NeedRule, ...]
     nothing: str = ""
     evidence: str = ""
 
@@ -79,7 +79,7 @@ class Entry:
 class Knowledge:
     """All of it. `optional` maps a registry crate to {dependency: features of the crate that turn it on}."""
 
-    crates: Mapping[str, Entry]
+    crates: Mapping[str, CrateEntry]
     libraries: Mapping[str, NativeLibrary]
     optional: Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -180,18 +180,18 @@ def _from_values(values: Mapping[str, Any], own: Mapping[str, Any]) -> Knowledge
     )
 
 
-def _entry(name: str, table: Mapping[str, Any], own: Mapping[str, Any]) -> Entry:
+def _entry(name: str, table: Mapping[str, Any], own: Mapping[str, Any]) -> CrateEntry:
     needs = table.get("needs", {})
     mine = own.get("needs", {})
     rules = tuple(_rule(name, label, need, label in mine) for label, need in needs.items() if need is not False)
-    return Entry(name, rules, "" if rules else table.get("nothing", ""), table.get("evidence", ""))
+    return CrateEntry(name, rules, "" if rules else table.get("nothing", ""), table.get("evidence", ""))
 
 
-def _rule(crate: str, label: str, need: Mapping[str, Any], own: bool) -> Rule:
+def _rule(crate: str, label: str, need: Mapping[str, Any], own: bool) -> NeedRule:
     fields: dict[str, Any] = {
         _field(key): tuple(value) if isinstance(value, list) else value for key, value in need.items()
     }
-    return Rule(crate, str(fields.pop("thing", label)), **fields, own=own)
+    return NeedRule(crate, str(fields.pop("thing", label)), **fields, own=own)
 
 
 def _field(key: str) -> str:

@@ -40,7 +40,7 @@ class LlvmTools:
         return f"LlvmTools({self.cov!r}, {self.profdata!r}, {self.version!r}, {self.where!r})"
 
 
-class Found:
+class FoundLlvm:
     """What a search found: the tools to take, those that cannot read this rustc's profiles, and rustc's LLVM."""
 
     __slots__ = ("rustc_llvm", "tools", "unfit")
@@ -68,7 +68,7 @@ def rustc_llvm(machine: BareMachine) -> str:
     return version_in(machine.run(rustc.path, "-vV"), VERSION) if rustc else ""
 
 
-def find_coverage_tools(machine: BareMachine) -> Found:
+def find_coverage_tools(machine: BareMachine) -> FoundLlvm:
     """Return the first pair whose format is rustc's: variables, rustup's component, PATH and LLVM's places, PyPI's."""
     wanted = rustc_llvm(machine)
     unfit: list[LlvmTools] = []
@@ -76,9 +76,9 @@ def find_coverage_tools(machine: BareMachine) -> Found:
         version = version_in(machine.run(profdata, "show", "--version"), VERSION)
         tools = LlvmTools(cov, profdata, version, where, compressed)
         if not wanted or raw_format(version) == raw_format(wanted):
-            return Found(tools, tuple(unfit), wanted)
+            return FoundLlvm(tools, tuple(unfit), wanted)
         unfit.append(tools)
-    return Found(None, tuple(unfit), wanted)
+    return FoundLlvm(None, tuple(unfit), wanted)
 
 
 def _candidates(machine: BareMachine, wanted: str) -> "Iterator[tuple[str, str, str, bool]]":
