@@ -174,9 +174,7 @@ def _judge(session: Session, changes: list[Change], measured: Baseline, what: st
         return False
     same = [change.name for change in changes if change.verdict == SAME_PROGRAM]
     if same:
-        text = (
-            f"{len(same)} slower by the very program of then, such as {same[0]}: the machine or its data differ"
-        )
+        text = f"{len(same)} slower by the very program of then, such as {same[0]}: the machine or its data differ"
         reporter.note(session.current, text)
     noisy = [change.name for change in changes if change.verdict == NOISY]
     if noisy:  # what was measured then stays what is compared with
