@@ -180,6 +180,7 @@ class Screen:
         self._colours = bool(sys.stderr) and sys.stderr.isatty() and "NO_COLOR" not in os.environ
         self._waiting: list[str] = []
         self._line_is_open = False
+        self._last = {"out": b"", "err": b""}
 
     def show_messages(self, pieces: Iterator[bytes], report: BuildReport) -> None:
         """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
@@ -192,6 +193,7 @@ class Screen:
         """Pass a program's standard output on as it comes."""
         for piece, whole in blocks(pieces):
             show(sys.stdout, piece)
+            self._last["out"] = piece or self._last["out"]
             text = plain_bytes(whole)
             self._log.write_bytes(text if text.endswith(b"\n") or piece or not text else text + b"\n")
 
@@ -217,6 +219,7 @@ class Screen:
             if piece:
                 with self._lock:
                     show(sys.stderr, self._visible(piece))
+                    self._last["err"] = piece
                     self._line_is_open = not piece.endswith((b"\n", b"\r"))
                     self._release()
             if self._is_dull(whole):
@@ -247,9 +250,12 @@ class Screen:
         return self._hidden is not None and bool(self._hidden.match(plain(line.decode("utf-8", "replace"))))
 
     def finish(self) -> None:
-        """Show what still waits."""
+        """Show what still waits, and end a line that the program has left open: ours is the next."""
         if self._held and not self._is_hidden(self._held):
             show(sys.stderr, self._held)
+        for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+            if plain_bytes(self._last[name].rpartition(b"\n")[2]).strip():
+                show(stream, b"\n")
         self._release(at_the_end=True)
 
     def _log_lines(self, whole: str) -> None:
