@@ -409,6 +409,9 @@ def test_a_pinned_toolchain_that_is_not_installed_stops_builds_and_nothing_else(
         found = call(workspace, "doit-cargo", *words, RUSTUP_AUTO_INSTALL="0")
         assert (found.status, found.err) == (0, ""), (words, found)
     assert f"not found: {name}" in call(workspace, "doit-cargo", "version", RUSTUP_AUTO_INSTALL="0").out
+    fmt = call(workspace, "doit-cargo", "fmt_check", RUSTUP_AUTO_INSTALL="0").err
+    assert "and the toolchain 1.2.3 (rust-toolchain.toml:2) is not installed\n" in fmt
+    assert "  fix: rustup toolchain install 1.2.3 --component rustfmt\n" in fmt
 
 
 def folder_with(tmp_path: Path, *names: str) -> str:

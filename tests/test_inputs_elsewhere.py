@@ -221,13 +221,17 @@ UNKNOWN = {
     "symbols.lt": "there is no file or folder 'symbols.lt'\n  fix: did you mean 'symbols.ld'? ",
     "dat": "there is no file or folder 'dat'\n  fix: did you mean 'data'? ",
     "?": "no file matches '?'\n  fix: names are relative ",
+    "huge": "'huge' is more than 4 GiB or 50,000 files, which is not looked through\n  fix: declare what tells of its ",
 }
 
 
 def test_what_a_declaration_does_not_find_is_told_with_its_line_and_the_nearest_name(place: Place) -> None:
     names = "".join(f"    {name!r},\n" for name in UNKNOWN)
     write(place.root / "profiles/dev.toml", PROFILE.replace('    "data",\n', names))
+    with (place.root / "huge").open("wb") as file:
+        file.truncate(5 << 30)  # takes no place
     said = place.call("dev")
+    (place.root / "huge").unlink()
     told = [f"profiles/dev.toml:{line}: [inputs] files: {text}" for line, text in enumerate(UNKNOWN.values(), start=5)]
     assert (said.status, [text for text in told if text not in said.err]) == (3, []), said.err
     assert place.call("plan", "dev").status == 3

@@ -22,6 +22,10 @@ outputs = ["copy.txt"]
 doc = "Say hello to $HOME; a shell would read this otherwise."
 run = ["echo", "$HOME", "*", "a  b"]
 
+[target.open-line]
+doc = "Print a line that has no end."
+run = ["printf", "no end"]
+
 [target.clippy-low]
 doc = "Lint the package low."
 command = "check"
@@ -63,6 +67,11 @@ def test_a_program_runs_once_while_its_inputs_are_the_same(root: Path) -> None:
     first, second = call(root, "doit-cargo", "notes"), call(root, "doit-cargo", "notes")
     assert (first.status, (root / "copy.txt").read_text()) == (0, "one\n")
     assert (second.status, second.out) == (0, "-- notes  up to date: 3 inputs unchanged\n")
+
+
+def test_our_word_stands_on_a_line_of_its_own(root: Path) -> None:
+    said = call(root, "doit-cargo", "open_line")
+    assert [line.partition("  ")[0] for line in said.out.splitlines()[-2:]] == ["no end", "ok open_line"]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ MILESTONE = re.compile(
 # A line that is longer goes out in parts; of less output each line is looked at.
 LONGEST_LINE = 1 << 18
 MANY = 1 << 14
+FEW_SEQUENCES = 16
 
 
 class Log:
@@ -112,8 +113,20 @@ def plain_bytes(data: bytes) -> bytes:
     """Return `plain` of bytes, as UTF-8; what is plain already costs nothing."""
     if b"\r" in data:
         return plain(data.decode("utf-8", "replace")).encode("utf-8", "replace")
-    seen = ANSI_BYTES.sub(b"", data) if b"\x1b" in data else data
+    seen = _without_colours(data) if b"\x1b" in data else data
     return seen if _is_utf8(seen) else seen.decode("utf-8", "replace").encode()
+
+
+def _without_colours(data: bytes) -> bytes:
+    """Return bytes without control sequences. A program has few: taking one after the other out everywhere is much
+    faster than matching each.
+    """
+    for _ in range(FEW_SEQUENCES):
+        found = ANSI_BYTES.search(data)
+        if found is None:
+            return data
+        data = data.replace(found.group(), b"")
+    return ANSI_BYTES.sub(b"", data)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -184,6 +197,7 @@ class Screen:
         self._columns = columns_of(sys.stderr)
         self._waiting: list[str] = []
         self._line_is_open = False
+        self._last = {"out": b"", "err": b""}
 
     def show_messages(self, pieces: Iterator[bytes], report: BuildReport) -> None:
         """Read cargo's standard output: JSON messages, of which the diagnostics are for people."""
@@ -196,6 +210,7 @@ class Screen:
         """Pass a program's standard output on as it comes."""
         for piece, whole in blocks(pieces):
             show(sys.stdout, piece)
+            self._last["out"] = piece or self._last["out"]
             text = plain_bytes(whole)
             self._log.write_bytes(text if text.endswith(b"\n") or piece or not text else text + b"\n")
 
@@ -221,6 +236,7 @@ class Screen:
             if piece:
                 with self._lock:
                     show(sys.stderr, self._fitted(self._visible(piece)))
+                    self._last["err"] = piece
                     self._line_is_open = not piece.endswith((b"\n", b"\r"))
                     self._release()
             if self._is_dull(whole):
@@ -258,9 +274,12 @@ class Screen:
         return self._hidden is not None and bool(self._hidden.match(plain(line.decode("utf-8", "replace"))))
 
     def finish(self) -> None:
-        """Show what still waits."""
+        """Show what still waits, and end a line that the program has left open: ours is the next."""
         if self._held and not self._is_hidden(self._held):
             show(sys.stderr, self._held)
+        for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
+            if plain_bytes(self._last[name].rpartition(b"\n")[2]).strip():
+                show(stream, b"\n")
         self._release(at_the_end=True)
 
     def _log_lines(self, whole: str) -> None:

@@ -91,7 +91,11 @@ def state_of(watched: ActionInputs, machine: Machine) -> State:
         name: staleness.public_value(name, machine.environ.get(name))
         for name in (*state["guarded"], *watched.variables)
     }
-    state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.files}
+    try:
+        dir_listing.require_readable(machine.directory, watched.files)
+        state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in watched.files}
+    except dir_listing.TooLarge as error:
+        state["always_stale_reason"] = error.problems[0].what
     for directory, rule in watched.folders.items():
         _add_listing(state, directory, rule, now)
     for directory, rule in watched.listings.items():

@@ -86,17 +86,33 @@ def digest(workspace: Workspace, name: str) -> str:
 
 
 def require(workspace: Workspace, inputs: DeclaredInputs) -> None:
-    """Raise `UserError` for each name that stands for nothing: a typing error must not look like a guarded input."""
+    """Raise `UserError` for each name that stands for nothing, since a typing error must not look like a guarded input,
+    and for what is too large to be read each time that it changes.
+    """
     places = (*inputs.places, *("" for _ in inputs.files[len(inputs.places) :]))
     problems = [
         _problem(workspace, name, where)
         for name, where in zip(inputs.files, places, strict=True)
         if not os.path.isdir(os.path.join(workspace.root, name)) and not of(workspace, (name,)).found()
     ]
+    problems += [
+        problem
+        for name, where in zip(inputs.files, places, strict=True)
+        for problem in _too_large(workspace, name, where)
+    ]
     known = (*workspace.packages, ALL)
     problems += [unknown("package", name, known, "[inputs] complete") for name in inputs.complete if name not in known]
     if problems:
         raise UserError(problems)
+
+
+def _too_large(workspace: Workspace, name: str, where: str) -> Iterator[Problem]:
+    try:
+        dir_listing.require_readable(workspace.root, of(workspace, (name,)).found())
+    except dir_listing.TooLarge:
+        most = f"{dir_listing.MOST_BYTES >> 30} GiB or {dir_listing.MOST_FILES:,} files"
+        fix = "declare what tells of its changes instead: a checksum or a version beside it"
+        yield Problem(f"[inputs] files: {name!r} is more than {most}, which is not looked through", fix, where)
 
 
 def _problem(workspace: Workspace, name: str, where: str) -> Problem:

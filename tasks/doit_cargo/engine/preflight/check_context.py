@@ -18,6 +18,7 @@ from doit_cargo.engine.toolchain.tools import Tool, how_to_get, packages_for, ro
 from doit_cargo.engine.toolchain.versions import satisfies
 
 OK, MISSING, WRONG, WARN = "ok", "missing", "wrong", "warn"
+COMPONENT = "rustup component add "
 
 
 class CheckRow(NamedTuple):
@@ -90,6 +91,7 @@ def row_for(machine: Machine, name: str, specifier: str, subject: str, needed_by
     fix = how_to_get(name, machine.package_manager)
     if tool is None:
         what = _absence(machine, name, specifier, subject)
+        fix = _with_toolchain(machine, name, fix)
         packages = packages_for(row_of(name).get, machine.package_manager)
         return CheckRow(name, MISSING, needed_by=needed_by, what=what, fix=fix, where=where, packages=packages)
     if satisfies(tool.version, specifier):
@@ -97,6 +99,15 @@ def row_for(machine: Machine, name: str, specifier: str, subject: str, needed_by
     fix = f"get {name} {specifier}: {fix}" if tool.version else f"run `{_version_command(tool)}` to see why"
     what = _misfit(tool, specifier, subject)
     return CheckRow(name, WRONG, tool.version, tool.path, needed_by, what, fix, where)
+
+
+def _with_toolchain(machine: Machine, name: str, fix: str) -> str:
+    """Return how to get a tool; where rustup's proxy is there and the whole toolchain missing, what gets both."""
+    row, chosen = row_of(name), machine.toolchain()
+    if not row.component or not chosen.name or chosen.installed or not machine.which(row.executables[0]):
+        return fix
+    component = fix.removeprefix(COMPONENT) if fix.startswith(COMPONENT) else ""
+    return f"rustup toolchain install {chosen.name}" + (f" --component {component}" if component else "")
 
 
 def _version_command(tool: Tool) -> str:
@@ -118,5 +129,9 @@ def _absence(machine: Machine, name: str, specifier: str, target: str) -> str:
         if machine.environ.get(variable):
             return f"{target} needs {asked}, but {variable}={machine.environ[variable]} is no program"
     if row.component and machine.which(row.executables[0]):
-        return f"{target} needs {asked}, which the toolchain {machine.toolchain().name} lacks"
+        chosen = machine.toolchain()
+        if not chosen.installed:
+            place = chosen.where.removeprefix(os.path.join(machine.directory, ""))
+            return f"{target} needs {asked}, and the toolchain {chosen.name} ({place}) is not installed"
+        return f"{target} needs {asked}, which the toolchain {chosen.name} lacks"
     return f"{target} needs {asked}, which is not on PATH"
