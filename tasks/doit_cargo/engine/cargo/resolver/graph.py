@@ -10,8 +10,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Dependency, Package, Workspace
 
 DEFAULT = "default"
