@@ -19,14 +19,14 @@ pytestmark = [needs_cargo, posix]
 NOTHING_TO_DO = {
     *("doit_cargo", "doit_cargo.cli", "doit_cargo.cli.main", "doit_cargo.cli.own_environment"),
     *("doit_cargo.engine", "doit_cargo.engine.base"),
-    *(f"doit_cargo.engine.base.{name}" for name in ("errors", "own_key", "plain_text", "private", "secrets")),
+    *(f"doit_cargo.engine.base.{name}" for name in ("errors", "own_key", "plain_text", "secrets")),
     *(f"doit_cargo.engine.console{name}" for name in ("", ".reporter", ".streams")),
-    *(f"doit_cargo.engine.state{name}" for name in ("", ".fingerprint", ".lock", ".receipts")),
+    *(f"doit_cargo.engine.state{name}" for name in ("", ".fingerprint", ".receipts")),
     *(f"doit_cargo.engine.state.{name}" for name in ("change", "seen", "staleness", "store")),
     *("doit_cargo.targets", "doit_cargo.targets.commands"),
 }
 # And of the standard library, beside what every Python has loaded before its first line.
-ITS_STANDARD_LIBRARY = {"__future__", "_blake2", "gc", "itertools", "zlib"}
+ITS_STANDARD_LIBRARY = {"__future__", "_blake2", "gc"}
 # What running one cargo target must not load: whole packages, by their first name or their full one.
 NOT_FOR_ONE_TARGET = {
     *("doit", "jinja2", "tomlkit", "packaging", "argparse", "importlib.metadata", "pathlib"),

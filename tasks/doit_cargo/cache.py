@@ -12,10 +12,10 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from doit_cargo import __version__
-from doit_cargo.engine.base import secrets
+from doit_cargo.engine.base import NamedTuple, secrets
 from doit_cargo.engine.state import receipts, staleness, store
 
 TYPE_CHECKING = False

@@ -130,6 +130,21 @@ def _also(session: Session, rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
         tool = session.machine.tool(name) if name not in told else None
         if tool:
             yield CheckRow(name, OK, tool.version, tool.path)
+    yield _observing(session)
+
+
+def _observing(session: Session) -> CheckRow:
+    """Return whether what a run really reads can be seen here: tried, since a container may forbid it."""
+    from doit_cargo.engine.execution.observe.library import NotHere
+    from doit_cargo.engine.execution.observe.observer import Observer
+
+    try:
+        observer = Observer.find(session.environ)
+        observer.works(session.environ)
+    except NotHere as absent:
+        what = f"what tests and build scripts read is not seen: {absent.why}"
+        return CheckRow("observing", WARN, what=what, fix=absent.fix or "declare it in [inputs] of a profile")
+    return CheckRow("observing", OK, observer.kind, observer.program)
 
 
 def _look(session: Session, plan: Plan, inferred: Inference = NOTHING) -> CheckContext:

@@ -285,6 +285,8 @@ class Session:
 
             if same_plan.holds(receipt, changes[0], self.environ, lambda: self._request(self.row(name))):
                 return receipt, []
+        if receipt and not changes and self.raw.get("OBSERVE") == "strict" and receipt.get("unseen"):
+            changes = [Change("always", "OBSERVE=strict", "", receipt["unseen"][0])]
         return receipt, changes
 
     def _is_plain(self, name: str) -> bool:

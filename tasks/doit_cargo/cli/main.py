@@ -114,8 +114,8 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
     """Return whether all that was asked for is proven up to date, and the first target that is known not to be."""
     if variables.get("FORCE", "").lower() not in OFF:
         return False, ""
-    if not variables.get("JOBS", "1").isdigit():
-        return False, ""  # bad input is told even where nothing would run
+    if variables.get("OBSERVE") == "strict" or not variables.get("JOBS", "1").isdigit():
+        return False, ""  # what was not seen does not count; bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)
     if not root:
         return False, ""

@@ -137,6 +137,13 @@ COMMANDS = {
         "[FILE]",
         ("json", "yes"),
     ),
+    "observe": Command(
+        "doit_cargo.actions.observed:observe_target",
+        "What a target was seen to read and ask that nobody declared, and the lines that declare it.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
+        ("json",),
+    ),
     "plan": Command(
         "doit_cargo.cli.planning:plan_target",
         "What a target would run, without running it.",

@@ -49,9 +49,12 @@ class TestWatch:
     toolchain: Sequence[str]
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], toolchain: Sequence[str]) -> TestWatch:
+    def of(cls, environ: Mapping[str, str], toolchain: Sequence[str], kind: str = "") -> TestWatch:
+        """Return the observer of a kind; ``off`` is none, ``strict`` the usual one."""
+        if kind == "off":
+            return cls(None, "nothing is observed: OBSERVE=off", toolchain)
         try:
-            return cls(Observer.find(environ), "", toolchain)
+            return cls(Observer.find(environ, "strace" if kind == "strace" else "preload"), "", toolchain)
         except NotHere as absent:
             return cls(None, f"nothing is observed here: {absent}", toolchain)
 

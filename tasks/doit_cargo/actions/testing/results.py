@@ -11,7 +11,7 @@ import re
 import signal
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -195,6 +195,17 @@ def drop(state: str, runner: str, program: Program, counts: Callable[[CachedResu
         store.remove(_path(state, runner, program))
     elif len(others) < len(rows):
         _write(state, runner, program, others)
+
+
+def observed(state: str, packages: Collection[str]) -> Iterator[tuple[str, Row, tuple[str, ...]]]:
+    """Yield (package, row, reasons) of all that the latest success of each program was seen to rest on."""
+    directory = os.path.join(state, "receipts")
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        package = name.removeprefix(f"{PREFIX}-").rpartition("-")[0]
+        data = store.load(os.path.join(directory, name)) if name.startswith(f"{PREFIX}-") else None
+        if package in packages and isinstance(data, dict) and data["basis"][:2] == (MEANING, state) and data["rows"]:
+            rest = data["rows"][0]["rest"]
+            yield from ((package, row, rest["reasons"]) for row in rest["seen"])
 
 
 def forget(state: str) -> None:

@@ -15,6 +15,7 @@ from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import Program
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
@@ -53,7 +54,8 @@ class _Run:
         self.programs = selection.wanted(work, compiled.programs)
         self.extra = selection.extra_variables(work.session, work.values)
         self.world = test_inputs.of_call(work, compiled.receipt, compiled.plan, runner)
-        self.watch = TestWatch.of(self.session.environ, self.world.built.toolchain())
+        asked = work.values.text("OBSERVE") or self.world.declared.observe
+        self.watch = TestWatch.of(self.session.environ, self.world.built.toolchain(), asked)
         self.keeps_flaky = work.values.flag("KEEP_FLAKY")
         self.changes: dict[str, list[Change]] = {}
         self.results: dict[str, ProgramResult] = {}
@@ -303,7 +305,19 @@ class _Run:
         place = reporter.relative(self.log, self.session.root)
         self._write_junit()
         ok = reporting.close(self.work.name, found, failures, time.monotonic() - self.started, place)
+        if self.work.values.text("OBSERVE") == STRICT and (unseen := self._unseen()):
+            reporter.failed(self.work.name, f"OBSERVE=strict: {'; '.join(unseen)}")
+            return False
         return ok and not self.session.interrupted
+
+    def _unseen(self) -> list[str]:
+        """Return why not all that programs rest on was seen, but where the profile says that all is declared."""
+        seen = ((program, self.sightings.get(program.identity)) for program in self.programs)
+        return [
+            reporting.runs_each_time(program.package, sighting.reasons, self.session.root)
+            for program, sighting in seen
+            if sighting and sighting.reasons and not self.world.is_complete(program.package)
+        ]
 
     def _write_junit(self) -> None:
         asked = self.work.values.text("JUNIT")

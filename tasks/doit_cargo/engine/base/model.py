@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Collector, unknown
 from doit_cargo.engine.base.secrets import is_secret
 
@@ -27,6 +27,7 @@ COVERAGE_FORMATS = {
 MIRROR_PATHS = {"rsproxy.cn": "index"}
 OFF = frozenset({"", "0", "false", "no"})
 # How the processes of a build are observed (docs/observing.md).
+STRICT = "strict"
 OBSERVE = ("off", "preload", "strace")
 # What a call does with the results of other machines (docs/beyond-one-machine.md).
 SHARE = ("off", "read", "write", "verify")
@@ -63,8 +64,8 @@ def _runner(text: str) -> str:
 
 
 def _observe(text: str) -> str:
-    if text.strip() not in OBSERVE:
-        raise _InvalidError(f"is none of {', '.join(OBSERVE)}")
+    if text.strip() not in (*OBSERVE, STRICT):
+        raise _InvalidError(f"is none of {', '.join((*OBSERVE, STRICT))}")
     return text.strip()
 
 
@@ -233,8 +234,13 @@ TABLE = (
     Variable("TARGETS", _triples, "the triples to build for, instead of the pack's", "aarch64-unknown-linux-gnu"),
     Variable("PYTHON", _text, "the Python to build for or to install into: a program or an environment", ".venv"),
     Variable("SCCACHE", _flag, "compile through sccache, where it is found; 0 = without it", "1"),
-    Variable("OBSERVE", _observe, "how to see what cargo does not track: preload (the default), strace, off", "off"),
     Variable("SHARE", _sharing, "what is shared with other machines: off, read, write, verify", "read"),
+    Variable(
+        "OBSERVE",
+        _observe,
+        "how to see what cargo does not track: preload, strace, off; strict fails for what is not seen",
+        "off",
+    ),
     Variable("HIT_RATE_MIN", _share, "fail if fewer per cent of the cacheable compilations were hits", "60"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
     Variable("OUTPUT", _text, "the file to write, from the workspace's root", "docs/features.md"),

@@ -11,7 +11,9 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from doit_cargo.engine.base import NamedTuple
 
 
 class Unit(NamedTuple):

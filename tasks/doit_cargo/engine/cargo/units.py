@@ -13,8 +13,8 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.cargo.messages import HardLinks, Unit
 from doit_cargo.engine.state.fingerprint import TICK_NS, changed_before, signature
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 from doit_cargo import __version__
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import can_write_below
@@ -25,7 +26,7 @@ from doit_cargo.engine.execution.evidence.inputs import Early, Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
-from doit_cargo.engine.execution.observing import Watch
+from doit_cargo.engine.execution.observing import Watch, is_strict
 from doit_cargo.engine.execution.past import estimate
 from doit_cargo.engine.execution.request import BuildRequest, machine_of
 from doit_cargo.engine.execution.run import Outcome
@@ -70,11 +71,12 @@ def execute(request: BuildRequest) -> Outcome | None:
         receipt, changes = receipts.verdict(
             request.state, request.key, request.environ, explain=True, alike=equivalence.is_same
         )
-        if receipt and not changes and not request.variables.flag("FORCE"):
+        anew = request.variables.flag("FORCE") or is_strict(request.variables, receipt)
+        if receipt and not changes and not anew:
             reporter.skipped(request.target, receipt)  # another run has just done it
             return None
         plan, plan_state, previous = _prepared(request, receipt, changes)
-        if request.shared and not request.variables.flag("FORCE") and request.shared.fetched(plan, plan_state):
+        if request.shared and not anew and request.shared.fetched(plan, plan_state):
             return None
         return _build(request, plan, plan_state, previous, changes)
 

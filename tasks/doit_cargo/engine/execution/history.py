@@ -12,9 +12,9 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from doit_cargo.engine.base import atomic, own_key, private
+from doit_cargo.engine.base import NamedTuple, atomic, own_key, private
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.run import Outcome

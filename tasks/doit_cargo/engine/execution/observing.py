@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
+from doit_cargo.engine.base import NamedTuple
+from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process.processes import environment_of
+from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.cargo.config import files as config_files
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.execution.evidence import observed
@@ -24,10 +27,13 @@ from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.observe.observer import Observation, Observer
     from doit_cargo.engine.state.staleness import State
 
 OFF, PRELOAD = "off", "preload"
+STRICT_FIX = "doit-cargo clean, and build it observed; or leave OBSERVE=strict out"
+MOST_TOLD = 6
 
 
 class Seen(NamedTuple):
@@ -46,7 +52,9 @@ class Watch:
         self.observer: Observer | None = None
         self.why = ""
         # The call itself has its say first, then its profile.
-        kind = request.variables.text("OBSERVE") or plan.profile.inputs.observe or PRELOAD
+        asked = request.variables.text("OBSERVE")
+        self.strict = asked == STRICT
+        kind = (PRELOAD if self.strict else asked) or plan.profile.inputs.observe or PRELOAD
         if kind == OFF:
             self.why = "not observed: OBSERVE=off"
             return
@@ -121,4 +129,13 @@ class Watch:
         self.learn(ledger, inputs, report)
         keys = observed.keys_of_call(inputs, report)
         unseen = observed.add_to(state, ledger, keys, inputs, World(self.request.environ))
-        return Seen(tuple(keys), (self.why, *unseen) if self.why else unseen)
+        found = Seen(tuple(keys), (self.why, *unseen) if self.why else unseen)
+        if self.strict and found.unseen:
+            ledger.finish()
+            raise UserError(Problem(f"OBSERVE=strict: {'; '.join(found.unseen[:MOST_TOLD])}", STRICT_FIX), code=1)
+        return found
+
+
+def is_strict(variables: Values, receipt: Mapping[str, Any] | None) -> bool:
+    """Tell whether a success does not count since not all of it was seen, and only such do (OBSERVE=strict)."""
+    return variables.text("OBSERVE") == STRICT and bool(receipt and receipt.get("unseen"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import Values

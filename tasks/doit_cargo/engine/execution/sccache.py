@@ -10,8 +10,9 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.plan.compiler_cache import WRAPPER, is_sccache, wrapper_of

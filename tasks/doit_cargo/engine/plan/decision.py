@@ -7,8 +7,9 @@ Runs nothing: what the machine has, it asks the injected `Machine`. Knows nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Machine, Profile, Setting, Target, Workspace
 from doit_cargo.engine.base.variables import Values

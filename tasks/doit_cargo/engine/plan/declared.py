@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base import NamedTuple, own_key
 from doit_cargo.engine.base.errors import Problem, UserError, nearest, unknown
 from doit_cargo.engine.base.model import DeclaredInputs, Workspace
 from doit_cargo.engine.state import dir_listing, fingerprint

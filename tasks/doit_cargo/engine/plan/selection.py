@@ -5,8 +5,7 @@ Decides names only; knows nothing of features or arguments.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Machine, Pack, Target, Workspace
 from doit_cargo.engine.base.variables import ALL, Values

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.preflight.requirements.calls import subcommand
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference

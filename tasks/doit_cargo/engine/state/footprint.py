@@ -10,8 +10,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.paths import ancestors
 from doit_cargo.engine.state import store
 

@@ -8,13 +8,12 @@ launcher does so on every call. Knows nothing of what the contents mean.
 from __future__ import annotations
 
 import os
-import zlib
-from itertools import islice
 
 from doit_cargo import __version__
 from doit_cargo.engine.base import secrets
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
-from doit_cargo.engine.state import lock, store
+from doit_cargo.engine.base.own_key import blake2b
+from doit_cargo.engine.state import store
 from doit_cargo.engine.state.fingerprint import digest, settled, signature
 from doit_cargo.engine.state.staleness import Change, Check
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NotRequired, TypedDict
 
     from doit_cargo.engine.state.fingerprint import Stamp
+    from doit_cargo.engine.state.lock import FileLock
     from doit_cargo.engine.state.staleness import State
 
     Key = tuple[str, ...]
@@ -157,7 +157,7 @@ def _in_order(name: str, value: str) -> str:
 def receipt_path(state: str, key: Key) -> str:
     """Return where the receipt of `key` is kept."""
     words = "\0".join(key).encode("utf-8", "surrogateescape")
-    return os.path.join(state, "receipts", f"{key[0]}-{zlib.crc32(words):08x}")
+    return os.path.join(state, "receipts", f"{key[0]}-{blake2b(words, digest_size=4).hexdigest()}")
 
 
 def load_receipt(state: str, key: Key) -> Receipt | None:
@@ -183,6 +183,13 @@ def keep(receipt: Receipt) -> None:
     store.keep_newest(os.path.dirname(path), f"{receipt['key'][0]}-", MOST_RESULTS)
 
 
+def _lock(state: str) -> FileLock:
+    """Return the lock of the receipts; a plain skip takes none, and loads nothing for one."""
+    from doit_cargo.engine.state.lock import FileLock
+
+    return FileLock(os.path.join(state, RECEIPTS_LOCK))
+
+
 def withdraw(state: str, key: Key) -> None:
     """Take the receipt away before a run, so that no failure can leave a true-looking one; keep it to explain.
 
@@ -193,7 +200,7 @@ def withdraw(state: str, key: Key) -> None:
     path = receipt_path(state, key)
     try:
         store.prepare(state)
-        with lock.FileLock(os.path.join(state, RECEIPTS_LOCK)):
+        with _lock(state):
             for name in (path, path + ".last"):
                 if os.path.isdir(name):
                     store.remove_folder(name)
@@ -229,7 +236,7 @@ def forget_target(state: str, target: str) -> None:
     directory = os.path.join(state, "receipts")
     if not os.path.isdir(directory):
         return
-    with lock.FileLock(os.path.join(state, RECEIPTS_LOCK)):
+    with _lock(state):
         for name in os.listdir(directory):
             if name.removesuffix(".last").rpartition("-")[0] == target:
                 store.remove(os.path.join(directory, name))
@@ -240,7 +247,7 @@ def forget(state: str) -> None:
     directory = os.path.join(state, "receipts")
     if not os.path.isdir(directory):
         return
-    with lock.FileLock(os.path.join(state, RECEIPTS_LOCK)):
+    with _lock(state):
         for name in os.listdir(directory):
             store.remove(os.path.join(directory, name))
 
@@ -287,7 +294,7 @@ def _changes(
         known = {(change.kind, change.subject) for change in changes}
         found = _differences(check, receipt, alike) if alike and part in MEANT else check.changes()
         new = (change for change in found if (change.kind, change.subject) not in known)
-        changes += islice(new, None if explain else 1)
+        changes += new if explain else [change for change in (next(new, None),) if change]
         refreshed = refreshed or check.refreshed
     return changes, refreshed
 
@@ -317,7 +324,7 @@ def is_of_profiles(receipt: Receipt, change: Change) -> bool:
 
 def renew(state: str, key: Key, old: Receipt, new: Receipt) -> None:
     """Put a receipt in the place of an old one, which no run may have withdrawn or replaced meanwhile."""
-    held = lock.FileLock(os.path.join(state, RECEIPTS_LOCK))
+    held = _lock(state)
     try:
         if held.take():
             try:
@@ -361,7 +368,7 @@ def _renew(state: str, key: Key, receipt: Receipt, read: Stamp | None) -> None:
     Only over the very file that was read: a run may have withdrawn it meanwhile, and it must stay so.
     """
     path = receipt_path(state, key)
-    held = lock.FileLock(os.path.join(state, RECEIPTS_LOCK))
+    held = _lock(state)
     try:
         if held.take():
             try:

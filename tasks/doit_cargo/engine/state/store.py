@@ -9,7 +9,6 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-import zlib
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import Problem
@@ -29,6 +28,8 @@ def state_directory(root: str, environ: Mapping[str, str]) -> str:
     elsewhere = environ.get("DOIT_CARGO_STATE")
     if not elsewhere:
         return os.path.join(root, STATE_DIRECTORY)
+    import zlib
+
     return os.path.join(elsewhere, f"{os.path.basename(root)}-{zlib.crc32(os.fsencode(root)):08x}")
 
 

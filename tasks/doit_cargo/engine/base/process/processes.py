@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.secrets import shown_words
 

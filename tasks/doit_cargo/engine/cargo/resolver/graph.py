@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from itertools import chain
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Dependency, Package, Workspace
 
 DEFAULT = "default"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.cargo.config import named_files

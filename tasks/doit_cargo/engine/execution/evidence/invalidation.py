@@ -12,8 +12,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.execution.evidence import ledger_data, set_back

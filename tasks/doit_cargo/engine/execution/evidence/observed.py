@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.messages import BuildReport, Script, read_script_output
 from doit_cargo.engine.execution.evidence.inputs import Inputs

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
-from doit_cargo.engine.base import own_key
+from doit_cargo.engine.base import NamedTuple, own_key
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.execution.evidence.inputs import Made
 from doit_cargo.engine.execution.evidence.invalidation import Ledger

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, Run, Scope, inputs, takes_all, whole_run

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.state.dir_listing import TooLarge, list_tree
 from doit_cargo.engine.state.fingerprint import UNKNOWN, changed_before, digest, settled, signature
 

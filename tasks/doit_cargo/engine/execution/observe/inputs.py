@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.units import Group
 from doit_cargo.engine.state import seen

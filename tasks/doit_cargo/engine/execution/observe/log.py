@@ -9,8 +9,8 @@ import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.model import Event, Op, Process, Unobserved
 
 HEAD = struct.Struct("<IIII")

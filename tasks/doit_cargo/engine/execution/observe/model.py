@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
+
+from doit_cargo.engine.base import NamedTuple
 
 
 class Op(Enum):

@@ -9,8 +9,8 @@ import os
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
 
 COMPILERS = ("rustc", "clippy-driver", "rustdoc")

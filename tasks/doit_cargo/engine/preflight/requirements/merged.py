@@ -6,8 +6,8 @@ Looks at nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.preflight.check_context import WRONG, CheckRow
 from doit_cargo.engine.preflight.requirements.requirement import Need
 from doit_cargo.engine.toolchain.tools import Tool

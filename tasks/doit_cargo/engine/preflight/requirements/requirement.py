@@ -6,7 +6,9 @@ Light: each build that runs loads it. How needs are inferred is in inference.py,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from doit_cargo.engine.base import NamedTuple
 
 # Who resolved the crates: cargo, or Cargo.lock alone.
 CARGO, LOCK = "cargo", "lock"

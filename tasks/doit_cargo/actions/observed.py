@@ -1,0 +1,182 @@
+"""`observe`: what the last success of a target was seen to rest on that nobody declared, and how to declare it.
+
+Reads what is kept of builds and tests; runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator
+
+from doit_cargo.actions.testing import results
+from doit_cargo.engine.base import NamedTuple
+from doit_cargo.engine.base.errors import DONE, Problem, UserError
+from doit_cargo.engine.base.tables import aligned
+from doit_cargo.engine.cargo import units
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.execution.evidence.invalidation import Ledger
+from doit_cargo.session import CARGO, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What compilers and linkers bring along; a table names how many of it there are.
+OF_THE_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
+VERBS = {
+    "read": "reads",
+    "list": "lists",
+    "tree": "lists",
+    "link": "follows",
+    "resolve": "follows",
+    "variable": "asks for",
+    "environment": "takes",
+    "program": "starts",
+}
+# Variables by which compilers of C are set up, whoever starts one.
+OF_COMPILERS = frozenset({"AS_SECURE_LOG_FILE", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"})
+SCRIPT, MACRO, LINKER, TEST = "script", "macro", "linker", "test"
+MOST_SHOWN = 12
+
+
+class Sight(NamedTuple):
+    """One thing that was seen: whose it is, who asked (script, macro, linker, wrapper, test), how, and for what."""
+
+    package: str
+    by: str
+    verb: str
+    subject: str
+
+
+class Seen(NamedTuple):
+    """What was seen of a target, and what of it was not; `shown` is what a person wants to see."""
+
+    target: str
+    sights: list[Sight]
+    shown: list[Sight]
+    unseen: list[str]
+
+
+def observe_target(session: Session, options: argparse.Namespace) -> int:
+    """`observe`: a table, or JSON, of what a target was seen to rest on, with lines that declare it."""
+    if not options.targets:
+        raise UserError(Problem("observe needs a target", "for example: doit-cargo observe build"))
+    found = [_seen(session, part) for name in options.targets for part in session.parts(name)]
+    if options.json:
+        told = [_data(session, one) for one in found]
+        print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+        return DONE
+    for one in found:
+        _print(session, one)
+    return DONE
+
+
+def _seen(session: Session, name: str) -> Seen:
+    row = session.row(name)
+    session.variables(row["name"])
+    if row["kind"] != CARGO and not row["handler"]:
+        raise UserError(Problem(f"{row['name']} calls no cargo, and is not observed", "name a build or a test"))
+    receipt, _ = session.verdict(row["name"], explain=True)
+    receipt = receipt or session.last_receipt(row["name"])
+    if receipt is None:
+        raise UserError(Problem(f"{row['name']} has not run here", f"doit-cargo {row['name']}"))
+    workspace = build_places.of(session.plan(row["name"]), session.workspace, session.environ)
+    records = Ledger(workspace.kept_in, workspace.target_directory).data["observed"]
+    sights, unseen = dict[Sight, None](), dict.fromkeys(receipt.get("unseen", ()))
+    for key in receipt.get("observed", ()):
+        for by, seen in records[key][3] if key in records else ():
+            sights.update(_sight(units.package_of(key), by, seen))
+    if "tests" in receipt:
+        for package, seen, reasons in results.observed(session.state, receipt["packages"]):
+            sights.update(_sight(package, TEST, seen))
+            unseen.update((f"{package}: {reason}", None) for reason in reasons)
+    found = sorted(sights)
+    noise = _of_tools(found)
+    return Seen(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
+
+
+def _sight(package: str, by: str, row: list[Any]) -> Iterator[tuple[Sight, None]]:
+    kind, subject, state, _ = row
+    verb = VERBS.get(kind) or ("looks for" if state == "absent" else "looks at")
+    yield Sight(package, by, verb, subject or "all variables"), None
+
+
+def _of_tools(sights: Iterable[Sight]) -> set[str]:
+    """Return the variables that compilers and linkers ask for by themselves: each linker's, and those of any rustc."""
+    asked: dict[str, set[str]] = {}
+    linkers = set(OF_COMPILERS)
+    for one in sights:
+        if one.verb == "asks for" and one.by == LINKER:
+            linkers.add(one.subject)
+        elif one.verb == "asks for" and one.by == MACRO:
+            asked.setdefault(one.package, set()).add(one.subject)
+    return linkers | (set.intersection(*asked.values()) if len(asked) > 1 else set())
+
+
+def _is_shown(sight: Sight, noise: Collection[str]) -> bool:
+    """Tell whether a person wants to see it: no tools of the system, and nothing that is not there."""
+    if sight.verb == "asks for":
+        return sight.by != LINKER and sight.subject not in noise
+    if sight.verb == "starts":
+        return sight.by in (SCRIPT, TEST)
+    return sight.verb not in ("looks for", "looks at", "follows") and not sight.subject.startswith(OF_THE_SYSTEM)
+
+
+def _print(session: Session, found: Seen) -> None:
+    print(f"{found.target} rests on what nobody declares:" if found.shown else f"{found.target}: all is declared")
+    rows = [(f"  {one[0]}", one.by, one.verb, reporter.below(one.subject, session.root)) for one in _fewer(found.shown)]
+    if rows:
+        print(aligned(rows))
+    if len(rows) < len(found.sights):
+        print(f"  and {len(found.sights) - len(rows)} more of the system, looked at or not there: --json has all")
+    for text in found.unseen:
+        print(f"  unseen    {text}")
+    for title, lines in _proposals(session, found.shown):
+        print(f"\n{title}")
+        print("\n".join(f"    {line}" for line in lines))
+
+
+def _fewer(sights: Iterable[Sight]) -> Iterator[Sight]:
+    """Yield the first of each package and asker."""
+    counts: dict[tuple[str, str], int] = {}
+    for sight in sights:
+        counts[sight[:2]] = counts.get(sight[:2], 0) + 1
+        if counts[sight[:2]] <= MOST_SHOWN:
+            yield sight
+
+
+def _proposals(session: Session, sights: Iterable[Sight]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what declares it: lines for the build scripts of members, and `[inputs]` for what cargo has no word for."""
+    scripts: dict[str, list[str]] = {}
+    files, variables = dict[str, None](), dict[str, None]()
+    for one in sights:
+        package = session.workspace.packages.get(one.package)
+        if package is None or one.by == TEST or one.verb not in ("reads", "lists", "asks for"):
+            continue
+        if one.by == SCRIPT:
+            kind = "env-changed" if one.verb == "asks for" else "changed"
+            subject = os.path.relpath(one.subject, package.directory) if kind == "changed" else one.subject
+            place = os.path.relpath(os.path.join(package.directory, "build.rs"), session.root)
+            scripts.setdefault(place, []).append(f'println!("cargo::rerun-if-{kind}={subject}");')
+        elif one.verb == "asks for":
+            variables[one.subject] = None
+        elif one.verb == "reads":
+            files[reporter.below(one.subject, session.root)] = None
+    for place, lines in scripts.items():
+        yield f"{place}, so that plain cargo sees it too (with any such line cargo reruns it for these alone):", lines
+    if files or variables:
+        named = (("files", files), ("env", variables))
+        lines = ["[inputs]", *(f"{key} = {json.dumps(list(names))}" for key, names in named if names)]
+        yield "a profile, for computers where nothing can be observed:", lines
+
+
+def _data(session: Session, found: Seen) -> dict[str, object]:
+    return {
+        "target": found.target,
+        "seen": [{**one._asdict(), "subject": reporter.below(one.subject, session.root)} for one in found.sights],
+        "unseen": found.unseen,
+        "proposals": [{"where": where, "lines": lines} for where, lines in _proposals(session, found.shown)],
+    }
