@@ -274,8 +274,16 @@ PACK: Section = {
         "file": PLAIN_FILE,
         "default": PLAIN_GOAL,
         "variables": PLAIN_VARIABLES,
+        "sets": PLAIN_VARIABLES,
         "kept": PLAIN_GOALS,
-        "taken": {ANY: {"target": PLAIN_TARGET, "variables": PLAIN_VARIABLES, "environment": PLAIN_VARIABLES}},
+        "taken": {
+            ANY: {
+                "target": PLAIN_TARGET,
+                "variables": PLAIN_VARIABLES,
+                "environment": PLAIN_VARIABLES,
+                "parts": PLAIN_GOALS,
+            }
+        },
     },
 }
 
