@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ export API_LEVEL ?= 3
 TRUNKS = oak elm
 STAMP := $(shell date +%s)
 .PHONY: first empty pinned other-place sub-make loop tested asks cleanup piped spoken chooses anyway built-at \\
-        lint_All Build.x86_64 here per-platform with-own test-engine chain docs redirected hidden
+        lint_All Build.x86_64 here per-platform with-own test-engine chain docs redirected hidden \\
+        with-tools nested by-words of-ci gently by-path taken-away
 first: empty
 
 empty: ## with a feature list that is empty
@@ -89,9 +91,30 @@ redirected:
 	cargo run --bin server > spec.json
 hidden:
 	@./tools/run.sh --fast
+with-tools:
+	rustup target add wasm32-unknown-unknown
+	sed -i s/a/b/ engine/src/lib.rs
+	sleep 1
+	cargo check
+	git diff --exit-code
+nested:
+	bash -c '[ -d models ] && rm -rf models; cargo test'
+by-words:
+	if [ -z "$(EXTRA)" ]; then cargo doc; else cargo bench; fi
+of-ci:
+	if [ "$$CI" = true ]; then cargo bench --locked; else cargo bench; fi
+gently:
+	nice -n 5 cargo check
+by-path:
+	/bin/rm -rf dist && cargo check
+taken-away:
+	env -u RUSTFLAGS cargo check
 """
 KEPT = {
-    "tested": "chooses (if)",
+    "nested": "chooses ([): [ -d models ] && rm -rf models; cargo test",
+    "by-path": "starts /bin/rm by its path, which cannot be watched",
+    "taken-away": "takes variables away (env)",
+    "tested": "chooses ([)",
     "asks": "asks (command)",
     "piped": "has a pipe",
     "chooses": "does not end well in a fresh copy",
@@ -142,6 +165,19 @@ def test_no_row_holds_a_path_a_number_a_date_or_a_word_of_a_shell(migrated: tupl
     assert not any(word in text for word in ("_1]", "_2]", '"for"', '"if"', "BUILT_AT="))
     assert 'run = ["cargo", "+beta", "clippy", "--workspace", "--", "-D", "warnings"]' in text
     assert 'run = ["cargo", "build", "--manifest-path", "tools/Cargo.toml"]' in text
+
+
+def test_what_a_row_of_cargo_can_say_is_one_and_no_other_program_is_lost(migrated: tuple[Path, Said]) -> None:
+    tables = tomllib.loads((migrated[0] / "profiles/pack.toml").read_text())["target"]
+    assert tables["with_own"]["command"] == "build"
+    assert {"build", "check", "clippy", "bench"} <= {table.get("command") for table in tables.values()}
+    assert [tables[part]["run"][0] for part in tables["with_tools"]["after"] if "run" in tables.get(part, {})] == [
+        "rustup",
+        "sed",
+        "sleep",
+        "git",
+    ]
+    assert tables["gently"]["run"] == ["nice", "-n", "5", "cargo", "check"]
 
 
 def test_recorded_again_through_the_shim_nothing_differs(migrated: tuple[Path, Said]) -> None:
@@ -213,6 +249,25 @@ def test_a_variable_of_the_environment_that_the_old_file_reads_goes_on_too(migra
     assert 'cargo build --features "turbo" --profile "release"' in said.out.splitlines()
 
 
+def test_what_goals_of_one_call_share_is_done_once_by_the_old_file(migrated: tuple[Path, Said]) -> None:
+    old = call(migrated[0], MAKE, "-n", "-f", "Makefile", "pinned", "chain").out
+    assert call(migrated[0], MAKE, "-n", "pinned", "chain").out.splitlines()[-2:] == old.splitlines()
+    assert goes(migrated[0], "pinned", "gently") == ["doit-cargo pinned", "doit-cargo gently"]
+
+
+@pytest.mark.parametrize("option", ["-k", "-i"])
+def test_who_wants_to_go_on_behind_a_failure_gets_the_old_file(migrated: tuple[Path, Said], option: str) -> None:
+    assert "cargo +beta clippy --workspace -- -D warnings" in call(migrated[0], MAKE, "-n", option, "chain").out
+
+
+@pytest.mark.parametrize("variables", [{"TRUNKS": "ash"}, {"CI": "true"}])
+def test_what_the_environment_decides_is_decided_by_the_old_file(
+    migrated: tuple[Path, Said], variables: dict[str, str]
+) -> None:
+    goes_on = "cargo bench" in call(migrated[0], MAKE, "-n", "of-ci", **variables).out
+    assert (goes_on, goes(migrated[0], "of-ci")) == (True, ["doit-cargo of_ci"])
+
+
 def test_make_alone_does_what_it_did(migrated: tuple[Path, Said]) -> None:
     assert goes(migrated[0]) == goes(migrated[0], "first") != []
 
@@ -227,6 +282,8 @@ def test_a_new_member_changes_no_line(migrated: tuple[Path, Said], tmp_path: Pat
 # --- what the old file finds out anew each time ----------------------------------------------------------------------
 
 FOUND_OUT = """\
+-include .env
+export DATABASE
 export VERSION := $(shell cat VERSION)
 export PLACE = $(CURDIR)/data
 .PHONY: all inline
@@ -241,11 +298,13 @@ def test_a_variable_with_another_value_each_time_is_asked_of_the_old_file_and_fr
     root = make_workspace(tmp_path / "ws", {"one": {}})
     write(root / "Makefile", FOUND_OUT)
     write(root / "VERSION", "1.0")
+    write(root / ".env", "DATABASE = no-row-may-hold-this\n")
     found = rows(call(root, "doit-cargo", "migrate", "--json"))
-    assert found["all"]["environment"] == ["PLACE", "VERSION"]
+    assert found["all"]["environment"] == ["DATABASE", "PLACE", "VERSION"]
     assert (found["inline"]["taken"], found["inline"]["reason"][:15]) == (False, "depends on what")  # type: ignore[index]
     written = [path for path in (root / "GNUmakefile", *(root / "profiles").iterdir()) if path.is_file()]
-    assert [path for path in written if "1.0" in path.read_text() or str(root) in path.read_text()] == []
+    frozen = ("1.0", str(root), "no-row-may-hold-this")
+    assert [path for path in written if any(word in path.read_text() for word in frozen)] == []
     write(root / "VERSION", "2.0")
     fake = program(root / ".fake", 'echo "$1 $VERSION ${PLACE#"$PWD"}"')
     said = call(root, MAKE, "-s", "all", DOIT_CARGO=str(fake))
@@ -291,7 +350,16 @@ def test_where_there_is_no_build_file_that_is_told(tmp_path: Path) -> None:
         ("cargo build -j$(nproc)", "asks another program"),
         ('echo "$(rm -rf x)"; cargo check', "asks another program"),
         ("cargo build || true", "does something else after a failure (||)"),
-        ('[ "$CI" = true ] && cargo publish', "chooses ([)"),
+        ('[ "$CI" = true ] && cargo publish', "reads $CI"),
+        ('if [ "x" = "" ]; then cargo test; else cargo check; fi', ""),
+        ("[ -f x ] && cargo test", "chooses ([)"),
+        ("test ! -e x && cargo test", "chooses (test)"),
+        ('RUSTFLAGS="$RUSTFLAGS -g" cargo test', "reads $RUSTFLAGS"),
+        ("cargo test --seed $$", "reads $$"),
+        ("/opt/tool; cargo test", "starts /opt/tool by its path, which cannot be watched"),
+        ("env X=1 ./tool && cargo test", "starts ./tool by its path, which cannot be watched"),
+        ("unset X; cargo test", "takes variables away (unset)"),
+        ("env -i cargo test", "takes variables away (env)"),
         ("cargo check; if true; then cargo test; fi", "chooses (if)"),
         ("rm -f *.o; cargo build", "takes the files that are there (* ?)"),
         ("cargo build --features $WHAT", "reads $WHAT"),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from calling import call, environment, posix
+from calling import call, environment, posix, program
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, posix]
 
-needs_just = pytest.mark.skipif(not shutil.which("just", path=environment()["PATH"]), reason="just is not on PATH")
+
+def needs(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not shutil.which(name, path=environment()["PATH"]), reason=f"{name} is not on PATH")
+
 
 JUSTFILE = """\
+set dotenv-load
 mode := "release"
 program:
     cargo build --profile {{mode}}
@@ -22,6 +27,33 @@ piped:
     cargo check | cat
 only NAME:
     cargo test {{NAME}}
+"""
+SCRIPTS = {"fast": "cargo build --release", "tested": "cargo test", "pretested": "cargo fmt", "web": "vite"}
+# A file that extends another, and tasks that a recording does not show whole.
+TASKS = """\
+extend = "more.toml"
+[config]
+skip_core_tasks = true
+[tasks.program]
+command = "cargo"
+args = ["build", "--release"]
+[tasks.both]
+dependencies = ["program", "checked"]
+[tasks.on-ci]
+condition = { env_set = ["CI"] }
+command = "cargo"
+args = ["test"]
+[tasks.scripted]
+script = "cargo check"
+[tasks.with-words]
+command = "cargo"
+args = ["test", "${@}"]
+"""
+MORE = """\
+[tasks.checked]
+env = { LEVEL = "2" }
+command = "cargo"
+args = ["clippy", "--workspace"]
 """
 ALIASES = '[alias]\nfast = "build --release"\nxtask = "run --package xtask --"\n'
 
@@ -32,11 +64,14 @@ def taken(root: Path, file: str) -> dict[str, bool]:
     return {row["name"]: row["taken"] for row in json.loads(said.out)}
 
 
-@needs_just
+@needs("just")
 def test_recipes_of_a_justfile_are_taken_over_or_stay_with_just(tmp_path: Path) -> None:
     root = make_workspace(tmp_path / "ws", {"one": {}})
     write(root / "justfile", JUSTFILE)
     assert taken(root, "justfile") == {"program": True, "piped": False, "only": False}
+    write(root / ".env", "FROM_A_PERSON=no-row-may-hold-this\n")
+    assert taken(root, "justfile") == {"program": False, "piped": False, "only": False}
+    assert "no-row-may-hold-this" not in (root / "profiles/pack.toml").read_text()
     assert (root / "justfile").read_text() == JUSTFILE
     assert not (root / "GNUmakefile").exists()
     assert call(root, "doit-cargo", "makefile").status == 0
@@ -47,3 +82,30 @@ def test_an_alias_of_cargo_is_taken_over_unless_it_waits_for_more_words(tmp_path
     root = make_workspace(tmp_path / "ws", {"one": {}})
     write(root / ".cargo/config.toml", ALIASES)
     assert taken(root, ".cargo/config.toml") == {"fast": True, "xtask": False}
+
+
+@needs("npm")
+def test_a_script_of_npm_is_taken_over_as_npm_itself_runs_it(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", {"one": {}})
+    write(root / "package.json", json.dumps({"name": "web", "scripts": SCRIPTS}))
+    assert taken(root, "package.json") == {"fast": True, "tested": False, "pretested": True}
+    program(tmp_path / "bin/cargo", 'echo "cargo $*"')
+    said = call(root, "npm", "run", "--silent", "fast", PATH=f"{tmp_path / 'bin'}{os.pathsep}{environment()['PATH']}")
+    assert said.out == "cargo build --release\n", said
+
+
+@needs("cargo-make")
+def test_tasks_of_cargo_make_are_taken_over_with_those_that_it_extends(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", {"one": {}})
+    write(root / "Makefile.toml", TASKS)
+    write(root / "more.toml", MORE)
+    assert taken(root, "Makefile.toml") == {
+        "checked": True,
+        "program": True,
+        "both": True,
+        "on-ci": False,
+        "scripted": False,
+        "with-words": False,
+    }
+    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile.toml")
+    assert (said.status, " 0 differs, 0 unknown" in said.out) == (0, True), said.out

@@ -25,7 +25,7 @@ COMMANDS = {
     "profiles": "List the feature profiles.",
 }
 # Variables that change nothing of what is built.
-OF_NO_BUILD = ("FORCE", "WITHOUT_PREFLIGHT")
+OF_NO_BUILD = ("FORCE", "OBSERVE", "WITHOUT_PREFLIGHT")
 Row = dict[str, Any]
 # What GNU make reads instead of a Makefile where it finds it (GNU make manual, "Makefile Names").
 READ_FIRST = ("GNUmakefile", "makefile")
@@ -74,10 +74,9 @@ def moved(session: Session) -> dict[str, Any] | None:
     """Return the table [migrated] of the pack, if an older build file was taken over: checked, since it goes into a
     Makefile as it is."""
     table = session.library.pack.migrated
-    empty = {"kind": "make", "file": "", "default": "", "variables": [], "kept": [], "taken": {}}
-    taken = {
-        name: {"target": "", "variables": [], "environment": [], **row} for name, row in table.get("taken", {}).items()
-    }
+    empty = {"kind": "make", "file": "", "default": "", "variables": [], "sets": [], "kept": [], "taken": {}}
+    of_each = {"target": "", "variables": [], "environment": [], "parts": []}
+    taken = {name: {**of_each, **row} for name, row in table.get("taken", {}).items()}
     return {**empty, **table, "taken": taken} if table.get("file") else None
 
 

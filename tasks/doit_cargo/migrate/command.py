@@ -149,7 +149,7 @@ def _table(move: Move, is_new: bool) -> Iterator[str]:
     for pattern in source.patterns:
         what = "every other name" if pattern == "%" else "a pattern"
         yield f"kept        {pattern:{width}}  {what}: goes on to {source.file}"
-    calls = [name for name, each in move.studies.items() if any(step.is_cargo for step in each.base.steps)]
+    calls = [name for name, each in move.studies.items() if any(step.calls_cargo for step in each.base.steps)]
     counts = f"{len(move.taken)} taken over, {len(move.kept)} kept"
     yield f"{len(move.studies)} targets, {len(calls)} of them call cargo: {counts}"
     yield from _next(move, is_new)

@@ -125,8 +125,8 @@ def _proof(box: Box, move: Move, name: str) -> str:
     if not found and len(base.steps) > 1:
         from doit_cargo.migrate.compare import own_steps
 
-        failing = record_new(box, move, name, fail=own_steps(new)[0].number)
-        if failing.ended == "well" or len(own_steps(failing)) != 1:
+        failing = record_new(box, move, name, fail=own_steps(new, base.steps)[0].number)
+        if failing.ended == "well" or len(own_steps(failing, base.steps)) != 1:
             found = ["it goes on though its first call fails"]
     more = f" and {len(found) - 2} more" if len(found) > 3 else ""
     return ("; ".join(found if not more else [found[0], found[-1]]) + more).replace("\n", " ")
@@ -138,7 +138,8 @@ def record_new(box: Box, move: Move, name: str, given: Mapping[str, str] | None 
 
     row = move.proposal.stands_for.get(name, name_of(name))
     words = argv(box, move.source, name, row, given or {})
-    return record(box, words, environment(box, move.source), fail=fail, files=move.files)
+    known = move.studies[name].base.steps
+    return record(box, words, environment(box, move.source), fail=fail, files=move.files, known=known)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -229,6 +230,7 @@ def moved_of(move: Move) -> dict[str, object]:
             "target": move.proposal.stands_for[name],
             "variables": _plain(move.studies[name].variables),
             "environment": _plain(move.studies[name].environment),
+            "parts": [*filter(PATTERN.fullmatch, move.studies[name].old.parts)],
         }
         for name in move.taken
     }
@@ -237,6 +239,7 @@ def moved_of(move: Move) -> dict[str, object]:
         "file": move.source.file,
         "default": move.source.default,
         "variables": _plain(sorted(move.source.variables)),
+        "sets": _plain(move.source.sets),
         "kept": [*filter(PATTERN.fullmatch, (*move.kept, *move.source.patterns))],
         "taken": taken,
     }
@@ -250,11 +253,11 @@ def _block(move: Move) -> str:
     moved = moved_of(move)
     lines = [BEGIN, *move.proposal.tables.values(), "[migrated]"]
     head = [f"{key} = {toml_text(str(moved[key]))}" for key in ("kind", "file", "default")]
-    head += [f"{key} = {_list(moved[key])}" for key in ("variables", "kept")]
+    head += [f"{key} = {_list(moved[key])}" for key in ("variables", "sets", "kept")]
     taken: Mapping[str, Mapping[str, object]] = moved["taken"]  # type: ignore[assignment]
     rows = [
         f"{toml_text(name)} = {{ target = {toml_text(str(row['target']))}, variables = {_list(row['variables'])}"
-        + (f", environment = {_list(row['environment'])}" if row["environment"] else "")
+        + "".join(f", {key} = {_list(row[key])}" for key in ("environment", "parts") if row[key])
         + " }"
         for name, row in taken.items()
     ]

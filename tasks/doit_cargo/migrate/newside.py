@@ -42,8 +42,8 @@ def environment(box: Box, source: Source) -> dict[str, str]:
     home = os.path.expanduser("~")
     places = {"RUSTUP_HOME": os.path.join(home, ".rustup"), "CARGO_HOME": os.path.join(home, ".cargo")}
     found = {name: box.environ.get(name, path) for name, path in places.items()}
-    # Whether this machine could build is not the question, and the recorded cargo builds nothing.
-    return {**box.environment(), **source.env, **found, "WITHOUT_PREFLIGHT": "1"}
+    # Whether this machine could build is not the question, and the recorded cargo builds nothing to be observed.
+    return {**box.environment(), **source.env, **found, "WITHOUT_PREFLIGHT": "1", "OBSERVE": "off"}
 
 
 def programs(workspace: Workspace, text: str) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mappin
         taken.get(old.name, {}).get("variables") or list(source.variables), bool(moved) and source.kind == "make"
     ):
         before = record_old(box, source, old.name, given)
-        after = record(box, _new_side(box, source, old.name, target, given, moved), environment(box, source))
+        words = _new_side(box, source, old.name, target, given, moved)
+        after = record(box, words, environment(box, source), known=before.steps)
         if "never" in (before.ended, after.ended):
             return Verdict(old.name, old.line, UNKNOWN, ("it does not come to an end",))
         if not moved and not before.steps:

@@ -129,9 +129,12 @@ class Box:
         other: bool = False,
         files: Mapping[str, str] | None = None,
         gone: Sequence[str] = (),
+        known: Iterable[Sequence[str]] = (),
     ) -> Outcome:
-        """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not."""
-        world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'}\n"}
+        """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not,
+        `known` are calls that do something though somebody listens."""
+        steps = "|".join(text for words in known if "\n" not in (text := " ".join(words)))
+        world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'} |{steps}|\n"}
         laid = {os.path.join(self.root, path): text for path, text in (files or {}).items()}
         homes = {os.path.join(env[name], ".keep"): "" for name in ("HOME", "TMPDIR") if name in env}
         if not self.is_contained:

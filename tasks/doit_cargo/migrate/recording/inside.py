@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -54,7 +55,7 @@ def main() -> int:
     for name in ("home", "tmp", "log"):
         os.makedirs(os.path.join(job["run"], name), exist_ok=True)
     for path in filter(os.path.lexists, job["gone"]):
-        os.unlink(path)
+        shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     for path, text in job["files"].items():
         _write(path, text)
     for path in job["programs"]:

@@ -7,26 +7,55 @@ not known here is refused. Runs nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from doit_cargo.migrate.recording.recorder import STARTERS
 
 # Words that only talk, and those that end a recipe.
 TALK = frozenset({"echo", "printf", ":", "true"})
 ENDS = frozenset({"exit", "false", "return"})
-# Builtins and words of the grammar that change nothing but the shell itself; loops over written words are unrolled.
-QUIET = frozenset({"cd", "export", "set", "for", "do", "done", "pushd", "popd"})
-CHOICES = frozenset({"if", "then", "else", "elif", "fi", "while", "until", "case", "esac", "!", "[", "[[", "test"})
+# Loops over words that are in the line are seen turn by turn; so is a choice by words alone.
+CHOICES = frozenset({"if", "elif", "while", "until", "case", "esac", "!"})
 ASKS = frozenset({"command", "type", "hash", "which", "read", "eval", "source", ".", "trap", "wait", "ulimit", "umask"})
 OPERATORS = ("&&", "||", ";;", "|&", ";", "|", "&", "(", ")", "{", "}", "\n")
 TOKEN = re.compile(r"""\s*?(\n|&&|\|\||;;|\|&|[;|&()]|(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;|&()'"\\])+)""", re.DOTALL)
 HARMLESS_ENDS = re.compile(r"\d?>&\d|&>\s*/dev/null|\d?>>?\s*/dev/null|</dev/null")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+# `$$`, `$@`, `${!NAME}`: of the shell itself, or a name that is made up.
+OF_THE_SHELL = re.compile(r"(?<!\\)\$([$!@#-]|\{\W)")
+TESTS = frozenset({"[", "[[", "test"})
+# What a test may compare and still say the same each time; all else looks at files.
+COMPARISONS = frozenset(
+    {"=", "==", "!=", "-z", "-n", "-eq", "-ne", "-lt", "-gt", "-le", "-ge", "!", "-a", "-o", "]", "]]"}
+)
+BEFORE_A_PROGRAM = frozenset({"do", "then", "else", "{", "(", "}"})
+LOSES = re.compile(r"-[iu]\b|-$|--(?:unset|ignore-environment)\b")
 
 
-def why_not(text: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line, and what is known besides: variables that somebody asks for first, names of files that are watched."""
+
+    text: str
+    given: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
+
+    def reads(self, word: str) -> Iterator[str]:
+        """Yield the variables of the environment that a word has in it."""
+        names = VARIABLE.findall(re.sub(r"'[^']*'", "", word))
+        yield from (name for name in names if not self._is_own(name))
+
+    def _is_own(self, name: str) -> bool:
+        """Tell whether the line sets a variable itself, in a loop over words or by an assignment."""
+        return bool(re.search(rf"\bfor\s+{name}\s+in\b|(?:^|[\s;&(]){name}=", self.text))
+
+
+def why_not(text: str, given: Collection[str] = (), programs: Collection[str] = ()) -> str:
     """Return why a line may do something else another time; empty if it always does the same."""
-    text = re.sub(r"\\\n", " ", text).strip()
-    talk = _without_talk(text)
+    line = _Line(_joined(text), frozenset(given), frozenset(programs))
+    talk = HARMLESS_ENDS.sub(" ", line.text)
     for pattern, reason in (
         (r"\$\(|`", "asks another program"),
         (r"(?<!\|)\|(?!\|)", "has a pipe"),
@@ -34,12 +63,18 @@ def why_not(text: str) -> str:
     ):
         if re.search(pattern, _unquoted(talk, keep_double=pattern.startswith(r"\$"))):
             return reason
-    return next((reason for words in _statements(talk) if (reason := _why_not(words, text))), "")
+    return next((reason for words in _statements(talk) if (reason := _why_not(words, line))), "")
 
 
-def _without_talk(text: str) -> str:
-    """Return a line without the words of an echo that nothing hears; its substitutions are still there to be seen."""
-    return HARMLESS_ENDS.sub(" ", text)
+def read_by(text: str) -> set[str]:
+    """Return the variables that a line takes from the environment for more than talk."""
+    line = _Line(_joined(text))
+    wanted = (words for words in _statements(line.text) if not TALK.intersection(words[1:2]))
+    return {name for words in wanted for word in words for name in line.reads(word)}
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"\\\n", " ", text).strip()
 
 
 def _unquoted(text: str, keep_double: bool) -> str:
@@ -59,28 +94,49 @@ def _statements(text: str) -> Iterator[list[str]]:
     yield words
 
 
-def _why_not(statement: list[str], text: str) -> str:
+def _why_not(statement: list[str], line: _Line) -> str:
     before, *words = statement
     if before in ("&", "|", ";;"):
         return "runs something beside it" if before == "&" else "has a pipe"
-    while words and (words[0] in ("do", "{", "(", "}") or ASSIGNMENT.match(words[0])):
-        words = words[1:]
-    return _of_program(before, words, text) if words else ""
+    while words and (words[0] in BEFORE_A_PROGRAM or ASSIGNMENT.match(words[0])):
+        if reason := _of_variables(words.pop(0), line):
+            return reason
+    return _of_program(before, words, line) if words else ""
 
 
-def _of_program(before: str, words: list[str], text: str) -> str:
+def _of_program(before: str, words: list[str], line: _Line) -> str:
     first = words[0]
-    is_end = first in ENDS or (first in TALK and bool(re.search(r"\bexit\b|\bfalse\b", text)))
+    is_end = first in ENDS or (first in TALK and bool(re.search(r"\bexit\b|\bfalse\b", line.text)))
     if before == "||" and not is_end:
         return "does something else after a failure (||)"
-    if first in CHOICES:
-        return f"chooses ({first})"
-    if first in ASKS:
-        return f"asks ({first})"
-    return "" if first in TALK else _of_words(words, text)
+    test = words[1:] if first in ("if", "elif") else words
+    if test and test[0] in TESTS:
+        return _of_test(test, line)
+    if first in CHOICES or first in ASKS:
+        return f"{'chooses' if first in CHOICES else 'asks'} ({first})"
+    if first == "unset" or (first == "env" and any(map(LOSES.match, words[1:]))):
+        return f"takes variables away ({first})"
+    return "" if first in TALK else _of_path(words, line) or _of_words(words, line)
 
 
-def _of_words(words: list[str], text: str) -> str:
+def _of_test(words: list[str], line: _Line) -> str:
+    """Return why a test may have another answer another time: it looks at more than words that are in the line."""
+    options = (word for word in words[1:] if re.match(r"-\w+$|[<>=!]", word))
+    if any(word not in COMPARISONS for word in options):
+        return f"chooses ({words[0]})"
+    return next((reason for word in words[1:] if (reason := _of_variables(word, line))), "")
+
+
+def _of_path(words: list[str], line: _Line) -> str:
+    """Return why a program cannot be watched: what is called by a path is not looked for on PATH."""
+    while len(words) > 1 and (words[0].rsplit("/", 1)[-1] in STARTERS or ASSIGNMENT.match(words[0])):
+        words = words[1:]
+    folder, slash, name = words[0].rpartition("/")
+    is_watched = name in STARTERS or (name in line.programs and not folder.startswith("/"))
+    return f"starts {words[0]} by its path, which cannot be watched" if slash and not is_watched else ""
+
+
+def _of_words(words: list[str], line: _Line) -> str:
     for word in words:
         bare = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", "", word)
         if re.search(r"[<>]", bare):
@@ -89,12 +145,13 @@ def _of_words(words: list[str], text: str) -> str:
             return "takes the files that are there (* ?)"
         if bare.startswith("~"):
             return "uses the home folder (~)"
-        unknown = [name for name in VARIABLE.findall(re.sub(r"'[^']*'", "", word)) if not _is_own(name, text)]
-        if unknown:
-            return f"reads ${unknown[0]}"
+        if reason := _of_variables(word, line):
+            return reason
     return ""
 
 
-def _is_own(name: str, text: str) -> bool:
-    """Tell whether a line sets a variable itself, in a loop over words or by an assignment."""
-    return bool(re.search(rf"\bfor\s+{name}\s+in\b|(?:^|[\s;&(]){name}=", text))
+def _of_variables(word: str, line: _Line) -> str:
+    if found := OF_THE_SHELL.search(re.sub(r"'[^']*'", "", word)):
+        return f"reads {found[0]}"
+    unknown = [name for name in line.reads(word) if name not in line.given]
+    return f"reads ${unknown[0]}" if unknown else ""

@@ -1,7 +1,7 @@
 """The programs that stand for all others while a build file is recorded: each writes down how it was called.
 
-One shell script in four kinds, made of built-ins alone, since it is started for each call; a link a name. Knows nothing
-of build files, and not who runs them.
+One shell script in several kinds, made of built-ins alone, since it is started for each call; a link a name. Knows
+nothing of build files, and not who runs them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 
 from doit_cargo.engine.base.paths import which
 
-# Programs that start another one: they run, and what they start is seen.
-STARTERS = frozenset(
-    {"env", "nice", "ionice", "timeout", "xargs", "nohup", "time", "setsid", "stdbuf", "make", "gmake"}
-)
+# Programs that start another one: they run, and what they start is seen, with all that they change for it. Others
+# (`nice`, `timeout`, `xargs`) do more than a call shows: they are steps themselves.
+STARTERS = frozenset({"env", "make", "gmake", "time"})
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
 # What the answer tells of the machine, the day or the history: never to be frozen.
 ASKED = frozenset(
@@ -27,29 +26,50 @@ ASKED = frozenset(
 READERS = frozenset(
     {"cat", "grep", "egrep", "fgrep", "sed", "awk", "gawk", "mawk", "head", "tail", "sort", "uniq", "wc", "tr", "cut"}
     | {"basename", "dirname", "ls", "find", "echo", "printf", "test", "[", "expr", "seq", "true", "false", "tee", "pwd"}
+    | {"readlink", "realpath", "which", "stat", "md5sum", "sha256sum", "shasum", "diff", "cmp", "column", "paste"}
     | {
+        "rev",
+        "yes",
+        "mktemp",
+        "jq",
+        "bc",
+        "od",
+        "xxd",
+        "file",
+        "du",
+        "comm",
+        "join",
+        "fold",
+        "nl",
+        "tac",
+        "less",
+        "more",
+    }
+)
+# Of these, what only speaks or answers. All else, and what is asked, does something where nobody takes what it says:
+# `git push`, `rustup target add`, `sed -i`, `diff` that must find nothing.
+SPEAKERS = frozenset(
+    {
+        "basename",
+        "dirname",
+        "echo",
+        "printf",
+        "test",
+        "[",
+        "expr",
+        "seq",
+        "true",
+        "false",
+        "pwd",
         "readlink",
         "realpath",
-        "which",
-        "stat",
-        "md5sum",
-        "sha256sum",
-        "shasum",
-        "diff",
-        "cmp",
-        "column",
-        "paste",
-        "rev",
     }
-    | {"yes", "mktemp", "jq", "bc", "od", "xxd", "file", "du", "comm", "join", "fold", "nl", "tac", "less", "more"}
+    | {"which", "mktemp", "yes"}
 )
 # Programs that change files: they run where all that they can reach is a layer that goes away.
 CHANGERS = frozenset({"mkdir", "touch", "rm", "mv", "cp", "ln", "chmod", "rmdir", "install"})
 # Of these, what can do no harm in a plain copy either.
 GENTLE = frozenset({"mkdir", "touch"})
-# Nothing waits.
-INSTANT = frozenset({"sleep"})
-
 HEAD = """\
 #!/bin/sh
 case $0 in
@@ -73,7 +93,7 @@ shown() {
 shown /dev/fd/1; out=$io
 shown /dev/fd/2; err=$io
 { printf '%s\\0' @KIND@ "$name" "$out" "$err" "$#" "$@"; pwd -P; printf '\\0'; export -p; } >>"@LOG@/$n"
-read -r fail other <"@RUN@/world"
+read -r fail other steps <"@RUN@/world"
 [ "$n" != "$fail" ] || exit 101
 """
 REAL = """\
@@ -97,8 +117,13 @@ if [ "$other" = other ] && [ "$name ${1-}" != "cargo --list" ]; then echo "$name
 echo "$name 1.0.0"
 """
 )
+# Nobody takes what it says, or it is known for one: it is a step like any other, and nothing of it is run.
+STEP = """\
+case $out$steps in shown*|null*|*"|$name $*|"*) exit 0 ;; esac
+"""
 ASK = (
-    REAL
+    STEP
+    + REAL
     + """\
 case "$name ${1-}" in
     "git "*)
@@ -131,7 +156,8 @@ esac
 )
 # What a reader says is put between two other words: if they reach a call, its words are those of a file of today.
 READ = (
-    REAL
+    f"""case $name in {"|".join(map(shlex.quote, sorted(SPEAKERS)))}) ;; *)\n{STEP};; esac\n"""
+    + REAL
     + """\
 if [ "$other" = other ] && [ "$out" = pipe ]; then
     echo doit-cargo-other; "@REAL@/$name" "$@"; status=$?; echo doit-cargo-other; exit $status
@@ -140,19 +166,26 @@ fi
 """
 )
 CHANGE = REAL + """[ ! -x "@REAL@/$name" ] || run "$@"\n"""
-# A shell with a text runs it; with a script it is a program like others.
+# A shell with a text writes that down and runs it; with a script it is a program like others.
 SHELL_PROGRAM = """\
 #!/bin/sh
+is_text=no
 for word in "$@"; do
     case $word in
-        -*c) exec "@REAL@/${0##*/}" "$@" ;;
+        --*) ;;
+        -*c) is_text=yes ;;
         -*|+*|pipefail|errexit|nounset|xtrace) ;;
         *) break ;;
     esac
 done
+[ $is_text = no ] || exec "@KINDS@/text-as/${0##*/}" "$word" "$@"
 exec "@KINDS@/work-as/${0##*/}" "$@"
 """
-KINDS = {"work": WORK, "ask": ASK, "read": READ, "change": CHANGE, "line": LINE, "instant": "exit 0\n"}
+TEXT = """\
+shift
+exec "@REAL@/$name" "$@"
+"""
+KINDS = {"work": WORK, "ask": ASK, "read": READ, "change": CHANGE, "line": LINE, "text": TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +203,13 @@ class Call:
     @property
     def program(self) -> str:
         return self.argv[0]
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it only answers another program, or a person: what it would do is done by nobody."""
+        if self.kind in ("ask", "read"):
+            return self.out in ("pipe", "file") or self.program in SPEAKERS
+        return self.argv[:2] in (("cargo", "metadata"), ("cargo", "--list")) and self.out == "pipe"
 
 
 def read(texts: Iterable[str]) -> list[Call]:
@@ -201,7 +241,7 @@ def write(base: str, words: Iterable[str], path: str, environ: Mapping[str, str]
     places["real"], places["kinds"] = os.path.join(base, "real"), os.path.join(base, "kinds")
     places["rustup"] = environ.get("RUSTUP_HOME") or os.path.join(home, ".rustup")
     places["cargo"] = environ.get("CARGO_HOME") or os.path.join(home, ".cargo")
-    for folder in ("bin", "real", "kinds", "run", "kinds/work-as"):
+    for folder in ("bin", "real", "kinds", "run", "kinds/work-as", "kinds/text-as"):
         os.makedirs(os.path.join(base, folder))
     for kind, tail in KINDS.items():
         if kind != "line":
@@ -221,11 +261,12 @@ def _link(base: str, name: str, real: str | None, gentle: bool) -> None:
         return
     if kind == "shell":
         os.symlink("../work", os.path.join(base, "kinds", "work-as", name))
+        os.symlink("../text", os.path.join(base, "kinds", "text-as", name))
     os.symlink(f"../kinds/{'work' if kind == 'starter' else kind}", os.path.join(base, "bin", name))
 
 
 def _kind(name: str, gentle: bool) -> str:
-    kinds = (("starter", STARTERS), ("shell", SHELLS), ("ask", ASKED), ("read", READERS), ("instant", INSTANT))
+    kinds = (("starter", STARTERS), ("shell", SHELLS), ("ask", ASKED), ("read", READERS))
     changers = GENTLE if gentle else CHANGERS
     return next((kind for kind, names in kinds if name in names), "change" if name in changers else "work")
 

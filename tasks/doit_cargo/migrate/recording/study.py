@@ -6,13 +6,16 @@ A recording is evidence: what was not seen in it is not claimed. Knows a source 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from doit_cargo.engine.base.plain_text import HIDDEN
+from doit_cargo.engine.base.secrets import is_secret
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box, Outcome
-from doit_cargo.migrate.recording.lines import why_not
+from doit_cargo.migrate.recording.lines import read_by, why_not
 from doit_cargo.migrate.recording.recorder import READERS, Call
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
@@ -24,6 +27,8 @@ NOISE = re.compile(
 )
 PLACES = re.compile(r"\{(root|home|tmp|box)\}")
 PLACE_NAMES = {"root": "the checkout", "home": "HOME", "tmp": "a temporary file", "box": "PATH"}
+# Programs that start another one, here.
+AROUND = frozenset({"rustup", "nice", "ionice", "timeout", "nohup", "stdbuf", "setsid", "sudo"})
 # The line of an error message that says what is wrong.
 TELLING = re.compile(r"doit-cargo: |error\b|.*\*\*\* ")
 TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
@@ -50,11 +55,17 @@ class Step:
     def is_cargo(self) -> bool:
         return self.argv[0] == "cargo"
 
+    @property
+    def calls_cargo(self) -> bool:
+        """Whether cargo is called, be it by another program: `cross build`, `rustup run nightly cargo doc`."""
+        return self.argv[0] in ("cargo", "cross") or (self.argv[0] in AROUND and "cargo" in self.argv)
+
     def __str__(self) -> str:
         import shlex
 
         place = f"cd {self.folder} && " if self.folder else ""
-        env = "".join(f"{name}={shlex.quote(value)} " for name, value in sorted(self.env.items()))
+        shown = {name: HIDDEN if is_secret(name) else shlex.quote(value) for name, value in sorted(self.env.items())}
+        env = "".join(f"{name}={value} " for name, value in shown.items())
         return place + env + shlex.join(self.argv)
 
 
@@ -99,10 +110,12 @@ def record(
     other: bool = False,
     files: Mapping[str, str] | None = None,
     gone: Sequence[str] = (),
+    known: Sequence[Step] = (),
 ) -> Recording:
-    """Run a program in the box once and return what it did."""
-    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone)
-    return _recording(box, outcome, env)
+    """Run a program in the box once and return what it did; `known` are steps to which it may listen."""
+    words = {step.argv for step in known}
+    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone, known=words)
+    return _recording(box, outcome, env, words)
 
 
 def record_old(
@@ -110,18 +123,27 @@ def record_old(
 ) -> Recording:
     """Record a target of an old build file as if nothing of ours were there."""
     env = {**box.environment(other), **source.env, **(MACHINE if other else {})}
-    return record(box, source.call(name, given or {}), env, fail=fail, other=other, gone=source.gone)
-
-
-def _recording(box: Box, outcome: Outcome, env: Mapping[str, str]) -> Recording:
-    steps = tuple(_step(box, call, env) for call in outcome.calls if _is_work(call))
-    asked = (
-        call.program for call in outcome.calls if call.kind == "ask" or (call.kind == "read" and call.out == "pipe")
+    files, gone = _other_files(box, source) if other else ({}, ())
+    return record(
+        box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=(*source.gone, *gone)
     )
+
+
+def _other_files(box: Box, source: Source) -> tuple[dict[str, str], list[str]]:
+    """Return what is there in the other world alone of the files that a source asks for, and what is gone from it."""
+    there = [path for path in source.asks_for if os.path.lexists(os.path.join(box.checkout, path))]
+    return dict.fromkeys(set(source.asks_for).difference(there), ""), there
+
+
+def _recording(box: Box, outcome: Outcome, env: Mapping[str, str], known: Collection[tuple[str, ...]]) -> Recording:
+    steps = tuple(_step(box, call, env) for call in outcome.calls if call.argv in known or _is_work(call))
+    asked = (call.program for call in outcome.calls if call.kind in ("ask", "read") and call.out == "pipe")
     ended = "never" if outcome.status == TIMED_OUT else "badly" if outcome.status else "well"
     # A line whose output nobody takes is one of a recipe; what `$(shell)` runs has a pipe.
     started = [call for call in outcome.calls if call.kind == "line" and call.out != "pipe"]
-    lines = tuple(call.argv[-1] for call in started)
+    # What is given to `sh -c` inside of one is one too: its first word here.
+    texts = [call.argv[1] for call in outcome.calls if call.kind == "text" and call.out != "pipe"]
+    lines = (*(call.argv[-1] for call in started), *texts)
     given = [set(_step(box, call, env).env.items()) for call in started]
     words = [line.strip() for line in outcome.err.splitlines() if line.strip()]
     said = next(filter(TELLING.match, words), words[-1] if words else "")
@@ -137,9 +159,8 @@ def _recording(box: Box, outcome: Outcome, env: Mapping[str, str]) -> Recording:
 
 
 def _is_work(call: Call) -> bool:
-    """Tell whether a call does something: what only asks cargo about the workspace, for another program, does not."""
-    is_question = call.argv[:2] in (("cargo", "metadata"), ("cargo", "--list")) and call.out == "pipe"
-    return call.kind in ("work", "change") and not is_question
+    """Tell whether a call does something."""
+    return call.kind in ("work", "change", "ask", "read") and not call.is_question
 
 
 def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
@@ -163,14 +184,15 @@ def study(box: Box, source: Source, old: Old) -> Study:
         return record_old(box, source, old.name, given, fail=fail, other=other)
 
     base = run()
-    if reason := _at_once(source, old, base):
+    if reason := _at_once(box, source, old, base):
         return Study(old, base, reason)
     elsewhere = run(other=True)
     asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
     reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
     if reason:
         return Study(old, base, reason)
-    return Study(old, base, "", tuple(_changing(source, old, base, run)), asked)
+    read = {name for line in base.lines for name in read_by(line)} & {*source.variables}
+    return Study(old, base, "", tuple(sorted(read.union(_changing(source, old, base, run)))), asked)
 
 
 def _of_the_machine(base: Recording, elsewhere: Recording) -> tuple[str, ...]:
@@ -206,17 +228,20 @@ def _apart_from(steps: tuple[Step, ...], names: Collection[str]) -> tuple[Step, 
     )
 
 
-def _at_once(source: Source, old: Old, base: Recording) -> str:
+def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     """Return why a single recording already tells that a target is not for rows."""
     if base.ended != "well":
         why = "does not come to an end" if base.ended == "never" else "does not end well"
         return f"{why} in a fresh copy: {base.said}".rstrip(": ")
-    if not any(step.is_cargo for step in base.steps):
+    if not any(step.calls_cargo for step in base.steps):
         return "calls no cargo"
     if old.unsure:
         return old.unsure
+    # The shim looks at these first: where one is set, it goes to the old file.
+    given = source.variables if source.gives_environment else ()
+    programs = {os.path.basename(path) for path in box.programs}
     for line in base.lines:
-        if reason := why_not(line):
+        if reason := why_not(line, given, programs):
             return f"{reason}: {_short(line)}"
     return next((reason for step in base.steps if (reason := _of_step(step, source))), "")
 
@@ -255,17 +280,25 @@ def _changing(source: Source, old: Old, base: Recording, run: Run) -> Iterator[s
     """Yield the variables that change what a target does, seen by setting each to other values."""
     reached = variables_of(old.text)
     values = {name: (SENTINEL, *words) for name, words in source.variables.items() if name in reached}
+    yield from _parted(values, base, run)
+
+
+def _parted(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> Iterator[str]:
+    """Yield those of some variables that change anything: all are set at once, then each half of them."""
     if not values or not _any_changes(values, base, run):
         return
-    for name, words in values.items():
-        if any(_differs(base, run({name: value}), {name}) for value in words):
-            yield name
+    if len(values) == 1:
+        yield from values
+        return
+    names = list(values)
+    for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+        yield from _parted({name: values[name] for name in half}, base, run)
 
 
 def _any_changes(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> bool:
     """Tell whether anything changes with all variables set at once, to the first, the second, ... value of each."""
     longest = max(map(len, values.values()))
-    worlds = [{name: words[min(turn, len(words) - 1)] for name, words in values.items()} for turn in range(longest)]
+    worlds = ({name: words[min(turn, len(words) - 1)] for name, words in values.items()} for turn in range(longest))
     return any(_differs(base, run(world), set(world)) for world in worlds)
 
 

@@ -58,6 +58,7 @@ def source(box: Box, path: str) -> Source:
         listens=True,
         default="default" if "default" in tasks else "",
         variables={**dict.fromkeys(env, ("1",)), **variables_of(text)},
+        asks_for=tuple(os.path.normpath(name) for name in re.findall(r'"(\.?[\w./-]*\.env[\w.-]*)"', text)),
     )
 
 
@@ -101,7 +102,7 @@ def _unsure(name: str, tasks: Mapping[str, Any], seen: dict[str, None]) -> str:
     for key in (*CHOOSING, *CHOOSING_MORE):
         if key in task:
             return f"{name} has {key}, of which a recording does not show all"
-    if "@@" in str(task.get("args", "")) or "CARGO_MAKE_TASK_ARGS" in str(task):
+    if re.search(r"\$\{@\}|@@|CARGO_MAKE_TASK_ARGS", str(task)):
         return "takes arguments"
     return next((why for part in _parts(task) if (why := _unsure(part, tasks, seen))), "")
 

@@ -48,7 +48,16 @@ def source(box: Box, path: str) -> Source:
         # Only what the file defines can be set on just's command line.
         variables={name: words for name, words in variables_of(text).items() if name in dump["assignments"]},
         notes=tuple(_notes(dump)),
+        asks_for=tuple(_dotenv(dump["settings"])),
     )
+
+
+def _dotenv(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the file from which just takes variables if it is there: what it says is of this checkout alone."""
+    wanted = [settings.get(f"dotenv_{key}") for key in ("filename", "path", "load", "required")]
+    named = next((os.path.normpath(each) for each in wanted if isinstance(each, str)), ".env")
+    if any(wanted) and not named.startswith(("/", "..")):
+        yield named
 
 
 def _notes(dump: Mapping[str, Any]) -> Iterator[str]:

@@ -16,13 +16,24 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
 from doit_cargo.makefile import is_ours
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box
-from doit_cargo.migrate.sources.source import Old, Source, variables_of
+from doit_cargo.migrate.sources.source import OF_A_PERSON, OF_MAKE, Old, Source, variables_of
 
 NAMES = ("GNUmakefile", "makefile", "Makefile")
 # A goal that no Makefile has: make reads the file and stops.
 NO_GOAL = "doit-cargo-asks-for-nothing"
 INCLUDE = re.compile(r"^[ \t]*-?s?include[ \t]+(.+)$", re.MULTILINE)
-FROM_FILES = re.compile(r"\$\((?:wildcard|file)\b")
+FROM_FILES = re.compile(r"\$\((?:wildcard|file)\b(?!\s+[\w./-]+\))")
+# Files that a Makefile takes if they are there; a workspace's own are, and others' are not ours to move.
+ASKED_FOR = re.compile(
+    r"^[ \t]*(?:-|s)include[ \t]+([\w./-]+)|\$\(wildcard\s+([\w./-]+)\)"
+    r"|(?:\btest|\[)\s+(?:!\s+)?-[a-z]\s+[\"']?([\w./-]+)",
+    re.MULTILINE,
+)
+SET_HERE = re.compile(
+    r"^ *(?:(?:export|override|private) +)*([A-Za-z_]\w*)[ \t]*(?:[:+!]|::|:::)?=|^ *unexport[ \t]+([\w \t]+)$",
+    re.MULTILINE,
+)
+ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +101,20 @@ def source(box: Box, path: str) -> Source:
         patterns=tuple(name for name in entries if "%" in name),
         variables=variables_of(text),
         gives_environment=True,
+        asks_for=tuple(_asked_for(text)),
+        sets=tuple(sorted(_set_in(text))),
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
     )
+
+
+def _set_in(text: str) -> set[str]:
+    names = {name for one, more in SET_HERE.findall(text) for name in (one, *more.split()) if name}
+    return names - OF_A_PERSON - OF_MAKE
+
+
+def _asked_for(text: str) -> Iterator[str]:
+    names = (next(filter(None, groups)) for groups in ASKED_FOR.findall(text))
+    yield from dict.fromkeys(os.path.normpath(name) for name in names if not ALWAYS_THERE.search(name))
 
 
 def _is_for_people(entry: Entry) -> bool:
@@ -160,7 +183,10 @@ def _old(box: Box, entry: Entry, entries: Mapping[str, Entry], text: str) -> Old
     written = "\n".join(line for each in closure for line in (*each.recipe, *each.settings, *each.parts))
     found = re.search(rf"^[^#\t\n:=]*(?<![\w-]){re.escape(entry.name)}(?![\w-])[^=\n]*:(?!=)", text, re.MULTILINE)
     line = text[: found.start()].count("\n") + 1 if found else entry.line
-    return Old(entry.name, line, _with_variables(written, text), _unsure(box, closure, written))
+    parts = [each.name for each in closure[1:]]
+    # What is asked for together may change what each does.
+    parts += ["MAKECMDGOALS"] if "MAKECMDGOALS" in text else []
+    return Old(entry.name, line, _with_variables(written, text), _unsure(box, closure, written), tuple(parts))
 
 
 def _closure(entry: Entry, entries: Mapping[str, Entry], seen: dict[str, None]) -> Iterator[Entry]:

@@ -29,12 +29,14 @@ WORDS = re.compile(r"[A-Za-z0-9_.+-]+")
 @dataclass(frozen=True, slots=True)
 class Old:
     """A target of a build file. `line` is where it stands, 0 if unknown; `text` is all that decides what it does,
-    as written; `unsure` says why a recording does not show all of it."""
+    as written; `unsure` says why a recording does not show all of it; `parts` are what is done once, however many
+    targets of one call want it."""
 
     name: str
     line: int = 0
     text: str = ""
     unsure: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Source:
     """Whether what runs the file takes all that is said itself, through pipes."""
     gives_environment: bool = False
     """Whether the shim can run a target of ours with the environment that the file gives to its own."""
+    sets: tuple[str, ...] = ()
+    """Variables that have the file's value, or none, for what it starts, whatever the environment says."""
+    asks_for: tuple[str, ...] = ()
+    """Files that may be there or not, such as an `.env`: in the other world it is the other way round."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
 

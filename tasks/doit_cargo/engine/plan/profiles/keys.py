@@ -313,9 +313,13 @@ PACK: Section = {
         "variables": PLAIN_VARIABLES.means(
             "What it reads: if make is given one of these, the old file is asked.", 'variables = ["MODE"]'
         ),
+        "sets": PLAIN_VARIABLES.means("What it sets itself whatever the environment says.", 'sets = ["RUSTFLAGS"]'),
         "kept": PLAIN_GOALS.means("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
         "taken": {
             ANY: {
+                "parts": PLAIN_GOALS.means(
+                    "Old names whose work it includes: asked for together, make runs each once.", 'parts = ["web"]'
+                ),
                 "target": PLAIN_TARGET.means("The target that stands for an old name.", 'target = "build_all"'),
                 "variables": PLAIN_VARIABLES.means(
                     "Variables with which the old file is asked instead, also where the environment sets them.",
