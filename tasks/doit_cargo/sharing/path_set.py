@@ -178,7 +178,7 @@ def subject_of(line: str) -> str:
     kind, _, subject = line.partition(" ")
     name = subject.removeprefix("${ws}/")
     if kind == ROOT:
-        return f"the place of {ROOTS.get(name, name)}, which the result holds,"
+        return f"the path of {ROOTS.get(name, name)} (it is within the result)"
     return f"variable {name}" if kind == ENV else f"program {name}" if kind == PROGRAM else name or kind
 
 
@@ -188,7 +188,23 @@ def scripts_start_programs(observed: Mapping[str, Any], keys: Iterable[str]) -> 
     `observed` are the ledger's records of units (`evidence.observed`), `keys` the units that count.
     """
     records = (observed.get(key) for key in keys)
-    return any(kind == seen_inputs.PROGRAM and by == "script" for one in records if one for kind, _, _, by in one[3])
+    items = (item for one in records if one for item in one[3])
+    return any(by == "script" and _is_program(kind, subject) for kind, subject, _, by in items)
+
+
+def _is_program(kind: str, subject: str) -> bool:
+    if kind == seen_inputs.PROGRAM:
+        return True
+    return kind == seen_inputs.FILE and ".so" not in os.path.basename(subject) and os.access(subject, os.X_OK)
+
+
+def known_names(state: State, roots: Roots) -> set[str]:
+    """Return the names of all files outside of the target directory that a state holds by their content."""
+    return {
+        os.path.basename(path)
+        for path, (_, content) in state["files"].items()
+        if content is not None and not roots.symbolic(path).startswith("${target}/")
+    }
 
 
 def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:
