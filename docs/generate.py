@@ -143,6 +143,26 @@ PACK_KEYS = {
         'allow = ["syn", "windows-sys@0.52.0"]',
     ),
     "duplicates.max": ("How many other packages may be there in several versions. Default: none.", "max = 3"),
+    "share.store": (
+        "Where results are [shared](beyond-one-machine.md): a folder, `https://`, or `grpcs://HOST:PORT/INSTANCE`.",
+        'store = "https://cache.corp/rust"',
+    ),
+    "share.write": (
+        "Who publishes: `never` (the default), or `ci`: calls in whose environment `CI` is set.",
+        'write = "ci"',
+    ),
+    "share.keys": (
+        "Public keys: a result that none of them has signed is not used (`doit-cargo share key` makes one).",
+        'keys = ["ed25519:MCowBQYDK2VwAyEA..."]',
+    ),
+    "share.targets": (
+        "Patterns of the targets that are shared. Default: all that can be; `release` only if it is named.",
+        'targets = ["build_cuda*", "check", "lint"]',
+    ),
+    "share.ignore": (
+        "Variables (`GITHUB_*`: all that begin so) that builds ask for and that change no result.",
+        'ignore = ["CI", "RUST_BACKTRACE"]',
+    ),
     "satellites": (
         "Folders that are workspaces of their own, which no command of this one reaches.",
         'satellites = ["python-bindings"]',

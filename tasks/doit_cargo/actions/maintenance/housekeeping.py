@@ -20,6 +20,7 @@ from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import dir_listing, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
+from doit_cargo.sharing import savings
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -130,8 +131,20 @@ def status(session: Session, _: Any) -> bool:
         now = "failed since" if receipt is None else "stale" if changes else "up to date"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["finished"]))
         print(f"{now:12}  {when}  {one['seconds']:8.1f} s  {' '.join(one['key'])}")
+    _tell_savings(session)
     reporter.done(session.current, f"{len(found)} results on record" if found else "no result is on record yet")
     return True
+
+
+def _tell_savings(session: Session) -> None:
+    """Tell what was fetched from other machines instead of being built here, if anything was."""
+    if not os.path.exists(os.path.join(session.state, savings.FILE)):
+        return
+    fetched = savings.read(session.state)
+    seconds = sum(float(one["seconds"]) for one in fetched)
+    count = f"{len(fetched)} result{'' if len(fetched) == 1 else 's'}"
+    note = f"{count} of other machines fetched ({size_of(sum(int(one['bytes']) for one in fetched))})"
+    reporter.note(session.current, f"{note}; building them took {savings.time_of(seconds)} there")
 
 
 def _receipts(session: Session) -> Iterator[Receipt]:
