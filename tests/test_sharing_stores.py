@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calling import call, environment, small_workspace
+from conftest import needs_cargo
 from doit_cargo.sharing import action, wire
 from doit_cargo.sharing.carriers import Access, Carrier, CarrierError, RefusedError, WrongContentError, open_store
 from doit_cargo.sharing.wire import Digest, OutputFile
@@ -161,6 +164,18 @@ def test_a_writer_that_is_killed_leaves_nothing_that_looks_whole(place: tuple[st
     time.sleep(0.2)
     assert carrier.missing([blob]) == [blob]
     assert content_of(carrier, blob) is None
+
+
+@needs_cargo
+def test_a_success_travels_through_the_store_to_another_checkout(place: tuple[str, Path], tmp_path: Path) -> None:
+    roots = [small_workspace(tmp_path / name) for name in ("a", "further/b")]
+    for root in roots:
+        subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
+    said = call(roots[0], "doit-cargo", "check", "SHARE=write", DOIT_CARGO_SHARE=place[0])
+    assert ".. check  shared: that it passes" in said.out, said.out + said.err
+    said = call(roots[1], "doit-cargo", "check", DOIT_CARGO_SHARE=place[0])
+    assert re.search("ok check  .* s: fetched, built by .*; it passes", said.out), said.out + said.err
+    assert call(roots[1], "doit-cargo", "check").out.startswith("-- check  up to date")
 
 
 def test_a_reader_may_not_write_where_the_server_forbids_it(tmp_path: Path) -> None:

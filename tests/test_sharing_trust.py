@@ -335,9 +335,10 @@ def test_a_sick_server_costs_one_line_once(shop: Shop, kind: str) -> None:
         said = shop.take()
         assert f"shared cache 127.0.0.1 {says}" in said.out
         lost = float(said.out.partition(" s): built here")[0].rpartition("(")[2])
-        assert lost < 2  # 0.8 s of waiting, and what our own work takes on a busy machine
+        assert lost < 4  # 0.8 s of waiting, and our own work on a busy machine; without a deadline it would be more
         count = len(moments)
-        if kind == "silent":  # from now on it is left alone
+        if kind == "silent":  # from now on it is left alone, and a skip asks nobody in any case
+            assert call(shop.b, "doit-cargo", "build").out.startswith("-- build  up to date")
             again = shop.take("FORCE=1", "SHARE=write")
             assert ("shared cache" in again.out, len(moments)) == (False, count)
 
@@ -397,5 +398,5 @@ def test_a_resolver_that_is_silent_is_given_up_in_time(shop: Shop, tmp_path: Pat
     )
     said = call(shop.b, "unshare", "-n", "-m", "sh", "-c", script)
     assert "shared cache cache.example.com does not answer (" in said.out, said.out + said.err
-    assert float(said.out.partition(" s): built here")[0].rpartition("(")[2]) < 2
+    assert float(said.out.partition(" s): built here")[0].rpartition("(")[2]) < 8  # a resolver waits ten seconds
     assert said.status == 0, said.err

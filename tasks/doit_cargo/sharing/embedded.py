@@ -1,56 +1,64 @@
-"""Paths of this checkout within what it made: a debug build holds them, so that it fits only under the same path.
+"""What is within the files of a result: paths of this checkout, secrets, the libraries that a program needs.
 
-A path that is not there as plain bytes cannot be found: so compressed sections of a program count as holding every one.
+A debug build holds the paths of its sources, so that it fits only under the same path. A path that is not there as
+plain bytes cannot be found: compressed sections and kinds of files that pack others count as holding every one.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from doit_cargo.sharing import values
+from doit_cargo.sharing import elf, values
+from doit_cargo.sharing.path_set import NotShared
 from doit_cargo.sharing.roots import Roots
 
-ELF64_LITTLE = b"\x7fELF\x02\x01"
-COMPRESSED = 0x800  # SHF_COMPRESSED
-
-
-def roots_in(content: bytes | mmap.mmap, roots: Roots) -> set[str]:
-    """Return the names of the folders whose paths are within bytes."""
-    if _is_compressed(content):
-        return set(roots.folders)
-    return {name for name, folder in roots.folders.items() if content.find(os.fsencode(folder)) >= 0}
+# Archives of objects, zip and gzip: what is in them may be compressed.
+PACKED = (b"!<ar", b"PK\x03\x04", b"\x1f\x8b")
 
 
 def scan(paths: Iterable[str], texts: Iterable[bytes], roots: Roots, secret: Mapping[bytes, str]) -> set[str]:
     """Return the folders whose paths are within files and texts. Raises `NotShared` where one holds a secret."""
     found: set[str] = set()
     for path in paths:
-        if not os.path.getsize(path):
-            continue
-        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            found |= roots_in(content, roots)
-            for value, name in secret.items():
-                if content.find(value) >= 0:
-                    values.refuse(os.path.basename(path), name)
+        if os.path.getsize(path):
+            with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                found |= _roots_in(content, roots)
+                for value, name in secret.items():
+                    if content.find(value) >= 0:
+                        values.refuse(os.path.basename(path), name)
     for one in texts:
-        found |= roots_in(one, roots)
-        values.require_no_secret(one, secret, "its log")
+        found |= _roots_in(one, roots)
+        values.require_no_secret(one, secret, "what cargo said")
     return found
 
 
-def _is_compressed(content: bytes | mmap.mmap) -> bool:
-    """Tell whether a program has compressed sections, or is of a kind whose sections we do not know."""
-    if content[:4] != ELF64_LITTLE[:4]:
-        return content[:4] in (b"!<ar", b"PK\x03\x04", b"\x1f\x8b\x08\x00")
-    if content[:6] != ELF64_LITTLE:
+def _roots_in(content: elf.Content, roots: Roots) -> set[str]:
+    if _is_packed(content):
+        return set(roots.folders)
+    return {name for name, folder in roots.folders.items() if content.find(os.fsencode(folder)) >= 0}
+
+
+def _is_packed(content: elf.Content) -> bool:
+    if content[:4] != elf.MAGIC:
+        return content[:4].startswith(PACKED)
+    try:
+        return any(one.flags & elf.COMPRESSED for one in elf.sections(content))
+    except elf.UnknownError:
         return True
-    (start,) = struct.unpack_from("<Q", content, 0x28)
-    size, count, _ = struct.unpack_from("<HHH", content, 0x3A)
-    ends = start + size * count
-    if ends > len(content) or size < 64:
-        return bool(count)
-    flags = (struct.unpack_from("<Q", content, start + size * number + 8)[0] for number in range(count))
-    return any(flag & COMPRESSED for flag in flags)
+
+
+def require_libraries(path: str, known: Collection[str]) -> None:
+    """Raise `NotShared` for a program that needs a library which is none of the known ones (by their file names)."""
+    if not os.path.getsize(path):
+        return
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[:4] != elf.MAGIC:
+            return
+        try:
+            unknown = [name for name in elf.needed(content) if name not in known]
+        except elf.UnknownError as reason:
+            raise NotShared(f"{os.path.basename(path)} cannot be read: {reason}") from None
+    if unknown:
+        raise NotShared(f"{os.path.basename(path)} needs {unknown[0]}, of which nothing is known")

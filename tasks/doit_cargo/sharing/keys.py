@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from doit_cargo import DIRECTORY
+from doit_cargo import DIRECTORY, __version__
 from doit_cargo.engine.cargo.discovery import config_folders
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.request import machine_of
@@ -65,7 +65,7 @@ def first(request: BuildRequest, plan: Plan, state: State, roots: Roots) -> Acti
     lines["unset"] = " ".join(sorted(plan.invocation.unset))
     lines["path"] = " ".join(map(roots.text, plan.invocation.path_prepend))
     lines["config"] = _order_of_configs(request, roots)
-    words = [FORMAT, *request.key, *map(roots.text, _without_looks(plan.invocation.argv))]
+    words = [FORMAT, __version__, *request.key, *map(roots.text, _without_looks(plan.invocation.argv))]
     return action.make(words, machine.platform_of(), lines)
 
 

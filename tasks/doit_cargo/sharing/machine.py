@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.paths import which
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0
 OF_RUST = ("cargo", "rustc")
+CLIPPY = "clippy-driver"
+CHECKSUMS = ".cargo-checksum.json"
 # Settings by which another compiler than the one on PATH would be run.
 COMPILERS = ("RUSTC", "CARGO_BUILD_RUSTC", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER")
 KEYS = ("rustc", "rustc-workspace-wrapper")
@@ -48,7 +50,9 @@ def facts(
     seen = processes.environment_of_tools(plan.invocation, environ)
     tables = config_files.read_tables(root, seen)
     _require_usual_compiler(seen, tables)
-    lines = {f"tool {name}": _tool(name, seen, root) for name in sorted({*programs, *OF_RUST})}
+    clippy = (CLIPPY,) if plan.invocation.argv[1] == "clippy" else ()
+    lines = {f"tool {name}": _tool(name, seen, root) for name in sorted({*programs, *OF_RUST, *clippy})}
+    lines |= {f"vendored {path}": content for path, content in _vendored(tables)}
     if _names_native(plan, seen, tables):
         lines["cpu"] = cpu()
     if "nvcc" in plan.needs and not seen.get("CUDA_COMPUTE_CAP"):
@@ -67,14 +71,34 @@ def _tool(name: str, environ: Mapping[str, str], root: str) -> str:
     path = which(name, environ)
     if not path:
         return "not found"
-    flag = "-vV" if name in OF_RUST else "--version"
+    flag = "-vV" if name in OF_RUST else "-V" if name == CLIPPY else "--version"
     said = processes.answer([path, flag], environ, SECONDS, root)
-    if name in OF_RUST:
+    if name in (*OF_RUST, CLIPPY):
         if not said.ok or "commit-hash: unknown" in said.out:
             raise NotShared(f"{name} does not say which one it is")
         return said.out.strip()
     content = fingerprint.digest(os.path.realpath(path)) or b""
     return f"{said.out.strip()[:2000]} {content.hex()}"
+
+
+def _vendored(tables: config_files.Tables) -> Iterator[tuple[str, str]]:
+    """Yield what folders of vendored packages hold: cargo itself checks each file against these sums."""
+    for path, table in tables:
+        sources = table.get("source")
+        for name, source in sources.items() if isinstance(sources, Mapping) else ():
+            folder = source.get("directory") if isinstance(source, Mapping) else None
+            if isinstance(folder, str):
+                yield name, _sums(os.path.join(os.path.dirname(os.path.dirname(path)), folder))
+
+
+def _sums(folder: str) -> str:
+    total = hashlib.sha256()
+    try:
+        for name in sorted(os.listdir(folder)):
+            total.update(os.fsencode(name) + (fingerprint.digest(os.path.join(folder, name, CHECKSUMS)) or b"none"))
+    except OSError as error:
+        raise NotShared(f"{folder} cannot be read: {error.strerror}") from None
+    return total.hexdigest()
 
 
 def _names_native(plan: Plan, environ: Mapping[str, str], tables: config_files.Tables) -> bool:

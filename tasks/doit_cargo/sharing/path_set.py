@@ -202,7 +202,7 @@ def subject_of(line: str) -> str:
     kind, _, subject = line.partition(" ")
     name = subject.removeprefix("${ws}/")
     if kind == ROOT:
-        return f"the place of {ROOTS.get(name, name)}, which the result holds,"
+        return f"the path of {ROOTS.get(name, name)} (it is within the result)"
     return f"variable {name}" if kind == ENV else f"program {name}" if kind == PROGRAM else name or kind
 
 
@@ -212,7 +212,19 @@ def scripts_start_programs(observed: Mapping[str, Any], keys: Iterable[str]) -> 
     `observed` are the ledger's records of units (`evidence.observed`), `keys` the units that count.
     """
     records = (observed.get(key) for key in keys)
-    return any(by == "script" and row[0] == "program" for one in records if one for by, row in one[3])
+    rows = (row for one in records if one for by, row in one[3] if by == "script")
+    return any(row[0] == "program" or (row[0] == "read" and _is_program(row[1])) for row in rows)
+
+
+def _is_program(path: str) -> bool:
+    return ".so" not in os.path.basename(path) and os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def known_names(state: State, roots: Roots) -> set[str]:
+    """Return the names of all files outside of the target directory that a state holds by their content."""
+    read = [path for path, (_, content) in state["files"].items() if content is not None]
+    read += [row[1] for row in state["seen"] if row[0] == "read" and isinstance(row[2], list)]
+    return {os.path.basename(path) for path in read if not roots.symbolic(path).startswith("${target}/")}
 
 
 def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.request import machine_of
+from doit_cargo.engine.state import fingerprint
 from doit_cargo.sharing import action, embedded, index, keys, machine, path_set, result, settings, values
 from doit_cargo.sharing.action import Action
 from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
@@ -261,11 +262,14 @@ class Sharing:
         texts = [log, "\n".join(receipt["warnings"]).encode()]
         bound = embedded.scan(outputs, texts[1:], roots, values.secret_values(self.request.environ))
         values.require_no_secret(log, values.secret_values(self.request.environ), "its log")
+        libraries = path_set.known_names(state, roots)
+        for path in outputs:
+            embedded.require_libraries(path, libraries)
         names = tuple(sorted({*bound, *_kinds(state, observed, receipt)}))
         lines = self._lines(paths, names, state, roots, plan)
         if any(value == "there" for line, value in lines.items() if line.startswith(path_set.ABSENT)):
             raise NotShared("something has appeared that was looked for in vain")
-        files = {result.file_of(path, roots): path for path in outputs}
+        files = {_file(path, state, roots): path for path in outputs}
         return Known(paths, names, Digest.of(b"")), lines, files, log
 
     def _upload(self, carrier: Carrier, key: Action, files: Mapping[File, str], log: bytes, receipt: Receipt) -> None:
@@ -278,6 +282,15 @@ class Sharing:
                 carrier.keep(one, stream)
         action.keep_blobs(carrier, {**key.blobs, Digest.of(log): log, Digest.of(content): content})
         carrier.keep_entry(key.digest, result.entry_of(answer, content))
+
+
+def _file(path: str, state: State, roots: Roots) -> File:
+    """Return a file as it was left: one that somebody has replaced since is none of this result."""
+    found = result.file_of(path, roots)
+    kept = (state["outputs"].get(path) or state["left"][path])[1]
+    if fingerprint.digest(path) != kept:
+        raise NotShared(f"{os.path.basename(path)} has changed since it was built")
+    return found
 
 
 def _kinds(state: State, observed: Mapping[str, object], receipt: Receipt) -> set[str]:

@@ -22,6 +22,7 @@ from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import dir_listing, footprint, journal, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
+from doit_cargo.sharing import savings
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -169,6 +170,7 @@ def status(session: Session, values: Values) -> bool:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(end.time))
         print(f"{end.end:13} {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
     if not of_tests:
+        _tell_savings(session)
         _warn_of_disk(session)
     text = f"{len(found)} results on record" if found else "no result is on record yet"
     again = f"; {len(failed)} did not end well: doit-cargo hint tells why, doit-cargo rerun does it again"
@@ -184,6 +186,17 @@ def _warn_of_disk(session: Session) -> None:
         past = f", and a build here has taken {size_of(took)}" if took else ""
         text = f"warning: {size_of(free)} are free where {reporter.relative(place, session.root)} is{past}"
         reporter.note(session.current, f"{text}; doit-cargo gc --dry-run shows what can go")
+
+
+def _tell_savings(session: Session) -> None:
+    """Tell what was fetched from other machines instead of being built here, if anything was."""
+    if not os.path.exists(os.path.join(session.state, savings.FILE)):
+        return
+    fetched = savings.read(session.state)
+    seconds = sum(float(one["seconds"]) for one in fetched)
+    count = f"{len(fetched)} result{'' if len(fetched) == 1 else 's'}"
+    note = f"{count} of other machines fetched ({size_of(sum(int(one['bytes']) for one in fetched))})"
+    reporter.note(session.current, f"{note}; building them took {savings.time_of(seconds)} there")
 
 
 # --- measures --------------------------------------------------------------------------------------------------------

@@ -297,12 +297,24 @@ PACK: Section = {
     },
     "share": {
         "store": TEXT.means(
-            "Where results are shared: a folder, `https://...` or `grpc://...`.", 'store = "https://cache.acme.example"'
+            "Where results are [shared](beyond-one-machine.md): a folder, `https://`, or `grpcs://HOST:PORT/INSTANCE`.",
+            'store = "https://cache.corp/rust"',
         ),
-        "write": SHARE_WRITE.means("Who publishes: `never` (the default) or `ci`.", 'write = "ci"'),
-        "keys": LIST.means("Public keys: results signed by none of them are none.", 'keys = ["ed25519:..."]'),
-        "targets": LIST.means("Targets whose results are shared, with `*`.", 'targets = ["build*", "test"]'),
-        "ignore": IGNORED_VARIABLES.means("Variables that change no result.", 'ignore = ["CI", "GITHUB_*"]'),
+        "write": SHARE_WRITE.means(
+            "Who publishes: `never` (the default), or `ci`: calls in whose environment `CI` is set.", 'write = "ci"'
+        ),
+        "keys": LIST.means(
+            "Public keys: a result that none of them has signed is not used (`doit-cargo share key` makes one).",
+            'keys = ["ed25519:MCowBQYDK2VwAyEA..."]',
+        ),
+        "targets": LIST.means(
+            "Patterns of the targets that are shared. Default: all that can be; `release` only if it is named.",
+            'targets = ["build_cuda*", "check", "lint"]',
+        ),
+        "ignore": IGNORED_VARIABLES.means(
+            "Variables (`GITHUB_*`: all that begin so) that builds ask for and that change no result.",
+            'ignore = ["CI", "RUST_BACKTRACE"]',
+        ),
     },
     "migrated": {
         "kind": BUILD_FILE.means(
