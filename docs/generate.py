@@ -105,6 +105,10 @@ PROFILE_KEYS = {
 # Keys of a pack.toml.
 PACK_KEYS = {
     "doc": ("What project the pack is for.", 'doc = "Our monorepo."'),
+    "requires": (
+        "The versions of doit-cargo that the pack is for; another one says how to get one of them.",
+        'requires = ">=0.2"',
+    ),
     "detect.packages": (
         "Members by which the project is known. The pack that names most members of a workspace is used.",
         'packages = ["server", "engine"]',

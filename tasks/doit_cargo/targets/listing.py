@@ -39,7 +39,7 @@ class Row(TypedDict):
 
 def show(rows: Sequence[Row]) -> None:
     """Print targets under the names of their families, one line each; those that a rule makes share a line."""
-    shown = [*(row for row in rows if not row["rule"]), *_rules(rows)]
+    shown = grouped(rows)
     width = max(len(row["name"]) for row in shown)
     for family in dict.fromkeys(row["family"] for row in rows):
         print(f"{family}:")
@@ -47,6 +47,11 @@ def show(rows: Sequence[Row]) -> None:
             if row["family"] == family:
                 absent = "" if row["available"] else f"  (not here: {row['reason']})"
                 print(one_line(f"  {row['name']:{width}}  {row['doc']}{absent}"))
+
+
+def grouped(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for each target that no rule made, then one for each rule."""
+    return [*(row for row in rows if not row["rule"]), *_rules(rows)]
 
 
 def _rules(rows: Sequence[Row]) -> list[Row]:

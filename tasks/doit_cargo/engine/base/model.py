@@ -306,7 +306,8 @@ class Pack(NamedTuple):
     `optional_packages` maps a package to the tool it needs to be part of a whole-workspace build. `targets` are rows
     of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
     packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
-    configuration for them. `migrated` says what of an older build file was taken over.
+    configuration for them. `migrated` says what of an older build file was taken over, `requires` for which versions of
+    doit-cargo the pack is.
     """
 
     name: str
@@ -326,6 +327,7 @@ class Pack(NamedTuple):
     duplicates: Duplicates = Duplicates()
     feature_sets: Mapping[str, FeatureSet] = {}
     migrated: Mapping[str, Any] = {}
+    requires: str = ""
 
 
 class ActionInputs(NamedTuple):

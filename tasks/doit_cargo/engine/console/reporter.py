@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 
 def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> None:
     print(lines(without_passwords(f"{mark} {target}  {text}")), file=stream or sys.stdout, flush=True)
+    if mark != ".." and "GITHUB_STEP_SUMMARY" in os.environ:
+        from doit_cargo.engine.console import github
+
+        github.summarise(mark, target, without_passwords(text), os.environ)
 
 
 def note(target: str, text: str) -> None:

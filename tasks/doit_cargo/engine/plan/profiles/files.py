@@ -254,6 +254,7 @@ TARGET: Section = {
 
 PACK: Section = {
     "doc": TEXT,
+    "requires": SPECIFIER,
     "detect": {"packages": LIST},
     "roles": {ANY: LIST},
     "rules": {ANY: {"requires": LIST, "conflicts": LIST, "platforms": ON_PLATFORMS}},
