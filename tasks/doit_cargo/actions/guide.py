@@ -86,8 +86,8 @@ def text(session: Session, for_agents: bool) -> Iterator[str]:
 def _first_words(for_agents: bool) -> list[str]:
     words = [
         "Each target is run by `doit-cargo TARGET [VAR=value...]`, and skipped if nothing that it rests on changed.",
-        "`doit-cargo why TARGET` says what changed, `doit-cargo plan TARGET` what would run, `doit-cargo hint` what the",
-        "log of a failed build tells, `doit-cargo doctor TARGET` what this computer lacks.",
+        "`doit-cargo why TARGET` says what changed, `doit-cargo plan TARGET` what would run, `doit-cargo hint` what",
+        "the log of a failed build tells, `doit-cargo doctor TARGET` what this computer lacks.",
     ]
     if for_agents:
         words += [
