@@ -13,6 +13,8 @@ from doit_cargo.session import Session
 
 def init(session: Session, options: argparse.Namespace) -> int:
     """Write what is not there yet, tell each file, and what to type next."""
+    if options.ci or options.editor:
+        return _others(session, options)
     path = options.from_makefile
     ask = None if options.yes or not sys.stdin.isatty() else _ask
     _tell(start.write(session, list(start.steps(session, ask))))
@@ -21,6 +23,17 @@ def init(session: Session, options: argparse.Namespace) -> int:
         return command.migrate(renewed, argparse.Namespace(targets=[path], yes=options.yes, json=False))
     _tell(start.write(renewed, [start.makefile(renewed, options.force)]))
     _tell(start.next_words(renewed))
+    return DONE
+
+
+def _others(session: Session, options: argparse.Namespace) -> int:
+    """Write the files of a build service or an editor."""
+    from doit_cargo.actions.ci import files
+
+    if options.ci:
+        _tell(files.service(session, options.ci, options.force))
+    if options.editor:
+        _tell(files.editor(session, options.editor, options.force))
     return DONE
 
 

@@ -60,6 +60,9 @@ OPTIONS = {
     "show": Option("only say what it is, and whether it is trusted"),
     "revoke": Option("trust it no more"),
     "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
+    "agents": Option("for coding agents, in AGENTS.md"),
+    "ci": Option("only the file of this build service, github or gitlab", "SERVICE"),
+    "editor": Option("only the files of this editor, vscode", "EDITOR"),
     "dot": Option("for Graphviz"),
     "mermaid": Option("for Mermaid, as Markdown pages show it"),
     "open": Option("show it in the browser"),
@@ -95,6 +98,11 @@ COMMANDS = {
         "TARGET",
         ("dot", "mermaid", "output", "svg"),
     ),
+    "guide": Command(
+        "doit_cargo.actions.guide:guide",
+        "Write BUILDING.md: which target for what, features and their rules, needs, pitfalls, times.",
+        options=("agents", "check", "output"),
+    ),
     "hint": Command(
         "doit_cargo.cli.hint:hint",
         "The cause that a failing log shows and what mends it; of what failed last, else of the latest build.",
@@ -105,7 +113,7 @@ COMMANDS = {
     "init": Command(
         "doit_cargo.cli.init:init",
         "Write dodo.py, a first profile, rules, the Makefile shim and ignore lines, whatever of it is not there yet.",
-        options=("force", "from-makefile", "yes"),
+        options=("ci", "editor", "force", "from-makefile", "yes"),
     ),
     "list": Command(
         "doit_cargo.cli.commands:list_targets",
@@ -125,6 +133,11 @@ COMMANDS = {
         "doit_cargo.cli.commands:makefile",
         "Write the shim, check that the file on disk is the one that would be written, or compare an old Makefile.",
         options=("check", "compare", "force", "json", "output", "yes"),
+    ),
+    "matrix": Command(
+        "doit_cargo.actions.ci.matrix:matrix",
+        "The jobs of a build service, from the feature sets and triples of the pack.",
+        options=("json",),
     ),
     "mcp": Command(
         "doit_cargo.cli.agents:serve",

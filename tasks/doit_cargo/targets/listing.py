@@ -68,7 +68,7 @@ def show(rows: Sequence[Row], whole: bool = False) -> None:
 
     On a terminal lines are cut to its width: `help TARGET` has the whole text. `whole` spells rules out.
     """
-    shown = [*(row for row in rows if whole or not row["rule"]), *([] if whole else _rules(rows))]
+    shown = list(rows) if whole else grouped(rows)
     width = max((len(row["name"]) for row in shown), default=0)
     room = screen.width() if sys.stdout.isatty() else 0
     for family in dict.fromkeys(row["family"] for row in rows):
@@ -78,6 +78,11 @@ def show(rows: Sequence[Row], whole: bool = False) -> None:
                 absent = "" if row["listed"] and row["available"] else f"  (not here: {row['reason']})"
                 line = one_line(f"  {row['name']:{width}}  {row['doc']}{absent}")
                 print(screen.cut(line, room) if room else line)
+
+
+def grouped(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for each target that no rule made, then one for each rule."""
+    return [*(row for row in rows if not row["rule"]), *_rules(rows)]
 
 
 def _rules(rows: Sequence[Row]) -> list[Row]:

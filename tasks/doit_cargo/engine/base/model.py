@@ -336,7 +336,7 @@ class Pack(NamedTuple):
     of its own, and of the user's folder over it; `services` are what they may need to be running. `quick` names the
     packages or roles whose unit tests are the smoke test; empty = all. `languages` are formatted even without a
     configuration for them. `deliberate` maps a rule about cargo's settings to why what it finds is meant so. `migrated`
-    says what of an older build file was taken over.
+    says what of an older build file was taken over, `requires` for which versions of doit-cargo the pack is.
     """
 
     name: str
@@ -358,6 +358,7 @@ class Pack(NamedTuple):
     feature_sets: Mapping[str, FeatureSet] = {}
     migrated: Mapping[str, Any] = {}
     share: Share = Share()
+    requires: str = ""
 
 
 class ActionInputs(NamedTuple):

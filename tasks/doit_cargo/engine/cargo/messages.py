@@ -55,16 +55,28 @@ class Script(NamedTuple):
         return os.path.join(os.path.dirname(self.out_dir), "output")
 
 
+class Located(NamedTuple):
+    """A message of rustc's at a place. `level` is "error" or "warning"."""
+
+    level: str
+    file: str
+    line: int
+    column: int
+    title: str
+    text: str
+
+
 class BuildReport:
     """All messages of one cargo call. `failed` maps a package with errors to the kinds of what did not compile."""
 
-    __slots__ = ("errors", "failed", "first_unit_ns", "scripts", "units", "warnings")
+    __slots__ = ("errors", "failed", "first_unit_ns", "located", "scripts", "units", "warnings")
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
         self.scripts: list[Script] = []
         self.warnings: list[str] = []
         self.errors: list[str] = []
+        self.located: list[Located] = []
         self.failed: dict[str, tuple[str, ...]] = {}
         self.first_unit_ns = 0
 
@@ -102,6 +114,7 @@ class BuildReport:
         if not isinstance(message, dict):
             return ""
         rendered = str(message.get("rendered") or "")
+        self.located += _located(message)
         if message.get("level") == "warning":
             self.warnings.append(rendered)
         elif str(message.get("level", "")).startswith("error"):
@@ -117,6 +130,22 @@ class BuildReport:
     def packages(self) -> tuple[str, ...]:
         """Local packages of this build."""
         return tuple(dict.fromkeys(unit.package for unit in self.units if unit.is_local))
+
+
+def _located(message: dict[str, Any]) -> Iterator[Located]:
+    """Yield the place that a message is about: its first primary span, in a file."""
+    level = str(message.get("level", ""))
+    if not level.startswith(("error", "warning")):
+        return
+    spans = [span for span in message.get("spans") or () if isinstance(span, dict) and span.get("is_primary")]
+    for span in spans[:1]:
+        code = message.get("code") or {}
+        place = str(span.get("file_name", "")), int(span.get("line_start", 0)), int(span.get("column_start", 0))
+        title = str(code.get("code") or "") if isinstance(code, dict) else ""
+        label = f"\n{span['label']}" if span.get("label") else ""
+        yield Located(
+            "error" if level.startswith("error") else "warning", *place, title, f"{message.get('message', '')}{label}"
+        )
 
 
 def package_name(package_id: str) -> str:

@@ -61,6 +61,10 @@ def _line(mark: str, target: str, text: str, stream: TextIO | None = None) -> No
     if has_colour(into):
         told = f"\x1b[{STYLES[mark]}m{mark}\x1b[0m \x1b[1m{told[3 : 3 + len(target)]}\x1b[0m{told[3 + len(target) :]}"
     print(told, file=into, flush=True)
+    if mark != ".." and "GITHUB_STEP_SUMMARY" in os.environ:
+        from doit_cargo.engine.console import github
+
+        github.summarise(mark, target, without_passwords(text), os.environ)
 
 
 def note(target: str, text: str) -> None:

@@ -309,6 +309,10 @@ def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Wo
         reporter.compiled(request.target, outcome)
     else:
         reporter.finished(request.target, plan, outcome, request.workspace.root)
+    if request.environ.get("GITHUB_ACTIONS") == "true":
+        from doit_cargo.engine.console import github
+
+        github.annotate(outcome.report.located, workspace.root, request.environ)
     if outcome.ok and plan.invocation.argv[1] == "build":
         _remember(request, plan, outcome)
     if outcome.status and not outcome.interrupted:

@@ -171,6 +171,10 @@ TARGET: Section = {
 
 PACK: Section = {
     "doc": TEXT.means("What project the pack is for.", 'doc = "Our monorepo."'),
+    "requires": SPECIFIER.means(
+        "The versions of doit-cargo that the pack is for; another one says how to get one of them.",
+        'requires = ">=0.2"',
+    ),
     "detect": {
         "packages": LIST.means(
             "Members by which the project is known. The pack that names most members of a workspace is used.",

@@ -106,6 +106,8 @@ class Layer:
 def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
     """Return the pack as its layers compose it, nearest layer last."""
     files = [file for layer in reversed(layers) if (file := layer.pack_file())]
+    for file in files:
+        _require_version(file)  # first: what a newer one knows is no mistake
     problems = [problem for file in files for problem in problems_of(file, keys.PACK)]
     if problems:
         raise UserError(problems)
@@ -130,8 +132,25 @@ def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:
         services={GPU: Service(GPU)} | _merged(files, "services", _service),
         feature_sets=_merged(files, "feature-sets", _feature_set),
         share=_share(files),
+        requires=next((str(found) for file in reversed(files) if (found := file.values.get("requires"))), ""),
         migrated=next((found for file in reversed(files) if (found := file.values.get("migrated"))), {}),
     )
+
+
+def _require_version(file: TomlFile) -> None:
+    """Raise `UserError` if a pack is for another version of doit-cargo."""
+    wanted = file.values.get("requires")
+    if not isinstance(wanted, str):
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        fits = SpecifierSet(wanted).contains(doit_cargo.__version__, prereleases=True)
+    except InvalidSpecifier:
+        return  # told with all else that is wrong with the file
+    if not fits:
+        what = f"this workspace is for doit-cargo {wanted}, and this is {doit_cargo.__version__}"
+        raise UserError(Problem(what, f'pip install "doit-cargo{wanted}"', file.where("requires")))
 
 
 def _united(files: list[TomlFile], key: str) -> tuple[str, ...]:
