@@ -88,6 +88,8 @@ def told(error: UserError, as_json: bool) -> int:
 
 def _run(session: Session, targets: list[str], options: argparse.Namespace) -> int:
     """Run targets; with --explain only say which members SINCE means."""
+    if not options.words and not (options.audit or options.explain):
+        return _first_screen(session)
     if options.audit:
         from doit_cargo.cli.loop.audit import audit
 
@@ -99,6 +101,15 @@ def _run(session: Session, targets: list[str], options: argparse.Namespace) -> i
     with _escaped():
         print("\n".join(session.affected.lines()))
     return DONE
+
+
+def _first_screen(session: Session) -> int:
+    """Show what one does here; where somebody can pick a target from it, run that."""
+    from doit_cargo.cli import pick
+
+    status = run_targets(session, ["help"])
+    picked = pick.picked(session) if status == DONE else []
+    return run_targets(session, picked) if picked else status
 
 
 def _asked_for_help(words: list[str]) -> list[str]:
