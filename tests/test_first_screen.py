@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from calling import call, posix, small_workspace
+from calling import call, environment, posix, program, small_workspace
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = needs_cargo
@@ -120,3 +120,21 @@ def test_help_of_make_and_doit_is_the_same_screen(tmp_path: Path) -> None:
     expected = call(root, "doit-cargo")
     assert (expected.status, len(expected.out.splitlines()) <= 20) == (0, True)
     assert call(root, "doit") == expected == call(root, "doit-cargo", "help")
+
+
+@posix
+def test_where_fzf_is_a_target_can_be_picked_below_the_screen(root: Path, tmp_path: Path) -> None:
+    pexpect = pytest.importorskip("pexpect", reason="pexpect is the terminal")
+    program(tmp_path / "fzf", "grep '^version ' || exit 130")
+    variables = {**environment(), "TERM": "xterm", "PATH": f"{tmp_path}:{environment()['PATH']}"}
+
+    def shown(**more: str) -> str:
+        child = pexpect.spawn("doit-cargo", cwd=str(root), env={**variables, **more}, encoding="utf-8", timeout=60)
+        child.expect(pexpect.EOF)
+        return str(child.before)
+
+    assert "workspace   1.2.0" in shown()
+    assert "workspace   1.2.0" not in shown(DOIT_CARGO_PICK="0")
+    program(tmp_path / "fzf", "exit 130")  # Escape
+    assert "help TARGET" in shown()
+    assert "workspace   1.2.0" not in call(root, "doit-cargo", PATH=variables["PATH"]).out

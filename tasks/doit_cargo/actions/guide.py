@@ -122,7 +122,7 @@ def _profiles(session: Session) -> Iterator[str]:
         except UserError:
             continue
         features = ", ".join(f"`{one.value}`" for one in found.features)
-        profiles.append((f"`PROFILE={name}`", _plain(found.doc), features, f"`{found.cargo_profile.value}`"))
+        profiles.append((f"`PROFILE={name}`", _plain(found.doc), features, f"`{found.cargo['profile'].value}`"))
     yield from ("", "## Feature profiles", "")
     yield from _table(("Word", "What it is", "Features", "Cargo profile"), profiles)
 

@@ -88,6 +88,12 @@ def told(error: UserError, as_json: bool) -> int:
 
 def _run(session: Session, targets: list[str], options: argparse.Namespace) -> int:
     """Run targets; with --explain only say which members SINCE means."""
+    if not options.words and not (options.audit or options.explain):
+        return _first_screen(session)
+    if options.audit:
+        from doit_cargo.cli.loop.audit import audit
+
+        return audit(session, targets)
     if not options.explain:
         return run_targets(session, targets, _options_of_doit(options))
     if not any(word.startswith("SINCE=") for word in options.words):
@@ -95,6 +101,15 @@ def _run(session: Session, targets: list[str], options: argparse.Namespace) -> i
     with _escaped():
         print("\n".join(session.affected.lines()))
     return DONE
+
+
+def _first_screen(session: Session) -> int:
+    """Show what one does here; where somebody can pick a target from it, run that."""
+    from doit_cargo.cli import pick
+
+    status = run_targets(session, ["help"])
+    picked = pick.picked(session) if status == DONE else []
+    return run_targets(session, picked) if picked else status
 
 
 def _asked_for_help(words: list[str]) -> list[str]:
@@ -146,6 +161,8 @@ def parser() -> _Parser:
     text = "go on with the other targets after a failure"
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
     text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
+    text = "build what is up to date once more elsewhere, and compare: is the skip right?"
+    made.add_argument("--audit", action="store_true", help=text)
     made.add_argument("--explain", action="store_true", help="of SINCE: which members are affected, and why")
     made.add_argument("--trust", action="store_true", help=text)
     text = "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too"

@@ -33,9 +33,11 @@ def watch(session: Session, options: argparse.Namespace) -> int:
     """`watch`: run targets, and again whenever something that they rest on has changed."""
     require_package("watch", "watchfiles", "watch")
     names = wanted(options, "watch")
+    batches = _changes(session, names)
+    next(batches)  # from now on nothing is missed, also of what is edited during the first run
     status = _run(session, names)
     try:
-        for changed in _changes(session, names):
+        for changed in filter(None, batches):
             again = Session(session.start, session.environ, session.raw)
             if status != INTERRUPTED and _is_woken(again, names, changed):
                 _clear()
@@ -107,7 +109,7 @@ def _is_of_a_member(session: Session, path: str) -> bool:
 
 
 def _changes(session: Session, names: list[str]) -> Iterator[list[str]]:
-    """Yield the changed paths of each batch; what changes while one is worked on is the next."""
+    """Yield the changed paths of each batch, also none after a while; what changes meanwhile is in the next."""
     import watchfiles
 
     outside = {os.path.dirname(path) for receipt in _receipts(session, names) for path in receipt["owners"]}
@@ -118,5 +120,13 @@ def _changes(session: Session, names: list[str]) -> Iterator[list[str]]:
     def means_something(_: object, path: str) -> bool:
         return not session.workspace.is_built(path) and not set(path.split(os.sep)) & set(left_out)
 
-    for batch in watchfiles.watch(*places, watch_filter=means_something, debounce=MILLISECONDS, step=50):
+    batches = watchfiles.watch(
+        *places,
+        watch_filter=means_something,
+        debounce=MILLISECONDS,
+        step=50,
+        rust_timeout=500,
+        yield_on_timeout=True,
+    )
+    for batch in batches:
         yield sorted({path for _, path in batch})

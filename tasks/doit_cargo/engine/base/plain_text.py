@@ -60,6 +60,10 @@ def without_passwords(text: str) -> str:
     return re.sub(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|auth)|sig\w*)=)[^&\s\"']+", rf"\1{HIDDEN}", shown)
 
 
+# The few weights and colours that we write ourselves; in a name of others they could do no more than that.
+STYLES = ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[1;31m")
+
+
 class Terminal:
     """A text stream that shows what would steer a terminal instead of sending it there."""
 
@@ -67,7 +71,11 @@ class Terminal:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(lines(without_passwords(text)))  # type: ignore[attr-defined, no-any-return]
+        shown = lines(without_passwords(text))
+        if "\x1b" in text:
+            for style in STYLES:
+                shown = shown.replace(_escaped(style), style)
+        return self._stream.write(shown)  # type: ignore[attr-defined, no-any-return]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

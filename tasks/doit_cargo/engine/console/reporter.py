@@ -155,11 +155,18 @@ def unproven(target: str, doubts: Iterable[tuple[str, str]], root: str) -> None:
         note(target, f"{package} is not up to date, whatever cargo says ({why}): it is built anew")
 
 
+def _interrupted(target: str, text: str) -> None:
+    """Tell it on a line of its own: the terminal has put ^C, and cargo a progress bar, on the one that is open."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K" if os.environ.get("TERM") != "dumb" else "\n")
+    _line("!!", target, text, sys.stderr)
+
+
 def finished(target: str, plan: Plan, outcome: Ended, root: str) -> None:
     """Tell how a run ended, and where its log is."""
     log = relative(plan.log, root)
     if outcome.interrupted:
-        _line("!!", target, f"interrupted after {outcome.seconds:.1f} s; log: {log}", sys.stderr)
+        _interrupted(target, f"interrupted after {outcome.seconds:.1f} s; log: {log}")
     elif outcome.status:
         _line("!!", target, f"failed: cargo ended with status {outcome.status}; log: {log}", sys.stderr)
     else:
@@ -176,7 +183,7 @@ def ended(target: str, outcome: Ended, what: str, log: str) -> None:
     """Tell how a program that is no cargo build ended; `what` is the work that a success has done."""
     seconds = f"{outcome.seconds:.1f} s"
     if outcome.interrupted:
-        failed(target, f"interrupted after {seconds}; log: {log}")
+        _interrupted(target, f"interrupted after {seconds}; log: {log}")
     elif outcome.status:
         failed(target, f"failed after {seconds} with status {outcome.status}; log: {log}")
     else:

@@ -43,6 +43,17 @@ class Answer(NamedTuple):
         return f"# {' '.join(shown_words(self.argv))}\n{self.out}{self.err}# status {self.status}\n"
 
 
+def chosen(argv: Sequence[str], environ: Mapping[str, str], text: str) -> str:
+    """Run a program that lets the user choose among lines, on the terminal itself; return the choice, "" for none."""
+    import subprocess
+
+    try:
+        done = subprocess.run(argv, env=dict(environ), input=text, stdout=subprocess.PIPE, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def answer(
     argv: Sequence[str],
     environ: Mapping[str, str],
