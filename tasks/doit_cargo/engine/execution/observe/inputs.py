@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -35,6 +36,7 @@ PATH_KINDS = {
     Op.LIST: "list",
     Op.TREE: "tree",
 }
+MADE = frozenset({Op.WRITE, Op.UPDATE, Op.FOLDER, Op.NOT_MADE})
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Run:
     looked_for: set[str] = field(default_factory=set)  # the first look found nothing
     folders: dict[str, int] = field(default_factory=dict)  # that the run made
     updated: set[str] = field(default_factory=set)  # changed first, but not replaced: what was there still counts
+    linked: set[str] = field(default_factory=set)
     made_in: dict[str, list[str]] = field(default_factory=dict)
     serving: set[str] = field(default_factory=set)
     states: dict[Item, object] = field(default_factory=dict)  # taken once, though many units have it
@@ -126,6 +129,8 @@ def whole_run(observed: Observed) -> Run:
                 run.looked_for.add(path)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
+        elif event.op is Op.LINKED:
+            run.linked.add(os.path.normpath(event.subject))
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
@@ -139,6 +144,10 @@ def _note_change(run: Run, event: Event) -> None:
             run.updated.add(path)
     if event.op is Op.FOLDER:
         run.folders.setdefault(path, event.order)
+        # Nothing was there; in the folder of temporary files names are nobody else's.
+        if path not in run.first_look and os.path.dirname(path) != tempfile.gettempdir():
+            run.first_look[path] = event.order
+            run.looked_for.add(path)
 
 
 def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
@@ -163,12 +172,23 @@ def _items(process: Process, dropped: tuple[str, ...]) -> Iterator[Item]:
             yield from _wanted(event.subject, process, dropped)
         elif event.op is Op.LOOKUP:
             yield Item("read", "/etc/hosts")
+        if event.op in MADE and event.subject.startswith("/"):
+            yield from _place(event, dropped)
     yield from (Item("variable", name) for name in LIBC_VARIABLES)
     if process.subjects(Op.START):
         yield Item("variable", "PATH")
     yield from _earlier_libraries(process, dropped)
     if process.walked_environment or takes_all(process):
         yield Item("environment", "")
+
+
+def _place(event: Event, dropped: tuple[str, ...]) -> Iterator[Item]:
+    """What is made needs its folder, and a new folder that nothing of its name is there."""
+    path = os.path.normpath(event.subject)
+    if not _is_dropped(path, dropped):
+        yield Item("stat", os.path.dirname(path))
+        if event.op is Op.FOLDER:
+            yield Item("stat", path)
 
 
 def takes_all(process: Process) -> bool:
@@ -242,7 +262,11 @@ def _above(path: str) -> Iterator[str]:
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
     if item.kind == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
-    return item.kind in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
+    if item.kind not in ("read", "stat") or os.path.isdir(path):
+        return False
+    if path in run.linked:  # by the run itself: the time of its last change says no more
+        return os.stat(path).st_mtime_ns >= run.started
+    return seen.changed_since(path, run.started)
 
 
 def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:
