@@ -35,6 +35,11 @@ LOOKS = {
     "climbs": 'let _ = std::fs::read_to_string("../../.env");',
     "serves": 'let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); '
     "std::net::TcpStream::connect(l.local_addr().unwrap()).unwrap();",
+    "links": 'let _ = std::fs::hard_link("data/linked.txt", "data/name"); let _ = std::fs::remove_file("data/name");',
+    "writes": 'let _ = std::fs::write("data/out/x", "").and_then(|_| std::fs::remove_file("data/out/x"));',
+    "creates": 'let p = "data/made"; if std::fs::create_dir(p).is_ok() { std::fs::canonicalize(p).unwrap(); '
+    "std::fs::remove_dir(p).unwrap(); }",
+    "fails": 'let _ = std::fs::write("data/nowhere/x", "");',
     "makes": 'let p = std::env::temp_dir().join(format!("seen{}", std::process::id())); '
     'std::fs::write(&p, "x").unwrap(); std::fs::read(&p).unwrap(); std::fs::remove_file(&p).unwrap();',
 }
@@ -46,6 +51,8 @@ FILES = {
     "crates/sees/data/size.txt": "1",
     "crates/sees/data/shell.txt": "1",
     "crates/sees/data/list/a": "1",
+    "crates/sees/data/linked.txt": "1",
+    "crates/sees/data/out/keep": "1",
     "crates/sees/data/run.sh": "#!/bin/sh\nexit 0\n",
     "one/x.txt": "1",
     "two/x.txt": "2",
@@ -99,6 +106,10 @@ def given(name: str) -> Callable[[Trial], None]:
         (put("crates/sees/data/shell.txt"), {"shells"}),
         (put("crates/sees/data/unread.txt"), set()),
         (put(".env"), {"climbs"}),
+        (put("crates/sees/data/linked.txt"), {"links"}),
+        (lambda trial: shutil.rmtree(trial.root / "crates/sees/data/out"), {"writes"}),
+        (put("crates/sees/data/made/x"), {"creates"}),
+        (put("crates/sees/data/nowhere/y"), {"fails"}),
         (relink, {"follows"}),
         (lambda trial: (trial.root / "crates/sees/data/run.sh").chmod(0o700), {"starts"}),
         (lambda trial: (trial.root / "crates/sees/data/read.txt").touch(), set()),

@@ -22,7 +22,7 @@ from doit_cargo.session import CARGO, Session
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
-    from doit_cargo.engine.execution.observe import Observation
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.state.receipts import Receipt
 
 # The head of the note with which linkers mark a program; what follows is a sum of all the rest.
@@ -86,7 +86,8 @@ def _scratch(length: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _observed(session: Session) -> Iterator[Observation | None]:
-    from doit_cargo.engine.execution.observe import NotHere, Observer
+    from doit_cargo.engine.execution.observe.library import NotHere
+    from doit_cargo.engine.execution.observe.observer import Observer
 
     try:
         observation = Observer.find(session.environ, "preload").start()

@@ -42,6 +42,12 @@ PATH_KINDS = {
     Op.LIST: "list",
     Op.TREE: "tree",
 }
+_OTHERS: dict[Op, tuple[Item, ...]] = {
+    Op.LOOKUP: (("read", "/etc/hosts"),),
+    Op.START: (("variable", "PATH"),),
+    Op.ENVIRONMENT: (("environment", ""),),
+}
+MADE = frozenset({Op.WRITE, Op.UPDATE, Op.FOLDER, Op.NOT_MADE})
 
 
 class Scope:
@@ -74,6 +80,7 @@ class Run:
         self.looked_for: set[str] = set()  # the first look found nothing
         self.folders: dict[str, int] = {}  # that the run made
         self.updated: set[str] = set()  # changed first, but not replaced: what was there still counts
+        self.linked: set[str] = set()
         self.made_in: dict[str, list[str]] = {}
         self.serving: set[str] = set()
         self._rows: dict[Item, tuple[Row, str | None]] = {}
@@ -136,14 +143,27 @@ def whole_run(observed: Observed) -> Run:
             _note_change(run, event)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
+        elif event.op is Op.LINKED:
+            run.linked.add(_normal(event.subject))
     for event in events if run.first_change else ():
-        if event.op in LOOKS:
-            path = _normal(event.subject)
-            if path in run.first_change and run.first_look.setdefault(path, event.order) == event.order:
-                run.looked_for.update((path,) if event.op is Op.ABSENT else ())
+        if event.op in LOOKS or event.op is Op.FOLDER:
+            _note_look(run, event)
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
+
+
+def _note_look(run: Run, event: Event) -> None:
+    """Keep the first look at what was changed as well. Who makes a folder has seen that nothing was there."""
+    path = _normal(event.subject)
+    if path not in run.first_change or (event.op is Op.FOLDER and os.path.dirname(path) in _of_everybody()):
+        return  # in a folder of temporary files names are nobody else's
+    if run.first_look.setdefault(path, event.order) == event.order and event.op in (Op.ABSENT, Op.FOLDER):
+        run.looked_for.add(path)
+
+
+def _of_everybody() -> tuple[str, ...]:
+    return "/tmp", "/var/tmp", _normal(os.environ.get("TMPDIR", ""))  # noqa: S108 - compared, not written
 
 
 def _note_change(run: Run, event: Event) -> None:
@@ -182,24 +202,30 @@ def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
 
 def _items(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[Item]:
     for op, subject in {(event.op, event.subject) for event in process.events}:
-        kind = PATH_KINDS.get(op)
-        if kind and subject.startswith("/"):
+        if subject.startswith("/") and (op in PATH_KINDS or op in MADE):
             if not _is_dropped(subject, dropped):
-                yield kind, run.plain(subject)
+                yield from _of_path(op, run.plain(subject))
         elif op is Op.VARIABLE:
             yield "variable", subject
         elif op is Op.WANTED:
             yield from _wanted(subject, process, dropped)
-        elif op is Op.LOOKUP:
-            yield "read", "/etc/hosts"
-        elif op is Op.START:
-            yield "variable", "PATH"
-        elif op is Op.ENVIRONMENT:
-            yield "environment", ""
+        else:
+            yield from _OTHERS.get(op, ())
     yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
     if takes_all(process):
         yield "environment", ""
+
+
+def _of_path(op: Op, path: str) -> Iterator[Item]:
+    """What is made needs its folder, and a new folder that nothing of its name is there."""
+    kind = PATH_KINDS.get(op)
+    if kind:
+        yield kind, path
+    if op in MADE:
+        yield "stat", os.path.dirname(path)
+    if op is Op.FOLDER:
+        yield "stat", path
 
 
 def takes_all(process: Process) -> bool:
@@ -274,7 +300,11 @@ def _above(path: str) -> Iterator[str]:
 def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
     if item[0] == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
-    return item[0] in ("read", "stat") and not os.path.isdir(path) and seen.changed_since(path, run.started)
+    if item[0] not in ("read", "stat") or os.path.isdir(path):
+        return False
+    if path in run.linked:  # by the run itself: the time of its last change says no more
+        return os.stat(path).st_mtime_ns >= run.started
+    return seen.changed_since(path, run.started)
 
 
 def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:

@@ -27,6 +27,8 @@ class Op(Enum):
     TREE = "T"
     REMOVE = "U"
     FOLDER = "K"
+    LINKED = "j"  # it got another name, which changes no more than its times
+    NOT_MADE = "k"  # its folder is not there, or may not be written
     EXECUTE = "X"
     LIBRARY = "M"
     WANTED = "O"  # a library by its bare name

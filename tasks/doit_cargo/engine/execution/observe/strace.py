@@ -165,6 +165,8 @@ class _Reader:
         path = self._absolute(call.pid, call.arguments, words[0])
         if call.error in ("ENOENT", "ENOTDIR"):
             yield Op.ABSENT, path
+            if call.name.startswith("mkdir") or "O_CREAT" in call.arguments:
+                yield Op.NOT_MADE, path
         elif call.error in ("EACCES", "EPERM", "ELOOP"):
             yield Op.REFUSED, path
         elif call.error:
@@ -172,8 +174,7 @@ class _Reader:
         elif call.name.startswith(("rename", "link")):
             rest = call.arguments.split('", ', 1)[-1]
             yield Op.READ, path
-            if call.name.startswith("rename"):
-                yield Op.REMOVE, path
+            yield (Op.REMOVE if call.name.startswith("rename") else Op.LINKED), path
             yield Op.WRITE, self._absolute(call.pid, rest, words[-1])
         elif call.name.startswith("symlink"):
             yield Op.WRITE, self._absolute(call.pid, call.arguments.split('", ', 1)[-1], words[-1])

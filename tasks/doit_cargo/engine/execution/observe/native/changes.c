@@ -21,7 +21,7 @@ HOOK int renameat2(int from, const char *old, int to, const char *new, unsigned 
 
 static int linked(int result, int from, const char *old, int to, const char *new) {
     int error = errno;
-    if (!result) { note_path(READ, from, old); note_path(WRITE, to, new); }
+    if (!result) { note_path(READ, from, old); note_path(LINKED, from, old); note_path(WRITE, to, new); }
     else if (error == EEXIST) note_path(STAT, to, new);
     else note_outcome(READ, false, from, old);
     errno = error;

@@ -42,6 +42,8 @@ enum {
     TREE = 'T',      /* a folder's names, and those below */
     REMOVE = 'U',
     FOLDER = 'K',    /* a folder made */
+    LINKED = 'j',    /* a file that got another name */
+    NOT_MADE = 'k',  /* a file or folder whose own folder is not there or may not be written */
     EXECUTE = 'X',
     LIBRARY = 'M',
     WANTED = 'O',    /* a library asked for by a bare name */

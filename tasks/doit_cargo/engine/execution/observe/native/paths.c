@@ -56,6 +56,8 @@ void note_outcome(int op, bool done, int folder, const char *path) {
     else if (error == ENOENT || error == ENOTDIR) note_path(ABSENT, folder, path);
     else if (error == EACCES || error == EPERM || error == ELOOP) note_path(REFUSED, folder, path);
     else if (error == EEXIST || error == EISDIR || error == ENXIO || error == EINVAL) note_path(STAT, folder, path);
+    if (!done && (op == WRITE || op == UPDATE || op == FOLDER)
+        && (error == ENOENT || error == ENOTDIR || error == EACCES || error == EROFS)) note_path(NOT_MADE, folder, path);
     errno = error;
 }
 
