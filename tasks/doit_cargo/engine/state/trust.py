@@ -27,6 +27,7 @@ CREDENTIALS = ("credential-provider", "global-credential-providers")
 PROVIDERS = frozenset({"cargo:token", "cargo:libsecret", "cargo:wincred", "cargo:macos-keychain"})
 # What [env] of a config file could do to the programs that we ask.
 STEERING = ("LD_", "DYLD_", "GIT_", "PYTHON", "BASH_ENV", "RUSTUP_")
+DEEPEST = 8  # as includes may go in a circle
 STEERING_NAMES = frozenset({"ENV", "PATH"})
 
 
@@ -105,11 +106,24 @@ def _programs(level: str, checkout: str) -> Iterator[Brought]:
             yield Brought(path, f"rustup takes the toolchain {named!r} of this checkout", line_of(path, key))
             yield from _contents(os.path.join(level, named, "bin"))
     for name in ("config", "config.toml"):
-        path = os.path.join(level, ".cargo", name)
-        for key, why, program in _settings(_toml(path), level, checkout):
-            yield Brought(path, why, line_of(path, key))
-            if program and os.path.isfile(program):
-                yield Brought(program)
+        for path, config in _with_includes(os.path.join(level, ".cargo", name)):
+            # Cargo takes paths as relative to the folder above that of the file which names them.
+            base = os.path.dirname(os.path.dirname(path))
+            for key, why, program in _settings(config, base, checkout):
+                yield Brought(path, why, line_of(path, key))
+                if program and os.path.isfile(program):
+                    yield Brought(program)
+
+
+def _with_includes(path: str, depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a config file and what it includes, each with its content."""
+    config = _toml(path)
+    yield path, config
+    included = config.get("include", [])
+    for entry in included if isinstance(included, list) else [included]:
+        named = entry.get("path", "") if isinstance(entry, dict) else entry
+        if isinstance(named, str) and named and depth < DEEPEST:
+            yield from _with_includes(os.path.normpath(os.path.join(os.path.dirname(path), named)), depth + 1)
 
 
 def _toolchain(path: str) -> tuple[str, str]:
@@ -146,8 +160,6 @@ def _settings(config: Mapping[str, Any], level: str, checkout: str) -> Iterator[
     for name in config.get("env", ()):
         if name in STEERING_NAMES or name.startswith(STEERING):
             yield name, f"[env] sets {name} for the programs that are asked", ""
-    if "include" in config:
-        yield "include", "it includes other files, which may name programs", ""
 
 
 def _walk(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -246,7 +258,8 @@ def require_programs(start: str, environ: Mapping[str, str]) -> None:
 def may_ask(program: str, directory: str, environ: Mapping[str, str]) -> bool:
     """Tell whether a program may run only to say what it is: one of the checkout if it is on PATH or trusted.
 
-    A name is looked for on the PATH of `environ`, which a profile may have set.
+    A name is looked for on the PATH of `environ`, which a profile may have set. Trust is in what was there when it was
+    given: a program that came or changed later waits.
     """
     found = program if os.sep in program else which(program, {"PATH": os.defpath, **environ})
     if not found:
@@ -254,7 +267,18 @@ def may_ask(program: str, directory: str, environ: Mapping[str, str]) -> bool:
     if not _is_below(found, checkout_of(directory)) or agreed(environ):
         return True
     on_path = os.path.dirname(found) in os.environ.get("PATH", "").split(os.pathsep)
-    return on_path or found.startswith(sys.prefix + os.sep) or bool(_record(directory))
+    return on_path or found.startswith(sys.prefix + os.sep) or _was_there(found, directory)
+
+
+def _was_there(program: str, directory: str) -> bool:
+    """Tell whether a program is as it was when the checkout was trusted: its change time moves with every write."""
+    if not _record(directory):
+        return False
+    try:
+        given = os.stat(record_path(directory)).st_mtime_ns
+        return max(os.lstat(program).st_ctime_ns, os.stat(program).st_ctime_ns) <= given
+    except OSError:
+        return False
 
 
 def trust(start: str) -> list[Brought]:
