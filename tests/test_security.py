@@ -97,12 +97,14 @@ def test_a_compiled_file_beside_the_rows_never_runs(root: Path) -> None:
     assert call(root, "doit-cargo", "answer").out == "42\n"
 
 
-WRAPPER = '#!/bin/sh\ntouch "$(dirname "$0")/ran"\nexec "$@"\n'
+# Needs no program on PATH, which may lead nowhere else.
+WRAPPER = '#!/bin/sh\n: > "${0%/*}/ran"\nexec "$@"\n'
 SETTINGS = {
     ".cargo/config.toml": '[build]\nrustc-wrapper = "./tool"\n',
     ".cargo/config": '[build]\nrustc = "./tool"\n',
     "rust-toolchain.toml": '[toolchain]\npath = "./chain"\n',
     ".cargo/config.toml ": '[registry]\nglobal-credential-providers = ["cargo:token", "./tool"]\n',
+    ".cargo/config.toml   ": 'include = ["more/one.toml"]\n',
     ".cargo/config.toml  ": '[env]\nLD_PRELOAD = { value = "tool", relative = true }\n',
 }
 
@@ -113,6 +115,7 @@ def test_looking_runs_no_program_that_a_checkout_names(root: Path, name: str) ->
     for program in ("tool", "chain/bin/cargo", "chain/bin/rustc"):
         write(root / program, WRAPPER).chmod(0o755)
     write(root / name.strip(), SETTINGS[name])
+    write(root / ".cargo/more/one.toml", '[build]\nrustc-wrapper = "../tool"\n')
     said = call(root, "doit-cargo", "list")
     assert (said.status, said.out) == (2, "")
     assert "not trusted it yet\n  fix: read it, then: doit-cargo trust" in said.err
@@ -178,6 +181,25 @@ def test_looking_runs_no_cargo_to_which_the_path_of_a_profile_leads(root: Path) 
     for words in ("doctor", "plan dev", "why dev", "features"):
         call(root, "doit-cargo", *words.split(), "PROFILE=mine")
     assert list(root.rglob("ran")) == []
+
+
+@posix
+def test_a_program_that_came_after_the_trust_waits_for_another_word(root: Path) -> None:
+    write(root / "tasks/project.py", PROJECT)
+    write(root / "profiles/mine.toml", '[env]\nPATH = "{{ root }}/bin"\n')
+    assert call(root, "doit-cargo", "trust").status == 0
+    write(root / "bin/cargo", WRAPPER).chmod(0o755)
+    call(root, "doit-cargo", "doctor", "PROFILE=mine")
+    assert list(root.rglob("bin/ran")) == []
+    assert call(root, "doit-cargo", "trust").status == 0
+    call(root, "doit-cargo", "doctor", "PROFILE=mine")
+    assert list(root.rglob("bin/ran")) == [root / "bin/ran"]
+
+
+def test_an_included_file_that_names_no_program_stops_nothing(root: Path) -> None:
+    write(root / ".cargo/config.toml", 'include = ["more.toml", { path = "absent.toml", optional = true }]\n')
+    write(root / ".cargo/more.toml", '[term]\nverbose = false\ninclude = "more.toml"\n')
+    assert call(root, "doit-cargo", "list").status == 0
 
 
 @posix

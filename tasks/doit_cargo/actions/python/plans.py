@@ -47,7 +47,7 @@ def interpreter(session: Session, values: Values) -> Python | None:
             raise UserError(Problem(f"PYTHON={named} is no Python", fix), BAD_INPUT)
         return found
     tool = session.machine.tool("python")
-    answer = python.ask(tool.path) if tool else None
+    answer = python.ask_found(tool.path, session.root) if tool else None
     if answer is None and session.environ.get(pyo3.PYTHON):
         what = f"PYO3_PYTHON={session.environ[pyo3.PYTHON]} is no Python"
         raise UserError(Problem(what, "correct it, or unset it to take the Python of the active environment"))

@@ -27,6 +27,7 @@ CREDENTIALS = ("credential-provider", "global-credential-providers")
 PROVIDERS = frozenset({"cargo:token", "cargo:libsecret", "cargo:wincred", "cargo:macos-keychain"})
 # What [env] of a config file could do to the programs that we ask.
 STEERING = ("LD_", "DYLD_", "GIT_", "PYTHON", "BASH_ENV", "RUSTUP_")
+DEEPEST = 8  # as includes may go in a circle
 STEERING_NAMES = frozenset({"ENV", "PATH"})
 
 
@@ -262,7 +263,8 @@ def require_programs(start: str, environ: Mapping[str, str]) -> None:
 def may_ask(program: str, directory: str, environ: Mapping[str, str]) -> bool:
     """Tell whether a program may run only to say what it is: one of the checkout if it is on PATH or trusted.
 
-    A name is looked for on the PATH of `environ`, which a profile may have set.
+    A name is looked for on the PATH of `environ`, which a profile may have set. Trust is in what was there when it was
+    given: a program that came or changed later waits.
     """
     found = program if os.sep in program else which(program, {"PATH": os.defpath, **environ})
     if not found:
@@ -270,7 +272,18 @@ def may_ask(program: str, directory: str, environ: Mapping[str, str]) -> bool:
     if not _is_below(found, checkout_of(directory)) or agreed(environ):
         return True
     on_path = os.path.dirname(found) in os.environ.get("PATH", "").split(os.pathsep)
-    return on_path or found.startswith(sys.prefix + os.sep) or bool(_record(directory))
+    return on_path or found.startswith(sys.prefix + os.sep) or _was_there(found, directory)
+
+
+def _was_there(program: str, directory: str) -> bool:
+    """Tell whether a program is as it was when the checkout was trusted: its change time moves with every write."""
+    if not _record(directory):
+        return False
+    try:
+        given = os.stat(record_path(directory)).st_mtime_ns
+        return max(os.lstat(program).st_ctime_ns, os.stat(program).st_ctime_ns) <= given
+    except OSError:
+        return False
 
 
 def trust(start: str) -> list[Brought]:

@@ -61,6 +61,13 @@ class Python:
         return f"{name} {self.version} at {self.executable}"
 
 
+def ask_found(path: str, directory: str) -> Python | None:
+    """Ask an interpreter that nobody has named; None also for one of a checkout that is not trusted."""
+    from doit_cargo.engine.state.trust import may_ask
+
+    return ask(path) if may_ask(path, directory, os.environ) else None
+
+
 def ask(path: str) -> Python | None:
     """Ask an interpreter what it is; None if it is none, or older than 3."""
     import json
@@ -90,7 +97,7 @@ def base_of_python(machine: BareMachine) -> str:
         return ""
 
     def answer() -> "dict[str, object]":
-        facts = ask(found.path)
+        facts = ask_found(found.path, machine.directory)
         return {"version": facts.base if facts else "", **validity_of(found.path, found.real_path)}
 
     return str(machine.remember("python-base", found.path, found.real_path, answer)["version"])
