@@ -18,6 +18,7 @@ from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
+from doit_cargo.engine.execution.observe.inputs import LIBC_VARIABLES
 from doit_cargo.session import CARGO, Session
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ VERBS = {
 }
 # Variables by which compilers of C are set up, whoever starts one.
 OF_COMPILERS = frozenset({"AS_SECURE_LOG_FILE", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"})
-SCRIPT, MACRO, LINKER, TEST = "script", "macro", "linker", "test"
+SCRIPT, MACRO, LINKER, WRAPPER, TEST = "script", "macro", "linker", "wrapper", "test"
 MOST_SHOWN = 12
 
 
@@ -93,7 +94,7 @@ def _seen(session: Session, name: str) -> Seen:
         for package, seen, reasons in results.observed(session.state, receipt["packages"]):
             sights.update(_sight(package, TEST, seen))
             unseen.update((f"{package}: {reason}", None) for reason in reasons)
-    found = sorted(sights)
+    found = sorted(sights, key=lambda one: (one.package, one.by, one.verb == "asks for", one.verb, one.subject))
     noise = _of_tools(found)
     return Seen(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
 
@@ -104,16 +105,15 @@ def _sight(package: str, by: str, row: list[Any]) -> Iterator[tuple[Sight, None]
     yield Sight(package, by, verb, subject or "all variables"), None
 
 
-def _of_tools(sights: Iterable[Sight]) -> set[str]:
-    """Return the variables that compilers and linkers ask for by themselves: each linker's, and those of any rustc."""
-    asked: dict[str, set[str]] = {}
-    linkers = set(OF_COMPILERS)
+def _of_tools(sights: Iterable[Sight]) -> frozenset[str]:
+    """Return the variables that tools ask for by themselves: each linker's, and those of any rustc, of any test."""
+    asked: dict[str, dict[str, set[str]]] = {LINKER: {}, MACRO: {}, TEST: {}, SCRIPT: {}, WRAPPER: {}}
     for one in sights:
-        if one.verb == "asks for" and one.by == LINKER:
-            linkers.add(one.subject)
-        elif one.verb == "asks for" and one.by == MACRO:
-            asked.setdefault(one.package, set()).add(one.subject)
-    return linkers | (set.intersection(*asked.values()) if len(asked) > 1 else set())
+        if one.verb == "asks for":
+            asked[one.by].setdefault(one.package, set()).add(one.subject)
+    linkers = set().union(*asked[LINKER].values())
+    every = [set.intersection(*asked[by].values()) for by in (MACRO, TEST) if len(asked[by]) > 1]
+    return OF_COMPILERS.union(linkers, LIBC_VARIABLES, *every)
 
 
 def _is_shown(sight: Sight, noise: Collection[str]) -> bool:

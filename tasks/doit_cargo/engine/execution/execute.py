@@ -210,8 +210,8 @@ def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
 
     def meanwhile(report: BuildReport, lives: Callable[[], bool]) -> None:
         build.watch.prepare()
-        while lives():
-            early.take(report)
+        while lives() and early.take(report):
+            pass
 
     with build.watch.observing(build.ledger) as observation:
         outcome = _run(build.request, build.plan, again, observation, meanwhile)

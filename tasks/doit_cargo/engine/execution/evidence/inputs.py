@@ -89,13 +89,19 @@ class Early:
         self.taken: set[int] = set()
         self._next = 0
 
-    def take(self, report: BuildReport) -> None:
-        """Take the units that cargo has told of since the last time."""
+    def take(self, report: BuildReport) -> bool:
+        """Take the units that cargo has told of since the last time; tell whether more like these may come."""
         told, self._next = range(self._next, len(report.units)), len(report.units)
         self.inputs.given = {script.package_id: script.given for script in list(report.scripts)}
         for number in told:
-            if report.units[number].fresh and report.units[number].is_local:
-                self.add(number, report.units[number])
+            unit = report.units[number]
+            # Pages of several packages share folders.
+            if unit.fresh and unit.is_local and not is_documentation(unit, self.workspace):
+                try:
+                    self.add(number, unit)
+                except OSError:  # whoever is at fault: it is asked again, and told, when cargo has ended
+                    self.taken.discard(number)
+        return all(report.units[number].fresh for number in told)
 
     def add(self, number: int, unit: Unit) -> None:
         """Take one unit, unless it was taken before."""
