@@ -36,6 +36,14 @@ $(shell {python} -c 'import socket; s = socket.socket(socket.AF_UNIX); s.connect
 $(shell {python} -c 'import os; os.kill({pid}, 9)')
 $(shell ls /dev/pts /dev/sd* /dev/mem > $(CURDIR)/devices; {python} -c 'import os; os.mknod("{outside}/n")')
 $(shell echo > /proc/{pid}/root{outside}/o)
+$(shell /bin/ln -s {outside} link && /bin/touch link/p; /bin/ln {outside}/kept hard && echo changed > hard)
+$(shell echo changed >> $(firstword $(MAKEFILE_LIST)); echo changed >> {home}/.profile)
+$(shell /usr/bin/setsid /bin/sh -c 'trap "" HUP TERM; /bin/sleep 3; /bin/touch {outside}/q' > /dev/null 2>&1 &)
+$(shell git config core.fsmonitor '/bin/touch {outside}/r' && git status; git config --global alias.x '!touch {home}/s')
+$(shell {python} -c 'open("/proc/self/mem"); open("/proc/{pid}/mem", "w")'; echo x > /proc/sysrq-trigger)
+$(shell {python} -c 'import ctypes; ctypes.CDLL(None).ptrace(16, {pid}, 0, 0)')
+export BASH_ENV := {outside}/sourced
+export ENV := {outside}/sourced
 .ONESHELL:
 all:
 	+touch {outside}/h
@@ -98,6 +106,7 @@ def test_a_hostile_file_changes_nothing_outside_of_the_box(
     home, outside = tmp_path / "home", tmp_path / "outside"
     for folder in (home, outside):
         write(folder / "kept", "x")
+    write(outside / "sourced", f"echo > {outside}/t")
     sleeping = subprocess.Popen(["sleep", "600"])
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or "python3"
     write(root / "Makefile", HOSTILE.format(outside=outside, home=home, pid=sleeping.pid, python=python))

@@ -232,7 +232,7 @@ def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     """Return why a single recording already tells that a target is not for rows."""
     if base.ended != "well":
         why = "does not come to an end" if base.ended == "never" else "does not end well"
-        return f"{why} in a fresh copy: {base.said}".rstrip(": ")
+        return old.unsure or f"{why} in a fresh copy: {base.said}".rstrip(": ")
     if not any(step.calls_cargo for step in base.steps):
         return "calls no cargo"
     if old.unsure:
