@@ -10,13 +10,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import warm
 
 CARGO_TOML = """\
 [workspace]
@@ -385,6 +386,7 @@ class Site:
             "PATH": os.pathsep.join([str(self.top / "bin"), os.environ["PATH"]]),
             "HOME": str(self.home),
             "CARGO_HOME": str(self.home / ".cargo"),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
             "RUSTUP_HOME": os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup"),
             **self.variables,
         }
@@ -409,13 +411,8 @@ class Site:
     def tool(self, *words: str, cwd: Path | None = None) -> Run:
         """Run the tool to its end."""
         self.calls.unlink(missing_ok=True)
-        process = self.start(*words, cwd=cwd)
-        try:
-            out, err = process.communicate(timeout=120)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        return Run(process.returncode, out, err, self.cargo_calls())
+        done = warm.run([_program(), *words], cwd or self.ws, self.environment(), seconds=120)
+        return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), self.cargo_calls())
 
     def cargo_calls(self) -> tuple[tuple[str, ...], ...]:
         """Return the argument lists of all cargo calls since the last `tool` began."""

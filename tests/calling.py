@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import warm
 from conftest import Spec, make_workspace, write
 from doit_cargo.engine.base import variables
 
@@ -71,14 +72,7 @@ def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
     """Run a program in a folder and return what it said; `variables` are added to its environment."""
     program = shutil.which(os.fsdecode(words[0]), path=environment()["PATH"])
     assert program, f"{words[0]!r} is not on PATH"
-    done = subprocess.run(
-        [program, *words[1:]],
-        cwd=folder,
-        env={**environment(), **variables},
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    done = warm.run([program, *words[1:]], folder, {**environment(), **variables})
     return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
