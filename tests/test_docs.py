@@ -17,7 +17,7 @@ from conftest import make_workspace, needs_cargo
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.targets import catalogue
-from doit_cargo.targets.commands import COMMANDS
+from doit_cargo.targets.commands import COMMANDS, OPTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -145,7 +145,7 @@ def names_in(words: list[str]) -> Iterator[str]:
     """Yield the targets and commands among the words of a call."""
     rest = iter(words)
     for word in rest:
-        if word in ("-w", "--workspace", "-n", "--output", "--compare", "--from-makefile"):
+        if word in ("-w", "--workspace", "-n", *(f"--{name}" for name, row in OPTIONS.items() if row.metavar)):
             next(rest, None)
         elif word == "migrate":  # what follows is a file
             yield word

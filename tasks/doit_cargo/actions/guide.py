@@ -191,7 +191,7 @@ def _pitfalls(session: Session) -> Iterator[str]:
     absent = [
         row
         for row in session.listing
-        if not (row["available"] or row["rule"] or "this is" in row["reason"]) and row["family"] in FAMILIES
+        if not (row["available"] or row["rule"]) and row["family"] in FAMILIES and _can_be_mended(row["reason"])
     ]
     if own:
         yield from ("", "## Pitfalls", "")
@@ -204,6 +204,11 @@ def _pitfalls(session: Session) -> Iterator[str]:
         for row in absent:
             reasons.setdefault(row["reason"], []).append(f"`{row['name']}`")
         yield from (f"- {', '.join(names)}: {_plain(reason)}" for reason, names in reasons.items())
+
+
+def _can_be_mended(reason: str) -> bool:
+    """Tell whether a workspace may come to have what a target lacks: another system or pack is no lack of it."""
+    return "this is" not in reason and "pack " not in reason
 
 
 def _fix(ways: object) -> str:

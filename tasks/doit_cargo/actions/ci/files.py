@@ -19,7 +19,10 @@ from doit_cargo.engine.base.files import read_text
 if TYPE_CHECKING:
     from doit_cargo.session import Session
 
-SERVICES = {"github": (".github/workflows/ci.yml", "ci.github.j2"), "gitlab": (".gitlab-ci.yml", "ci.gitlab.j2")}
+SERVICES = {
+    "github": (".github/workflows/doit-cargo.yml", "ci.github.j2"),
+    "gitlab": (".gitlab-ci.yml", "ci.gitlab.j2"),
+}
 EDITORS = ("vscode",)
 SCHEMAS = ".vscode/doit-cargo"
 TASKS = ("build", "dev", "check", "lint", "test", "ci")
@@ -31,7 +34,10 @@ def service(session: Session, name: str, force: bool) -> Iterator[str]:
         raise UserError(unknown("service", name, tuple(SERVICES), "--ci"))
     path, template = SERVICES[name]
     text = _render(template, requires=session.library.pack.requires or f">={__version__}", jobs=matrix.jobs(session))
-    yield from _write(session, {path: text}, force)
+    told = list(_write(session, {path: text}, force))
+    yield from told
+    if not told[0].startswith("wrote"):
+        return
     if name == "github":
         yield "next: add a secret DOIT_CARGO_KEY (openssl rand -hex 32), so that a run believes the last one's receipts"
     else:

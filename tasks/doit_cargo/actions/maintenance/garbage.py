@@ -60,6 +60,10 @@ class Found(NamedTuple):
 def gc(session: Session, options: argparse.Namespace) -> int:
     """`gc`: remove what no target's last success rests on; with --dry-run only say what that is."""
     most = _size(options.max_size) if options.max_size else None
+    if not os.path.isdir(session.workspace.kept_in):
+        raise UserError(
+            Problem(f"there is no {session.workspace.kept_in} yet", "doit-cargo build makes it"), COULD_NOT_RUN
+        )
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         _require_alone(session)
         found = look(session)
