@@ -29,7 +29,7 @@ def task_named():
 
 
 def task_chosen():
-    return {"actions": ["true"], "file_dep": ["target/debug/app"], "task_dep": ["build_app"]}
+    return {"actions": ["true"], "file_dep": ["target/debug/app"], "task_dep": ["dev_app"]}
 
 
 def task_foreign():
@@ -143,7 +143,7 @@ def test_a_task_that_rests_on_a_program_has_it_built_first(workspace: Path, tmp_
 
 
 def test_the_target_that_a_task_names_itself_is_the_one_that_builds(built: Path) -> None:
-    assert sections(call(built, "doit", "info", "chosen").out)["task_dep"] == ["build_app"]
+    assert sections(call(built, "doit", "info", "chosen").out)["task_dep"] == ["dev_app"]
     assert "task_dep" not in sections(call(built, "doit", "info", "foreign").out)
 
 

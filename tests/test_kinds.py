@@ -151,6 +151,8 @@ def test_all_missing_tools_of_an_action_are_told_before_it_starts(
 @pytest.mark.usefixtures("family")
 def test_each_member_has_a_target_under_its_own_name(root: Path) -> None:
     found = {row["name"]: row["rule"] for row in session(root).listing if row["rule"]}
-    assert found == {"build_app": "build_<package>", "build_low_level": "build_<package>"}
-    made = session(root).new_plan("build_low_level")
+    assert found == {
+        f"{word}_{name}": f"{word}_<package>" for word in ("build", "dev") for name in ("app", "low_level")
+    }
+    made = session(root).new_plan("dev_low_level")
     assert (made.packages, made.invocation.argv[:4]) == (("low-level",), ("cargo", "build", "--package", "low-level"))

@@ -75,9 +75,9 @@ OPTIONS = {
 COMMANDS = {
     "completion": Command(
         "doit_cargo.cli.shell.completion:completion",
-        "The script that lets bash, zsh or fish complete the words of doit-cargo, and of make through its Makefile.",
+        "The script that lets bash, zsh or fish complete the words of doit-cargo, and of make for its Makefile.",
         NAMES,
-        "bash|zsh|fish",
+        "SHELL",
     ),
     "doctor": Command(
         "doit_cargo.cli.doctor:doctor",
