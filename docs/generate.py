@@ -155,11 +155,19 @@ PACK_KEYS = {
         "What it reads: if make is given one of these, the old file is asked.",
         'variables = ["MODE"]',
     ),
+    "migrated.sets": (
+        "What it sets itself, whatever the environment says: where that sets one of these, the old file is asked.",
+        'sets = ["STAMP"]',
+    ),
     "migrated.kept": ("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
     "migrated.taken.*.target": ("The target that stands for an old name.", 'target = "build_all"'),
     "migrated.taken.*.environment": (
         "Variables that the old file gives to its programs, with another value each time: make asks it for them.",
         'environment = ["VERSION"]',
+    ),
+    "migrated.taken.*.parts": (
+        "What it comes after: goals of one call that share a part, which make does once, are the old file's.",
+        'parts = ["fmt"]',
     ),
     "migrated.taken.*.variables": (
         "Variables with which the old file is asked instead, also where the environment sets them.",
