@@ -250,8 +250,9 @@ def test_a_variable_of_the_environment_that_the_old_file_reads_goes_on_too(migra
 
 
 def test_what_goals_of_one_call_share_is_done_once_by_the_old_file(migrated: tuple[Path, Said]) -> None:
-    old = call(migrated[0], MAKE, "-n", "-f", "Makefile", "pinned", "chain").out
-    assert call(migrated[0], MAKE, "-n", "pinned", "chain").out.splitlines()[-2:] == old.splitlines()
+    old = call(migrated[0], MAKE, "-n", "-f", "Makefile", "pinned", "chain").out.splitlines()
+    said = call(migrated[0], MAKE, "-n", "pinned", "chain").out.splitlines()
+    assert [line for line in said if line.startswith("cargo")] == old
     assert goes(migrated[0], "pinned", "gently") == ["doit-cargo pinned", "doit-cargo gently"]
 
 

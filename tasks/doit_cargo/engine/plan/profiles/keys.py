@@ -329,12 +329,16 @@ PACK: Section = {
         "variables": PLAIN_VARIABLES.means(
             "What it reads: if make is given one of these, the old file is asked.", 'variables = ["MODE"]'
         ),
-        "sets": PLAIN_VARIABLES.means("What it sets itself whatever the environment says.", 'sets = ["RUSTFLAGS"]'),
+        "sets": PLAIN_VARIABLES.means(
+            "What it sets itself, whatever the environment says: where that sets one of these, the old file is asked.",
+            'sets = ["STAMP"]',
+        ),
         "kept": PLAIN_GOALS.means("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
         "taken": {
             ANY: {
                 "parts": PLAIN_GOALS.means(
-                    "Old names whose work it includes: asked for together, make runs each once.", 'parts = ["web"]'
+                    "What it comes after: goals of one call that share a part, which make does once, are the old file's.",
+                    'parts = ["fmt"]',
                 ),
                 "target": PLAIN_TARGET.means("The target that stands for an old name.", 'target = "build_all"'),
                 "variables": PLAIN_VARIABLES.means(
