@@ -110,7 +110,7 @@ COMMANDS = {
     ),
     "share": Command(
         "doit_cargo.cli.sharing:share",
-        "Why a result is or is not fetched from other machines; `check`: does the store answer; `key`: keys to sign with.",
+        "Why a result is or is not fetched from other machines; `check`: does it answer; `key`: keys to sign with.",
         TARGETS,
         "why TARGET... [VAR=value...]",
         ("json",),
