@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import make_workspace, needs_cargo
+from doit_cargo.cli.sharing import WORDS
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.targets import catalogue
@@ -164,6 +165,7 @@ def unknown_names(program: str, words: list[str]) -> list[str]:
     known |= DOIT_WORDS if program == "doit" else set()
     known |= profiles if found[:1] == ["profiles"] else set()
     known |= PACKAGES if found[:1] == ["features"] else set()
+    known |= set(WORDS) if found[:1] == ["share"] else set()
     return [name for name in found if normalise(name) not in known and name not in known]
 
 

@@ -172,9 +172,9 @@ COMMANDS = {
     ),
     "share": Command(
         "doit_cargo.cli.sharing:share",
-        "Why a result is or is not fetched from other machines; whether the store answers; a key to sign with.",
+        "Why a result is or is not fetched from other machines; `check`: does it answer; `key`: keys to sign with.",
         TARGETS,
-        "why TARGET... [VAR=value...] | check | key",
+        "why TARGET... [VAR=value...]",
         ("json",),
     ),
     "report": Command(
