@@ -177,3 +177,18 @@ def test_names_of_others_stay_names_in_each_form() -> None:
 def test_graphviz_reads_what_is_for_it(root: Path) -> None:
     command = ["dot", "-Tsvg", "-o", os.devnull]
     subprocess.run(command, input=drawn(root, "ci", "--dot").out, text=True, check=True)
+
+
+def test_skips_and_failures_are_on_the_page(root: Path) -> None:
+    assert call(root, "doit-cargo", "dev").status == 0
+    assert call(root, "doit-cargo", "dev").status == 0  # a skip
+    write(root / "app/src/lib.rs", "no rust\n")
+    try:
+        assert call(root, "doit-cargo", "dev").status == 1
+        page = Tables(written(root))
+    finally:
+        write(root / "app/src/lib.rs", "")
+    ended = next(row for row in page.rows["now"] if row[1] == "failed")
+    assert [ended[0], ended[4]] == ["dev", ".logs/dev.log"]
+    skipped = next(row for row in page.rows["saved"] if row[0] == "dev" and len(row) == 3)
+    assert int(skipped[1]) >= 1

@@ -16,7 +16,7 @@ from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import equivalence, history
-from doit_cargo.engine.state import receipts, store
+from doit_cargo.engine.state import journal, receipts, store
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.engine.state.fingerprint import signature
 
@@ -66,6 +66,24 @@ def _result(session: Session, one: Receipt) -> dict[str, Any]:
         cause = f"{first.kind} {reporter.below(first.subject, session.root)}: {said}"
     words = {"target": " ".join(one["key"]), "name": one["key"][0], "state": state, "cause": cause}
     return {**words, "when": minute(one["finished"]), "seconds": one["seconds"]}
+
+
+def failures(session: Session) -> list[dict[str, Any]]:
+    """Return the calls whose last run did not end well, the latest first."""
+    found = sorted(journal.failures(session.state), key=lambda end: -end.time)
+    return [
+        {"target": " ".join(end.words), "end": end.end, "when": minute(end.time), "cause": end.cause, "log": end.log}
+        for end in found
+    ]
+
+
+def skips(session: Session) -> list[dict[str, Any]]:
+    """Return how often each target was skipped, and the minutes that its runs would have taken again."""
+    seconds: dict[str, list[float]] = {}
+    for skip in journal.skips(session.state):
+        seconds.setdefault(skip.target, []).append(skip.seconds)
+    rows = [{"target": name, "skips": len(some), "minutes": sum(some) / 60} for name, some in seconds.items()]
+    return sorted(rows, key=lambda row: -float(row["minutes"]))
 
 
 # --- builds and sizes ------------------------------------------------------------------------------------------------

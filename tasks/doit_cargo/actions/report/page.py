@@ -57,6 +57,8 @@ def content(session: Session) -> dict[str, Any]:
         "made": gather.minute(time.time()),
         "version": doit_cargo.__version__,
         "now": found,
+        "failures": gather.failures(session),
+        "skips": gather.skips(session),
         "builds": gather.builds(built),
         "sizes": gather.sizes(session, built),
         "crates": gather.crates(session),

@@ -337,8 +337,8 @@ PACK: Section = {
         "taken": {
             ANY: {
                 "parts": PLAIN_GOALS.means(
-                    "What it comes after: goals of one call that share a part, which make does once, are left to the old "
-                    "file.",
+                    "What it comes after: goals of one call that share a part, which make does once, are the old "
+                    "file's.",
                     'parts = ["fmt"]',
                 ),
                 "target": PLAIN_TARGET.means("The target that stands for an old name.", 'target = "build_all"'),
