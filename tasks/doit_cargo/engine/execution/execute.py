@@ -18,7 +18,6 @@ from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import kept_words, masked
 from doit_cargo.engine.cargo import pyo3, units
-from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
 from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
@@ -364,7 +363,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
         "build": state,
         "meaning": _meaning(build, inputs, (plan_state, state)),
         "packages": outcome.report.packages,
-        "graph": _graph(outcome, workspace),
+        "graph": recorder.graph(outcome.report, workspace),
         "owners": inputs.owners,
         "observed": seen.units,
         "unseen": seen.unseen,
@@ -407,18 +406,6 @@ def stored(plan: Plan) -> StoredPlan | None:
     hides = any(masked(name, value) != value for name, value in step.env.items())
     hides = hides or kept_words(step.argv) != step.argv
     return None if plan.is_remade or hides else plan_to_data(plan)
-
-
-def _graph(outcome: Outcome, workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """Return package -> local packages that it rests on, as far as they took part; outside the workspace too."""
-    by_directory = {unit.directory: unit.package for unit in outcome.report.units if unit.is_local}
-    graph = {}
-    for directory, name in by_directory.items():
-        member = workspace.packages.get(name)
-        paths = [one.path for one in member.dependencies] if member else path_dependencies(directory)
-        found = (by_directory.get(os.path.normpath(path)) for path in paths if path)
-        graph[name] = tuple(dict.fromkeys(other for other in found if other and other != name))
-    return graph
 
 
 def _keep(request: BuildRequest, receipt: Receipt) -> None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import units
-from doit_cargo.engine.cargo.discovery import all_discovery_rules, discovery_rules, manifests, member_globs
+from doit_cargo.engine.cargo.discovery import (
+    all_discovery_rules,
+    discovery_rules,
+    manifests,
+    member_globs,
+    path_dependencies,
+)
 from doit_cargo.engine.cargo.messages import BuildReport, Unit
 from doit_cargo.engine.execution.evidence import proven
 from doit_cargo.engine.execution.evidence.inputs import Inputs, is_final
@@ -182,3 +188,15 @@ def _output(path: str, ledger: Ledger, now: int) -> Kept:
     if stamp is None:
         return None, None
     return fingerprint.settled(stamp, now), ledger.known_content(path) or fingerprint.digest(path)
+
+
+def graph(report: BuildReport, workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return package -> local packages that it rests on, as far as they took part; outside the workspace too."""
+    by_directory = {unit.directory: unit.package for unit in report.units if unit.is_local}
+    graph = {}
+    for directory, name in by_directory.items():
+        member = workspace.packages.get(name)
+        paths = [one.path for one in member.dependencies] if member else path_dependencies(directory)
+        found = (by_directory.get(os.path.normpath(path)) for path in paths if path)
+        graph[name] = tuple(dict.fromkeys(other for other in found if other and other != name))
+    return graph
