@@ -206,7 +206,9 @@ class Sharing:
         if found:
             result.places(found[1], roots, plan.writes)
             told = found[1].told
-            return [f"would be fetched: built by {told['machine']}, {len(found[1].files)} files"]
+            return [
+                f"would be fetched: built by {told['machine']}, {_counted(len(found[1].files), sum(one.digest.size for one in found[1].files))}"
+            ]
         if not candidates:
             return [self._miss(carrier, candidates, patience, bool(known))]
         differences = patience.ask(lambda: _differences(carrier, candidates))
