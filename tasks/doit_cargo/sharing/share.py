@@ -205,8 +205,9 @@ class Sharing:
         found = patience.ask(lambda: self._first_result(carrier, candidates))
         if found:
             result.places(found[1], roots, plan.writes)
-            told = found[1].told
-            return [f"would be fetched: built by {told['machine']}, {len(found[1].files)} files"]
+            told, files = found[1].told, found[1].files
+            what = _counted(len(files), sum(one.digest.size for one in files))
+            return [f"would be fetched: built by {told['machine']}, {what}"]
         if not candidates:
             return [self._miss(carrier, candidates, patience, bool(known))]
         differences = patience.ask(lambda: _differences(carrier, candidates))
