@@ -82,7 +82,7 @@ def test_what_could_not_start_is_told_by_hint_without_a_log(root: Path) -> None:
     assert call(root, "doit-cargo", "setup_cmake").status == 2
     said = call(root, "doit-cargo", "hint")
     assert (said.status, said.out.splitlines()[0]) == (0, "setup_cmake could not run just now")
-    assert "   cause  setup_cmake would " in said.out
+    assert "   cause  " in said.out
     assert "   again  doit-cargo setup_cmake\n" in said.out
 
 
@@ -104,7 +104,8 @@ def test_the_record_stays_small_and_a_torn_line_takes_no_other_with_it(root: Pat
     write(state / "journal.jsonl", f"{line}\n" * 3000 + '{"torn')
     write(state / "skips", "1000 lint 2.0\n" * 40_000 + "not a line\n")
     assert call(root, "doit-cargo", "lint").status == 1
-    assert "failed" in call(root, "doit-cargo", "why", "lint").out
+    status = call(root, "doit-cargo", "status").out
+    assert re.search(r"; 40000 skips have saved [\d.]+ h; 1 did not end well: ", status), status
     assert (state / "journal.jsonl").stat().st_size < 500_000
     assert (state / "skips").stat().st_size < 400_000
     forged = re.sub('"target":"lint"', '"target":"check"', line)

@@ -173,6 +173,9 @@ def status(session: Session, values: Values) -> bool:
         _tell_savings(session)
         _warn_of_disk(session)
     text = f"{len(found)} results on record" if found else "no result is on record yet"
+    skips = [skip for skip in journal.skips(session.state) if skip.target in names]
+    if skips:
+        text += f"; {len(skips)} skips have saved {journal.took(sum(skip.seconds for skip in skips))}"
     again = f"; {len(failed)} did not end well: doit-cargo hint tells why, doit-cargo rerun does it again"
     reporter.done(session.current, text + (again if failed else ""))
     return True

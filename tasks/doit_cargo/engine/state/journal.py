@@ -149,15 +149,7 @@ def last_of_each(found: Iterable[End]) -> dict[tuple[str, ...], End]:
 
 def failures(state: str) -> list[End]:
     """Return the calls whose last run did not end well, in the order in which they ended."""
-    skipped = {skip.target: skip.time for skip in skips(state)}
-    latest = last_of_each(ends(state)).values()
-    return [end for end in latest if end.is_bad and skipped.get(end.target, 0.0) < end.time]
-
-
-def last(state: str, target: str = "") -> End | None:
-    """Return the latest end, of a target if one is named."""
-    found = [end for end in ends(state) if not target or end.target == target]
-    return max(found, key=lambda end: end.time, default=None)
+    return [end for end in last_of_each(ends(state)).values() if end.is_bad]
 
 
 def ago(moment: float) -> str:
