@@ -400,3 +400,9 @@ def test_a_resolver_that_is_silent_is_given_up_in_time(shop: Shop, tmp_path: Pat
     assert "shared cache cache.example.com does not answer (" in said.out, said.out + said.err
     assert float(said.out.partition(" s): built here")[0].rpartition("(")[2]) < 8  # a resolver waits ten seconds
     assert said.status == 0, said.err
+
+
+def test_a_target_whose_results_are_not_shared_says_so(tmp_path: Path) -> None:
+    said = call(small_workspace(tmp_path / "ws"), "doit-cargo", "test", "SHARE=read")
+    assert said.status == 0
+    assert ".. test  SHARE changes nothing here: results of this target are not shared\n" in said.out

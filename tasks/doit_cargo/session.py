@@ -334,6 +334,8 @@ class Session:
             reporter.done(row["name"], f"{', '.join(row['after'])}: all well")
             return True
         self._require(row)
+        if (row["kind"] == ACTION or row["handler"]) and values.text("SHARE") not in ("", "off"):
+            reporter.note(row["name"], "SHARE changes nothing here: results of this target are not shared")
         if row["kind"] == ACTION:
             return self._act(row, values)
         if row["handler"]:
