@@ -83,6 +83,7 @@ def test_rows_know_only_what_a_row_is_made_of() -> None:
     from doit_cargo.targets import catalogue
 
     allowed = {f"{ENGINE}.base.model", f"{ENGINE}.base.variables", f"{ENGINE}.base.errors", f"{ENGINE}.toolchain.tools"}
+    allowed.add(f"{PACKAGE}.targets.relevance")  # names of questions, each asked by the catalogue
     imports = graph()
     strange = {family: imports[f"{PACKAGE}.targets.{family}"] - allowed for family in catalogue.FAMILIES}
     assert {family: names for family, names in strange.items() if names} == {}
@@ -216,7 +217,8 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
 
 
 def is_shipped(path: Path) -> bool:
-    return path.suffix in (".py", ".toml", ".j2", ".typed", ".c", ".h") or path.name == "py.typed"
+    known = (".py", ".toml", ".j2", ".typed", ".c", ".h", ".bash", ".zsh", ".fish")
+    return path.suffix in known or path.name == "py.typed"
 
 
 @posix
@@ -246,7 +248,7 @@ def test_the_wheel_brings_its_templates_packs_and_plugins(installed: Path, tmp_p
     assert version.startswith("doit-cargo  ")
     for door in ("doit", "doit-cargo"):
         assert fresh(installed, root, door, "version").stdout == version
-    for words in ("why dev", "plan dev", "profile low_memory", "info"):
+    for words in ("why dev", "plan dev", "profiles low_memory", "info"):
         done = fresh(installed, root, "doit", *words.split())
         assert (words, done.returncode, done.stderr) == (words, 0, "")
     assert "doit-cargo" in fresh(installed, root, "doit", "help", "list").stdout.partition("--backend")[2]

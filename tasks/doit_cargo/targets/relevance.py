@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doit_cargo.engine.base.model import Package, Workspace
-from doit_cargo.engine.plan.profiles import Library
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import Package, Workspace
+    from doit_cargo.engine.plan.profiles import Library
 
 BY = "doit_cargo.targets.relevance"
 SERVER, CUDA, PYO3, BENCHES = f"{BY}:server", f"{BY}:cuda", f"{BY}:pyo3", f"{BY}:benches"
