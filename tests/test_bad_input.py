@@ -199,11 +199,10 @@ HELP = "doit-cargo --help shows what there is"
 @pytest.mark.parametrize(
     ("words", "message", "fix"),
     [
-        (("list", "extra"), "list does not take 'extra'", HELP),
         (("list", "FOO=1"), "list does not take 'FOO=1'", HELP),
         (("profiles", "release", "FOO=1"), "profiles does not take 'FOO=1'", HELP),
         (("makefile", "other.mk"), "makefile does not take 'other.mk'", HELP),
-        (("dev", "--check"), "a target does not take '--check'", "--check is for: features, makefile"),
+        (("dev", "--check"), "a target does not take '--check'", "--check is for: guide, features, makefile"),
         (("--force", "dev"), "a target does not take '--force'", "--force is for: init, makefile"),
     ],
 )

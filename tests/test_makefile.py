@@ -302,7 +302,7 @@ def test_the_check_fails_where_there_is_no_makefile(workspace: Path) -> None:
 
 
 def test_a_new_member_changes_no_line(workspace: Path) -> None:
-    make_workspace(workspace, {**SMALL, "gpu": {"features": {"cuda": []}}})
+    make_workspace(workspace, {**SMALL, "more": {"features": {"fast": []}}})
     assert call(workspace, "doit-cargo", "makefile", "--check").status == 0
 
 

@@ -201,6 +201,7 @@ def _row(session: Session, name: str, text: str, tables: Mapping[str, str]) -> d
         "doc": tomllib.loads(text)["target"][name]["doc"],
         "family": "project" if pack == "base" else pack,
         "rule": "",
+        "listed": True,
         "takes": tuple(dict.fromkeys(_takes(session, name, tables))),
     }
 

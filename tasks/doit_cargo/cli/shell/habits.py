@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import Problem, UserError
@@ -139,7 +140,7 @@ class _Reading:
         for word in rest:
             # Cargo's --workspace takes no value, ours a folder.
             if word in OURS or (word == "--workspace" and os.path.isdir(rest.following)):
-                self.words += [word, next(rest, "")]
+                self.words += [word, *islice(rest, 1)]
             else:
                 self._take(word, rest)
         for name, values in self._values.items():
