@@ -27,7 +27,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spawned(root: Path, *words: str, columns: int = 80, variables: Mapping[str, str] | None = None) -> Any:
     pexpect = pytest.importorskip("pexpect", reason="pexpect is the terminal")
-    environ = {**environment(), "TERM": "xterm", **(variables or {})}
+    environ = {**environment(), "TERM": "xterm", "DOIT_CARGO_PICK": "0", **(variables or {})}
     return pexpect.spawn(
         "doit-cargo", list(words), cwd=str(root), env=environ, dimensions=(24, columns), encoding="utf-8", timeout=120
     )

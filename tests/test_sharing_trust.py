@@ -193,8 +193,8 @@ def test_a_path_set_without_sources_makes_nothing_fit(shop: Shop) -> None:
     from doit_cargo.sharing import index
 
     [(path, files)] = [(path, files) for path, files in shop.entries().items() if files[-1].path != result.NAME]
-    empty: dict[str, object] = {kind: [] for kind in ("file", "listing", "look", "lead", "absent", "env", "which")}
-    content = index.pack(index.Known({**empty, "walked": False}, (), files[1].digest))
+    empty: dict[str, object] = {kind: [] for kind in ("file", "listing", "seen", "absent", "env", "which")}
+    content = index.pack(index.Known(empty, (), files[1].digest))
     path.write_bytes(wire.action_result([OutputFile(index.SET, Digest.of(content), content=content), files[1]]))
     assert " differ" in shop.refused()
 

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 GROUP = "group"
 
+ROUNDED = 0.1  # seconds: times on record are rounded
 UP_TO_DATE, NOT_RUN = "up to date", "not run"
 
 
 def tell(session: Session, began: float, names: list[str], skipped: Mapping[str, float]) -> None:
     """Print how the targets of a run ended; `skipped` maps those that were up to date to what that has saved."""
     names = [name for name in names if (row := session.known_row(name)) and row["kind"] != GROUP]
-    ends = {end.target: end for end in journal.ends(session.state) if end.time >= began - 1 and end.target in names}
+    own = (end for end in journal.ends(session.state) if end.time - end.seconds >= began - ROUNDED)
+    ends = {end.target: end for end in own if end.target in names and end.target not in skipped}
     if len(ends) + len(skipped) < 2:
         return
     bad = [end for end in ends.values() if end.is_bad]

@@ -205,9 +205,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         return "; ".join(f"{end}: {', '.join(names)}" for end, names in by_end.items() if names)
 
     def complete_run(self) -> None:
-        """Sum up what several targets came to."""
+        """Sum up what several targets, or a group, came to."""
         super().complete_run()
-        if self.runner:
+        if self.runner and (len(self.selected) > 1 or self.runner.row(self.selected[0])["kind"] == ending.GROUP):
             parts = self.runner.with_parts(self.selected)
             ending.tell(self.runner, self.began, parts, self.saved)
 
