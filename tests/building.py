@@ -10,14 +10,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import warm
 
 CARGO_TOML = """\
 [workspace]
@@ -411,8 +410,13 @@ class Site:
     def tool(self, *words: str, cwd: Path | None = None) -> Run:
         """Run the tool to its end."""
         self.calls.unlink(missing_ok=True)
-        done = warm.run([_program(), *words], cwd or self.ws, self.environment(), seconds=120)
-        return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), self.cargo_calls())
+        process = self.start(*words, cwd=cwd)
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return Run(process.returncode, out, err, self.cargo_calls())
 
     def cargo_calls(self) -> tuple[tuple[str, ...], ...]:
         """Return the argument lists of all cargo calls since the last `tool` began."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import warm
 from conftest import Spec, make_workspace, write
 from doit_cargo.engine.base import variables
 
@@ -72,7 +71,14 @@ def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
     """Run a program in a folder and return what it said; `variables` are added to its environment."""
     program = shutil.which(os.fsdecode(words[0]), path=environment()["PATH"])
     assert program, f"{words[0]!r} is not on PATH"
-    done = warm.run([program, *words[1:]], folder, {**environment(), **variables})
+    done = subprocess.run(
+        [program, *words[1:]],
+        cwd=folder,
+        env={**environment(), **variables},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 

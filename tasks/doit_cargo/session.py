@@ -138,9 +138,9 @@ class Session:
         return cache.listing(self.state, self.root, self._facts.mark, self.environ, lambda: self.library, self._rows)
 
     def _rows(self) -> tuple[Row, ...]:
-        from doit_cargo.targets import catalogue
+        from doit_cargo.targets import catalogue, listing
 
-        rows = [catalogue.row_of(entry) for entry in catalogue.load(self.workspace, self.library, self.machine)]
+        rows = [listing.row_of(entry) for entry in catalogue.load(self.workspace, self.library, self.machine)]
         if self.library.pack.share.store:
             from doit_cargo.sharing import settings
 

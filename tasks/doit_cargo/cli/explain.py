@@ -43,7 +43,7 @@ def tell(name: str, doc: str, facts: Iterable[tuple[str, list[str]]]) -> None:
 def _wrapped(line: str) -> list[str]:
     """Return a line in pieces that fit; what stands in two columns goes on in the second."""
     start = re.match(r"\S+ {2,}", line)
-    room = screen.width(WIDTH) - HEAD
+    room = screen.width(WIDTH) - HEAD - 1
     indent = " " * (start.end() if start and start.end() < room // 2 else 2)
     return list(screen.wrapped(line, room, indent))
 

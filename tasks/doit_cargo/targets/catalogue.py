@@ -19,19 +19,13 @@ from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.base.launch import Program
 from doit_cargo.engine.base.model import PLATFORMS, Machine, Pack, Package, Target, Workspace
-from doit_cargo.engine.base.plain_text import phrase
 from doit_cargo.engine.plan.decision import PlanCase, decide
 from doit_cargo.engine.plan.profiles import Library, packs
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
 from doit_cargo.targets import check, feature_sets, project_targets, setup
 from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
-from doit_cargo.targets.wording import Words, mode_of, packages_of, worded
+from doit_cargo.targets.wording import Words, mode_of, packages_of
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from doit_cargo.targets.listing import Row
-
-PROGRAM = "doit_cargo.cli.planning:program_of"
 FAMILIES = (
     "build",
     "check",
@@ -378,32 +372,3 @@ def _bad_names(targets: Iterable[Target]) -> Iterator[Problem]:
 
 def _row(target: Target) -> str:
     return target.where or f"tasks/doit_cargo/targets/{target.family}.py, {target.name}"
-
-
-def row_of(entry: Entry) -> Row:
-    """Return a target as the listing has it."""
-    target = entry.target
-    return {
-        "name": target.name,
-        "make_name": target.make_name,
-        "family": phrase(target.family),
-        "doc": phrase(worded(target.doc, entry.words or Words())),
-        "available": entry.available,
-        "listed": entry.listed,
-        "reason": entry.reason.removeprefix(f"{target.name} "),
-        "kind": target.kind,
-        "after": target.after,
-        "action": target.action,
-        "watch": target.watch,
-        "check": target.check,
-        "needs": target.needs,
-        "services": target.services,
-        "takes": target.takes,
-        "rule": target.rule,
-        "handler": target.handler,
-        "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
-        "pool": target.pool,
-        "keep_going": target.keep_going,
-        "shares": False,
-        "files": entry.files,
-    }

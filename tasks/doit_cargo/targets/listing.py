@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from doit_cargo.engine.base.errors import UserError, unknown
-from doit_cargo.engine.base.plain_text import one_line
+from doit_cargo.engine.base.plain_text import one_line, phrase
 from doit_cargo.engine.console import screen
+from doit_cargo.targets.wording import Words, worded
+
+if TYPE_CHECKING:
+    from doit_cargo.targets.catalogue import Entry
+
+PROGRAM = "doit_cargo.cli.planning:program_of"
 
 
 class Row(TypedDict):
@@ -42,6 +48,35 @@ class Row(TypedDict):
     shares: bool
     # What shapes it and is known before any run.
     files: tuple[str, ...]
+
+
+def row_of(entry: Entry) -> Row:
+    """Return a target as the listing has it."""
+    target = entry.target
+    return {
+        "name": target.name,
+        "make_name": target.make_name,
+        "family": phrase(target.family),
+        "doc": phrase(worded(target.doc, entry.words or Words())),
+        "available": entry.available,
+        "listed": entry.listed,
+        "reason": entry.reason.removeprefix(f"{target.name} "),
+        "kind": target.kind,
+        "after": target.after,
+        "action": target.action,
+        "watch": target.watch,
+        "check": target.check,
+        "needs": target.needs,
+        "services": target.services,
+        "takes": target.takes,
+        "rule": target.rule,
+        "handler": target.handler,
+        "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
+        "pool": target.pool,
+        "keep_going": target.keep_going,
+        "shares": False,
+        "files": entry.files,
+    }
 
 
 def of_family(rows: Sequence[Row], words: Sequence[str]) -> list[Row]:

@@ -207,7 +207,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def complete_run(self) -> None:
         """Sum up what several targets, or a group, came to."""
         super().complete_run()
-        if self.runner and (len(self.selected) > 1 or self.runner.row(self.selected[0])["kind"] == ending.GROUP):
+        row = self.runner.known_row(self.selected[0]) if self.runner else None
+        if self.runner and (len(self.selected) > 1 or (row and row["kind"] == ending.GROUP)):
             parts = self.runner.with_parts(self.selected)
             ending.tell(self.runner, self.began, parts, self.saved)
 
