@@ -44,8 +44,9 @@ def _wrapped(line: str) -> list[str]:
     """Return a line in pieces that fit; what stands in two columns goes on in the second."""
     start = re.match(r"\S+ {2,}", line)
     room = screen.width(WIDTH) - HEAD - 1
-    indent = " " * (start.end() if start and start.end() < room // 2 else 2)
-    return list(screen.wrapped(line, room, indent))
+    hang = start.end() if start and start.end() < room // 2 else 2
+    longest = max(map(len, line.split()), default=0)  # which is never broken
+    return list(screen.wrapped(line, room, " " * max(2, min(hang, room - longest))))
 
 
 def _facts(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
