@@ -22,6 +22,7 @@ OPERATORS = ("&&", "||", ";;", "|&", ";", "|", "&", "(", ")", "{", "}", "\n")
 TOKEN = re.compile(r"""\s*?(\n|&&|\|\||;;|\|&|[;|&()]|(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;|&()'"\\])+)""", re.DOTALL)
 HARMLESS_ENDS = re.compile(r"\d?>&\d|&>\s*/dev/null|\d?>>?\s*/dev/null|</dev/null")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+VALUE = r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;&|'"\\])*"""
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 # `$$`, `$@`, `${!NAME}`: of the shell itself, or a name that is made up.
 OF_THE_SHELL = re.compile(r"(?<!\\)\$([$!@#-]|\{\W)")
@@ -48,8 +49,10 @@ class _Line:
         yield from (name for name in names if not self._is_own(name))
 
     def _is_own(self, name: str) -> bool:
-        """Tell whether the line sets a variable itself, in a loop over words or by an assignment."""
-        return bool(re.search(rf"\bfor\s+{name}\s+in\b|(?:^|[\s;&(]){name}=", self.text))
+        """Tell whether the line sets a variable itself before it is read: in a loop, or in a statement of its own."""
+        used = re.search(rf"\$\{{?{name}\b", self.text)
+        before = self.text[: used.start()] if used else self.text
+        return bool(re.search(rf"\bfor\s+{name}\s+in\b|(?:^|[\s;&(]){name}={VALUE}\s*(?:;|&&|\n)", before))
 
 
 def why_not(text: str, given: Collection[str] = (), programs: Collection[str] = ()) -> str:
