@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from doit_cargo.engine.execution.observe.model import Process, Unobserved
 
-REASON = "it makes system calls by itself (rustix), which the observer does not see"
+REASON = "by its instructions it can make system calls past libc, where the observer does not look"
 CALLS = rb"(?:open|openat|openat2|stat|statat|statx|lstat|access|accessat|readlink|readlinkat|getdents|getdents_uninit)"
 # rustix::backend::fs::syscalls::openat, rustix::fs::at::openat::<...>, as Rust's manglings spell them.
 SYMBOL = re.compile(rb"rustix(?:7backend2fs8syscalls|2fs2at|2fs3abs)\d{1,2}" + CALLS + rb"(?:17h|[BEIKN_]|$)")
