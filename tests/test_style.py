@@ -12,7 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FUNCTION = 50
-LONGEST_MODULE = 430
+LONGEST_MODULE = 400
+LONGER = {"session.py": 430}  # one call in a workspace: every step of it is a few lines
 
 
 def run(*argv: str, cwd: Path = ROOT, **environ: str) -> str:
@@ -54,4 +55,5 @@ def test_the_median_function_is_small() -> None:
 
 
 def test_modules_fit_in_the_head() -> None:
-    assert [str(path) for path in modules() if path.read_text().count("\n") > LONGEST_MODULE] == []
+    lines = {path: path.read_text().count("\n") for path in modules()}
+    assert [str(path) for path, many in lines.items() if many > LONGER.get(path.name, LONGEST_MODULE)] == []

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.model import Package, Profile, Rule
+from doit_cargo.engine.base.launch import Rule
+from doit_cargo.engine.base.model import Package, Profile
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.resolver import Graph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection

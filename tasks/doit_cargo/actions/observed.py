@@ -17,6 +17,7 @@ from doit_cargo.engine.base.tables import aligned
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.observe.inputs import LIBC_VARIABLES
 from doit_cargo.session import CARGO, Session
@@ -27,16 +28,7 @@ if TYPE_CHECKING:
 
 # What compilers and linkers bring along; a table names how many of it there are.
 OF_THE_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
-VERBS = {
-    "read": "reads",
-    "list": "lists",
-    "tree": "lists",
-    "link": "follows",
-    "resolve": "follows",
-    "variable": "asks for",
-    "environment": "takes",
-    "program": "starts",
-}
+VERBS = {**observed.VERBS, "environment": "takes"}
 # Variables by which compilers of C are set up, whoever starts one.
 OF_COMPILERS = frozenset({"AS_SECURE_LOG_FILE", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"})
 SCRIPT, MACRO, LINKER, WRAPPER, TEST = "script", "macro", "linker", "wrapper", "test"
@@ -101,7 +93,7 @@ def _seen(session: Session, name: str) -> Seen:
 
 def _sight(package: str, by: str, row: list[Any]) -> Iterator[tuple[Sight, None]]:
     kind, subject, state, _ = row
-    verb = VERBS.get(kind) or ("looks for" if state == "absent" else "looks at")
+    verb = "looks at" if kind == "stat" and state != "absent" else VERBS[kind]
     yield Sight(package, by, verb, subject or "all variables"), None
 
 

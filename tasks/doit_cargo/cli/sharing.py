@@ -47,7 +47,7 @@ def _why(session: Session, names: list[str], as_json: bool) -> int:
 
 def _explained(session: Session, name: str) -> list[str]:
     request, sharing = _sharing(session, name)
-    from doit_cargo.engine.execution.execute import plan_state_of
+    from doit_cargo.engine.execution.same_plan import plan_state_of
 
     return sharing.explained(request.plan, plan_state_of(request, request.plan))
 

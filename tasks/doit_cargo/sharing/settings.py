@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.engine.base.model import Share
+from doit_cargo.engine.base.launch import Share
 from doit_cargo.sharing import signing
 from doit_cargo.sharing.carriers import Access
 

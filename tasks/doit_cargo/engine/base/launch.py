@@ -1,4 +1,6 @@
-"""What a pack names beside rules: feature sets, its programs, how they start and with which models. Data only."""
+"""What a pack names beside rules: feature sets, its programs, how they start and with which models, what is shared
+and what features require. Data only.
+"""
 
 from __future__ import annotations
 
@@ -68,3 +70,27 @@ class FeatureSet(NamedTuple):
         """The set as it stands in a sentence."""
         base = "all features" if self.all_features else "the defaults" if self.default_features else "no defaults"
         return ", ".join([base, *self.features])
+
+
+class Share(NamedTuple):
+    """Where results are shared, and which (``[share]`` of a pack). `write` is "never" or "ci"; `targets` are patterns.
+
+    Results signed by none of `keys` are none, where there are keys; `ignore` are variables that change no result.
+    """
+
+    store: str = ""
+    write: str = "never"
+    keys: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    where: str = ""
+
+
+class Rule(NamedTuple):
+    """What a feature requires, excludes and runs on (``[rules.NAME]`` of a pack)."""
+
+    feature: str
+    requires: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    where: str = ""

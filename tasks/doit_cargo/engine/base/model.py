@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from doit_cargo.engine.base import NamedTuple
-from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program, Rule, Share
 
 
 class CargoTarget(NamedTuple):
@@ -192,16 +192,6 @@ class Profile(NamedTuple):
         return str(self.cargo["target"].value) if "target" in self.cargo else ""
 
 
-class Rule(NamedTuple):
-    """What a feature requires, excludes and runs on (``[rules.NAME]`` of a pack)."""
-
-    feature: str
-    requires: tuple[str, ...] = ()
-    conflicts: tuple[str, ...] = ()
-    platforms: tuple[str, ...] = ()
-    where: str = ""
-
-
 class Service(NamedTuple):
     """Something that must run before a target can (``[services.NAME]`` of a pack).
 
@@ -312,20 +302,6 @@ class Duplicates(NamedTuple):
 
     allowed: Mapping[str, str] = {}
     limit: Setting | None = None
-
-
-class Share(NamedTuple):
-    """Where results are shared, and which (``[share]`` of a pack). `write` is "never" or "ci"; `targets` are patterns.
-
-    Results signed by none of `keys` are none, where there are keys; `ignore` are variables that change no result.
-    """
-
-    store: str = ""
-    write: str = "never"
-    keys: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    where: str = ""
 
 
 class Pack(NamedTuple):

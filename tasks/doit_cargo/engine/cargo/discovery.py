@@ -7,7 +7,8 @@ build output.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import ancestors
@@ -115,4 +116,24 @@ def download_places(environ: Mapping[str, str]) -> list[str]:
         place = os.path.join(home, *name)
         below = sorted(os.listdir(place)) if os.path.isdir(place) else []
         found += [place, *(os.path.join(place, entry) for entry in below)]
+    return found
+
+
+def included(sources: Iterable[str]) -> list[str]:
+    """Return the files that Rust sources take in, and what those take in: for rustdoc, which writes no dep-info."""
+    pattern = re.compile(r'(?:\binclude(?:_str|_bytes)?!\s*[\(\[{]\s*|#\s*!?\[\s*path\s*=\s*)"([^"\n]+)"')
+    known, waiting = dict.fromkeys(sources), list(sources)
+    found: list[str] = []
+    while waiting:
+        source = waiting.pop()
+        try:
+            with open(source, encoding="utf-8", errors="replace") as stream:
+                names = pattern.findall(stream.read())
+        except OSError:
+            continue
+        paths = [os.path.normpath(os.path.join(os.path.dirname(source), name)) for name in names]
+        new = [path for path in dict.fromkeys(paths) if path not in known and os.path.isfile(path)]
+        known.update(dict.fromkeys(new))
+        found += new
+        waiting += [path for path in new if path.endswith(".rs")]
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -228,26 +227,6 @@ def first_line(path: str) -> str:
             return stream.readline().rstrip("\n")
     except OSError:
         return ""
-
-
-def included(sources: Iterable[str]) -> list[str]:
-    """Return the files that Rust sources take in, and what those take in: for rustdoc, which writes no dep-info."""
-    pattern = re.compile(r'(?:\binclude(?:_str|_bytes)?!\s*[\(\[{]\s*|#\s*!?\[\s*path\s*=\s*)"([^"\n]+)"')
-    known, waiting = dict.fromkeys(sources), list(sources)
-    found: list[str] = []
-    while waiting:
-        source = waiting.pop()
-        try:
-            with open(source, encoding="utf-8", errors="replace") as stream:
-                names = pattern.findall(stream.read())
-        except OSError:
-            continue
-        paths = [os.path.normpath(os.path.join(os.path.dirname(source), name)) for name in names]
-        new = [path for path in dict.fromkeys(paths) if path not in known and os.path.isfile(path)]
-        known.update(dict.fromkeys(new))
-        found += new
-        waiting += [path for path in new if path.endswith(".rs")]
-    return found
 
 
 def split_escaped(names: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import kept_words, masked
-from doit_cargo.engine.cargo import pyo3, units
+from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
 from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
@@ -27,8 +27,9 @@ from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.execution.observing import Watch, is_strict
 from doit_cargo.engine.execution.past import estimate
-from doit_cargo.engine.execution.request import BuildRequest, machine_of
+from doit_cargo.engine.execution.request import BuildRequest
 from doit_cargo.engine.execution.run import Outcome
+from doit_cargo.engine.execution.same_plan import plan_state_of
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.plan.serialize import plan_to_data
 from doit_cargo.engine.state import fingerprint, footprint, lock, receipts
@@ -43,22 +44,6 @@ if TYPE_CHECKING:
     from doit_cargo.engine.state.fingerprint import Kept
     from doit_cargo.engine.state.receipts import Receipt, StoredPlan
     from doit_cargo.engine.state.staleness import Change, State
-
-PROGRAMS = ("cargo", "rustc")
-CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
-# What chooses the Python that a plan pins for PyO3.
-PYTHONS = ("python", "python3")
-PYTHON_VARIABLES = (pyo3.PYTHON, "VIRTUAL_ENV", "CONDA_PREFIX")
-CUDA_VARIABLES = (
-    "CUDA_PATH",
-    "CUDA_HOME",
-    "CUDA_ROOT",
-    "CONDA_PREFIX",
-    "NVCC",
-    "NVCC_CCBIN",
-    "CUDA_COMPUTE_CAP",
-    "CUDA_NVCC_FLAGS",
-)
 
 
 def execute(request: BuildRequest) -> Outcome | None:
@@ -117,30 +102,6 @@ def _check(request: BuildRequest, plan: Plan) -> None:
     again = plan.state is not None
     for warning in preflight.require(plan, request.machine, request.workspace.root, known, again=again):
         reporter.note(request.target, f"warning: {warning}")
-
-
-def plan_state_of(request: BuildRequest, plan: Plan) -> State:
-    """Return the state that a plan rests on, as it is now."""
-    from doit_cargo.engine import toolchain
-
-    cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
-    machine = machine_of(request, plan)
-    tools = [machine.tool(name) for name in plan.needs]
-    identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
-    return recorder.plan_state(
-        plan,
-        request.workspace,
-        toolchain.pin_candidates(request.workspace.root, machine.environ),
-        [*toolchain.toolchain_identity(request.workspace.root, machine.environ), *identity],
-        (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
-        (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
-        request.environ,
-    )
-
-
-def _wrapper(plan: Plan) -> tuple[str, ...]:
-    """Return the program whose going would break the plan, though its coming and going changes no result."""
-    return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()
 
 
 class _Build(NamedTuple):

@@ -1,4 +1,4 @@
-"""A plan made anew that is the old one: a profile that the target does not use has come, gone or changed.
+"""What a plan rests on, and a plan made anew that is the old one: a profile that it does not use has come or changed.
 
 Knows receipts and how plans are kept. A success holds for an equal plan, as far as nobody but the plan reads the files.
 """
@@ -12,15 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import DeclaredInputs
+from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.execution import equivalence
+from doit_cargo.engine.execution.evidence import recorder
+from doit_cargo.engine.execution.request import machine_of
 from doit_cargo.engine.state import receipts, staleness
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt, StoredPlan
-    from doit_cargo.engine.state.staleness import Change
+    from doit_cargo.engine.state.staleness import Change, State
 
+PROGRAMS = ("cargo", "rustc")
+CUDA_PROGRAMS = ("nvcc", "gcc", "g++")
+# What chooses the Python that a plan pins for PyO3.
+PYTHONS = ("python", "python3")
+PYTHON_VARIABLES = (pyo3.PYTHON, "VIRTUAL_ENV", "CONDA_PREFIX")
+CUDA_VARIABLES = (
+    "CUDA_PATH",
+    "CUDA_HOME",
+    "CUDA_ROOT",
+    "CONDA_PREFIX",
+    "NVCC",
+    "NVCC_CCBIN",
+    "CUDA_COMPUTE_CAP",
+    "CUDA_NVCC_FLAGS",
+)
 # What of a kept plan says where something stands, and what is told of it, not what is to be done.
 SAID = ("files", "folders", "notes", "log")
 
@@ -73,9 +91,31 @@ def _work(data: StoredPlan) -> dict[str, Any]:
 
 
 def _renewed(receipt: Receipt, known: StoredPlan, request: BuildRequest) -> Receipt:
-    from doit_cargo.engine.execution.execute import plan_state_of
-
     state = plan_state_of(request, request.plan)
     folders = tuple(os.path.join(folder, "") for folder in known["folders"])
     files = {path: entry for path, entry in receipt["plan"]["files"].items() if not path.startswith(folders)}
     return {**receipt, "plan": {**state, "files": files | state["files"]}, "stored_plan": _kept(request.plan)}
+
+
+def plan_state_of(request: BuildRequest, plan: Plan) -> State:
+    """Return the state that a plan rests on, as it is now."""
+    from doit_cargo.engine import toolchain
+
+    cuda, python = "nvcc" in plan.needs, pyo3.PYTHON in plan.invocation.env
+    machine = machine_of(request, plan)
+    tools = [machine.tool(name) for name in plan.needs]
+    identity = [path for tool in tools if tool for path in toolchain.identity_of(tool)]
+    return recorder.plan_state(
+        plan,
+        request.workspace,
+        toolchain.pin_candidates(request.workspace.root, machine.environ),
+        [*toolchain.toolchain_identity(request.workspace.root, machine.environ), *identity],
+        (*PROGRAMS, *plan.needs, *_wrapper(plan), *(CUDA_PROGRAMS if cuda else ()), *(PYTHONS if python else ())),
+        (*(CUDA_VARIABLES if cuda else ()), *(PYTHON_VARIABLES if python else ())),
+        request.environ,
+    )
+
+
+def _wrapper(plan: Plan) -> tuple[str, ...]:
+    """Return the program whose going would break the plan, though its coming and going changes no result."""
+    return ("sccache",) if plan.invocation.env.get("RUSTC_WRAPPER") else ()

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterable, Mapping
 
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.launch import FeatureSet
-from doit_cargo.engine.base.model import Package, Plan, Profile, Rule, Workspace
+from doit_cargo.engine.base.launch import FeatureSet, Rule
+from doit_cargo.engine.base.model import Package, Plan, Profile, Workspace
 
 VARIABLE = "FEATURES"
 

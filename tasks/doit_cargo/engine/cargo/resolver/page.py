@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doit_cargo.engine.base.model import Profile, Rule
+from doit_cargo.engine.base.launch import Rule
+from doit_cargo.engine.base.model import Profile
 from doit_cargo.engine.base.plain_text import for_markdown
 from doit_cargo.engine.cargo.resolver.report import Feature
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from doit_cargo.engine.base.model import Profile, Rule
+from doit_cargo.engine.base.launch import Rule
+from doit_cargo.engine.base.model import Profile
 from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
 from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 

@@ -13,7 +13,7 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.cargo.config import named_files
-from doit_cargo.engine.cargo.discovery import config_files, discovery_rules
+from doit_cargo.engine.cargo.discovery import config_files, discovery_rules, included
 from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo.units import Placed
 from doit_cargo.engine.plan import declared
@@ -186,7 +186,7 @@ def is_documentation(unit: Unit, workspace: Workspace) -> bool:
 def _add_documented(inputs: Inputs, unit: Unit, workspace: Workspace) -> None:
     """Take all files of a package that was documented: so does cargo itself (its fingerprint of rustdoc)."""
     paths = _add_listed(inputs, unit.directory, ("package", *workspace.built_in), unit.package)
-    for path in messages.included([path for path in paths if path.endswith(".rs")]):
+    for path in included([path for path in paths if path.endswith(".rs")]):
         if not _below(path, unit.directory):
             _add_unseen(inputs, path, (unit.package,), workspace)
     pages = tuple(dict.fromkeys(os.path.dirname(path) for path in unit.files))
