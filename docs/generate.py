@@ -31,12 +31,16 @@ from doit_cargo.engine.state import receipts, staleness
 from doit_cargo.engine.toolchain import tools
 from doit_cargo.targets import catalogue
 from doit_cargo.targets.commands import COMMANDS
-from doit_cargo.targets.wording import Words, worded
+from doit_cargo.targets.wording import Words, mode_of, worded
 
 DOCS = Path(__file__).parent
 PROFILES = DOCS.parent / "profiles"
 ENGINE = DOCS.parent / "tasks/doit_cargo/engine"
 NO_MODULES = {"__init__", "__pycache__/"}
+# Where the targets are listed, and how many of them the table of variables names itself.
+LIST, LISTED = "reference/targets.md", 8
+# The profiles of rows that say `{mode}` and do not build in release mode.
+DEBUG = (("dev",), ("dev_fast",))
 
 # --- what the tables of the code do not say --------------------------------------------------------------------------
 
@@ -214,7 +218,7 @@ def _target(row: Target) -> tuple[str, ...]:
     return (
         code(row.name),
         code(row.make_name) if row.make_name != row.name else "same",
-        worded(row.doc, Words()),
+        worded(row.doc, Words(mode=mode_of("dev" if row.profile[:1] in DEBUG else "release"))),
         _work(row),
         " or ".join(map(code, row.profile)),
         _packages(row),
@@ -289,7 +293,8 @@ def variable_table() -> str:
         others = [each for each in found if each not in cargo]
         shared = "every target that calls cargo" if cargo and cargo <= set(found) else ""
         listed = others if shared else found
-        return ", ".join(filter(None, [shared, codes(listed)])) or "no target yet"
+        rest = codes(listed) if len(listed) <= LISTED else f"{len(listed)}{' more' if shared else ''} [targets]({LIST})"
+        return " and ".join(filter(None, [shared, rest])) or "no target yet"
 
     return table(
         ("Variable", "What it does", "Example", "Taken by"),

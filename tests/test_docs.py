@@ -35,10 +35,9 @@ OF_THE_READER = {
     "profiles/pack.toml",
     "profiles/gpu.toml",
     "profiles/cuda_full.toml",
-    "profiles/bad.toml",
 }
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
-MISTAKES = {"biuld", "JOB", "MODE"}
+MISTAKES = {"JOB"}
 STAND_INS = {"program", "ci.log", "-", "<", "header", "TARGET", "COMMAND", "WORD", "SHELL", "X", "NAME"}
 DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
 
@@ -159,7 +158,7 @@ def unknown_names(program: str, words: list[str]) -> list[str]:
     targets = {row.name for row in catalogue.rows()}
     targets |= {row.name for pack in catalogue.shipped_packs().values() for row in pack.targets}
     targets |= {f"check_{name}" for pack in catalogue.shipped_packs().values() for name in pack.services}
-    profiles = {file.stem for file in ROOT.glob("profiles/*/*.toml")} | {"gpu", "bad"}
+    profiles = {file.stem for file in ROOT.glob("profiles/*/*.toml")} | {"gpu"}
     found = list(names_in(words))
     known = targets | STAND_INS | MISTAKES | (set() if program == "make" else set(COMMANDS))
     known |= DOIT_WORDS if program == "doit" else set()

@@ -160,10 +160,10 @@ def parser() -> _Parser:
     made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
     text = "go on with the other targets after a failure"
     made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
-    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
-    text = "build what is up to date once more elsewhere, and compare: is the skip right?"
+    text = "build what is up to date once more elsewhere and compare the programs"
     made.add_argument("--audit", action="store_true", help=text)
     made.add_argument("--explain", action="store_true", help="of SINCE: which members are affected, and why")
+    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
     made.add_argument("--trust", action="store_true", help=text)
     text = "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too"
     made.add_argument("--color", metavar="WHEN", choices=tuple(COLOURS), help=text)

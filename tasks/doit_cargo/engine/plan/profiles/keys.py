@@ -281,7 +281,10 @@ PACK: Section = {
             "counts the others.",
             'allow = ["syn", "windows-sys@0.52.0"]',
         ),
-        "max": COUNT.means("How many other packages may be there in several versions. Default: none.", "max = 3"),
+        "max": COUNT.means(
+            "How many other packages may be there in several versions. Default: 0 with `allow`, else no limit.",
+            "max = 3",
+        ),
     },
     "deliberate": {
         ANY: TEXT.means(
