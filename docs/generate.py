@@ -197,7 +197,6 @@ def targets() -> str:
     rows = all_rows()
     head = (
         "Target",
-        "make",
         "What it does",
         "Does",
         "Profile",
@@ -217,7 +216,6 @@ def _target(row: Target) -> tuple[str, ...]:
     only = [f"pack {pack}" for pack in row.packs] + list(row.platforms)
     return (
         code(row.name),
-        code(row.make_name) if row.make_name != row.name else "same",
         worded(row.doc, Words(mode=mode_of("dev" if row.profile[:1] in DEBUG else "release"))),
         _work(row),
         " or ".join(map(code, row.profile)),
