@@ -62,6 +62,10 @@ def test_an_edit_concerns_its_member_and_those_that_rest_on_it(root: Path) -> No
 def test_where_nothing_is_affected_nothing_runs_and_that_is_a_success(root: Path) -> None:
     said = call(root, "doit-cargo", "check", "SINCE=main")
     assert said == Said(0, "", "doit-cargo: nothing to do: no member is affected since main\n")
+    write(root / "dodo.py", "from doit_cargo.api import DOIT_CONFIG, targets_of\n\ntargets = targets_of()\n")
+    git(root, "add", "dodo.py")
+    git(root, "commit", "-qm", "doit")
+    assert call(root, "doit", "check", "SINCE=HEAD") == Said(0, "", said.err.replace("main", "HEAD"))
     assert not (root / "target").exists()
 
 

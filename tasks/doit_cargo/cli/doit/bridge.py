@@ -22,7 +22,7 @@ from doit.task import Task
 from doit_cargo.cli import ending
 from doit_cargo.cli.direct import has_proof, perform
 from doit_cargo.engine.base import atomic, own_key
-from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError, as_user_error
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, UserError, as_user_error
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
@@ -177,7 +177,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
         except (UserError, OSError, RecursionError, MemoryError) as error:
-            raise InvalidDodoFile(str(as_user_error(error))) from None
+            known = as_user_error(error)
+            if known.code == DONE and len(ours) == len(selected_tasks):
+                raise known from None  # SINCE leaves nothing to do; another task of the dodo.py is not to be left out
+            raise InvalidDodoFile(str(known)) from None
 
     def execute_task(self, task: Any) -> None:
         gc.enable()

@@ -14,6 +14,7 @@ from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from doit_cargo.cli.doit import dodo
+from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.console import streams
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.session import GROUP, Session
@@ -44,6 +45,10 @@ class TargetRun(Run):  # type: ignore[misc]
                 return int(super()._execute(*args, **options))
         except KeyboardInterrupt:
             return INTERRUPTED  # what ran has said so
+        except UserError as error:
+            from doit_cargo.cli import line
+
+            return line.told(error, as_json=False)
         except InvalidCommand as error:
             if error.not_found is None:
                 raise
