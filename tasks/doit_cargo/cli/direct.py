@@ -18,27 +18,9 @@ from doit_cargo.targets.answers import profiles_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Any
 
     from doit_cargo.targets.listing import Row
-
-    class Runner(Protocol):
-        """What running a target needs of a session."""
-
-        interrupted: bool
-
-        def run(self, name: str) -> bool: ...
-
-        @property
-        def state(self) -> str: ...
-
-        @property
-        def root(self) -> str: ...
-
-        def key(self, name: str) -> tuple[str, ...]: ...
-
-        def known_row(self, name: str) -> Row | None: ...
-
 
 INTERRUPTED = 130
 ENDS = {DONE: "done", FAILED: "failed", COULD_NOT_RUN: "could not run", INTERRUPTED: "interrupted"}
@@ -77,28 +59,28 @@ def has_proof(row: Mapping[str, Any]) -> bool:
     return row["kind"] == CARGO or bool(row["watch"])
 
 
-def perform(runner: Runner, name: str) -> int:
+def perform(session: Session, name: str) -> int:
     """Run a target, tell what keeps it from that, and remember how it ended; return the exit code."""
     started, problem, status = time.time(), None, INTERRUPTED
     try:
-        status = DONE if runner.run(name) else FAILED
+        status = DONE if session.run(name) else FAILED
     except (UserError, OSError, RecursionError, MemoryError) as error:
         told = as_user_error(error)
         reporter.problem(name, told)
         problem = told.problems[0]
         status = COULD_NOT_RUN if told.code == COULD_NOT_RUN else FAILED
     finally:
-        _remember(runner, name, ENDS[INTERRUPTED if status and runner.interrupted else status], started, problem)
+        _remember(session, name, ENDS[INTERRUPTED if status and session.interrupted else status], started, problem)
     return status
 
 
-def _remember(runner: Runner, name: str, end: str, started: float, problem: Problem | None) -> None:
+def _remember(session: Session, name: str, end: str, started: float, problem: Problem | None) -> None:
     """Remember how a run of a target ended; a group is what its parts are."""
     from doit_cargo.engine.state import journal
 
-    row = runner.known_row(name)
+    row = session.known_row(name)
     if row and row["kind"] != GROUP:
-        journal.remember(runner.state, runner.root, end, started, runner.key(name), problem)
+        journal.remember(session.state, session.root, end, started, session.key(name), problem)
 
 
 def rows_of(session: Session, names: Sequence[str]) -> dict[str, Row]:

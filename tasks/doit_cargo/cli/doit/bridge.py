@@ -11,7 +11,7 @@ import gc
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from doit.action import create_action
 from doit.dependency import DatabaseException, JsonDB
@@ -29,60 +29,27 @@ from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
     from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.session import Session
     from doit_cargo.targets.listing import Row
-
-
-class Runner(Protocol):
-    """What a task needs of the session that it belongs to."""
-
-    interrupted: bool
-    found: dict[object, Any]
-
-    @property
-    def forced(self) -> bool: ...
-
-    def prepare(self, names: list[str]) -> None: ...
-
-    def with_parts(self, names: list[str]) -> list[str]: ...
-
-    def verdict(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]: ...
-
-    def run(self, name: str) -> bool: ...
-
-    def has_run(self) -> None: ...
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def root(self) -> str: ...
-
-    def key(self, name: str) -> tuple[str, ...]: ...
-
-    def known_row(self, name: str) -> Row | None: ...
-
-    def is_one_of_several(self) -> None: ...
-
-    def files_of(self, row: Row) -> tuple[str, ...]: ...
 
 
 class Fresh:
     """doit's up-to-date check of one target: what its receipt proves."""
 
-    def __init__(self, runner: Runner, name: str) -> None:
-        self.runner = runner
+    def __init__(self, session: Session, name: str) -> None:
+        self.session = session
         self.name = name
         self.receipt: Receipt | None = None
 
     def __call__(self, task: Any, values: Any) -> bool:  # noqa: ARG002 - doit's signature
-        if self.runner.forced:
+        if self.session.forced:
             return False
-        self.receipt, changes = self.runner.verdict(self.name)
+        self.receipt, changes = self.session.verdict(self.name)
         return self.receipt is not None and not changes
 
     def why(self) -> list[Change]:
         """Return all that makes the target stale."""
-        return self.runner.verdict(self.name, explain=True)[1]
+        return self.session.verdict(self.name, explain=True)[1]
 
     def __repr__(self) -> str:
         return "; ".join(map(str, self.why())) or "up to date"
@@ -107,7 +74,7 @@ class TargetTask(Task):  # type: ignore[misc]
 
     row: Row
 
-    def __init__(self, runner: Runner, row: Row, basename: str = "") -> None:
+    def __init__(self, session: Session, row: Row, basename: str = "") -> None:
         """`row` is the target as `Session.listing` has it; `basename` where doit shall know it by another name."""
         name = row["name"]
         given, own = _attributes()
@@ -116,12 +83,12 @@ class TargetTask(Task):  # type: ignore[misc]
         self.row = row
         self.name = basename or name
         self.doc = row["doc"]
-        self._actions = [(_act, (runner, name))]
-        self.uptodate: list[Any] = [(Fresh(runner, name), [], {})] if has_proof(row) else []
+        self._actions = [(_act, (session, name))]
+        self.uptodate: list[Any] = [(Fresh(session, name), [], {})] if has_proof(row) else []
         # With the parts of parts: doit puts those that it comes upon behind all that is waiting already.
-        self.task_dep = runner.with_parts(list(row["after"]))
+        self.task_dep = session.with_parts(list(row["after"]))
         self.meta = {
-            "doit_cargo": runner,
+            "doit_cargo": session,
             "target": name,
             "pool": row["pool"],
             "keep_going": row["keep_going"],
@@ -136,12 +103,12 @@ class TargetTask(Task):  # type: ignore[misc]
     @property
     def file_dep(self) -> frozenset[str]:
         """The files, as a dodo.py would name them: relative to where doit runs. Worked out once for all alike."""
-        runner = cast("Runner", self.meta["doit_cargo"])
+        session = cast("Session", self.meta["doit_cargo"])
         key = ("file_dep", self.row["kind"], self.row["files"])
-        if key not in runner.found:
+        if key not in session.found:
             here = os.getcwd() + os.sep
-            runner.found[key] = frozenset(path.removeprefix(here) for path in runner.files_of(self.row))
-        found: frozenset[str] = runner.found[key]
+            session.found[key] = frozenset(path.removeprefix(here) for path in session.files_of(self.row))
+        found: frozenset[str] = session.found[key]
         return found
 
     @file_dep.setter
@@ -149,14 +116,14 @@ class TargetTask(Task):  # type: ignore[misc]
         """doit begins with an empty set."""
 
 
-def _act(runner: Runner, name: str) -> TaskFailed | TaskError | None:
-    status = perform(runner, name)
+def _act(session: Session, name: str) -> TaskFailed | TaskError | None:
+    status = perform(session, name)
     kind = TaskError if status == COULD_NOT_RUN else TaskFailed
     return kind(f"{name} failed", report=False) if status else None
 
 
-def _clean(runner: Runner) -> None:
-    runner.run("clean")
+def _clean(session: Session) -> None:
+    session.run("clean")
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -172,7 +139,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.began = time.time()
         self.selected = [tasks[name].meta["target"] for name in selected_tasks if is_ours(tasks[name])]
         ours = [name for name in selected_tasks if is_ours(tasks[name])]
-        self.runner = tasks[ours[0]].meta["doit_cargo"] if ours else None
+        self.session = tasks[ours[0]].meta["doit_cargo"] if ours else None
         try:
             if ours:
                 tasks[ours[0]].meta["doit_cargo"].prepare([tasks[name].meta["target"] for name in ours])
@@ -210,10 +177,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def complete_run(self) -> None:
         """Sum up what several targets, or a group, came to."""
         super().complete_run()
-        row = self.runner.known_row(self.selected[0]) if self.runner else None
-        if self.runner and (len(self.selected) > 1 or (row and row["kind"] == ending.GROUP)):
-            parts = self.runner.with_parts(self.selected)
-            ending.tell(self.runner, self.began, parts, self.saved)
+        row = self.session.known_row(self.selected[0]) if self.session else None
+        if self.session and (len(self.selected) > 1 or (row and row["kind"] == ending.GROUP)):
+            parts = self.session.with_parts(self.selected)
+            ending.tell(self.session, self.began, parts, self.saved)
 
     def skip_uptodate(self, task: Any) -> None:
         self.ends[task.name] = "passed"
