@@ -80,7 +80,32 @@ def test_a_file_outside_of_members_concerns_all_until_builds_show_who_reads_it(r
     assert packages(root, "SINCE=main") == ["alone"]
     write(root / "plan.md", "nobody reads this\n")
     out = call(root, "doit-cargo", "check", "SINCE=main", "--explain").out
-    assert out.endswith("  alone  notes.md changed\n  no build on record reads plan.md\n")
+    assert out.endswith("  alone  notes.md changed\n  nothing on record reads plan.md\n")
+
+
+@pytest.mark.slow
+def test_what_a_test_has_read_or_a_check_of_the_group_concerns_it(root: Path) -> None:
+    reads = '#[test]\nfn t() {\n    assert!(std::fs::read_to_string("../notes.md").unwrap().contains("notes"));\n}\n'
+    write(root / "alone/tests/it.rs", reads)
+    write(root / "rustfmt.toml", "max_width = 100\n")
+    call(root, "cargo", "fmt")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "second")
+    write(root / "notes.md", "other notes\n")
+    assert call(root, "doit-cargo", "check").status == 0
+    assert len(affected(root, "test")) == 4, "of `test` nothing is on record: what it reads, nobody knows"
+    assert call(root, "doit-cargo", "test", "fmt_check").status == 0
+    assert affected(root, "test") == ["alone  notes.md changed"]
+    assert affected(root, "check") == []
+    write(root / "rustfmt.toml", "hard_tabs = true\n")
+    assert len(affected(root, "fmt_check", "check")) == 4
+    assert call(root, "doit-cargo", "check", "fmt_check", "SINCE=HEAD").status == 1
+    assert call(root, "doit-cargo", "fmt_check", "SINCE=HEAD").err.startswith("doit-cargo: fmt_check takes no SINCE\n")
+
+
+def affected(root: Path, *targets: str) -> list[str]:
+    out = call(root, "doit-cargo", *targets, "SINCE=HEAD", "--explain").out
+    return [line.strip() for line in out.splitlines()[1:] if "nothing on record reads" not in line]
 
 
 def test_what_shapes_every_build_concerns_all(root: Path) -> None:

@@ -52,6 +52,8 @@ class Session:
         self._given = raw
         self.interrupted = False
         self._plans: dict[str, Plan] = {}
+        self.asked: list[str] = []
+        """The targets that the call is about."""
         self._prepared: list[str] = []
         self.found: dict[object, Any] = {}
         """What actions have found out in this call."""
@@ -72,7 +74,18 @@ class Session:
         """What changes since the commit of SINCE can affect."""
         from doit_cargo.engine.cargo import affected
 
-        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, self.state)
+        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, self._readers())
+
+    def _readers(self) -> Callable[[str], list[str]] | None:
+        """Return who reads a file, as far as that is on record of all targets that are asked for."""
+        from doit_cargo.engine.execution.evidence.invalidation import Ledger
+        from doit_cargo.engine.execution.past import readers
+
+        rows = map(self.known_row, self.with_parts([receipts.normalise(name) for name in self.asked]))
+        parts = [row["name"] for row in rows if row and row["kind"] != GROUP]
+        ledger = Ledger(self.workspace.kept_in, self.target_directory)
+        found = readers.on_record(self.state, parts, ledger) if parts else None
+        return found.of if found else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
@@ -175,7 +188,9 @@ class Session:
         from doit_cargo.engine.base import variables
 
         everywhere = {row["name"]: row["takes"] for row in self.listing}
-        return variables.parse(self.raw, {name: everywhere[name] for name in names}, everywhere)
+        wanted = {name: everywhere[name] for name in names}
+        raw = self.raw if any("SINCE" in takes for takes in wanted.values()) else self._given
+        return variables.parse(raw, wanted, everywhere)
 
     def plan(self, name: str) -> Plan:
         """Return the plan of a cargo target: the one of its last success while it holds, else a new one."""
@@ -234,7 +249,7 @@ class Session:
         """Find all bad input of the asked targets before the first of them starts. Raises `UserError`."""
         if names == self._prepared:
             return
-        self._prepared = names
+        self._prepared = self.asked = names
         parts = self.with_parts(names)
         for name in parts:
             if name not in self._verdicts:

@@ -45,6 +45,7 @@ def main(words: list[str], known_stale: str = "") -> int:
         if understood.told and not options.json:
             print(f".. as: {understood.line}", file=sys.stderr)
         session = Session(_start(options.workspace), environ, raw)
+        session.asked = targets[1:] if command else targets
         if known_stale:
             session.take_as_stale(known_stale)
         _require_options(command, options, targets, raw)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.engine.execution.past import readers
 from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.state.seen import Row
 
 PASSED, FAILED, IGNORED = "passed", "failed", "ignored"
-PREFIX = "tested"
+PREFIX = readers.TESTED
 # To be raised whenever an identity gets to mean something else; a new version alone makes no test run again.
 MEANING = 2
 # So many inputs of a program are remembered to have passed.

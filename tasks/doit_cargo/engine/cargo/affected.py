@@ -1,27 +1,29 @@
 """Which members of a workspace the changes since a commit can affect: `SINCE=origin/main`.
 
-A changed file belongs to the innermost member around it; what belongs to none is every member's business, unless the
-builds on record show that none reads it. Members that rest on an affected one are affected, too. Asks git; runs nothing
-of the checkout.
+A changed file belongs to the innermost member around it and to whoever has read it; what belongs to none is every
+member's business, unless what is on record of the targets shows that none reads it. Members that rest on an affected
+one are affected, too. Asks git; runs nothing of the checkout.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, DONE, Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.metadata import dependents
-from doit_cargo.engine.state import receipts
 
 GIT_SECONDS = 60.0
 # Whatever lies in these, it is none of cargo's inputs: our own state and logs, and what cargo makes.
 OURS = (".doit-cargo", ".logs", ".testlogs", ".git")
 # Files that shape every member's build, wherever they are above it.
 EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
+
+Reading = Callable[[str], Iterable[str]] | None
+"""A file -> the packages of which a result on record rests on it ("": nobody knows which); None: nothing is known."""
 
 
 class Affected(NamedTuple):
@@ -38,17 +40,16 @@ class Affected(NamedTuple):
         yield from (f"  {name:{width}}  {reason}" for name, reason in self.members.items())
         if self.ignored:
             more = f" and {len(self.ignored) - 6} more" if len(self.ignored) > 6 else ""
-            yield f"  no build on record reads {', '.join(self.ignored[:6])}{more}"
+            yield f"  nothing on record reads {', '.join(self.ignored[:6])}{more}"
 
 
-def since(commit: str, workspace: Workspace, environ: Mapping[str, str], state: str) -> Affected:
+def since(commit: str, workspace: Workspace, environ: Mapping[str, str], readers: Reading) -> Affected:
     """Return the members that changes since a commit can affect. Raises `UserError` where git cannot tell."""
     reasons: dict[str, str] = {}
     ignored: list[str] = []
-    known = _read_by_builds(state)
     for path in _changed(commit, workspace.root, environ):
         shown = os.path.relpath(path, workspace.root).replace(os.sep, "/")
-        owners = _owners(path, workspace, known)
+        owners = _owners(path, workspace, readers)
         if not owners:
             ignored.append(shown)
         for name in owners:
@@ -95,28 +96,19 @@ def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -
     return done.out
 
 
-def _read_by_builds(state: str) -> Mapping[str, tuple[str, ...]] | None:
-    """Return file -> packages as the builds on record have read them, None where no build is on record."""
-    found: dict[str, tuple[str, ...]] = {}
-    count = 0
-    for _, receipt in receipts.every(state):
-        count += bool(receipt["owners"])
-        found.update({path: tuple(names) for path, names in receipt["owners"].items()})
-    return found if count else None
-
-
-def _owners(path: str, workspace: Workspace, known: Mapping[str, tuple[str, ...]] | None) -> Iterable[str]:
+def _owners(path: str, workspace: Workspace, readers: Reading) -> Iterable[str]:
     """Return the members that a changed file is an input of."""
+    everybody = tuple(workspace.packages)
     if os.path.basename(path) in EVERYBODYS and os.path.dirname(path) in _above(workspace):
-        return tuple(workspace.packages)
-    holders = [one for one in workspace.packages.values() if path.startswith(one.directory + os.sep)]
-    own = max(holders, key=lambda one: len(one.directory)).name if holders else ""
+        return everybody
     if workspace.is_built(path):
         return ()
-    readers = [name for name in (known or {}).get(path, ()) if name in workspace.packages]
-    if own:
-        return dict.fromkeys([own, *readers])
-    return readers if known is not None else tuple(workspace.packages)
+    holders = [one for one in workspace.packages.values() if path.startswith(one.directory + os.sep)]
+    own = max(holders, key=lambda one: len(one.directory)).name if holders else ""
+    if readers is None:
+        return (own,) if own else everybody
+    found = dict.fromkeys([own, *readers(path)] if own else readers(path))
+    return found if all(name in workspace.packages for name in found) else everybody
 
 
 def _above(workspace: Workspace) -> tuple[str, ...]:
