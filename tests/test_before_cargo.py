@@ -336,7 +336,7 @@ def test_a_registry_that_cannot_be_reached(tmp_path: Path) -> None:
     variables = {"CARGO_HOME": str(home), "RUSTUP_HOME": rustup}
     said = call(made.root, "doit-cargo", "dev", **variables)
     assert said.status == 2
-    assert "cargo downloads the sources that are not here yet, to tell what they need" in said.out
+    assert "cargo resolves the crates and downloads those that are not here yet, to tell what they need" in said.out
     assert "cargo cannot fetch the sources: failed to get `itoa`" in said.err
     assert "Could not connect to server" in said.err
     offline = call(made.root, "doit-cargo", "dev", CARGO_NET_OFFLINE="true", **variables)

@@ -49,7 +49,7 @@ def test_without_a_limit_they_are_only_shown(root: Path) -> None:
         "ok check_duplicates  1 of 3 packages in several versions; nobody has set a limit: DUP_MAX=N, or in "
         "profiles/pack.toml [duplicates] max or allow\n"
     )
-    assert (said.status, said.out) == (0, ".. check_duplicates  first run here\n" + TWICE + end)
+    assert (said.status, said.out) == (0, ".. check_duplicates  no successful run is on record\n" + TWICE + end)
 
 
 def test_a_list_that_does_not_name_one_fails(root: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_list_that_does_not_name_one_fails(root: Path) -> None:
 
 def test_a_package_in_two_versions_fails_with_who_pulls_each(root: Path) -> None:
     said = check(root, "DUP_MAX=0")
-    assert (said.status, said.out) == (1, ".. check_duplicates  first run here\n" + TWICE)
+    assert (said.status, said.out) == (1, ".. check_duplicates  no successful run is on record\n" + TWICE)
     first, second = said.err.splitlines()
     assert first == ("!! check_duplicates  1 of 3 packages in several versions, at most 0 (DUP_MAX): part")
     assert second.endswith('DUP_MAX=1, or in profiles/pack.toml [duplicates] allow = ["part"]')
@@ -214,7 +214,9 @@ def test_a_workspace_without_duplicates_says_so(root: Path) -> None:
     assert call(root, "cargo", "generate-lockfile", "--offline").status == 0
     said = call(root, "doit-cargo", "deps_duplicates")
     answer = "no package is in Cargo.lock in several versions\n"
-    expected = f".. deps_duplicates  first run here\n{answer}ok deps_duplicates  nothing is there twice\n"
+    expected = (
+        f".. deps_duplicates  no successful run is on record\n{answer}ok deps_duplicates  nothing is there twice\n"
+    )
     assert (said.status, said.out, said.err) == (0, expected, "")
 
 

@@ -128,7 +128,7 @@ def test_a_run_makes_the_same_and_says_the_same(tmp_path: Path, word: str) -> No
     assert said["doit"] == said["doit-cargo"] == said["make"]
     assert logs["doit"] == logs["doit-cargo"] == logs["make"]
     assert said["doit"][0].out.startswith(
-        f".. {word}  first run here\nok {word}  _ s: compiled 2 of 2 packages (low, app)"
+        f".. {word}  no successful run is on record\nok {word}  _ s: compiled 2 of 2 packages (low, app)"
     )
     assert said["doit"][1].out.startswith(f"-- {word}  up to date: 2 packages, ")
 
@@ -144,7 +144,7 @@ def test_clean_removes_what_cargo_built_and_what_we_remember(workspace: Path, wo
     assert said.status == 0
     assert re.search(r"^\.\. clean  target is gone, and all receipts$", said.out, re.MULTILINE)
     assert not (workspace / "target").exists()
-    assert call(workspace, "doit-cargo", "dev").out.startswith(".. dev  first run here\nok dev  ")
+    assert call(workspace, "doit-cargo", "dev").out.startswith(".. dev  no successful run is on record\nok dev  ")
 
 
 # --- doit's own words ------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_a_workspace_nested_in_another_is_its_own(workspace: Path) -> None:
     inner = satellite(workspace)
     assert call(workspace, "doit-cargo", "dev").status == 0
     said = call(inner / "app", "doit-cargo", "dev")
-    assert (said.status, said.out.splitlines()[0]) == (0, ".. dev  first run here")
+    assert (said.status, said.out.splitlines()[0]) == (0, ".. dev  no successful run is on record")
     assert (inner / "target/debug/app").exists()
     write(inner / "low/src/lib.rs", "pub fn f() {}\n")
     assert call(workspace / "app", "doit-cargo", "dev").out.startswith("-- dev  up to date: ")
@@ -487,7 +487,7 @@ def test_each_target_has_its_log_and_build_log_is_the_latest_build(workspace: Pa
 def test_a_failed_build_ends_with_one_and_names_its_log(workspace: Path) -> None:
     write(workspace / "app/src/lib.rs", 'pub fn f() -> u32 { "no" }\n')
     said = call(workspace, "doit-cargo", "dev")
-    assert (said.status, said.out) == (1, ".. dev  first run here\n")
+    assert (said.status, said.out) == (1, ".. dev  no successful run is on record\n")
     assert said.err.splitlines()[-1] == "!! dev  failed: cargo ended with status 101; log: .logs/dev.log"
     assert "error[E0308]: mismatched types" in said.err
     assert "error[E0308]: mismatched types" in (workspace / ".logs/dev.log").read_text()
@@ -500,7 +500,7 @@ def test_a_failed_build_ends_with_one_and_names_its_log(workspace: Path) -> None
 def test_after_a_failure_the_targets_that_follow_do_not_run(workspace: Path) -> None:
     write(workspace / "app/src/lib.rs", "wrong\n")
     said = call(workspace, "doit-cargo", "dev", "version")
-    assert (said.status, said.out) == (1, ".. dev  first run here\n")
+    assert (said.status, said.out) == (1, ".. dev  no successful run is on record\n")
 
 
 class Terminal:

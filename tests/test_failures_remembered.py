@@ -96,6 +96,24 @@ def test_rerun_does_what_failed_with_its_variables_and_nothing_else(root: Path) 
     assert call(root, "doit-cargo", "rerun", "lint") == Said(0, "nothing on record has failed of lint\n", "")
 
 
+def test_a_group_is_repeated_by_its_failed_part_and_what_nobody_wants_is_dismissed(root: Path) -> None:
+    write(root / "src/main.rs", BAD)
+    assert call(root, "doit-cargo", "lint").status == 1
+    assert call(root, "doit-cargo", "dev", "TARGET=x86-linux").status == 2
+    again = call(root, "doit-cargo", "rerun", "ci_fast")
+    assert (again.status, again.out.count(".. doit-cargo ")) == (1, 1)
+    assert " dev TARGET=x86-linux" in call(root, "doit-cargo").out
+    said = call(root, "doit-cargo", "rerun", "--dismiss", "dev")
+    assert said == Said(0, "forgotten: doit-cargo dev TARGET=x86-linux\n", "")
+    assert " dev TARGET=x86-linux" not in call(root, "doit-cargo").out
+
+
+def test_several_targets_end_with_a_table_that_tells_what_did_not_run(root: Path) -> None:
+    write(root / "src/main.rs", BAD)
+    said = call(root, "doit-cargo", "fmt_check", "lint", "check", FORCE="1")
+    assert (said.status, "    check      not run\n" in said.out) == (1, True), said.out
+
+
 def test_the_record_stays_small_and_a_torn_line_takes_no_other_with_it(root: Path) -> None:
     state = root / ".doit-cargo"
     write(root / "src/main.rs", BAD)

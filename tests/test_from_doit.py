@@ -119,7 +119,7 @@ def test_a_task_that_makes_a_manifest_runs_before_the_target(workspace: Path) ->
     own = 'def task_generate():\n    return {"actions": ["true"], "targets": ["low/Cargo.toml"]}\n'
     write(workspace / "dodo.py", DODO + own)
     said = call(workspace, "doit", "check")
-    assert said.out.startswith(".  generate\n.. check  first run here\n")
+    assert said.out.startswith(".  generate\n.. check  no successful run is on record\n")
 
 
 # --- tasks that rest on what a target builds -------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_forget_makes_a_target_run_and_no_other(workspace: Path) -> None:
     said = call(workspace, "doit", "forget", "dev")
     assert (said.status, said.out) == (0, "forgetting dev\n")
     again = call(workspace, "doit", "dev", "check")
-    assert again.out.startswith(".. dev  first run here\n")
+    assert again.out.startswith(".. dev  no successful run is on record\n")
     assert "\n-- check  up to date" in again.out
     assert call(workspace, "doit", "forget", "--all").status == 0
     assert "no successful run is on record" in call(workspace, "doit", "why", "check").out

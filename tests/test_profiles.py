@@ -331,7 +331,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a number in the environment": (
         "[env]\nJOBS = 4",
         "2: env.JOBS must be a string, { unset = true } or { detect = NAME }, not a number (4)\n"
-        '  fix: write it like { detect = "cuda_root" }',
+        '  fix: write it like "4"',
     ),
     "a detector": (
         '[env]\nA = { detect = "cuda_rot" }',

@@ -37,7 +37,7 @@ def test_verify_profile_shows_what_rustc_is_given_and_compiles_nothing(root: Pat
     said = tool(root, "verify_profile")
     assert (said.status, said.out) == (
         0,
-        ".. verify_profile  first run here\n"
+        ".. verify_profile  no successful run is on record\n"
         ".. verify_profile  cargo build --release: 4 calls of rustc, nothing compiled\n"
         "release, as rustc is given it for app (app):\n"
         "  opt-level         3                 cargo's default\n"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.targets.listing import Row
 
-FETCHING = "cargo downloads the sources that are not here yet, to tell what they need"
+FETCHING = "cargo resolves the crates and downloads those that are not here yet, to tell what they need"
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
 # A variable that names a store, whatever the pack says.

@@ -105,22 +105,11 @@ def _find_way(session: Session, row: TripleRow, command: str, host: str) -> None
     )
     row.through, row.linker = way.through, way.linker
     if not triples.has_std(session.machine, row.triple):
-        row.what = f"its standard library is not installed: {_rustup_line(session, row.triple)}"
+        row.what = f"its standard library is not installed: {triples.how_to_add(session.machine, row.triple)}"
     elif way.through != triples.CARGO and not session.machine.has(way.through):
         row.what = f"needs {way.through}: {how_to_get(way.through, session.machine.package_manager)}"
     if row.what:
         row.result, row.through = SKIPPED, ""
-
-
-def _rustup_line(session: Session, triple: str) -> str:
-    from doit_cargo.engine.toolchain.rustup import is_proxy
-
-    rustc = session.machine.tool("rustc")
-    if rustc is None or not is_proxy(rustc.path):
-        return f"install rust-std for {triples.plain(triple)}"
-    toolchain = session.machine.toolchain()
-    of_toolchain = f" --toolchain {toolchain.name}" if toolchain.pinned else ""
-    return f"rustup target add {triples.plain(triple)}{of_toolchain}"
 
 
 def _plan_all(session: Session, target: Target, values: Values, rows: Iterable[TripleRow]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.targets.listing import Row
 
 INTERRUPTED = 130
@@ -46,11 +47,19 @@ def run(session: Session, names: Sequence[str]) -> int | None:
         return None
     streams.Stream.goes_on = True
     session.prepare(list(rows))
-    status = DONE
+    status, began, skipped = DONE, time.time(), dict[str, float]()
     for name, row in rows.items():
-        status = DONE if _is_fresh(session, row) else perform(session, name)
+        receipt = _fresh(session, row)
+        if receipt:
+            skipped[name] = receipt["seconds"]
+            continue
+        status = perform(session, name)
         if status:
             break
+    if len(rows) > 1 and len(skipped) < len(rows):
+        from doit_cargo.cli import ending
+
+        ending.tell(session, began, list(rows), skipped)
     return INTERRUPTED if session.interrupted else status
 
 
@@ -87,18 +96,22 @@ def rows_of(session: Session, names: Sequence[str]) -> dict[str, Row]:
     """Return the available targets of a call by name; raises as `Session.row` does."""
     if names[:1] == ["profile"] and names[1:] and session.known_row(receipts.normalise(names[1])) is None:
         raise UserError(Problem("profile measures a program", profiles_of(names[1:])))
+    if len(names) == 2 and names[0] in ("test", "bench") and session.known_row(receipts.normalise(names[1])) is None:
+        fix = f"a test's name is a variable: doit-cargo {names[0]} TEST={names[1]}"
+        raise UserError(Problem(f"{names[1]} is no target", fix))
     return {row["name"]: row for row in map(session.row, names)}
 
 
-def _is_fresh(session: Session, row: Mapping[str, Any]) -> bool:
+def _fresh(session: Session, row: Mapping[str, Any]) -> Receipt | None:
+    """Return the receipt of a target that is up to date, and say so."""
     if session.forced or not has_proof(row):
-        return False
+        return None
     receipt, changes = session.verdict(row["name"])
     if receipt is None or changes:
-        return False
+        return None
     reporter.skipped(row["name"], receipt)
     receipts.note_skip(receipt)
-    return True
+    return receipt
 
 
 def _is_something_ignored(state: str) -> bool:

@@ -29,7 +29,7 @@ def tell(session: Session, began: float, names: list[str], skipped: Mapping[str,
     names = [name for name in names if (row := session.known_row(name)) and row["kind"] != GROUP]
     own = (end for end in journal.ends(session.state) if end.time - end.seconds >= began - ROUNDED)
     ends = {end.target: end for end in own if end.target in names and end.target not in skipped}
-    if len(ends) + len(skipped) < 2:
+    if len(names) < 2:
         return
     bad = [end for end in ends.values() if end.is_bad]
     good = [name for name in names if name not in (end.target for end in bad)]

@@ -193,7 +193,13 @@ class _Parser(argparse.ArgumentParser):
     given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        problem = Problem(message, "doit-cargo --help shows what there is")
+        what, _, words = message.partition("unrecognized arguments: ")
+        fix = "doit-cargo --help shows what there is"
+        if words and not what:
+            options = [word for word in words.split() if word.startswith("-")]
+            message = f"{', '.join(options)}: unknown {'options' if options[1:] else 'option'}"
+            fix += "; what changes how cargo builds stands in [cargo] and [cargo.config] of a profile"
+        problem = Problem(message, fix)
         raise SystemExit(told(UserError(problem), "--json" in self.given))
 
 

@@ -123,7 +123,8 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
     """Return whether all that was asked for is proven up to date, and the first target that is known not to be."""
     if variables.get("FORCE", "").lower() not in OFF:
         return False, ""
-    if variables.get("OBSERVE") == "strict" or not variables.get("JOBS", "1").isdigit():
+    jobs = variables.get("JOBS") or "1"
+    if variables.get("OBSERVE") == "strict" or not (jobs.isdigit() and int(jobs)):
         return False, ""  # what was not seen does not count; bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)
     if not root:

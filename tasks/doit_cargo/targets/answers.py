@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doit_cargo.engine.base.errors import Problem, unknown
+from doit_cargo.engine.base.errors import Problem, nearest, unknown
+from doit_cargo.targets.commands import COMMANDS
 
 BY_HAND = "doit-cargo dev builds the programs, in target/debug: start the one you want"
 ANSWERS = {
@@ -20,7 +21,13 @@ ANSWERS = {
 
 def no_target(name: str, known: Iterable[str]) -> Problem:
     """Return the problem of a word that is no target; cargo's own words have an answer."""
-    return Problem(f"{name} is no target here", ANSWERS[name]) if name in ANSWERS else unknown("target", name, [*known])
+    if name in ANSWERS:
+        return Problem(f"{name} is no target here", ANSWERS[name])
+    targets = [*known]
+    guess = nearest(name, [*COMMANDS, *targets])
+    if guess in COMMANDS and guess not in targets:
+        return Problem(f"unknown target {name!r}", f"did you mean the command: doit-cargo {guess}?")
+    return unknown("target", name, targets)
 
 
 def profiles_of(names: Iterable[str]) -> str:

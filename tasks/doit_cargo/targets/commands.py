@@ -69,6 +69,7 @@ OPTIONS = {
     "svg": Option("as a picture that stands alone"),
     "dry-run": Option("only say what would go"),
     "max-size": Option("remove no more than until the directory is so large", "SIZE"),
+    "dismiss": Option("forget these failures instead, such as those of a mistyped word"),
     "force": Option("write over a Makefile that is not ours"),
 }
 
@@ -187,6 +188,7 @@ COMMANDS = {
         "Run again what failed, could not start or was interrupted last, with the variables that it had.",
         NAMES,
         "[TARGET...]",
+        ("dismiss",),
     ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",

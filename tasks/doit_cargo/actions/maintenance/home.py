@@ -57,8 +57,8 @@ def _daily(session: Session, room: int) -> Iterator[str]:
     """Yield a line for each of the things that one does here: its name, what it is, how it stands."""
     here = {row["name"]: row for row in session.listing if row["available"] and row["listed"]}
     rows = [here[name] for name in DAILY if name in here][:MOST]
-    bad = {end.words: end for end in journal.failures(session.state)}
-    states = {row["name"]: _state(session, row, bad) for row in rows}
+    ends = journal.last_of_each(journal.ends(session.state))
+    states = {row["name"]: _state(session, row, ends) for row in rows}
     names = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         state = screen.cut(states[row["name"]], max(room - names - SHORTEST_DOC - 6, 10))
@@ -84,22 +84,22 @@ def _coloured(state: str) -> str:
     return screen.bad(state) if state.startswith(journal.BAD) else screen.dim(state)
 
 
-def _state(session: Session, row: Row, bad: dict[tuple[str, ...], End]) -> str:
+def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
     """Return how a target stands; a group as the worst of its parts."""
     if row["kind"] == "group":
-        parts = [f"{_state(session, session.row(part), bad)} ({part})" for part in row["after"]]
+        parts = [f"{_state(session, session.row(part), ends)} ({part})" for part in row["after"]]
         worst = [part for part in parts if not part.startswith((FRESH, EACH_TIME))]
         first = next((part for part in worst if part.startswith(journal.BAD)), *worst[:1])
         never = [part for part in worst if part.startswith(NEVER)]
         return NEVER if len(never) == len(parts) else first or FRESH
-    failed = bad.get(key_of(row["name"], {}))
-    if failed:
-        return f"{failed.end} {journal.ago(failed.time)}"
+    last = ends.get(key_of(row["name"], {}))
+    if last and last.is_bad:
+        return f"{last.end} {journal.ago(last.time)}"
     if row["kind"] != "cargo" and not row["watch"]:
         return EACH_TIME
     receipt, changes = session.verdict(row["name"])
     if receipt is None:
-        return NEVER
+        return f"{last.end} {journal.ago(last.time)}" if last and last.end == journal.DONE else NEVER
     return f"stale: {_cause(changes[0].kind, changes[0].subject, session.root)}" if changes else FRESH
 
 
@@ -112,7 +112,7 @@ def _cause(kind: str, subject: str, root: str) -> str:
 def _failed(session: Session, room: int) -> Iterator[str]:
     failures = journal.failures(session.state)
     if failures:
-        names = ", ".join(dict.fromkeys(end.target for end in reversed(failures)))
+        names = ", ".join(" ".join(end.words) for end in reversed(failures))
         again = "doit-cargo rerun does it again; doit-cargo hint tells why"
         yield screen.cut(f"{screen.bad('failed last')}: {names}", room)
         yield screen.cut(f"  {again}", room)

@@ -7,25 +7,26 @@ import argparse
 from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import DONE, Problem, UserError
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import journal
+from doit_cargo.engine.state import journal, receipts
 from doit_cargo.session import Session
 
 
 def rerun(session: Session, options: argparse.Namespace) -> int:
     """`rerun`: run the targets whose last run failed, could not start or was interrupted, in that order."""
-    found = [end for end in journal.failures(session.state) if _is_asked(end.target, options.targets)]
+    asked = session.with_parts([receipts.normalise(name) for name in options.targets])
+    found = [end for end in journal.failures(session.state) if not asked or end.target in asked]
     if not found:
         print("nothing on record has failed" + (f" of {', '.join(options.targets)}" if options.targets else ""))
+        return DONE
+    if options.dismiss:
+        journal.dismiss(session.state, found)
+        print("\n".join(f"forgotten: {end.command}" for end in found))
         return DONE
     lost = [end for end in found if not failures.can_be_repeated(end)]
     if lost:
         fix = "type it with its variables: what may be secret is not kept"
         raise UserError([Problem(f"{end.target} cannot be repeated from the record", fix) for end in lost])
     return max(_again(session, end) for end in found)
-
-
-def _is_asked(target: str, wanted: list[str]) -> bool:
-    return not wanted or target in (word.replace("-", "_") for word in wanted)
 
 
 def _again(session: Session, end: journal.End) -> int:

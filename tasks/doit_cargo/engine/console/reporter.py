@@ -228,7 +228,7 @@ def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:
     if not changes:
         return []
     if receipt is None:
-        return ["first run here"]
+        return ["no successful run is on record"]
     causes, _ = split_consequences(changes)
     lines = [_other(change, receipt) for change in causes if not owners(change, receipt)][:4]
     changed = changed_packages(changes, receipt)

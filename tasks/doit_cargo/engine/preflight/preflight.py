@@ -149,10 +149,10 @@ def steps() -> tuple[Step, ...]:
     from doit_cargo.engine.preflight.cuda.gpu import look_at_gpu
     from doit_cargo.engine.preflight.requirements.checks import look_at_needs
     from doit_cargo.engine.preflight.resources import look_at_disk, look_at_memory
-    from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust
+    from doit_cargo.engine.preflight.rust import look_at_linker, look_at_rust, look_at_target
     from doit_cargo.engine.preflight.unusable_settings import look_at_wrappers
 
-    looks = (look_at_rust, look_at_wrappers, look_at_linker, _needs, look_at_needs)
+    looks = (look_at_rust, look_at_target, look_at_wrappers, look_at_linker, _needs, look_at_needs)
     return (*looks, look_at_host_compiler, look_at_capability, look_at_gpu, look_at_disk, look_at_memory)
 
 

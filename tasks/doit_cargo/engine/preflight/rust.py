@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 
+from doit_cargo.engine.base.errors import nearest
 from doit_cargo.engine.base.model import Package, Plan, Workspace
+from doit_cargo.engine.cargo.config.layers import Settings
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.calls import WITHOUT_COMPILING
-from doit_cargo.engine.toolchain import Machine
+from doit_cargo.engine.toolchain import Machine, triples
 from doit_cargo.engine.toolchain.native.linkers import linker_request
 from doit_cargo.engine.toolchain.rustup import Toolchain, auto_install, is_proxy
 from doit_cargo.engine.toolchain.tools import ROWS, ToolRequest, how_to_get
@@ -117,6 +120,32 @@ def _line_naming(path: str, key: str) -> str:
             return next((f"{path}:{number}" for number, line in enumerate(file, 1) if line.startswith(key)), path)
     except OSError:
         return path
+
+
+def look_at_target(look: CheckContext) -> Iterator[CheckRow]:
+    """Look whether the toolchain knows the triple of this call and has its standard library, or is to build that."""
+    argv = look.plan.invocation.argv
+    triple = dict(pairwise(argv)).get("--target", "")
+    if not triple or triple.endswith(".json") or look.command in WITHOUT_COMPILING or _builds_std(look):
+        return
+    where = look.plan.profile.cargo["target"].where if "target" in look.plan.profile.cargo else ""
+    name, known = triples.plain(triple), triples.known(look.machine)
+    if known and name not in known:
+        guess = nearest(name, known)
+        fix = f"did you mean {guess}? " if guess else ""
+        fix += "rustc --print target-list shows all"
+        yield CheckRow("target", WRONG, what=f"rustc knows no target {name}", fix=fix, where=where)
+    elif known and not triples.has_std(look.machine, triple):
+        what = f"the standard library of {name} is not installed"
+        yield CheckRow("target", MISSING, what=what, fix=triples.how_to_add(look.machine, triple), where=where)
+
+
+def _builds_std(look: CheckContext) -> bool:
+    """Tell whether cargo compiles the standard library itself (-Zbuild-std)."""
+    if any("build-std" in word for word in look.plan.invocation.argv) or look.workspace is None:
+        return True
+    settings = Settings(look.workspace.root, look.machine.environ)
+    return settings.first(("unstable", "build-std")) is not None
 
 
 def look_at_linker(look: CheckContext) -> Iterator[CheckRow]:

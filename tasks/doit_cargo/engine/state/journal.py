@@ -22,6 +22,7 @@ from doit_cargo.engine.state import receipts, store
 FILE = "journal.jsonl"
 LARGEST = 400_000  # bytes: some fifteen hundred ends
 DONE, FAILED, COULD_NOT_RUN, INTERRUPTED = "done", "failed", "could not run", "interrupted"
+DISMISSED = "dismissed"
 CLOCK_TICK = 0.02  # seconds by which a file system's clock may be behind
 BAD = (FAILED, COULD_NOT_RUN, INTERRUPTED)
 
@@ -150,6 +151,12 @@ def last_of_each(found: Iterable[End]) -> dict[tuple[str, ...], End]:
 def failures(state: str) -> list[End]:
     """Return the calls whose last run did not end well, in the order in which they ended."""
     return [end for end in last_of_each(ends(state)).values() if end.is_bad]
+
+
+def dismiss(state: str, found: Iterable[End]) -> None:
+    """Let failures be: nobody means to repeat them."""
+    for end in found:
+        append(state, end._replace(end=DISMISSED, seconds=0.0))
 
 
 def ago(moment: float) -> str:

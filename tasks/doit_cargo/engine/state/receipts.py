@@ -142,8 +142,9 @@ def normalise(target: str) -> str:
 
 
 def key_of(target: str, variables: Mapping[str, str]) -> Key:
-    """Return the words that name a result: the target and the variables that can change it."""
-    kept = sorted((name, _in_order(name, value)) for name, value in variables.items() if name not in RESULT_FREE)
+    """Return the words that name a result: the target and the variables that can change it; an empty one is none."""
+    given = ((name, value) for name, value in variables.items() if value and name not in RESULT_FREE)
+    kept = sorted((name, _in_order(name, value)) for name, value in given)
     return (normalise(target), *(f"{name}={secrets.kept(value)}" for name, value in kept))
 
 

@@ -51,12 +51,20 @@ VOLATILE = frozenset(
         "MAKE_TERMOUT",
         "MFLAGS",
         "OLDPWD",
+        "PROMPT",
+        "PROMPT_COMMAND",
+        "PS1",
+        "PS2",
         "PWD",
+        "RPROMPT",
         "SHLVL",
         "TERM",
+        "VIRTUAL_ENV_PROMPT",
         "WINDOWID",
     }
 )
+# What activates a Python environment sets. Whoever starts a Python of it asks for these by name, which counts.
+ACTIVATED = ("VIRTUAL_ENV", "CONDA_*")
 VOLATILE_HEADS = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 PATHS = ("read", "stat", "link", "resolve", "list", "tree")
 KINDS = (*PATHS, "variable", "environment", "program")
@@ -317,7 +325,8 @@ def _variable(name: str, own: Sequence[str], world: World) -> Any:
 
 def _environment(name: str, own: Sequence[str], world: World) -> Any:
     del name
-    return {each: world.variable(each) for each in world.environ if not (volatile(each) or is_named(each, own))}
+    left_out = (*own, *ACTIVATED)
+    return {each: world.variable(each) for each in world.environ if not (volatile(each) or is_named(each, left_out))}
 
 
 def _program(name: str, own: Sequence[str], world: World) -> Any:

@@ -3,12 +3,18 @@
 Knows no plan. Builds with a plain cargo need a linker for the triple; cargo-zigbuild and cargo-xwin bring one.
 """
 
+from __future__ import annotations
+
 import os
 import re
+from typing import TYPE_CHECKING
 
 from doit_cargo.engine.toolchain.machine import BareMachine
 from doit_cargo.engine.toolchain.native.linkers import linker_request
 from doit_cargo.engine.toolchain.platform import host_triple
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.toolchain import Machine
 
 CARGO, ZIGBUILD, XWIN = "cargo", "cargo-zigbuild", "cargo-xwin"
 # The subcommand that builds, by who does it.
@@ -76,6 +82,18 @@ def has_std(machine: BareMachine, triple: str) -> bool:
         return any(name.startswith("libcore-") for name in os.listdir(folder))
     except OSError:
         return False
+
+
+def how_to_add(machine: Machine, triple: str) -> str:
+    """Return what installs the standard library of a triple."""
+    from doit_cargo.engine.toolchain.rustup import is_proxy
+
+    rustc = machine.tool("rustc")
+    if rustc is None or not is_proxy(rustc.path):
+        return f"install rust-std for {plain(triple)}"
+    toolchain = machine.toolchain()
+    of_toolchain = f" --toolchain {toolchain.name}" if toolchain.pinned else ""
+    return f"rustup target add {plain(triple)}{of_toolchain}"
 
 
 def way_to_build(machine: BareMachine, triple: str, host: str) -> CrossStrategy:

@@ -36,8 +36,19 @@ class Kind(NamedTuple):
 
     def check(self, value: Any, key: str, where: str) -> list[Problem]:
         if not self.accepts(value):
-            return [Problem(f"{key} must be {self.says}, not {shown(value)}", f"write it like {self.example}", where)]
+            fix = f"write it like {self._as_text(value, key, where) or self.example}"
+            return [Problem(f"{key} must be {self.says}, not {shown(value)}", fix, where)]
         return self.finer(value, key, where) if self.finer else []
+
+    def _as_text(self, value: Any, key: str, where: str) -> str:
+        """Return a number as the text that would be right here, or nothing."""
+        text = str(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return (
+            f'"{text}"'
+            if is_number and self.accepts(text) and not (self.finer and self.finer(text, key, where))
+            else ""
+        )
 
 
 # Languages beside Rust that `fmt` knows.
