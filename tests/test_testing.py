@@ -537,6 +537,21 @@ def test_why_names_the_packages_and_the_causes(trial: Trial) -> None:
     assert trial.why()["rebuilds"] == ["kit", "app"]
 
 
+def test_why_claims_no_run_of_tests_that_only_the_compilation_can_tell(trial: Trial) -> None:
+    trial.edit("crates/app/src/main.rs", "fn main()", "// A note.\nfn main()")
+    says = [
+        "test is stale:",
+        "  file      crates/app/src/main.rs: changed  (app)",
+        "  compiles  app; tests run only where a program comes out that has not passed before",
+    ]
+    assert trial.why_text().splitlines() == says
+    trial.write("crates/app/data/expected.txt", "10")
+    says.insert(2, "  file      crates/app/data/expected.txt: changed  (app)")
+    assert trial.why_text().splitlines() == [*says, "  tests     app run"]
+    (trial.root / "crates/app/data/expected.txt").write_text("10\n")
+    assert trial.test().ran == set()
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 

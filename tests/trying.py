@@ -238,9 +238,12 @@ class Trial:
     def why(self, *words: str) -> dict[str, Any]:
         import json
 
-        said = call(self.root, "doit-cargo", "why", "test", "RUNNER=cargo", *words, "--json", **self._variables())
+        return dict(json.loads(self.why_text(*words, "--json")))
+
+    def why_text(self, *words: str) -> str:
+        said = call(self.root, "doit-cargo", "why", "test", "RUNNER=cargo", *words, **self._variables())
         assert said.status == 0, said
-        return dict(json.loads(said.out))
+        return said.out
 
     def cargo(self, *words: str) -> Tested:
         """Run cargo itself, in a target directory of its own."""

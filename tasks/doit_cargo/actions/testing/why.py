@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions.testing import selection, test_inputs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Reasons = dict[str, list[Change]]
 """Package -> why its tests would run."""
+ONLY_NEW = "tests run only where a program comes out that has not passed before"
 
 
 def explain(session: Session, name: str) -> Why:
@@ -52,17 +54,31 @@ def _answer(work: TestRequest, rows: list[JsonChange], changed: list[str], runs:
 
 
 def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> Why:
-    """Return why something must be compiled; what that changes in the programs is known only afterwards."""
+    """Return why something must be compiled; what that changes in the programs is known only afterwards.
+
+    Tests whose other inputs changed run whatever comes out.
+    """
     reasons = reporter.split_consequences(changes)[0] if last else changes
     given: list[str] = []
     if last:
         reasons, given = causes.named(reasons, last, work.session.root)
     changed = reporter.roots_of([*reporter.changed_packages(reasons, last), *given], last) if last else []
-    runs = [name for name in reporter.rebuilds(changed, last) if name in work.packages] if last else list(work.packages)
+    compiled = [one for one in reporter.rebuilds(changed, last) if one in work.packages] if last else [*work.packages]
     rows = [_row(change, ", ".join(reporter.owners(change, last)) if last else "", work) for change in reasons]
+    certain = _certain(work, last) if last else {}
+    known = {(row["kind"], row["subject"]) for row in rows}
+    rows += [row for row in _rows(work, certain) if (row["kind"], row["subject"]) not in known]
     says = [f"{work.name} is stale:", *(_line(row) for row in rows)]
-    says.append(f"  tests     {_names(runs)} {'run' if runs else 'run again if a program comes out different'}")
-    return _answer(work, rows, changed, runs, says)
+    says.append(f"  compiles  {_names(compiled) if compiled else 'what rests on it'}; {ONLY_NEW}")
+    if certain:
+        says.append(f"  tests     {_names(certain)} run")
+    return _answer(work, rows, changed, [*dict.fromkeys([*compiled, *certain])], says)
+
+
+def _certain(work: TestRequest, last: Any) -> Reasons:
+    """Return why tests run whatever their programs come out as."""
+    found = ((name, [one for one in many if one.kind != "output"]) for name, many in _reasons(work, last).items())
+    return {name: changes for name, changes in found if changes}
 
 
 def _reasons(work: TestRequest, receipt: Any) -> Reasons:
@@ -84,19 +100,22 @@ def _changes(program: test_programs.Program, runner: str, world: TestInputs, wor
 
 
 def _of_programs(work: TestRequest, reasons: Reasons) -> Why:
+    found, runs = _rows(work, reasons), list(reasons)
+    if not found:
+        return _answer(work, [], [], [], [f"{work.name} is up to date: all its tests have passed with what is here"])
+    says = [f"{work.name} is stale:", *(_line(row) for row in found)]
+    says.append(f"  tests     {_names(runs)} run; {len(work.packages) - len(runs)} packages passed before")
+    return _answer(work, found, runs, runs, says)
+
+
+def _rows(work: TestRequest, reasons: Reasons) -> list[JsonChange]:
     rows: dict[tuple[str, str], JsonChange] = {}
     for package, changes in reasons.items():
         for change in changes:
             row = rows.setdefault((change.kind, change.subject + change.new), _row(change, "", work))
             names = [*row["package"].split(", "), package] if row["package"] else [package]
             row["package"] = ", ".join(dict.fromkeys(names))
-    found = list(rows.values())
-    runs = list(reasons)
-    if not found:
-        return _answer(work, [], [], [], [f"{work.name} is up to date: all its tests have passed with what is here"])
-    says = [f"{work.name} is stale:", *(_line(row) for row in found)]
-    says.append(f"  tests     {_names(runs)} run; {len(work.packages) - len(runs)} packages passed before")
-    return _answer(work, found, runs, runs, says)
+    return list(rows.values())
 
 
 def _row(change: Change, package: str, work: TestRequest) -> JsonChange:
@@ -118,5 +137,5 @@ def _line(row: JsonChange) -> str:
     )
 
 
-def _names(names: list[str]) -> str:
-    return ", ".join(names) or "none"
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names)
