@@ -152,27 +152,65 @@ def test_what_differs_in_each_run_is_told_once(trial: Trial) -> None:
     assert said.count(True) == 1
 
 
-def test_a_program_that_cannot_be_observed_is_named_and_never_skipped(trial: Trial, tmp_path: Path) -> None:
-    source = write(tmp_path / "still.c", "int main(void) { return 0; }\n")
-    still = tmp_path / "still"
-    if not shutil.which("cc") or subprocess.run(["cc", "-static", "-o", still, source], check=False).returncode:
+@pytest.fixture
+def still(trial: Trial, tmp_path: Path) -> Iterator[Path]:
+    """A static program that one more test, `blind`, starts."""
+    source, made = write(tmp_path / "still.c", "int main(void) { return 0; }\n"), tmp_path / "still"
+    if not shutil.which("cc") or subprocess.run(["cc", "-static", "-o", made, source], check=False).returncode:
         pytest.skip("no static program can be linked here")
-    look = f'std::process::Command::new("{still}").output().unwrap();'
+    look = f'std::process::Command::new("{made}").output().unwrap();'
     trial.write("crates/sees/tests/blind.rs", TEST.format(name="blind", look=look))
-    try:
-        first = trial.test()
-        assert f".. test  sees runs each time: starts {still}, which cannot be observed" in first.said.out, first.text
-        assert trial.test().ran == {"blind"}
-        assert any(f"starts {still}, which cannot be observed" in row["new"] for row in trial.why()["changes"])
-        trial.write("profiles/test.toml", 'extends = "test"\n[inputs]\ncomplete = ["sees"]\n')
-        trial.test()
-        assert trial.test().ran == set()
-        trial.write("crates/sees/data/unread.txt", "counts here")
-        assert trial.test().ran == {"blind"}
-    finally:
-        (trial.root / "crates/sees/tests/blind.rs").unlink()
-        (trial.root / "profiles/test.toml").unlink(missing_ok=True)
-        trial.test()
+    yield made
+    (trial.root / "crates/sees/tests/blind.rs").unlink()
+    (trial.root / "profiles/test.toml").unlink(missing_ok=True)
+    trial.test()
+
+
+def test_a_program_that_cannot_be_observed_is_named_and_never_skipped(trial: Trial, still: Path) -> None:
+    first = trial.test()
+    assert f".. test  sees runs each time: starts {still}, which cannot be observed" in first.said.out, first.text
+    assert trial.test().ran == {"blind"}
+    assert any(f"starts {still}, which cannot be observed" in row["new"] for row in trial.why()["changes"])
+    trial.write("profiles/test.toml", 'extends = "test"\n[inputs]\ncomplete = ["sees"]\n')
+    trial.test()
+    assert trial.test().ran == set()
+    trial.write("crates/sees/data/unread.txt", "counts here")
+    assert trial.test().ran == {"blind"}
+
+
+def test_strict_fails_tests_of_which_not_all_is_seen(trial: Trial, still: Path) -> None:
+    refused = trial.test("OBSERVE=strict")
+    says = f"!! test  OBSERVE=strict: sees runs each time: starts {still}, which cannot be observed: it is a static"
+    assert (refused.status, says in refused.text) == (1, True), refused.text
+    assert trial.test("OBSERVE=strict").status == 1
+    (trial.root / "crates/sees/tests/blind.rs").unlink()
+    assert trial.test("OBSERVE=strict").status == 0
+    assert trial.test("OBSERVE=strict").said.out.startswith("-- test  passed before")
+    write(trial.root / "crates/sees/tests/blind.rs", "")
+
+
+def test_strace_sees_static_programs_and_takes_each_program_to_ask_for_all_variables(trial: Trial, still: Path) -> None:
+    observer("strace")
+    assert trial.test("OBSERVE=strace").ran == {"blind"}
+    assert trial.test("OBSERVE=strace").ran == set()
+    assert trial.test().ran == set()  # what was seen counts, however it was
+    trial.write("crates/sees/data/read.txt", "by strace")
+    assert trial.test("OBSERVE=strace").ran == {"reads"}
+    trial.variables["ANYTHING"] = "1"
+    assert {"blind", "reads"} <= trial.test().ran
+    still.touch()
+    trial.variables.clear()
+    assert trial.test().ran == set()
+
+
+def test_without_observing_what_was_seen_counts_until_a_test_runs_unseen(trial: Trial) -> None:
+    assert trial.test("OBSERVE=off").ran == set()
+    trial.write("crates/sees/data/read.txt", "by nobody")
+    assert trial.test("OBSERVE=off").ran == {"reads"}
+    assert trial.test("OBSERVE=off").ran == {"reads"}
+    assert [row["new"] for row in trial.why()["changes"]] == ["nothing is observed: OBSERVE=off"]
+    assert trial.test("OBSERVE=strict").ran == {"reads"}
+    assert trial.test().ran == set()
 
 
 def test_an_unknown_package_under_complete_is_an_error_with_the_nearest_name(trial: Trial) -> None:

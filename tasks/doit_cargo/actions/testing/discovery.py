@@ -25,7 +25,7 @@ from doit_cargo.engine.cargo.config import cfg
 from doit_cargo.engine.cargo.config.files import read_tables
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.preflight.config.report import rustc_facts
-from doit_cargo.engine.state import store
+from doit_cargo.engine.state import seen, store
 
 RECORD = "_DOIT_CARGO_RECORD"
 SCRIPT = "record.cmd" if os.name == "nt" else "record.sh"
@@ -49,8 +49,8 @@ words += [f"{name}={value}" for name, value in os.environ.items()]
 with open(os.environ["_DOIT_CARGO_RECORD"], "ab") as stream:
     stream.write(b"".join(os.fsencode(word) + b"\\0" for word in words))
 """
-# What the recorder and the shell before it bring in.
-NOT_CARGO_S = frozenset({RECORD, "RUSTDOC", "_", "PWD", "OLDPWD", "SHLVL"})
+# What the recorder, the shell before it and the observer bring in, and what is of the terminal.
+NOT_CARGO_S = seen.VOLATILE | {RECORD, "RUSTDOC"}
 
 
 class Recorder(NamedTuple):

@@ -60,7 +60,7 @@ class TestWatch:
 
     @contextlib.contextmanager
     def look(self) -> Iterator[Look]:
-        """Observe what is started within the block with the environment that the look gives."""
+        """Observe what is started within the block by the observation that the look has."""
         observation = None
         try:
             observation = self.observer.start() if self.observer else None
@@ -79,10 +79,6 @@ class Look:
 
     watch: TestWatch
     observation: Observation | None
-
-    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment for what is to be observed."""
-        return self.observation.environ(environ) if self.observation else dict(environ)
 
     def of_program(self, program: Program, scope: Scope) -> Sighting:
         """Return what was seen where this program ran alone."""

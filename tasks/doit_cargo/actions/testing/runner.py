@@ -24,6 +24,7 @@ from doit_cargo.engine.state.staleness import Change
 if TYPE_CHECKING:
     from doit_cargo.actions.testing.runners.nextest import NextestRequest
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.session import Session
 
 
@@ -152,14 +153,12 @@ class _Run:
         from doit_cargo.actions.testing.runners import nextest
 
         with self.watch.look() as look:
-            found, outcome = nextest.run_programs(
-                self._request(programs, look.environ(self.session.environ)), self._ignored
-            )
+            found, outcome = nextest.run_programs(self._request(programs, look.observation), self._ignored)
             self.sightings.update(look.of_programs(programs, self.world.scope))
         self.session.interrupted = self.session.interrupted or outcome.interrupted
         self.results.update(found)
 
-    def _request(self, programs: list[Program], environ: dict[str, str]) -> NextestRequest:
+    def _request(self, programs: list[Program], observation: Observation | None) -> NextestRequest:
         from doit_cargo.actions.testing.runners import nextest
 
         configured = self.work.name == "test_nextest"
@@ -167,7 +166,7 @@ class _Run:
         return nextest.NextestRequest(
             plan=self.compiled.plan,
             programs=programs,
-            environ=environ,
+            environ=self.session.environ,
             extra=self.extra,
             manner=self.manner,
             state=self.session.state,
@@ -175,6 +174,7 @@ class _Run:
             target=self.work.name,
             retries=retries if configured else 0,
             configured=configured,
+            observation=observation,
         )
 
     def _ignored(self, program: Program) -> list[str]:
@@ -188,8 +188,8 @@ class _Run:
             self.session.interrupted = True
 
         with self.watch.look() as look:
-            environ = look.environ(self._environment(program))
-            result = libtest.run_program(program, environ, self.manner, log, interrupted)
+            environ = self._environment(program)
+            result = libtest.run_program(program, environ, self.manner, log, interrupted, look.observation)
             self.sightings[program.identity] = look.of_program(program, self.world.scope(program))
         self.results[program.identity] = result
         if not result.ok and not (self.manner.shows or self.manner.prints):

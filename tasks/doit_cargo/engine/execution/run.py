@@ -106,6 +106,7 @@ def run_tool(
     watched: str = "",
     appends: bool = False,
     asks: bool = False,
+    observation: Observation | None = None,
 ) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
@@ -114,7 +115,7 @@ def run_tool(
     standard input. Raises `UserError` as `run` does.
     """
     log = Log(log_path, title, invocation, appends)
-    return _run(invocation, environ, log, "", None, seconds, watched, asks)
+    return _run(invocation, environ, log, "", None, seconds, watched, asks, observation)
 
 
 def _run(
@@ -132,7 +133,7 @@ def _run(
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     if observation:
-        argv, child_environ = observation.command(argv), observation.environ(child_environ)
+        argv, child_environ = observation.command(argv, invocation.cwd), observation.environ(child_environ)
     # The launcher turns it off, for calls of milliseconds; what is there now will not be garbage.
     collects = gc.isenabled()
     gc.freeze()

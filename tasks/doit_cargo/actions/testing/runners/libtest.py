@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.results import ProgramResult, Reading
 from doit_cargo.actions.testing.test_binaries import DOC, Program
@@ -19,6 +19,9 @@ from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter, terminal
 from doit_cargo.engine.console.child import Child
+
+if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe.observer import Observation
 
 # Of a failing program's output this much is shown; the log has all of it.
 SHOWN = 100_000
@@ -51,7 +54,12 @@ def arguments_of(program: Program, manner: OutputOptions) -> list[str]:
 
 
 def run_program(
-    program: Program, environ: Mapping[str, str], manner: OutputOptions, log: IO[str], interrupted: Callable[[], None]
+    program: Program,
+    environ: Mapping[str, str],
+    manner: OutputOptions,
+    log: IO[str],
+    interrupted: Callable[[], None],
+    observation: Observation | None = None,
 ) -> ProgramResult:
     """Run one program to its end. Raises `UserError` if it cannot be started."""
     argv = arguments_of(program, manner)
@@ -59,8 +67,11 @@ def run_program(
     log.flush()
     started = time.monotonic()
     reader = _Reader(log, manner.shows or manner.prints)
+    call = _found(argv, environ)
+    if observation:
+        call, environ = observation.command(call, program.cwd), observation.environ(environ)
     try:
-        with Child(_found(argv, environ), program.cwd, environ, merged=True) as child:
+        with Child(call, program.cwd, environ, merged=True) as child:
             child.read(child.process.stdout, reader.show)
             status = child.wait()
     except OSError as error:

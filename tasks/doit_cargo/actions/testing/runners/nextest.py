@@ -22,6 +22,7 @@ from doit_cargo.engine.execution import run
 from doit_cargo.engine.state import store
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.run import Outcome
 
 TESTS_FAILED = 100  # nextest's exit status (its book, "Exit codes")
@@ -75,6 +76,7 @@ class NextestRequest(NamedTuple):
     target: str
     retries: int | None = 0
     configured: bool = False
+    observation: Observation | None = None
 
 
 def run_programs(
@@ -88,7 +90,14 @@ def run_programs(
     store.remove(report)
     call = request.plan.invocation
     invocation = call._replace(argv=_argv(request, report), env={**call.env, **request.extra})
-    outcome = run.run_tool(invocation, request.environ, request.log, f"doit-cargo {request.target}", appends=True)
+    outcome = run.run_tool(
+        invocation,
+        request.environ,
+        request.log,
+        f"doit-cargo {request.target}",
+        appends=True,
+        observation=request.observation,
+    )
     if outcome.status not in (0, TESTS_FAILED) and not outcome.interrupted:
         what = f"cargo nextest ended with status {outcome.status}: it did not run the tests"
         raise UserError(

@@ -87,8 +87,9 @@ class Observation:
         preload = f"{before}:{self.observer.program}" if before else self.observer.program
         return {**environ, "LD_PRELOAD": preload, VARIABLE: ":".join(self.folders)}
 
-    def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the call that runs `argv` observed."""
+    def command(self, argv: Sequence[str], cwd: str | None = None) -> list[str]:
+        """Return the call that runs `argv` observed, in `cwd` if it is not here."""
+        self._directory = cwd or self._directory
         if self.observer.kind == "strace":
             from doit_cargo.engine.execution.observe import strace
 
