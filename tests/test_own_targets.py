@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from calling import MAKE, call, needs_make, small_workspace
 from conftest import needs_cargo, write
+from observing import observer
 
 pytestmark = needs_cargo
 
@@ -66,7 +69,7 @@ def test_a_row_of_a_toml_file_is_listed_with_its_kind(root: Path) -> None:
 def test_a_program_runs_once_while_its_inputs_are_the_same(root: Path) -> None:
     first, second = call(root, "doit-cargo", "notes"), call(root, "doit-cargo", "notes")
     assert (first.status, (root / "copy.txt").read_text()) == (0, "one\n")
-    assert (second.status, second.out) == (0, "-- notes  up to date: 3 inputs unchanged\n")
+    assert (second.status, second.out) == (0, "-- notes  up to date: 5 inputs unchanged\n")
 
 
 def test_our_word_stands_on_a_line_of_its_own(root: Path) -> None:
@@ -76,10 +79,20 @@ def test_our_word_stands_on_a_line_of_its_own(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["edit", "new file below a pattern", "new file below a folder", "a folder comes", "output gone", "variable"],
+    [
+        "its row",
+        "edit",
+        "new file below a pattern",
+        "new file below a folder",
+        "a folder comes",
+        "output gone",
+        "variable",
+    ],
 )
 def test_a_program_runs_again_after_a_change(root: Path, change: str) -> None:
     call(root, "doit-cargo", "notes")
+    if change == "its row":
+        write(root / "profiles/pack.toml", ROWS.replace('["cp", "notes.txt"', '["cp", "-f", "notes.txt"'))
     if change == "edit":
         write(root / "notes.txt", "two\n")
     if change == "new file below a pattern":
@@ -123,6 +136,104 @@ def test_a_cargo_row_has_a_plan_and_a_group_runs_its_parts(root: Path) -> None:
 def test_the_nearer_row_of_a_name_counts(root: Path) -> None:
     write(root / "profiles/pack.toml", '[target.check]\ndoc = "Mine."\nrun = ["echo", "mine"]\n')
     assert call(root, "doit-cargo", "check").out.splitlines()[0] == "mine"
+
+
+SEEN_ROWS = """\
+[target.sums]
+doc = "Count what there is."
+run = ["sh", "sums.sh"]
+outputs = ["out/sums.txt"]
+
+[target.judges]
+doc = "Say whether the notes are well."
+run = ["grep", "-q", "one", "notes.txt"]
+outputs = []
+
+[target.asks]
+doc = "Ask somebody else."
+run = ["python3", "asks.py"]
+outputs = []
+"""
+SUMS = "mkdir -p out\ncat parts/* $MORE > out/sums.txt\nwc -l < out/sums.txt > out/lines.txt\n"
+ASKS = """\
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    asked.connect(("127.0.0.1", 9))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    observer()
+    root = small_workspace(tmp_path_factory.mktemp("seen") / "ws")
+    for name, text in {
+        "profiles/pack.toml": SEEN_ROWS,
+        "sums.sh": SUMS,
+        "asks.py": ASKS,
+        "parts/one": "1\n",
+        "extra": "3\n",
+        "notes.txt": "one\n",
+    }.items():
+        write(root / name, text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda root: write(root / "parts/one", "2\n"), "file parts/one: changed"),
+        (lambda root: write(root / "parts/two", "2\n"), "listing parts: two added"),
+        (lambda root: write(root / "sums.sh", SUMS + "true\n"), "file sums.sh: changed"),
+        (lambda root: (root / "out/sums.txt").unlink(), "output out/sums.txt: deleted"),
+        (lambda root: write(root / "out/lines.txt", "7\n"), "output out/lines.txt: changed"),  # which no row names
+        (
+            lambda root: write(root / "profiles/pack.toml", SEEN_ROWS.replace('"sums.sh"]', '"sums.sh", "x"]')),
+            "file profiles/pack.toml: changed",
+        ),
+    ],
+    ids=["content", "listing", "script", "output", "an output that it does not name", "its own row"],
+)
+def test_a_program_with_outputs_rests_on_what_it_was_seen_to_read(
+    seen: Path, change: Callable[[Path], object], told: str
+) -> None:
+    call(seen, "doit-cargo", "sums")
+    assert call(seen, "doit-cargo", "sums").out.startswith("-- sums  up to date")
+    write(seen / "README.md", str(time.time_ns()))
+    (seen / "parts/one").touch()
+    assert call(seen, "doit-cargo", "sums").out.startswith("-- sums  up to date")
+    change(seen)
+    done = call(seen, "doit-cargo", "sums")
+    assert (done.status, told in done.out, done.out.splitlines()[-1].startswith("ok sums")) == (0, True, True), done.out
+    parts = "".join(path.read_text() for path in sorted((seen / "parts").iterdir()))
+    assert (seen / "out/sums.txt").read_text() == parts
+    assert (seen / "out/lines.txt").read_text() == f"{parts.count(chr(10))}\n"
+
+
+def test_a_variable_that_a_program_asks_for_counts_and_its_file(seen: Path) -> None:
+    call(seen, "doit-cargo", "sums")
+    assert "ok sums" in call(seen, "doit-cargo", "sums", MORE="extra").out
+    assert (seen / "out/sums.txt").read_text().endswith("3\n")
+    assert call(seen, "doit-cargo", "sums", MORE="extra").out.startswith("-- sums")
+
+
+def test_a_program_without_outputs_is_judged_by_its_success_alone(seen: Path) -> None:
+    assert "ok judges" in call(seen, "doit-cargo", "judges").out
+    assert call(seen, "doit-cargo", "judges").out.startswith("-- judges  up to date")
+    write(seen / "notes.txt", "two\n")
+    assert [call(seen, "doit-cargo", "judges").status for _ in range(2)] == [1, 1]
+    write(seen / "notes.txt", "one\n")
+    assert "ok judges" in call(seen, "doit-cargo", "judges").out
+
+
+def test_a_program_that_asks_others_runs_each_time_and_says_why(seen: Path) -> None:
+    reason = "connects to 127.0.0.1:9"
+    for _ in range(2):
+        done = call(seen, "doit-cargo", "asks")
+        assert (done.status, reason in done.out, "ok asks" in done.out) == (0, True, True), done.out
+    assert reason in call(seen, "doit-cargo", "why", "asks").out
+    refused = call(seen, "doit-cargo", "asks", "OBSERVE=strict")
+    assert (refused.status, reason in refused.err) == (1, True), refused
+    assert "OBSERVE=off" in call(seen, "doit-cargo", "sums", "OBSERVE=off", "FORCE=1").out
 
 
 @needs_make

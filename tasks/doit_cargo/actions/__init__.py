@@ -23,6 +23,7 @@ from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.run import Outcome
     from doit_cargo.session import Session
 
@@ -49,6 +50,7 @@ def run_tool(
     seconds: float = 0,
     watched: str = "",
     asks: bool = False,
+    observation: Observation | None = None,
 ) -> Outcome:
     """Run a program for a target: its output to the terminal and to the target's log, its true exit status.
 
@@ -61,7 +63,10 @@ def run_tool(
 
     invocation = Invocation(tuple(argv), cwd or session.root, dict(env or {}), tuple(unset))
     place = log or log_path(session, target)
-    outcome = run.run_tool(invocation, session.environ, place, f"doit-cargo {target}", seconds, watched, asks=asks)
+    title = f"doit-cargo {target}"
+    outcome = run.run_tool(
+        invocation, session.environ, place, title, seconds, watched, asks=asks, observation=observation
+    )
     session.interrupted = session.interrupted or outcome.interrupted
     return outcome
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import finished, run_tool
+from doit_cargo.actions import LOGS, TEST_LOGS, finished, run_tool
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.launch import Program
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state.dir_listing import MATCHING
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.run import Outcome
     from doit_cargo.session import Session
 
 
-def run(session: Session, _: Any) -> bool:
+# In `session.found`: what the program was seen to rest on.
+SEEN = "what a program was seen to rest on"
+
+
+def run(session: Session, values: Values) -> bool:
     """Run the program of the target at hand; what it promised to leave must be there afterwards."""
     target = session.current
     program = _program(session)
@@ -25,7 +32,10 @@ def run(session: Session, _: Any) -> bool:
     if not os.path.isdir(cwd):
         where = session.target(target).where
         raise UserError(Problem(f"there is no folder {program.cwd!r}", "correct cwd", where), COULD_NOT_RUN)
-    outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env, asks=True)
+    if _is_declared(program) or not session.target(target).watch:
+        outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env, asks=True)
+    else:
+        outcome = _observed(session, values, program, cwd)
     missing = [path for path in program.outputs if not os.path.exists(os.path.join(session.root, path))]
     if outcome.ok and missing:
         raise UserError(Problem(f"{target} ended well, but {missing[0]} is not there", "see its log"), code=1)
@@ -43,19 +53,46 @@ def check(session: Session, _: Any) -> bool:
     return True
 
 
+def _is_declared(program: Program) -> bool:
+    return bool(program.files or program.variables)
+
+
+def _observed(session: Session, values: Values, program: Program, cwd: str) -> Outcome:
+    """Run a program of whose inputs the row says nothing, and keep what it was seen to rest on."""
+    from doit_cargo.actions.testing.observing import TestWatch
+    from doit_cargo.engine.execution.observe.inputs import Scope
+    from doit_cargo.engine.state.seen import World
+
+    target, asked = session.current, values.text("OBSERVE")
+    own = [session.state, *(os.path.join(session.root, name) for name in (LOGS, TEST_LOGS))]
+    with TestWatch.of(session.environ, (), asked).look() as look:
+        outcome = run_tool(
+            session, target, program.argv, cwd=cwd, env=program.env, asks=True, observation=look.observation
+        )
+        found = look.of_run(Scope(own, World({**session.environ, **program.env})), repeats=False)
+    session.found[SEEN, target] = found
+    if outcome.ok and found.reasons:
+        reporter.note(target, f"runs each time: {found.reasons[0]}")
+        if asked == STRICT:
+            raise UserError(Problem(f"OBSERVE=strict: {'; '.join(found.reasons)}", "leave OBSERVE=strict out"), code=1)
+    return outcome
+
+
 def watch(session: Session, _: Any) -> ActionInputs:
-    """Return what the row says that the program rests on, and the program itself."""
+    """Return what the row says that the program rests on, or what it was seen to, and the program itself."""
     program = _program(session)
     target = session.target(session.current)
+    seen = session.found.get((SEEN, session.current))
+    rule = (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files)
+    matching = {session.root: rule} if program.files else {}
     return ActionInputs(
-        files=tuple(_literal(session, program.files)),
-        folders={
-            session.root: (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files),
-            **declared.of(session.workspace, _named(program.files)).folders,
-        },
+        files=(*_literal(session, program.files), *session.library.pack.files),  # the row itself
+        folders={**matching, **declared.of(session.workspace, _named(program.files)).folders},
         variables=program.variables,
         tools=(program.argv[0], *(need.partition(">")[0].partition("=")[0] for need in target.needs)),
-        outputs=tuple(os.path.join(session.root, path) for path in program.outputs),
+        outputs=(*(os.path.join(session.root, path) for path in program.outputs), *(seen.left if seen else ())),
+        seen=tuple(seen.rows) if seen else (),
+        always_stale_reason=next(iter(seen.reasons), "") if seen else "",
     )
 
 

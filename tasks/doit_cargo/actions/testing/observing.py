@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.test_binaries import DOC, Program
-from doit_cargo.engine.execution.observe.inputs import Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.inputs import Scope, inputs, left, whole_run
 from doit_cargo.engine.execution.observe.library import NotHere
 from doit_cargo.engine.execution.observe.model import Observed, Op, Process, Unobserved
 from doit_cargo.engine.execution.observe.observer import Observation, Observer
@@ -29,10 +29,14 @@ NOTHING_SEEN = "no record of it was left, so what it read is not known"
 
 
 class Sighting(NamedTuple):
-    """What a program depended on; with any of `reasons` that is not all, or will not be the same next time."""
+    """What a program depended on; with any of `reasons` that is not all, or will not be the same next time.
+
+    `left` are the files that it made and left.
+    """
 
     rows: list[Row]
     reasons: list[str]
+    left: Sequence[str] = ()
 
 
 Sightings = dict[str, Sighting]
@@ -82,10 +86,18 @@ class Look:
 
     def of_program(self, program: Program, scope: Scope) -> Sighting:
         """Return what was seen where this program ran alone."""
+        sighting = self.of_run(scope)
+        if program.kind != DOC:
+            return sighting
+        return sighting._replace(rows=[row for row in sighting.rows if not _lists_artefacts(row, program)])
+
+    def of_run(self, scope: Scope, *, repeats: bool = True) -> Sighting:
+        """Return what was seen of all that ran; `repeats` as for `inputs`."""
         if self.observation is None:
             return Sighting([], [self.watch.absence])
         observed = self.observation.read(self.watch.toolchain)
-        return _sighting(program, Group(observed.processes, observed.unobserved), observed.started, scope)
+        group = Group(observed.processes, observed.unobserved)
+        return _sighting(group, observed.started, scope, repeats=repeats)
 
     def of_programs(self, programs: Iterable[Program], scope_of: ScopeOf) -> Sightings:
         """Return what was seen of each of the programs that nextest ran."""
@@ -102,7 +114,7 @@ class Look:
                     group.unobserved += part.unobserved
             seen_at_all = bool(group.processes)
             _add(group, _shared(groups.get(CARGO, Group())))
-            sighting = _sighting(program, group, observed.started, scope_of(program))
+            sighting = _sighting(group, observed.started, scope_of(program))
             found[program.identity] = sighting if seen_at_all else Sighting([], [NOTHING_SEEN])
         return found
 
@@ -119,7 +131,7 @@ def _shared(group: Group) -> Group:
     return Group(processes, unseen)
 
 
-def _sighting(program: Program, group: Group, started: int, scope: Scope) -> Sighting:
+def _sighting(group: Group, started: int, scope: Scope, *, repeats: bool = True) -> Sighting:
     if not group.processes:
         return Sighting([], [NOTHING_SEEN])
     for process in group.processes:
@@ -127,10 +139,9 @@ def _sighting(program: Program, group: Group, started: int, scope: Scope) -> Sig
             process.events = [event for event in process.events if event.op is not Op.ENVIRONMENT]
     # Of its own alone: what another program has left is an input of this one.
     run = whole_run(Observed(group.processes, [], started))
-    rows, reasons = inputs(run, Group(group.processes), scope)
-    if program.kind == DOC:
-        rows = [row for row in rows if not _lists_artefacts(row, program)]
-    return Sighting(rows, sorted({*reasons, *(_reason(one, group.processes[0]) for one in group.unobserved)}))
+    rows, reasons = inputs(run, Group(group.processes), scope, repeats=repeats)
+    reasons = sorted({*reasons, *(_reason(one, group.processes[0]) for one in group.unobserved)})
+    return Sighting(rows, reasons, left(run, scope))
 
 
 def _lists_artefacts(row: Row, program: Program) -> bool:

@@ -44,7 +44,7 @@ class Program(NamedTuple):
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
     `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
-    `variables` it runs each time. `env` is set for it.
+    `variables` it is observed, if it has `outputs`, be they none. `env` is set for it.
     """
 
     argv: tuple[str, ...]

@@ -345,8 +345,8 @@ class ActionInputs(NamedTuple):
     the machine's tools; `outputs` are what it leaves; `packages` are the members concerned, for the message;
     `always_stale_reason` says why it must run each time, if it must. An action that `mends` what it rests on has proven
     nothing before it finds nothing to mend. The list is asked for again after the run: what only then is known counts
-    too. Of `listings` the names count alone, of `stamps` times. What `answers` prints is what it is for: it is kept,
-    and printed again where nothing has changed.
+    too, and what it was `seen` to rest on (rows of `engine.state.seen`). Of `listings` the names count alone, of
+    `stamps` times. What `answers` prints is what it is for: it is kept, and printed again where nothing has changed.
     """
 
     files: tuple[str, ...] = ()
@@ -360,6 +360,7 @@ class ActionInputs(NamedTuple):
     listings: Mapping[str, tuple[str, ...]] = {}
     stamps: tuple[str, ...] = ()
     answers: bool = False
+    seen: tuple[list[Any], ...] = ()
 
 
 class Invocation(NamedTuple):

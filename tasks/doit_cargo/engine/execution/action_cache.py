@@ -16,7 +16,8 @@ from doit_cargo.engine import toolchain
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.console import output, reporter
 from doit_cargo.engine.execution.evidence import recorder, snapshot
-from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, staleness
+from doit_cargo.engine.execution.observe import receipt as observed
+from doit_cargo.engine.state import dir_listing, fingerprint, lock, receipts, seen, staleness
 
 # What is longer is not kept: the target then answers anew each time.
 LONGEST_ANSWER = 1 << 22
@@ -125,6 +126,7 @@ def _add_late(state: State, watched: ActionInputs, machine: Machine, started: in
         state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, started), found if held else None)
         names += [os.path.join(directory, name) for name in found]
     state["files"].update({path: snapshot.read_settled(path, started) for path in names if path not in state["files"]})
+    observed.put(state, watched.seen, seen.World(machine.environ))
     state["always_stale_reason"] = watched.always_stale_reason or state["always_stale_reason"]
 
 

@@ -103,15 +103,18 @@ class Run:
         return self._plain[path]
 
 
-def inputs(run: Run, group: Group, scope: Scope) -> Inputs:
-    """Return what the processes of a group of a run depended on."""
+def inputs(run: Run, group: Group, scope: Scope, *, repeats: bool = True) -> Inputs:
+    """Return what the processes of a group of a run depended on.
+
+    With `repeats`, what the next run will not find as this one did is a reason as well.
+    """
     dropped = _prefixes(scope.dropped)
     reasons = {str(unseen) for unseen in group.unobserved}
     items: set[Item] = set()
     for process in group.processes:
         items.update(_items(process, run, dropped))
         reasons.update(f"{process.name} {what}" for what in _foreign(process, run))
-        reasons.update(_left(process, run, dropped))
+        reasons.update(_left(process, run, dropped) if repeats else ())
     rows: list[Row] = []
     for item in sorted(items):
         if item[0] == "variable" and seen.is_named(item[1], scope.ignored):
@@ -151,6 +154,12 @@ def whole_run(observed: Observed) -> Run:
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
     return run
+
+
+def left(run: Run, scope: Scope) -> list[str]:
+    """Return the files that a run made or changed, and that are there now."""
+    dropped = _prefixes(scope.dropped)
+    return sorted(path for path in run.first_change if os.path.isfile(path) and not _is_dropped(path, dropped))
 
 
 def _note_look(run: Run, event: Event) -> None:

@@ -149,13 +149,14 @@ TARGET: Section = {
     "inputs": {
         "files": LIST.means(
             "Files, folders and patterns that the program's result rests on; `**/` stands for any folders. With "
-            "inputs it is skipped while they hold, without it runs each time.",
+            "inputs it is skipped while they hold; without, while what it was seen to read holds, if it has `outputs`.",
             'files = ["web/**/*.ts", "web/package.json"]',
         ),
         "env": VARIABLES.means("Variables that its result rests on.", 'env = ["API_URL"]'),
     },
     "outputs": LIST.means(
-        "Files that must be there afterwards, with the content that it left. For a cargo call, what its build scripts "
+        "Files that must be there afterwards, with the content that it left; `[]`: only its success counts. A program "
+        "with neither inputs nor outputs runs each time. For a cargo call, what its build scripts "
         "write beside `target/`: where one is gone or edited, the package is built anew.",
         'outputs = ["web/app.js"]',
     ),

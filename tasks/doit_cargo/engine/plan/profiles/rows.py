@@ -72,9 +72,11 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
     profiles = table.get("profile", "dev")
     inputs = table.get("inputs", {})
     is_program, is_cargo = bool(table.get("run")), bool(table.get("command"))
-    is_watched = is_program and bool(inputs.get("files") or inputs.get("env"))
+    is_declared = bool(inputs.get("files") or inputs.get("env"))
+    is_watched = is_program and (is_declared or "outputs" in table)
     runs_tests = table.get("command") == "test" and "--no-run" not in table.get("flags", ())
     takes = variables.CARGO if is_cargo else ("FORCE",) if is_watched else ()
+    takes = takes if is_declared or not is_watched else (*takes, "OBSERVE")
     return Target(
         name=name,
         family=str(table.get("family", OWN_FAMILY if pack == "base" else pack)),
