@@ -281,28 +281,53 @@ MUSL = "it uses another C library (musl)"
 SANITIZED = "it is built with a sanitizer, which lets no library come before its own"
 
 
+# The note that Go's linker leaves in a program, also where it takes libc (cgo).
+GO_NOTE = r"""__asm__(".pushsection .note.go.buildid,\"a\",@note\n"
+    ".balign 4\n.long 4,8,4\n.asciz \"Go\\0\"\n.quad 7\n.popsection");
+"""
+
+
 @pytest.mark.parametrize(
-    ("options", "compiler", "reason"),
+    ("options", "reason"),
     [
-        (("-static",), "cc", STATIC),
-        (("-static-pie",), "cc", STATIC),
-        (("-fsanitize=address",), "cc", SANITIZED),
-        (("-m32",), "cc", "it is a program for another architecture"),
-        ((), "musl-gcc", MUSL),
+        (("-static",), STATIC),
+        (("-static-pie",), STATIC),
+        (("-fsanitize=address",), SANITIZED),
+        (("-fsanitize=thread",), SANITIZED),
+        (("-m32",), "it is a program for another architecture"),
+        (("-Wl,--dynamic-linker={folder}/ld-musl.so.1",), MUSL),
+        (("-DGO",), "it is a Go program, whose system calls do not pass libc"),
     ],
-    ids=["static", "static-pie", "sanitizer", "32-bit", "musl"],
+    ids=["static", "static-pie", "address-sanitizer", "thread-sanitizer", "32-bit", "musl", "go"],
 )
 def test_a_program_that_cannot_be_observed_runs_as_ever_and_is_named(
-    by: Observer, tmp_path: Path, options: tuple[str, ...], compiler: str, reason: str
+    by: Observer, tmp_path: Path, options: tuple[str, ...], reason: str
 ) -> None:
-    (tmp_path / "small.c").write_text('#include <stdio.h>\nint main(void) { return puts("done") < 0; }\n')
-    made = compiled(tmp_path, "small", *options, source=tmp_path / "small.c", compiler=compiler)
+    text = f'#include <stdio.h>\n#ifdef GO\n{GO_NOTE}#endif\nint main(void) {{ return puts("done") < 0; }}\n'
+    (tmp_path / "small.c").write_text(text)
+    given = [option.format(folder=tmp_path) for option in options]
+    made = compiled(tmp_path, "small", *given, source=tmp_path / "small.c")
+    if reason == MUSL:  # whose loader has another name
+        shutil.copy(loader(), tmp_path / "ld-musl.so.1")
     (tmp_path / "script").write_text(f"#!{made}\n")
     (tmp_path / "script").chmod(0o755)
     for started in (made, tmp_path / "script"):  # a script is run by what its first line names
         seen = watch(by, ["sh", "-c", '"$0"; true', started])
         assert (seen.done.stdout, seen.done.stderr) == ("done\n", "")
         assert seen.reasons == {f"{started.name}: {reason}"}
+
+
+def loader() -> Path:
+    """The loader of this machine's programs."""
+    return next(path for path in Path("/").glob("lib*/ld-linux-*.so.*"))
+
+
+@pytest.mark.parametrize("sanitizer", ["leak", "undefined"])
+def test_a_sanitizer_that_suffers_company_hides_nothing(by: Observer, tmp_path: Path, sanitizer: str) -> None:
+    made = compiled(tmp_path, "sanitized", f"-fsanitize={sanitizer}")
+    seen = watch(by, ["sh", "-c", '"$0" reads "$1"', made, filled(tmp_path)])
+    assert (seen.done.stdout, seen.done.stderr) == ("done\n", "")
+    assert named(tmp_path, "one") <= seen.subjects("read")
 
 
 @as_root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -221,3 +222,40 @@ def test_two_runs_without_an_edit_have_the_same_states(look: Looker, tmp_path: P
     assert (first.reasons, first.changes(), second.changes()) == ([], set(), set())
     names = {tuple(item[:2]) for item in first.taken.rows} ^ {tuple(item[:2]) for item in second.taken.rows}
     assert {os.path.dirname(str(name)) for _, name in names} == {tempfile.gettempdir()}  # mktemp's random ones
+
+
+NODE = """\
+const fs = require("fs");
+fs.readFileSync("read.txt");
+fs.readdirSync("listed");
+fs.existsSync("gone.txt");
+fs.promises.readFile("later.txt").then(() => console.log("done"));
+"""
+JAVA = """\
+import java.nio.file.*;
+public class Looks {
+    public static void main(String[] given) throws Exception {
+        Files.readString(Path.of("read.txt"));
+        new java.io.FileInputStream("later.txt").read();
+        Files.list(Path.of("listed")).count();
+        System.out.println(new java.io.File("gone.txt").exists() ? "" : "done");
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(("program", "source", "text"), [("node", "looks.js", NODE), ("java", "Looks.java", JAVA)])
+def test_what_runs_in_a_machine_of_its_own_is_seen(tmp_path: Path, program: str, source: str, text: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not on PATH")
+    for name in ("read.txt", "later.txt", "listed/one"):
+        write(tmp_path / name, "")
+    seen = watch(observer(), [program, write(tmp_path / source, text)], tmp_path)
+    assert (seen.done.stdout, seen.reasons) == ("done\n", set())
+    found = {
+        kind: {os.path.normpath(path).removeprefix(f"{tmp_path}/") for path in seen.subjects(kind)}
+        for kind in ("read", "listed", "absent")
+    }
+    assert {"read.txt", "later.txt", source} <= found["read"]
+    assert "listed" in found["listed"]
+    assert "gone.txt" in found["absent"]

@@ -52,11 +52,18 @@ static bool has_sanitizer(int descriptor, const Elf64_Phdr *headers, int count, 
     return false;
 }
 
-static bool is_go(int descriptor, const Elf64_Phdr *note) {
+/* Go's note is one of several where the system's linker had a hand in it (cgo). */
+static bool is_go(int descriptor, const Elf64_Phdr *segment) {
     char text[512];
-    size_t n = note->p_filesz < sizeof text ? note->p_filesz : sizeof text;
-    long got = read_at(descriptor, text, n, note->p_offset);
-    return got > 16 && contains(text, got, "Go") && memcmp(text + 12, "Go\0", 4) == 0;
+    size_t n = segment->p_filesz < sizeof text ? segment->p_filesz : sizeof text;
+    long got = read_at(descriptor, text, n, segment->p_offset);
+    for (long at = 0; at + (long)sizeof(Elf64_Nhdr) + 4 <= got;) {
+        Elf64_Nhdr note;
+        memcpy(&note, text + at, sizeof note);
+        if (note.n_namesz == 4 && memcmp(text + at + sizeof note, "Go\0", 4) == 0) return true;
+        at += sizeof note + ((note.n_namesz + 3L) & ~3L) + ((note.n_descsz + 3L) & ~3L);
+    }
+    return false;
 }
 
 static struct program inspect_elf(int descriptor, const Elf64_Ehdr *header) {
