@@ -363,3 +363,29 @@ def test_what_a_wrapper_of_the_compiler_reads_counts_for_what_it_compiles(site: 
     write(site.root / "outside/macro.txt", "one\n")
     assert site.build().status == 0
     assert site.printed() == AT_FIRST
+
+
+CONNECTS = """\
+#!/usr/bin/env python3
+import os, socket, sys
+socket.socket().connect_ex(("127.0.0.1", 4226))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_compiler_that_may_run_elsewhere_is_not_called_observed(site: Site) -> None:
+    """As through sccache, whose server does the work."""
+    wrapper = write(site.root / "tools/elsewhere", CONNECTS)
+    wrapper.chmod(0o755)
+    site.variables["RUSTC_WRAPPER"] = str(wrapper)
+    write(site.root / "app/src/main.rs", APP + "// elsewhere\n")
+    assert site.build().status == 0
+    reason = "connects to 127.0.0.1:4226"
+    assert site.call("why", "build").out.partition("  unseen    app: ")[2].endswith(f" {reason}\n")
+    refused = site.build("OBSERVE=strict")
+    assert (refused.status, "OBSERVE=strict: app: " in refused.err, reason in refused.err) == (1, True, True), refused
+    site.variables.clear()
+    write(site.root / "app/src/main.rs", APP)
+    assert site.build().status == 0
+    assert site.printed() == AT_FIRST
+    assert site.call("why", "build").out == "build is up to date\n"
