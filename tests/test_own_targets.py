@@ -209,6 +209,13 @@ def test_a_program_with_outputs_rests_on_what_it_was_seen_to_read(
     assert (seen / "out/lines.txt").read_text() == f"{parts.count(chr(10))}\n"
 
 
+def test_what_a_program_of_a_row_was_seen_to_rest_on_is_told(seen: Path) -> None:
+    call(seen, "doit-cargo", "sums")
+    told = [line.split() for line in call(seen, "doit-cargo", "observe", "sums").out.splitlines()]
+    assert ["sums", "program", "lists", "parts"] in told
+    assert ["sums", "program", "reads", "sums.sh"] in told
+
+
 def test_a_variable_that_a_program_asks_for_counts_and_its_file(seen: Path) -> None:
     call(seen, "doit-cargo", "sums")
     assert "ok sums" in call(seen, "doit-cargo", "sums", MORE="extra").out

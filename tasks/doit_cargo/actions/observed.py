@@ -26,12 +26,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.staleness import State
+
 # What compilers and linkers bring along; a table names how many of it there are.
 OF_THE_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
 VERBS = {**observed.VERBS, "environment": "takes"}
 # Variables by which compilers of C are set up, whoever starts one.
 OF_COMPILERS = frozenset({"AS_SECURE_LOG_FILE", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"})
-SCRIPT, MACRO, LINKER, WRAPPER, TEST = "script", "macro", "linker", "wrapper", "test"
+SCRIPT, MACRO, LINKER, WRAPPER, TEST, PROGRAM = "script", "macro", "linker", "wrapper", "test", "program"
 MOST_SHOWN = 12
 
 
@@ -70,15 +73,38 @@ def observe_target(session: Session, options: argparse.Namespace) -> int:
 def _seen(session: Session, name: str) -> Seen:
     row = session.row(name)
     session.variables(row["name"])
-    if row["kind"] != CARGO and not row["handler"]:
+    program = session.target(row["name"]).program if row["watch"] else None
+    if row["kind"] != CARGO and not row["handler"] and (program is None or program.is_declared):
         raise UserError(Problem(f"{row['name']} calls no cargo, and is not observed", "name a build or a test"))
     receipt, _ = session.verdict(row["name"], explain=True)
     receipt = receipt or session.last_receipt(row["name"])
     if receipt is None:
         raise UserError(Problem(f"{row['name']} has not run here", f"doit-cargo {row['name']}"))
-    workspace = build_places.of(session.plan(row["name"]), session.workspace, session.environ)
-    records = Ledger(workspace.kept_in, workspace.target_directory).data["observed"]
     sights, unseen = dict[Sight, None](), dict.fromkeys(receipt.get("unseen", ()))
+    if program:
+        sights.update(_of_program(row["name"], receipt["build"]))
+        unseen.update(dict.fromkeys(filter(None, [receipt["build"]["always_stale_reason"]])))
+    else:
+        _add_units(session, row["name"], receipt, sights, unseen)
+    found = sorted(sights, key=lambda one: (one.package, one.by, one.verb == "asks for", one.verb, one.subject))
+    noise = _of_tools(found)
+    return Seen(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
+
+
+def _of_program(name: str, state: State) -> Iterator[tuple[Sight, None]]:
+    """Yield what a program of a row rests on; of variables those that nobody but it asks for."""
+    for row in state["seen"]:
+        yield from _sight(name, PROGRAM, row)
+    for variable in state["env"]:
+        if variable not in state["guarded"]:
+            yield Sight(name, PROGRAM, "asks for", variable), None
+
+
+def _add_units(
+    session: Session, name: str, receipt: Receipt, sights: dict[Sight, None], unseen: dict[str, None]
+) -> None:
+    workspace = build_places.of(session.plan(name), session.workspace, session.environ)
+    records = Ledger(workspace.kept_in, workspace.target_directory).data["observed"]
     for key in receipt.get("observed", ()):
         for by, seen in records[key][3] if key in records else ():
             sights.update(_sight(units.package_of(key), by, seen))
@@ -86,9 +112,6 @@ def _seen(session: Session, name: str) -> Seen:
         for package, seen, reasons in results.observed(session.state, receipt["packages"]):
             sights.update(_sight(package, TEST, seen))
             unseen.update((f"{package}: {reason}", None) for reason in reasons)
-    found = sorted(sights, key=lambda one: (one.package, one.by, one.verb == "asks for", one.verb, one.subject))
-    noise = _of_tools(found)
-    return Seen(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
 
 
 def _sight(package: str, by: str, row: list[Any]) -> Iterator[tuple[Sight, None]]:
@@ -99,7 +122,7 @@ def _sight(package: str, by: str, row: list[Any]) -> Iterator[tuple[Sight, None]
 
 def _of_tools(sights: Iterable[Sight]) -> frozenset[str]:
     """Return the variables that tools ask for by themselves: each linker's, and those of any rustc, of any test."""
-    asked: dict[str, dict[str, set[str]]] = {LINKER: {}, MACRO: {}, TEST: {}, SCRIPT: {}, WRAPPER: {}}
+    asked: dict[str, dict[str, set[str]]] = {by: {} for by in (LINKER, MACRO, TEST, SCRIPT, WRAPPER, PROGRAM)}
     for one in sights:
         if one.verb == "asks for":
             asked[one.by].setdefault(one.package, set()).add(one.subject)
@@ -113,7 +136,7 @@ def _is_shown(sight: Sight, noise: Collection[str]) -> bool:
     if sight.verb == "asks for":
         return sight.by != LINKER and sight.subject not in noise
     if sight.verb == "starts":
-        return sight.by in (SCRIPT, TEST)
+        return sight.by in (SCRIPT, TEST, PROGRAM)
     return sight.verb not in ("looks for", "looks at", "follows") and not sight.subject.startswith(OF_THE_SYSTEM)
 
 

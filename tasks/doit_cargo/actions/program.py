@@ -32,7 +32,7 @@ def run(session: Session, values: Values) -> bool:
     if not os.path.isdir(cwd):
         where = session.target(target).where
         raise UserError(Problem(f"there is no folder {program.cwd!r}", "correct cwd", where), COULD_NOT_RUN)
-    if _is_declared(program) or not session.target(target).watch:
+    if program.is_declared or not session.target(target).watch:
         outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env, asks=True)
     else:
         outcome = _observed(session, values, program, cwd)
@@ -51,10 +51,6 @@ def check(session: Session, _: Any) -> bool:
     texts = [f"{tool.name} {tool.version}  {tool.path}".replace("  ", " ", 1) for tool in found if tool]
     reporter.done(session.current, "; ".join([*texts, *(f"{name} answers" for name in target.services)]))
     return True
-
-
-def _is_declared(program: Program) -> bool:
-    return bool(program.files or program.variables)
 
 
 def _observed(session: Session, values: Values, program: Program, cwd: str) -> Outcome:

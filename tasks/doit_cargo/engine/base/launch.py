@@ -54,6 +54,11 @@ class Program(NamedTuple):
     variables: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
+    @property
+    def is_declared(self) -> bool:
+        """True if it names what it rests on; else that is observed."""
+        return bool(self.files or self.variables)
+
 
 class FeatureSet(NamedTuple):
     """Features that belong together (``[feature-sets.NAME]`` of a pack), in the place of a profile's own."""
