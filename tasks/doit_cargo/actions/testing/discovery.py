@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from doit_cargo.engine.cargo.config import cfg
 from doit_cargo.engine.cargo.config.files import read_tables
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.preflight.config.report import rustc_facts
-from doit_cargo.engine.state import seen, store
+from doit_cargo.engine.state import store
 
 RECORD = "_DOIT_CARGO_RECORD"
 SCRIPT = "record.cmd" if os.name == "nt" else "record.sh"
@@ -49,8 +50,9 @@ words += [f"{name}={value}" for name, value in os.environ.items()]
 with open(os.environ["_DOIT_CARGO_RECORD"], "ab") as stream:
     stream.write(b"".join(os.fsencode(word) + b"\\0" for word in words))
 """
-# What the recorder, the shell before it and the observer bring in, and what is of the terminal.
-NOT_CARGO_S = seen.VOLATILE | {RECORD, "RUSTDOC"}
+# What the recorder, the shell before it and the observer bring in.
+NOT_CARGO_S = frozenset({RECORD, "RUSTDOC", "_", "PWD", "OLDPWD", "SHLVL", "DOIT_CARGO_OBSERVE", "DOIT_CARGO_RUN"})
+OBSERVER = re.compile(r":?[^:]*/observe-[0-9a-f]+\.so$")
 
 
 class Recorder(NamedTuple):
@@ -237,6 +239,9 @@ def _starts(path: str) -> Iterator[_Start]:
 
 def _set_by_cargo(env: Mapping[str, str], base: Mapping[str, str]) -> dict[str, tuple[str | None, str]]:
     ours = {name for name in env if name.startswith("CARGO_TERM_")} | NOT_CARGO_S
+    if preload := env.get("LD_PRELOAD"):
+        without = OBSERVER.sub("", preload)
+        env, ours = ({**env, "LD_PRELOAD": without}, ours) if without else (env, ours | {"LD_PRELOAD"})
     return {
         name: (base.get(name), value) for name, value in env.items() if base.get(name) != value and name not in ours
     }
