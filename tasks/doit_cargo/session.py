@@ -73,19 +73,12 @@ class Session:
     def affected(self) -> Affected:
         """What changes since the commit of SINCE can affect."""
         from doit_cargo.engine.cargo import affected
-
-        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, self._readers())
-
-    def _readers(self) -> Callable[[str], list[str]] | None:
-        """Return who reads a file, as far as that is on record of all targets that are asked for."""
-        from doit_cargo.engine.execution.evidence.invalidation import Ledger
         from doit_cargo.engine.execution.past import readers
 
         rows = map(self.known_row, self.with_parts([receipts.normalise(name) for name in self.asked]))
-        parts = [row["name"] for row in rows if row and row["kind"] != GROUP]
-        ledger = Ledger(self.workspace.kept_in, self.target_directory)
-        found = readers.on_record(self.state, parts, ledger) if parts else None
-        return found.of if found else None
+        targets = [row["name"] for row in rows if row and row["kind"] != GROUP]
+        known = readers.on_record(self.state, targets, self.workspace)
+        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, known.of if known else None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import screen
 from doit_cargo.engine.state import journal
@@ -36,6 +35,8 @@ def tell(session: Session, began: float, names: list[str], skipped: Mapping[str,
     rows = [_row(name, ends.get(name), skipped) for name in (*good, *(end.target for end in bad))]
     print("\n" + aligned([("", "target", "", "time", ""), *rows]), flush=True)
     for end in bad:
+        from doit_cargo.actions.maintenance import failures
+
         print(screen.bad(f"!! {end.target}") + f"  {end.end} after {journal.took(end.seconds)}")
         print("\n".join(failures.explained(session, end).lines()))
     for line in _sum(began, [end for end in ends.values() if not end.is_bad], skipped, bad):

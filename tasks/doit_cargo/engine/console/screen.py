@@ -6,7 +6,6 @@ Knows nothing of what is said. Whether there is colour, `streams` decides for al
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 def width(fallback: int = 100) -> int:
     """Return how many columns there are at this moment; of what is no terminal, as COLUMNS says."""
+    import shutil
+
     return max(shutil.get_terminal_size((fallback, 24)).columns, NARROWEST)
 
 

@@ -6,16 +6,17 @@ Knows nothing of workspaces: a package is a name, and "" stands for a result of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo.units import package_of
 from doit_cargo.engine.execution.evidence import observed
+from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.state import dir_listing, receipts, store
 
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.evidence.invalidation import Ledger
+    from doit_cargo.engine.base.model import Workspace
     from doit_cargo.engine.state.dir_listing import Rule
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import State
@@ -77,10 +78,13 @@ def _absent(state: State) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in names)
 
 
-def on_record(state: str, targets: Iterable[str], ledger: Ledger) -> Readers | None:
+def on_record(state: str, targets: Collection[str], workspace: Workspace) -> Readers | None:
     """Return who read what; None where it cannot be told, since one of these targets has no success on record, or of
     one not all was seen.
     """
+    if not targets:
+        return None
+    ledger = Ledger(workspace.kept_in, workspace.target_directory)
     by_unit: dict[str, dict[str, None]] = {}
     for key, record in observed.records(ledger).items():
         for _, row in record[3]:
