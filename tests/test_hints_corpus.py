@@ -13,7 +13,7 @@ from doit_cargo.engine.hints import check, fixes, rules
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.literals import alternatives, bounded, words_of
 from doit_cargo.engine.hints.reading import candidates, windows
-from doit_cargo.engine.hints.recogniser import Found
+from doit_cargo.engine.hints.rules import Found
 from hint_logs import KNOWN, SHAPES, Example, examples, first, quiet_logs, read
 
 EXAMPLES = list(examples())
@@ -103,7 +103,7 @@ def test_what_a_build_script_only_warned_of_is_not_why_another_failed() -> None:
     warning = "warning: wire@0.3.0: Could not find `protoc`, using the checked-in sources\n"
     failure = "error: failed to run custom build command for `{} v0.3.0`\n"
     assert first(warning + failure.format("wire")) == "protoc-missing"
-    assert first(warning + failure.format("other")) == ""
+    assert first(warning + failure.format("other")) == "build-script-failed"
 
 
 # --- the search ------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_what_must_stand_before_is_found_over_the_border_of_a_block() -> None:
     fits, rest = divmod(BLOCK - len(before), len(filler))
     log = filler * fits + " " * (rest - 1) + "\n" + before
     assert len(log) == BLOCK
-    (found,) = read(log + "  Caused by: No such file or directory (os error 2)\n")
+    found, _ = read(log + "  Caused by: No such file or directory (os error 2)\n")
     assert (found.name, [number for number, _ in found.lines]) == ("build-script-file-missing", [fits + 2, fits + 3])
 
 

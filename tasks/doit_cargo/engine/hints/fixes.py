@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from doit_cargo.engine.hints.recogniser import Found
-from doit_cargo.engine.hints.rules import SYSTEMS, HintRules
+from doit_cargo.engine.hints.rules import SYSTEMS, Found, HintRules
 from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
-from doit_cargo.engine.toolchain.tools import how_to_get
+from doit_cargo.engine.toolchain.tools import ROWS, how_to_get
 
 PLACE = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 MANAGERS = {"linux": "apt", "macos": "brew", "windows": "winget"}
@@ -64,9 +63,11 @@ def _install(found: Found, knowledge: HintRules, manager: str) -> str:
     """Return the command that installs what is missing, or nothing."""
     fix = found.hint.fix
     if "tool" in fix:
-        return how_to_get(fix["tool"], manager)
+        tool = _filled(fix["tool"], found.values).lower()
+        return how_to_get(tool, manager) if tool in ROWS else ""
     if "library" in fix:
-        return _install_libraries(found.values.get("library", ()), knowledge, manager)
+        names = found.values.get("library") or found.values.get("header") or ()
+        return _install_libraries(names, knowledge, manager)
     if manager in fix:
         return install_command(manager, fix[manager])
     if (not manager or manager in FOR_ADMINISTRATORS) and "apt" in fix:

@@ -5,12 +5,13 @@ Knows nothing of logs, and takes the tables as right: check.py checks them.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
@@ -80,10 +81,36 @@ def _common() -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Grammar:
+    """How tools word one kind of fact: a library that the linker lacks, a program that is not installed.
+
+    The group `subject` of each pattern names what it is about. Whose hint that is, the hints say (`of`).
+    """
+
+    name: str
+    subject: str
+    patterns: tuple[Pattern, ...]
+
+    def subject_of(self, found: re.Match[str]) -> str:
+        """Return what a match is about, a file without its folder, what cmake's X_NAME_EXECUTABLE-NOTFOUND wants."""
+        text = (found[self.subject] or "").strip()
+        if self.name in WITHOUT_FOLDER:
+            text = re.split(r"[/\\]", text)[-1]
+            text = re.sub(r"(?:_(?:EXECUTABLE|COMPILER|PROGRAM|COMMAND))?-NOTFOUND$", "-NOTFOUND", text)
+            text = text.removesuffix("-NOTFOUND").split("_")[-1].lower() if text.endswith("-NOTFOUND") else text
+            text = re.sub(r"\.exe$", "", text, flags=re.IGNORECASE)
+        return text
+
+
+WITHOUT_FOLDER = ("program", "linker", "shared", "library")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HintRule:
     """One root cause.
 
-    Any of `patterns` matches a line; each of `also` must match within `near` lines of it, none of `unless` may.
+    Any of `patterns` matches a line, or a fact of a grammar whose subject fits a glob of `of` (grammar -> globs) is
+    told by it; each of `also` must match within `near` lines of it, none of `unless` may.
     `rank` orders: 1 fells everything else, 9 is a mere consequence. `hides` names hints that this one explains.
     `warnings`: a line that is only a warning counts too. `fix` maps a package manager, a system, "tool" or "any" to
     what mends it; `cause` and `fix` may hold {group} or {group|default}.
@@ -100,7 +127,20 @@ class HintRule:
     warnings: bool
     cause: str
     fix: Mapping[str, str]
-    evidence: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Found(NamedTuple):
+    """A root cause that a log shows: the hint, the values of its named groups, the lines that matched."""
+
+    hint: HintRule
+    values: Mapping[str, tuple[str, ...]]
+    lines: tuple[tuple[int, str], ...]
+
+
+Owner = HintRule | Grammar | str
+"""Whose a pattern is: a hint's, a grammar's, or the name of a sign."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +150,26 @@ class HintRules:
     hints: tuple[HintRule, ...]
     libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    grammars: tuple[Grammar, ...] = ()
+
+    def owner(self, grammar: str, subject: str) -> HintRule | None:
+        """Return the hint that tells of a subject: of those whose glob fits, the one that says most of its letters."""
+        fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
+        return max(fitting, key=lambda entry: entry[0])[2] if fitting else None
 
     @cached_property
-    def by_word(self) -> dict[bytes, list[tuple[Pattern, HintRule | str]]]:
+    def _owners(self) -> dict[str, list[tuple[int, re.Pattern[str], HintRule]]]:
+        found: dict[str, list[tuple[int, re.Pattern[str], HintRule]]] = {}
+        for hint in self.hints:
+            for grammar, globs in hint.of.items():
+                rows = ((len(glob.replace("*", "")), re.compile(fnmatch.translate(glob)), hint) for glob in globs)
+                found.setdefault(grammar, []).extend(rows)
+        return found
+
+    @cached_property
+    def by_word(self) -> dict[bytes, list[tuple[Pattern, Owner]]]:
         """Return each word to look for in a log with the patterns that it may belong to, and whose these are."""
-        found: dict[bytes, list[tuple[Pattern, HintRule | str]]] = {}
+        found: dict[bytes, list[tuple[Pattern, Owner]]] = {}
         for pattern, owner in self._patterns():
             for word in pattern.words:
                 found.setdefault(word, []).append((pattern, owner))
@@ -124,9 +179,11 @@ class HintRules:
     def words(self) -> frozenset[bytes]:
         return frozenset(self.by_word)
 
-    def _patterns(self) -> Iterator[tuple[Pattern, HintRule | str]]:
+    def _patterns(self) -> Iterator[tuple[Pattern, Owner]]:
         for hint in self.hints:
             yield from ((pattern, hint) for pattern in hint.patterns)
+        for grammar in self.grammars:
+            yield from ((pattern, grammar) for pattern in grammar.patterns)
         for sign, patterns in self.signs.items():
             yield from ((pattern, sign) for pattern in patterns)
 
@@ -145,6 +202,10 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
         tuple(_hint(name, table) for name, table in hints.items()),
         {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
+        tuple(
+            Grammar(name, table["subject"], tuple(map(Pattern, table["patterns"])))
+            for name, table in values["grammar"].items()
+        ),
     )
 
 
@@ -158,7 +219,7 @@ def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
         name=name,
         category=table.get("category", name),
         rank=table.get("rank", 5),
-        patterns=tuple(map(Pattern, table["patterns"])),
+        patterns=tuple(map(Pattern, table.get("patterns", ()))),
         also=tuple(map(Pattern, table.get("also", ()))),
         unless=tuple(map(Pattern, table.get("unless", ()))),
         near=table.get("near", NEAR),
@@ -167,4 +228,5 @@ def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
         cause=table["cause"],
         fix=table["fix"],
         evidence=tuple(table.get("evidence", ())),
+        of={grammar: tuple(globs) for grammar, globs in table.get("of", {}).items()},
     )
