@@ -18,6 +18,7 @@ from doit_cargo.engine.console import reporter
 from doit_cargo.engine.hints import check, fixes, rules
 from doit_cargo.engine.hints.recogniser import recognise
 from doit_cargo.engine.hints.rules import Found, HintRules
+from doit_cargo.engine.hints.systems import LogSystem
 from doit_cargo.engine.plan.profiles.packs import HINTS_FILE, OVERLAY
 from doit_cargo.engine.toolchain import platform
 
@@ -55,9 +56,13 @@ def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: i
     """
     here = platform.operating_system()
     reading = recognise(stream, known, how_it_ended(status))
-    system = here if own_system else reading.system or _only_system(reading.found) or here
+    place = reading.place
+    system = here if own_system else place.system or _only_system(reading.found) or here
     manager = _manager() if system == here else fixes.MANAGERS[system]
-    return [_hint(one, known, system, manager) for one in reading.found]
+    if system == "linux" and place.manager and not own_system:
+        manager = place.manager
+    where = place._replace(system=system, manager=manager)
+    return [_hint(one, known, where) for one in reading.found]
 
 
 def how_it_ended(status: int) -> str:
@@ -82,15 +87,15 @@ def _manager() -> str:
     return platform.package_manager(platform.operating_system(), which)
 
 
-def _hint(found: Found, known: HintRules, system: str, manager: str) -> Hint:
+def _hint(found: Found, known: HintRules, place: LogSystem) -> Hint:
     hint = found.hint
     return Hint(
         name=hint.name,
         category=hint.category,
         confidence=CONFIDENCE[max(rank for rank in CONFIDENCE if rank <= hint.rank)],
         cause=fixes.cause_of(found),
-        fix=fixes.fix_of(found, known, system, manager),
-        system=system,
+        fix=fixes.fix_of(found, known, place),
+        system=place.system,
         fixes=fixes.all_fixes(found, known),
         lines=found.lines,
         evidence=hint.evidence,

@@ -35,7 +35,7 @@ def _tool(value: str, _key: str, where: str) -> list[Problem]:
 
 
 # What the grammars name, and a hint with `of` may say.
-SUBJECTS = frozenset(("program", "linker", "library", "symbol", "header", "module", "ended"))
+SUBJECTS = frozenset(("program", "linker", "library", "symbol", "header", "module", "ended", "item", "since"))
 
 EXPRESSIONS = Kind("a list of regular expressions", "['cannot find -lfoo']", LIST.accepts, _expressions)
 RANK = Kind("a number from 1 to 9", "3", lambda value: type(value) is int and value in RANKS)
@@ -72,7 +72,14 @@ HINT: Section = {
 }
 LIBRARY: Section = {"names": LIST, **dict.fromkeys(INSTALL, TEXT)}
 FILE: Section = {"hint": {ANY: HINT}, "library": {ANY: LIBRARY}}
-SHIPPED: Section = {**FILE, "signs": {ANY: EXPRESSIONS}, "grammar": {ANY: {"subject": TEXT, "patterns": EXPRESSIONS}}}
+GRAMMAR: Section = {"subject": TEXT, "patterns": EXPRESSIONS}
+SHIPPED: Section = {
+    **FILE,
+    "signs": {ANY: EXPRESSIONS},
+    "grammar": {ANY: GRAMMAR},
+    "since": {ANY: LIST},
+    "symbols": {ANY: {ANY: LIST}},
+}
 
 
 def problems_of(file: TomlFile, known: frozenset[str], form: Section = FILE) -> list[Problem]:

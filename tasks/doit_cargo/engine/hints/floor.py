@@ -20,6 +20,8 @@ SCRIPT = re.compile(
 )
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
 DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|vendor)[/\\]")
+CODE = re.compile(r"error\[E\d{4}\]: ")
+COMPILED = re.compile(r"could not compile \W?([\w-]+)")
 LOCATION = re.compile(r"^\s*-->\s")
 # cargo's and rustc's last words over errors that stand above, or in the output of a test.
 SUMMARY = re.compile(
@@ -28,6 +30,12 @@ SUMMARY = re.compile(
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
     r"|thread .{1,60} panicked at",
     re.IGNORECASE,
+)
+LINK = re.compile(r"linking with .{1,120} failed")
+COMMAND = re.compile(r'(?:= note: )?(?:\w+=\S+ )*"')
+LINKER = re.compile(
+    r"(?:^|[\s/\\(])(?:(?:rust-)?l?ld(?:\.\w+)?|lld-link|mold|wild|link|clang\S*|gcc|cc|zig)(?:\.exe)?: |LNK\d{4}"
+    r"|undefined "
 )
 # The end of what a build script has said.
 END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:Compiling|Building|Finished|Checking) )")
@@ -67,6 +75,9 @@ def of(events: Sequence[Event]) -> Found | None:
         return _script(script, event)
     if any(_is_own(event) for event in events):
         return None
+    link = next((event for event in events if LINK.search(event.lines[0])), None)
+    if link:
+        return _link(link)
     return next((_first(event) for event in events if not SUMMARY.search(bare(event.lines[0]))), None)
 
 
@@ -75,7 +86,18 @@ def _is_own(event: Event) -> bool:
     if bare(event.lines[0]).startswith("{"):
         return "compiler-message" in event.lines[0]
     places = [line for line in event.lines[1:8] if LOCATION.match(bare(line))]
-    return bool(places) and not DEPENDENCY.search(places[0])
+    if places:
+        return not DEPENDENCY.search(places[0])
+    return CODE.match(bare(event.lines[0])) is not None and not _foreign_crate(event)
+
+
+def _foreign_crate(event: Event) -> str:
+    """Return the crate of a registry that does not compile: cargo shows where a member of the workspace lies."""
+    crate = next((found[1] for line in event.lines if (found := COMPILED.search(line))), "")
+    shown = re.compile(rf"Compiling {re.escape(crate)} v(\S+)\s*(\(.*)?$")
+    lines = (shown.search(line) for line in (*event.before, *event.lines))
+    found = next((one for one in lines if one), None) if crate else None
+    return f"{crate} v{found[1]}" if found and not (found[2] or "").startswith(("(/", "(C:", "(D:")) else ""
 
 
 def _script(found: re.Match[str], event: Event) -> Found:
@@ -123,8 +145,18 @@ def _panics(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
                 yield below, lines[below]
 
 
+def _link(event: Event) -> Found | None:
+    """Return the linker's first own words: cargo shows its whole command before them."""
+    said = ((at, bare(line).strip()) for at, line in enumerate(event.lines[1:200], event.number + 1))
+    at, text = next(((at, text) for at, text in said if LINKER.search(text) and not COMMAND.match(text)), (0, ""))
+    return Found(LINK_FAILED, {"why": (text[:LONGEST],)}, ((at, text[:LONGEST]),)) if text else None
+
+
 def _first(event: Event) -> Found:
     text = bare(event.lines[0]).strip()[:LONGEST]
+    crate = _foreign_crate(event) if CODE.match(text) else ""
+    if crate:
+        return Found(DEPENDENCY_BROKEN, {"crate": (crate,), "error": (text,)}, ((event.number, text),))
     values = {"error": (text,)}
     lines: tuple[tuple[int, str], ...] = ((event.number, text),)
     chain = [at for at, line in enumerate(event.lines[:40]) if bare(line).strip() == "Caused by:"]
@@ -135,14 +167,24 @@ def _first(event: Event) -> Found:
     return Found(FIRST_ERROR, values, lines)
 
 
-def _rule(name: str, cause: str, fix: str) -> HintRule:
-    return HintRule(name, name, RANK, (), (), (), 0, (), False, cause, {"any": fix})
+def _rule(name: str, cause: str, fix: str, rank: int = RANK) -> HintRule:
+    return HintRule(name, name, rank, (), (), (), 0, (), False, cause, {"any": fix})
 
 
 BUILD_SCRIPT = _rule(
     "build-script-failed",
     "The build script of {crate} failed. It says: {why|nothing}",
     "mend what it says; `cargo tree -i {name}` shows who pulls it in",
+)
+DEPENDENCY_BROKEN = _rule(
+    "crate-broken-by-new-rustc",
+    "The code of a dependency, {crate}, does not compile here, not yours: {error}",
+    "cargo update -p NAME (of the crate), or the toolchain that the lock was made for; what its build script found "
+    "missing may be the cause too",
+    6,
+)
+LINK_FAILED = _rule(
+    "link-failed", "The link failed. The linker says: {why}", "mend what it says; the lines after it tell more"
 )
 FIRST_ERROR = _rule(
     "first-error", "The first error is: {error}{why|}", "mend what it says; the lines after it tell more"

@@ -6,13 +6,15 @@ Knows nothing of files, platforms or what is printed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import floor, reading
+from doit_cargo.engine.hints import floor, reading, systems
 from doit_cargo.engine.hints.floor import Event
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
 from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern
+from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
 """How many hints at most: the best ones."""
@@ -26,19 +28,11 @@ REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 BEGINNING = 1 << 18  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
-SYSTEMS = {
-    "linux": re.compile(r"(?<![\w.])/(?:home|root|usr|opt|mnt|var|etc)/|linux-(?:gnu|musl)|\.so\b|\bapt(?:-get)?\b"),
-    "macos": re.compile(
-        r"(?<!\w)/(?:Users|Applications|Library)/|apple-darwin|\.dylib\b|\bxcrun\b|\bXcode\b|/opt/homebrew/"
-    ),
-    "windows": re.compile(r"\b[A-Za-z]:\\|pc-windows|\.exe\b|\.dll\b|\bLNK\d{4}\b|\.lib\b"),
-}
-
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
 # a test its name: what such lines hold has not happened.
 QUOTED = re.compile(
     r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s|\+\s+(?:cargo|docker|echo|export)\s"
-    r"|test\s.+\s\.\.\.\s|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
+    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
 )
 # What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
 HAPPENED = re.compile(
@@ -67,10 +61,10 @@ class Match(NamedTuple):
 
 
 class LogReading(NamedTuple):
-    """What a log tells: at most three root causes, best first; the system that it is of, "" where nothing says so."""
+    """What a log tells: at most three root causes, best first; of what system it is."""
 
     found: list[Found]
-    system: str
+    place: LogSystem
 
 
 def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogReading:
@@ -84,7 +78,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
     if watcher.signs == {"succeeded"}:
-        return LogReading([], "")
+        return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
     end = knowledge.owner("ended", ended)
     if end and all(one.hint.category != end.category for one in found):
@@ -92,14 +86,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     ground = floor.of(watcher.events)
     best = _best([*found, *([ground] if ground else [])])
     shown = "\n".join(text for one in best for _, text in one.lines)
-    return LogReading(best, _system(beginning.decode("utf-8", "replace") + "\n" + shown))
-
-
-def _system(text: str) -> str:
-    """Return the system that the paths and names of a text speak of most, or nothing."""
-    counts = {name: len(pattern.findall(text)) for name, pattern in SYSTEMS.items()}
-    best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] else ""
+    return LogReading(best, systems.of(beginning.decode("utf-8", "replace") + "\n" + shown))
 
 
 class _Watcher:
@@ -152,7 +139,8 @@ class _Watcher:
         subject = owner.subject_of(hit)
         told = self._knowledge.owner(owner.name, subject)
         if told:
-            self._look_around(window, line, told, hit, bare, ((owner.subject, subject),))
+            values = [(owner.subject, subject), ("since", self._knowledge.since.get(subject.lower(), ""))]
+            self._look_around(window, line, told, hit, bare, values)
 
     def _note_sign(self, sign: str, hit: re.Match[str], window: Window, line: Line) -> None:
         """Take what tells of success, failure, or output that a test has printed and that has not happened here."""
@@ -183,7 +171,7 @@ class _Watcher:
         hint: HintRule,
         hit: re.Match[str],
         bare: str,
-        subject: tuple[tuple[str, str], ...] = (),
+        subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
         shown = [(line.number, _around(hit.string, hit.start()))]

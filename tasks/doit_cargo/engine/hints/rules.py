@@ -151,11 +151,20 @@ class HintRules:
     libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     grammars: tuple[Grammar, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
 
     def owner(self, grammar: str, subject: str) -> HintRule | None:
         """Return the hint that tells of a subject: of those whose glob fits, the one that says most of its letters."""
+        if grammar == "item" and subject.lower() not in self.since:
+            return None
         fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
         return max(fitting, key=lambda entry: entry[0])[2] if fitting else None
+
+    def library(self, name: str) -> Mapping[str, str]:
+        """Return the packages of a library by what a log calls it: a .pc file, -lNAME, a header, a file to load."""
+        stem = re.sub(r"^lib(?=\w+\.(?:so|dylib|a))|\.(?:so|dylib|pc|a|dll)\b.*$", "", name.rpartition("/")[2])
+        found = (self.libraries.get(one) for one in (name, name.rpartition("/")[2], stem, f"lib{stem}"))
+        return next((one for one in found if one), {})
 
     @cached_property
     def _owners(self) -> dict[str, list[tuple[int, re.Pattern[str], HintRule]]]:
@@ -206,6 +215,7 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
             Grammar(name, table["subject"], tuple(map(Pattern, table["patterns"])))
             for name, table in values["grammar"].items()
         ),
+        {item: release for release, items in values["since"].items() for item in items},
     )
 
 
