@@ -14,12 +14,13 @@ from doit_cargo.engine.hints.reading import bare
 from doit_cargo.engine.hints.rules import Found, HintRule
 
 RANK = 9
+PANICKED = "panicked"
 LONGEST = 300
 SCRIPT = re.compile(
     r"failed to run custom build command for \W?(?P<crate>[\w-]+) v(?P<version>[\w.+-]+)(?: \((?P<place>[^)]*)\))?"
 )
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
-DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|vendor)[/\\]")
+DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]")
 CODE = re.compile(r"error\[E\d{4}\]: ")
 COMPILED = re.compile(r"could not compile \W?([\w-]+)")
 LOCATION = re.compile(r"^\s*-->\s")
@@ -78,7 +79,19 @@ def of(events: Sequence[Event]) -> Found | None:
     link = next((event for event in events if LINK.search(event.lines[0])), None)
     if link:
         return _link(link)
-    return next((_first(event) for event in events if not SUMMARY.search(bare(event.lines[0]))), None)
+    failures = [event for event in events if event.sign != PANICKED and not SUMMARY.search(bare(event.lines[0]))]
+    panics = [event for event in events if event.sign == PANICKED]
+    return next((_first(event) for event in failures), None) or next(map(_panic, panics), None)
+
+
+def _panic(event: Event) -> Found | None:
+    """Return what a program said before it asks for RUST_BACKTRACE, but for a panic in one's own code."""
+    before = [bare(line).strip() for line in event.before[-8:]]
+    place = next((line for line in reversed(before) if "panicked at" in line), "")
+    text = next((line for line in reversed(before) if line and line != place), "")
+    if not text or (place and not DEPENDENCY.search(place)):
+        return None
+    return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
 
 
 def _is_own(event: Event) -> bool:

@@ -33,7 +33,7 @@ FOLD = bytes(
 PREFIX = re.compile(
     r"(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"
     r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
-    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
+    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
 )
 LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
 

@@ -137,9 +137,11 @@ class _Watcher:
             self._look_around(window, line, owner, hit, bare)
             return
         subject = owner.subject_of(hit)
-        told = self._knowledge.owner(owner.name, subject)
+        told = self._knowledge.owner(owner.name, subject, hit.string)
         if told:
             values = [(owner.subject, subject), ("since", self._knowledge.since.get(subject.lower(), ""))]
+            if owner.name == "symbol":
+                values.append(("library", self._knowledge.library_of(subject, hit.string)[1]))
             self._look_around(window, line, told, hit, bare, values)
 
     def _note_sign(self, sign: str, hit: re.Match[str], window: Window, line: Line) -> None:
@@ -149,7 +151,8 @@ class _Watcher:
             return
         if sign == "succeeded" and not self.signs - {"succeeded"}:
             self.matches.clear()  # what stands before has not kept cargo from its end
-        self.signs.add(sign)
+        if sign != "panicked":
+            self.signs.add(sign)
         self.failed_crates.update(filter(None, hit.groupdict().values()))
         if sign != "succeeded" and not self.captured and len(self.events) < EVENTS:
             text, first = around(window, line, FOLLOWING)

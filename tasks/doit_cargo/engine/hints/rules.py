@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -102,6 +102,8 @@ class Grammar:
         return text
 
 
+# How linkers word a missing symbol, and whose symbols can be meant.
+LINKERS = {"unresolved external": "windows", "referenced from": "framework"}
 WITHOUT_FOLDER = ("program", "linker", "shared", "library")
 
 
@@ -152,13 +154,33 @@ class HintRules:
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     grammars: tuple[Grammar, ...] = ()
     since: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
-    def owner(self, grammar: str, subject: str) -> HintRule | None:
-        """Return the hint that tells of a subject: of those whose glob fits, the one that says most of its letters."""
+    def owner(self, grammar: str, subject: str, line: str = "") -> HintRule | None:
+        """Return the hint that tells of a subject of a line: of those whose glob fits, the one with most letters."""
         if grammar == "item" and subject.lower() not in self.since:
             return None
         fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
-        return max(fitting, key=lambda entry: entry[0])[2] if fitting else None
+        weight, _, best = max(fitting, key=lambda entry: entry[0], default=(0, None, None))
+        kind, _ = self.library_of(subject, line) if grammar == "symbol" and not weight else ("", "")
+        return self.owner("symbol", f"@{kind}") if kind else best
+
+    def library_of(self, symbol: str, line: str) -> tuple[str, str]:
+        """Return the kind of library that has a native symbol, and its name, as the linker of a line can have it."""
+        kind = next((kind for words, kind in LINKERS.items() if words in line.lower()), "")
+        bare = re.sub(r"^(?:__imp_+|_(?=\w))", "", symbol.lower()) if kind else symbol.lower()
+        names = {kind: symbol.lower(), "library": bare}
+        fitting = [entry for entry in self._libraries if entry[2] in names and entry[1].match(names[entry[2]])]
+        return max(fitting, key=lambda entry: entry[0])[2:] if fitting else ("", "")
+
+    @cached_property
+    def _libraries(self) -> list[tuple[int, re.Pattern[str], str, str]]:
+        return [
+            (len(glob), re.compile(fnmatch.translate(glob)), kind, name)
+            for kind, table in self.symbols.items()
+            for name, globs in table.items()
+            for glob in globs
+        ]
 
     def library(self, name: str) -> Mapping[str, str]:
         """Return the packages of a library by what a log calls it: a .pc file, -lNAME, a header, a file to load."""
@@ -216,6 +238,7 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
             for name, table in values["grammar"].items()
         ),
         {item: release for release, items in values["since"].items() for item in items},
+        values["symbols"],
     )
 
 

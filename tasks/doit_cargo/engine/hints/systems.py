@@ -40,6 +40,13 @@ CUDA = re.compile(
 )
 
 
+# What only one system's tools say.
+DECIDING = {
+    "macos": re.compile(r"for architecture (?:arm64|x86_64)|mach-o|apple-darwin|\bdyld\[|/Users/|\bcodesign\b"),
+    "windows": re.compile(r"\bLNK\d{4}\b|pc-windows|link\.exe|\b[A-Z]:\\(?:Users|Program Files)"),
+}
+
+
 class LogSystem(NamedTuple):
     """What a log tells of where it was written, "" for what it does not tell.
 
@@ -56,6 +63,8 @@ class LogSystem(NamedTuple):
 def of(text: str) -> LogSystem:
     """Return what the beginning and the lines of causes of a log tell."""
     counts = {name: len(pattern.findall(text)) for name, pattern in SYSTEMS.items()}
+    for name, pattern in DECIDING.items():
+        counts[name] += 10 * len(pattern.findall(text))
     best = max(counts, key=lambda name: counts[name])
     manager = next((name for name, pattern in MANAGERS.items() if pattern.search(text)), "") if counts["linux"] else ""
     found = TARGET.search(text)
