@@ -15,7 +15,7 @@ from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.hints import check, fixes, rules
+from doit_cargo.engine.hints import check, crates, fixes, floor, rules
 from doit_cargo.engine.hints.recogniser import recognise
 from doit_cargo.engine.hints.rules import Found, HintRules
 from doit_cargo.engine.hints.systems import LogSystem
@@ -49,10 +49,11 @@ class Hint(NamedTuple):
 CONFIDENCE = {1: "cause", 5: "likely", 7: "look here"}
 
 
-def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: int = 0) -> list[Hint]:
+def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: int = 0, root: str = "") -> list[Hint]:
     """Return the hints of a log, best first. `own_system`: it was written here; else its lines tell on which system.
 
-    `status` is the exit status of the program that wrote it (negative for a signal), 0 where that is not known.
+    `status` is the exit status of the program that wrote it (negative for a signal), 0 where that is not known; `root`
+    the workspace that it is of.
     """
     here = platform.operating_system()
     reading = recognise(stream, known, how_it_ended(status))
@@ -62,7 +63,7 @@ def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: i
     if system == "linux" and place.manager and not own_system:
         manager = place.manager
     where = place._replace(system=system, manager=manager)
-    return [_hint(one, known, where) for one in reading.found]
+    return [_hint(one, known, where, root) for one in reading.found]
 
 
 def how_it_ended(status: int) -> str:
@@ -87,14 +88,18 @@ def _manager() -> str:
     return platform.package_manager(platform.operating_system(), which)
 
 
-def _hint(found: Found, known: HintRules, place: LogSystem) -> Hint:
+def _hint(found: Found, known: HintRules, place: LogSystem, root: str) -> Hint:
     hint = found.hint
+    fix = fixes.fix_of(found, known, place)
+    if root and hint is floor.BUILD_SCRIPT:
+        name, _, version = found.values["crate"][0].partition(" v")
+        fix = "; ".join(part for part in (fix, crates.about(name, version, root)) if part)
     return Hint(
         name=hint.name,
         category=hint.category,
         confidence=CONFIDENCE[max(rank for rank in CONFIDENCE if rank <= hint.rank)],
         cause=fixes.cause_of(found),
-        fix=fixes.fix_of(found, known, place),
+        fix=fix,
         system=place.system,
         fixes=fixes.all_fixes(found, known),
         lines=found.lines,
@@ -142,8 +147,9 @@ def _say(target: str, stream: IO[bytes], place: str, workspace: Workspace, statu
     known, problems = load(workspace)
     for problem in problems[:1]:
         reporter.failed(target, f"no hints of your own: {problem}")
-    found = read(stream, known, status=status)
+    found = read(stream, known, status=status, root=workspace.root)
     for hint in found:
         where = f" ({place}:{hint.lines[0][0]})" if hint.lines else ""
         reporter.failed(target, f"{hint.confidence}: {hint.cause}{where}")
-        reporter.failed(target, f"  fix: {hint.fix}")
+        again = f"; then doit-cargo {target} again" if hint.confidence == "look here" else ""
+        reporter.failed(target, f"  fix: {hint.fix}{again}")

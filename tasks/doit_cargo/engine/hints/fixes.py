@@ -83,6 +83,8 @@ def _install(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     if "library" in fix:
         names = found.values.get("library") or found.values.get("header") or ()
         return _install_libraries(names, knowledge, place)
+    if place.target and found.hint.category == "openssl-missing":
+        return _for_target(("openssl",), knowledge, place)
     if manager in fix:
         packages = fix[manager]
         if compiler := _host_compiler(place).get("gcc"):

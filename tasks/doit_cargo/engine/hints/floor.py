@@ -162,6 +162,7 @@ def _link(event: Event) -> Found | None:
     """Return the linker's first own words: cargo shows its whole command before them."""
     said = ((at, bare(line).strip()) for at, line in enumerate(event.lines[1:200], event.number + 1))
     at, text = next(((at, text) for at, text in said if LINKER.search(text) and not COMMAND.match(text)), (0, ""))
+    text = text.removeprefix("= note: ")
     return Found(LINK_FAILED, {"why": (text[:LONGEST],)}, ((at, text[:LONGEST]),)) if text else None
 
 

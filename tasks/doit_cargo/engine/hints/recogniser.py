@@ -242,10 +242,11 @@ def _best(found: list[Found]) -> list[Found]:
     """Return the best ones: root causes before consequences, one of each category; what says little only alone."""
     hidden = {name for one in found for name in one.hint.hides}
     best: dict[str, Found] = {}
-    for one in sorted(found, key=lambda one: (one.hint.rank, one.lines[0][0])):
+    for one in sorted(found, key=lambda one: (one.hint.rank, one.lines[0][0] if one.lines else 0)):
         if one.hint.name not in hidden:
             best.setdefault(one.hint.category, one)
     telling = [one for one in best.values() if one.hint.rank < VAGUE]
     vague = [one for one in best.values() if one.hint.rank < floor.RANK]
     ground = [one for one in best.values() if one.hint.rank == floor.RANK]
-    return telling[:MOST] or [*vague[:1], *ground]
+    told = {number for one in vague[:1] for number, _ in one.lines}
+    return telling[:MOST] or [*vague[:1], *(one for one in ground if one.lines[-1][0] not in told)]

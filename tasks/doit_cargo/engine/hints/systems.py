@@ -30,9 +30,14 @@ MANAGERS = {
     ),
     "apt": re.compile(r"\bapt(?:-get)? |-linux-gnu/|\b(?:Debian|Ubuntu)\b"),
 }
-TARGET = re.compile(
-    r"[/\\]target[/\\](?P<path>(?:aarch64|arm\w*|i[56]86|riscv64gc|powerpc64le|s390x|x86_64)-[a-z0-9]+-[a-z0-9-]+)[/\\]"
-    r"(?:debug|release)[/\\]|--target[= ](?P<asked>[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_-]+)"
+# A target folder of cargo's, an option, and what openssl-sys and others print of a build script's environment.
+TARGETS = (
+    re.compile(
+        r"[/\\]target[/\\](?P<target>(?:aarch64|arm\w*|i[56]86|riscv64gc|powerpc64le|s390x|x86_64)-[a-z0-9]+-[a-z0-9-]+)"
+        r"[/\\](?:debug|release)[/\\]"
+    ),
+    re.compile(r"--target[= ](?P<target>[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_-]+)"),
+    re.compile(r"\$HOST = (?P<host>\S+)\s+\$TARGET = (?!(?P=host)\s)(?P<target>[a-z0-9_]+-[a-z0-9_-]+)"),
 )
 HERE = ("x86_64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "x86_64-apple-darwin", "aarch64-apple-darwin")
 CUDA = re.compile(
@@ -67,8 +72,8 @@ def of(text: str) -> LogSystem:
         counts[name] += 10 * len(pattern.findall(text))
     best = max(counts, key=lambda name: counts[name])
     manager = next((name for name, pattern in MANAGERS.items() if pattern.search(text)), "") if counts["linux"] else ""
-    found = TARGET.search(text)
-    target = (found["path"] or found["asked"]) if found else ""
+    targets = (pattern.search(text) for pattern in TARGETS)
+    target = next((found["target"] for found in targets if found), "")
     toolkit = CUDA.search(text)
     return LogSystem(
         best if counts[best] else "linux" if manager else "",
