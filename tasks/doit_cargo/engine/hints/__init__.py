@@ -69,7 +69,7 @@ def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: i
 def how_it_ended(status: int) -> str:
     """Return a bad exit status as the tables name it: ``SIGSEGV`` also for a shell's 139, ``0xc0000135``, ``127``."""
     number = -status if status < 0 else status - 128 if 128 < status < 160 else 0
-    if status >= 0xC0000000:
+    if status >= rules.NTSTATUS:
         return f"{status:#x}"
     names = [one.name for one in signal.Signals if one == number] if number else []
     return names[0].lower() if names else str(status) if status else ""

@@ -51,6 +51,7 @@ WHY = re.compile(
     re.IGNORECASE,
 )
 PANIC = re.compile(r"panicked at (?:'(?P<old>.*?)'?(?:, \S+:\d+:\d+)?$|\S+:\d+:\d+:?$|(?P<rest>.*))")
+PLACE = re.compile(r"\S+\.rs:\d+:\d+")
 # Panics that only say that something above has failed.
 HOLLOW = re.compile(
     r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed"
@@ -86,10 +87,12 @@ def of(events: Sequence[Event]) -> Found | None:
 
 def _panic(event: Event) -> Found | None:
     """Return what a program said before it asks for RUST_BACKTRACE, but for a panic in one's own code."""
-    before = [bare(line).strip() for line in event.before[-8:]]
-    place = next((line for line in reversed(before) if "panicked at" in line), "")
-    text = next((line for line in reversed(before) if line and line != place), "")
-    if not text or (place and not DEPENDENCY.search(place)):
+    said = [bare(line).strip() for line in (*event.before[-12:], event.lines[0])]
+    start = max((at for at, line in enumerate(said) if "panicked at" in line), default=-1)
+    said = said[start:] if start >= 0 else said[:-1]
+    place = PLACE.search("\n".join(said))
+    text = next((message for _, message in _panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
+    if not text or (place and not DEPENDENCY.search(place[0])):
         return None
     return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
 
@@ -181,6 +184,12 @@ def _first(event: Event) -> Found:
     return Found(FIRST_ERROR, values, lines)
 
 
+def last_words(text: str) -> Found | None:
+    """Return the last line of a log that tells nothing else."""
+    said = [line for line in (bare(one).strip() for one in text.splitlines()) if line and not line.startswith("#")]
+    return Found(LAST_WORDS, {"error": (said[-1][:LONGEST],)}, ()) if said else None
+
+
 def _rule(name: str, cause: str, fix: str, rank: int = RANK) -> HintRule:
     return HintRule(name, name, rank, (), (), (), 0, (), False, cause, {"any": fix})
 
@@ -200,6 +209,7 @@ DEPENDENCY_BROKEN = _rule(
 LINK_FAILED = _rule(
     "link-failed", "The link failed. The linker says: {why}", "mend what it says; the lines after it tell more"
 )
+LAST_WORDS = _rule("last-words", "Nothing known. The last it said: {error}", "its output has more")
 FIRST_ERROR = _rule(
     "first-error", "The first error is: {error}{why|}", "mend what it says; the lines after it tell more"
 )

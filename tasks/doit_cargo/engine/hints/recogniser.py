@@ -26,6 +26,7 @@ EVENTS = 40  # lines that tell of a failure whose surroundings are kept for the 
 FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
+ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
 BEGINNING = 1 << 18  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
@@ -72,8 +73,9 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     watcher = _Watcher(knowledge)
     if ended:
         watcher.signs.add("failed")
-    beginning = b""
+    beginning = ending = b""
     for window in windows(stream):
+        ending = window.text[max(window.start, window.end - ENDING) : window.end]
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
@@ -85,6 +87,8 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(watcher.events)
     best = _best([*found, *([ground] if ground else [])])
+    if ended and not (best or watcher.events):
+        best = [words] if (words := floor.last_words(ending.decode("utf-8", "replace"))) else []
     shown = "\n".join(text for one in best for _, text in one.lines)
     return LogReading(best, systems.of(beginning.decode("utf-8", "replace") + "\n" + shown))
 

@@ -94,6 +94,8 @@ class Grammar:
     def subject_of(self, found: re.Match[str]) -> str:
         """Return what a match is about, a file without its folder, what cmake's X_NAME_EXECUTABLE-NOTFOUND wants."""
         text = (found[self.subject] or "").strip()
+        if text.isdigit() and int(text) >= NTSTATUS:
+            return f"{int(text):#x}"
         if self.name in WITHOUT_FOLDER:
             text = re.split(r"[/\\]", text)[-1]
             text = re.sub(r"(?:_(?:EXECUTABLE|COMPILER|PROGRAM|COMMAND))?-NOTFOUND$", "-NOTFOUND", text)
@@ -102,6 +104,7 @@ class Grammar:
         return text
 
 
+NTSTATUS = 0xC0000000  # from here on an exit status of Windows is an error of its kernel
 # How linkers word a missing symbol, and whose symbols can be meant.
 LINKERS = {"unresolved external": "windows", "referenced from": "framework"}
 WITHOUT_FOLDER = ("program", "linker", "shared", "library")
