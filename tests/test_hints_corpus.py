@@ -14,6 +14,7 @@ from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.literals import alternatives, bounded, words_of
 from doit_cargo.engine.hints.reading import candidates, windows
 from doit_cargo.engine.hints.rules import Found
+from doit_cargo.engine.hints.systems import LogSystem
 from hint_logs import KNOWN, SHAPES, Example, examples, first, quiet_logs, read
 
 EXAMPLES = list(examples())
@@ -40,7 +41,7 @@ def test_every_hint_has_an_example_and_evidence() -> None:
     "way", [("linux", "apt"), ("linux", "zypper"), ("linux", ""), ("macos", "brew"), ("windows", "winget")]
 )
 def test_every_fix_says_something_everywhere(way: tuple[str, str]) -> None:
-    told = {hint.name: fixes.fix_of(Found(hint, {}, ()), KNOWN, *way) for hint in KNOWN.hints}
+    told = {hint.name: fixes.fix_of(Found(hint, {}, ()), KNOWN, LogSystem(*way)) for hint in KNOWN.hints}
     assert [name for name, text in told.items() if len(text) < 8] == []
 
 

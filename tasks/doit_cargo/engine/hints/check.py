@@ -60,7 +60,13 @@ HINT: Section = {
     "patterns": EXPRESSIONS.means(
         "Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"
     ),
-    "of": {ANY: LIST},
+    "of": {
+        ANY: LIST.means(
+            "What it owns of the facts of a grammar (program, linker, library, import_library, symbol, lookup, shared, "
+            "header, module, item, ended), as globs: of several hints the one with most letters tells.",
+            'of = { library = ["foo*"], header = ["foo.h"] }',
+        )
+    },
     "also": EXPRESSIONS.means("Each must match as well, within `near` lines.", "also = ['os error 2']"),
     "unless": EXPRESSIONS.means("None may match within `near` lines.", "unless = ['timed out']"),
     "near": NEAR.means("How many lines before and after. Default: 40.", "near = 8"),
