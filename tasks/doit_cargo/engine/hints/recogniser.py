@@ -253,4 +253,7 @@ def _best(found: list[Found]) -> list[Found]:
     vague = [one for one in best.values() if one.hint.rank < floor.RANK]
     ground = [one for one in best.values() if one.hint.rank == floor.RANK]
     told = {number for one in vague[:1] for number, _ in one.lines}
-    return telling[:MOST] or [*vague[:1], *(one for one in ground if one.lines[-1][0] not in told)]
+    return telling[:MOST] or [
+        *vague[:1],
+        *(one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told),
+    ]
