@@ -27,7 +27,7 @@ FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
-BEGINNING = 1 << 18  # bytes of a log in which paths tell its system
+BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
 # a test its name: what such lines hold has not happened.
