@@ -13,7 +13,8 @@ from doit_cargo.engine.hints import check, fixes, rules
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.literals import alternatives, bounded, words_of
 from doit_cargo.engine.hints.reading import candidates, windows
-from doit_cargo.engine.hints.recogniser import Found
+from doit_cargo.engine.hints.rules import Found
+from doit_cargo.engine.hints.systems import LogSystem
 from hint_logs import KNOWN, SHAPES, Example, examples, first, quiet_logs, read
 
 EXAMPLES = list(examples())
@@ -40,7 +41,7 @@ def test_every_hint_has_an_example_and_evidence() -> None:
     "way", [("linux", "apt"), ("linux", "zypper"), ("linux", ""), ("macos", "brew"), ("windows", "winget")]
 )
 def test_every_fix_says_something_everywhere(way: tuple[str, str]) -> None:
-    told = {hint.name: fixes.fix_of(Found(hint, {}, ()), KNOWN, *way) for hint in KNOWN.hints}
+    told = {hint.name: fixes.fix_of(Found(hint, {}, ()), KNOWN, LogSystem(*way)) for hint in KNOWN.hints}
     assert [name for name, text in told.items() if len(text) < 8] == []
 
 
@@ -103,7 +104,7 @@ def test_what_a_build_script_only_warned_of_is_not_why_another_failed() -> None:
     warning = "warning: wire@0.3.0: Could not find `protoc`, using the checked-in sources\n"
     failure = "error: failed to run custom build command for `{} v0.3.0`\n"
     assert first(warning + failure.format("wire")) == "protoc-missing"
-    assert first(warning + failure.format("other")) == ""
+    assert first(warning + failure.format("other")) == "build-script-failed"
 
 
 # --- the search ------------------------------------------------------------------------------------------------------

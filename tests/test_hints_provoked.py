@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -374,7 +375,7 @@ def require_named(case: Case, tmp_path: Path) -> None:
     assert said.status == 1, said.err
     log = (root / ".logs/dev.log").read_text()
     assert (first(log), case.hint) == (case.hint, case.hint), said.err
-    assert f"!! {case.words[0]}  cause: " in said.err
+    assert re.search(rf"^!! {case.words[0]}  (?:cause|likely|look here): ", said.err, re.MULTILINE)
     assert "fix: " in said.err
 
 

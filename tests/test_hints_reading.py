@@ -9,6 +9,7 @@ from doit_cargo.engine import hints
 from doit_cargo.engine.hints import fixes, recogniser, rules
 from doit_cargo.engine.hints.reading import BLOCK, candidates, windows
 from doit_cargo.engine.hints.rules import HintRules
+from doit_cargo.engine.hints.systems import LogSystem
 from hint_logs import KNOWN, first, read
 
 PROTOC = "  Error: Could not find `protoc`.\n"
@@ -54,7 +55,7 @@ def test_what_must_stand_before_is_found_over_the_border_of_a_block() -> None:
     fits, rest = divmod(BLOCK - len(before), len(filler))
     log = filler * fits + " " * (rest - 1) + "\n" + before
     assert len(log) == BLOCK
-    (found,) = read(log + "  Caused by: No such file or directory (os error 2)\n")
+    found, _ = read(log + "  Caused by: No such file or directory (os error 2)\n")
     assert (found.name, [number for number, _ in found.lines]) == ("build-script-file-missing", [fits + 2, fits + 3])
 
 
@@ -95,7 +96,7 @@ def test_two_distributions_with_one_fix_are_one_system() -> None:
 
 def test_a_library_that_no_table_has_is_looked_for_with_the_package_manager() -> None:
     (found,) = recogniser.recognise(io.BytesIO(b"ld: cannot find -lquux\n"), KNOWN).found
-    told = {manager: fixes.fix_of(found, KNOWN, "linux", manager) for manager in ("apt", "dnf")}
+    told = {manager: fixes.fix_of(found, KNOWN, LogSystem("linux", manager)) for manager in ("apt", "dnf")}
     assert told["apt"].startswith("find the package of quux: apt-file search quux.pc; apt-file search libquux.so")
     assert told["dnf"].startswith("find the package of quux: dnf provides '*/quux.pc' '*/libquux.so'")
 

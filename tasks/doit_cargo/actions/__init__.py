@@ -75,11 +75,16 @@ def finished(session: Session, target: str, outcome: Outcome, what: str, log: st
     """Tell how a program of a target ended, `what` being the work that a success has done; return the success."""
     path = log or log_path(session, target)
     reporter.ended(target, outcome, what, reporter.relative(path, session.root))
+    explain(session, target, outcome, path)
+    return outcome.ok
+
+
+def explain(session: Session, target: str, outcome: Outcome, log: str = "") -> None:
+    """Say what is known of why a program of a target failed, if it did, by itself."""
     if outcome.status and not outcome.interrupted:
         from doit_cargo.engine import hints
 
-        hints.after_failure(target, path, session.workspace)
-    return outcome.ok
+        hints.after_failure(target, log or log_path(session, target), session.workspace, outcome.status)
 
 
 def ask(

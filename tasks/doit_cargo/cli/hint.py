@@ -94,7 +94,8 @@ def _print(name: str, found: list[Hint]) -> None:
     if not found:
         print(f"no cause that doit-cargo knows in {'the input' if name == '-' else name}")
     for one in found:
-        print(f"{one.category}: {one.cause}")
+        doubt = "" if one.confidence == "cause" else f" ({one.confidence})"
+        print(f"{one.category}{doubt}: {one.cause}")
         print(f"  fix      {one.fix}")
         for number, text in one.lines:
             print(f"  line {number:<3} {text}")

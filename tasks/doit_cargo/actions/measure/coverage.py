@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.variables import COVERAGE_FORMATS
@@ -66,9 +66,12 @@ def test_coverage(session: Session, values: Values) -> bool:
         return False
     summary = _write_reports(session, values, plan)
     if summary is None:
+        explain(session, plan.target, tests)
         log = reporter.relative(log_path(session, plan.target), session.root)
         raise UserError(Problem("no coverage was recorded", f"see the log: {log}"), FAILED)
-    return _judge(session, values, summary, tests.status)
+    judged = _judge(session, values, summary, tests.status)
+    explain(session, plan.target, tests)
+    return judged
 
 
 def check(session: Session, values: Values) -> None:

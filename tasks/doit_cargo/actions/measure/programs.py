@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError, unknown
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
@@ -84,7 +84,10 @@ def watch(
     seconds = float(values.text("SECONDS") or seconds)
     reporter.note(session.current, f"{profiler} watches {os.path.basename(program)} for at most {seconds:g} s")
     argv = (*words, program, *arguments(session, values))
-    return run_tool(session, session.current, argv, seconds=seconds, watched=program)
+    outcome = run_tool(session, session.current, argv, seconds=seconds, watched=program)
+    if not outcome.expired:
+        explain(session, session.current, outcome)
+    return outcome
 
 
 def arguments(session: Session, values: Values) -> tuple[str, ...]:

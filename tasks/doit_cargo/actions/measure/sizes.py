@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.actions import finished, log_path, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.process import processes
@@ -64,8 +64,8 @@ def _bloat(session: Session, values: Values, package: str, binary: str, *words: 
     log = log_path(session, f"{session.current}-{binary}")
     outcome = run_tool(session, session.current, argv, env=env, unset=unset, log=log)
     if not outcome.ok:
-        reporter.ended(session.current, outcome, "", reporter.relative(log, session.root))
-    return outcome.ok
+        return finished(session, session.current, outcome, "", log)
+    return True
 
 
 def _bloat_call(

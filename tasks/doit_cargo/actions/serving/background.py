@@ -154,6 +154,9 @@ def _started(session: Session, values: Values, made: program.ServerCall) -> bool
     if problem:
         _end(session, server)
         reporter.failed(session.current, f"{problem}; log: {where}{_tail(log)}")
+        from doit_cargo.engine import hints
+
+        hints.after_failure(session.current, log, session.workspace, process.poll() or 0)
         return False
     process.returncode = 0  # it outlives us: nobody has to wait for it
     reporter.done(session.current, f"answers on {server.url} (process {server.pid}); log: {where}")

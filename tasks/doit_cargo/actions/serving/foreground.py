@@ -47,6 +47,9 @@ def _run(session: Session, made: program.ServerCall) -> bool:
         return False
     if status:
         reporter.failed(session.current, f"the program ended with status {status} after {seconds}")
+        from doit_cargo.engine import hints
+
+        hints.after_end(session.current, status, session.workspace)
         return False
     reporter.done(session.current, f"the program ended after {seconds}")
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,11 @@ class _Run:
         from doit_cargo.actions.testing.runners import nextest
 
         with self.watch.look() as look:
-            found, outcome = nextest.run_programs(self._request(programs, look.observation), self._ignored)
+            try:
+                found, outcome = nextest.run_programs(self._request(programs, look.observation), self._ignored)
+            except UserError:
+                self._explain()
+                raise
             self.sightings.update(look.of_programs(programs, self.world.scope))
         self.session.interrupted = self.session.interrupted or outcome.interrupted
         self.results.update(found)
@@ -305,10 +310,19 @@ class _Run:
         place = reporter.relative(self.log, self.session.root)
         self._write_junit()
         ok = reporting.close(self.work.name, found, failures, time.monotonic() - self.started, place)
+        if not ok and not self.session.interrupted:
+            self._explain()
         if self.work.values.text("OBSERVE") == STRICT and (unseen := self._unseen()):
             reporter.failed(self.work.name, f"OBSERVE=strict: {'; '.join(unseen)}")
             return False
         return ok and not self.session.interrupted
+
+    def _explain(self) -> None:
+        """Say what the log tells of a test that did not fail by itself: a library that is missing, a signal."""
+        from doit_cargo.engine import hints
+
+        if os.path.isfile(self.log):
+            hints.after_failure(self.work.name, self.log, self.session.workspace)
 
     def _unseen(self) -> list[str]:
         """Return why not all that programs rest on was seen, but where the profile says that all is declared."""

@@ -278,7 +278,7 @@ def _tell_end(request: BuildRequest, plan: Plan, outcome: Outcome, workspace: Wo
     if outcome.status and not outcome.interrupted:
         from doit_cargo.engine import hints
 
-        hints.after_failure(request.target, plan.log, workspace)
+        hints.after_failure(request.target, plan.log, workspace, outcome.status)
 
 
 def _drop_known(files: dict[str, Kept], known: Mapping[str, Kept]) -> None:

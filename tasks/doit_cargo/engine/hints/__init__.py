@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.base import paths
@@ -13,18 +15,23 @@ from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.hints import check, fixes, rules
-from doit_cargo.engine.hints.recogniser import Found, recognise
-from doit_cargo.engine.hints.rules import HintRules
+from doit_cargo.engine.hints import check, crates, fixes, floor, rules
+from doit_cargo.engine.hints.recogniser import recognise
+from doit_cargo.engine.hints.rules import Found, HintRules
+from doit_cargo.engine.hints.systems import LogSystem
 from doit_cargo.engine.plan.profiles.packs import HINTS_FILE, OVERLAY
 from doit_cargo.engine.toolchain import platform
 
 
 class Hint(NamedTuple):
-    """A cause in words. `lines` are (number, text); `system` is the one that `fix` is for, `fixes` those of others."""
+    """A cause in words. `lines` are (number, text); `system` is the one that `fix` is for, `fixes` those of others.
+
+    `confidence` is "cause", "likely", or "look here" where only the place is known.
+    """
 
     name: str
     category: str
+    confidence: str
     cause: str
     fix: str
     system: str
@@ -38,13 +45,34 @@ class Hint(NamedTuple):
         return found
 
 
-def read(stream: IO[bytes], known: HintRules, own_system: bool = True) -> list[Hint]:
-    """Return the hints of a log, best first. `own_system`: it was written here; else its lines tell on which system."""
+# Beginning with a rank: how sure its hints are.
+CONFIDENCE = {1: "cause", 5: "likely", 7: "look here"}
+
+
+def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: int = 0, root: str = "") -> list[Hint]:
+    """Return the hints of a log, best first. `own_system`: it was written here; else its lines tell on which system.
+
+    `status` is the exit status of the program that wrote it (negative for a signal), 0 where that is not known; `root`
+    the workspace that it is of.
+    """
     here = platform.operating_system()
-    reading = recognise(stream, known)
-    system = here if own_system else reading.system or _only_system(reading.found) or here
+    reading = recognise(stream, known, how_it_ended(status))
+    place = reading.place
+    system = here if own_system else place.system or _only_system(reading.found) or here
     manager = _manager() if system == here else fixes.MANAGERS[system]
-    return [_hint(one, known, system, manager) for one in reading.found]
+    if system == "linux" and place.manager and not own_system:
+        manager = place.manager
+    where = place._replace(system=system, manager=manager)
+    return [_hint(one, known, where, root) for one in reading.found]
+
+
+def how_it_ended(status: int) -> str:
+    """Return a bad exit status as the tables name it: ``SIGSEGV`` also for a shell's 139, ``0xc0000135``, ``127``."""
+    number = -status if status < 0 else status - 128 if 128 < status < 160 else 0
+    if status >= rules.NTSTATUS:
+        return f"{status:#x}"
+    names = [one.name for one in signal.Signals if one == number] if number else []
+    return names[0].lower() if names else str(status) if status else ""
 
 
 def _only_system(found: list[Found]) -> str:
@@ -60,14 +88,19 @@ def _manager() -> str:
     return platform.package_manager(platform.operating_system(), which)
 
 
-def _hint(found: Found, known: HintRules, system: str, manager: str) -> Hint:
+def _hint(found: Found, known: HintRules, place: LogSystem, root: str) -> Hint:
     hint = found.hint
+    fix = fixes.fix_of(found, known, place)
+    if root and hint is floor.BUILD_SCRIPT:
+        name, _, version = found.values["crate"][0].partition(" v")
+        fix = "; ".join(part for part in (fix, crates.about(name, version, root)) if part)
     return Hint(
         name=hint.name,
         category=hint.category,
+        confidence=CONFIDENCE[max(rank for rank in CONFIDENCE if rank <= hint.rank)],
         cause=fixes.cause_of(found),
-        fix=fixes.fix_of(found, known, system, manager),
-        system=system,
+        fix=fix,
+        system=place.system,
         fixes=fixes.all_fixes(found, known),
         lines=found.lines,
         evidence=hint.evidence,
@@ -93,18 +126,30 @@ def _own_file(workspace: Workspace) -> tuple[str, str]:
     return os.path.join(workspace.root, folder, HINTS_FILE), f"{folder.rstrip('/')}/{HINTS_FILE}"
 
 
-def after_failure(target: str, log: str, workspace: Workspace) -> None:
-    """Say what the log of a failed run tells. Whatever goes wrong here, the run's own end stays as it is."""
+def after_failure(target: str, log: str, workspace: Workspace, status: int = 0) -> None:
+    """Say what the log of a failed run tells. Whatever goes wrong here, the run's own end stays as it is.
+
+    `status` is that of the program: a log may end without a word where a signal or the loader ended it.
+    """
     try:
-        known, problems = load(workspace)
-        for problem in problems[:1]:
-            reporter.failed(target, f"no hints of your own: {problem}")
         with open(log, "rb") as stream:
-            found = read(stream, known)
+            _say(target, stream, reporter.relative(log, workspace.root), workspace, status)
     except Exception as error:  # noqa: BLE001 - a hint is never worth a traceback in place of the build's own end
         reporter.failed(target, f"no hints: {error}")
-        return
-    place = reporter.relative(log, workspace.root)
+
+
+def after_end(target: str, status: int, workspace: Workspace) -> None:
+    """Say what the exit status of a program tells whose output only the terminal has."""
+    _say(target, io.BytesIO(), "", workspace, status)
+
+
+def _say(target: str, stream: IO[bytes], place: str, workspace: Workspace, status: int) -> None:
+    known, problems = load(workspace)
+    for problem in problems[:1]:
+        reporter.failed(target, f"no hints of your own: {problem}")
+    found = read(stream, known, status=status, root=workspace.root)
     for hint in found:
-        reporter.failed(target, f"cause: {hint.cause} ({place}:{hint.lines[0][0]})")
-        reporter.failed(target, f"  fix: {hint.fix}")
+        where = f" ({place}:{hint.lines[0][0]})" if hint.lines else ""
+        reporter.failed(target, f"{hint.confidence}: {hint.cause}{where}")
+        again = f"; then doit-cargo {target} again" if hint.confidence == "look here" else ""
+        reporter.failed(target, f"  fix: {hint.fix}{again}")

@@ -31,8 +31,11 @@ def _expressions(value: list[str], key: str, where: str) -> list[Problem]:
 
 
 def _tool(value: str, _key: str, where: str) -> list[Problem]:
-    return [] if value in ROWS else [unknown("tool", value, tuple(ROWS), where)]
+    return [] if value in ROWS or PLACE.fullmatch(value) else [unknown("tool", value, tuple(ROWS), where)]
 
+
+# What the grammars name, and a hint with `of` may say.
+SUBJECTS = frozenset(("program", "linker", "library", "symbol", "header", "module", "ended", "item", "since"))
 
 EXPRESSIONS = Kind("a list of regular expressions", "['cannot find -lfoo']", LIST.accepts, _expressions)
 RANK = Kind("a number from 1 to 9", "3", lambda value: type(value) is int and value in RANKS)
@@ -57,6 +60,13 @@ HINT: Section = {
     "patterns": EXPRESSIONS.means(
         "Regular expressions for one line; any of them is enough.", "patterns = ['cannot find -lfoo']"
     ),
+    "of": {
+        ANY: LIST.means(
+            "What it owns of the facts of a grammar (program, linker, library, import_library, symbol, lookup, shared, "
+            "header, module, item, ended), as globs: of several hints the one with most letters tells.",
+            'of = { library = ["foo*"], header = ["foo.h"] }',
+        )
+    },
     "also": EXPRESSIONS.means("Each must match as well, within `near` lines.", "also = ['os error 2']"),
     "unless": EXPRESSIONS.means("None may match within `near` lines.", "unless = ['timed out']"),
     "near": NEAR.means("How many lines before and after. Default: 40.", "near = 8"),
@@ -68,7 +78,14 @@ HINT: Section = {
 }
 LIBRARY: Section = {"names": LIST, **dict.fromkeys(INSTALL, TEXT)}
 FILE: Section = {"hint": {ANY: HINT}, "library": {ANY: LIBRARY}}
-SHIPPED: Section = {**FILE, "signs": {ANY: EXPRESSIONS}}
+GRAMMAR: Section = {"subject": TEXT, "patterns": EXPRESSIONS}
+SHIPPED: Section = {
+    **FILE,
+    "signs": {ANY: EXPRESSIONS},
+    "grammar": {ANY: GRAMMAR},
+    "since": {ANY: LIST},
+    "symbols": {ANY: {ANY: LIST}},
+}
 
 
 def problems_of(file: TomlFile, known: frozenset[str], form: Section = FILE) -> list[Problem]:
@@ -84,7 +101,7 @@ def problems_of(file: TomlFile, known: frozenset[str], form: Section = FILE) -> 
 def _incomplete(file: TomlFile, name: str, table: Mapping[str, Any], names: frozenset[str]) -> Iterator[Problem]:
     where = file.where("hint", name)
     for key in ("patterns", "cause", "fix"):
-        if not table.get(key):
+        if not (table.get(key) or (key == "patterns" and table.get("of"))):
             yield Problem(f"hint {name!r} has no {key}", "docs/hints.md shows a whole one", where)
     for other in table.get("hides", ()):
         if other not in names:
@@ -97,8 +114,8 @@ def _incomplete(file: TomlFile, name: str, table: Mapping[str, Any], names: froz
                 yield Problem(what, f"write (?P<{place[1]}>...) in a pattern", file.where("hint", name, key))
 
 
-def _groups(table: Mapping[str, Any]) -> set[str]:
-    return {
+def _groups(table: Mapping[str, Any]) -> frozenset[str]:
+    return (SUBJECTS if table.get("of") else frozenset()) | {
         group
         for key in ("patterns", "also")
         for source in table.get(key, ())

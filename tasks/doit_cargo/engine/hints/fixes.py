@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from doit_cargo.engine.hints.recogniser import Found
-from doit_cargo.engine.hints.rules import SYSTEMS, HintRules
+from doit_cargo.engine.hints.rules import SYSTEMS, Found, HintRules
+from doit_cargo.engine.hints.systems import LogSystem
+from doit_cargo.engine.preflight.cuda.compiler import cuda_release
 from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
-from doit_cargo.engine.toolchain.tools import how_to_get
+from doit_cargo.engine.toolchain.tools import ROWS, how_to_get
 
 PLACE = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 MANAGERS = {"linux": "apt", "macos": "brew", "windows": "winget"}
+# Debian's names of machines, by how a target triple begins.
+DEBIAN = {"aarch64": "arm64", "armv7": "armhf", "arm": "armel", "i": "i386", "riscv64": "riscv64", "s390x": "s390x"}
+DEBIAN |= {"powerpc64le": "ppc64el", "x86_64": "amd64"}
+# The newest gcc of toolkits before those of cuda.toml (NVIDIA's installation guides, table of host compilers).
+OLD_CUDA = {"10.2": 8, "11.0": 9, "11.1": 10, "11.2": 10, "11.3": 10, "11.4": 10, "11.5": 11, "11.6": 11, "11.7": 11}
 # How to find the package that holds a file, where no table names it.
 SEARCH = {
     "apt": "apt-file search {0}.pc; apt-file search lib{0}.so",
@@ -32,20 +38,22 @@ def cause_of(found: Found) -> str:
     return _filled(found.hint.cause, found.values)
 
 
-def fix_of(found: Found, knowledge: HintRules, system: str, manager: str) -> str:
-    """Return what mends it on a system ("linux", "macos", "windows") with a package manager ("" = unknown).
+def fix_of(found: Found, knowledge: HintRules, place: LogSystem) -> str:
+    """Return what mends it at a place, whose package manager may be unknown ("").
 
     A cause that only another system knows is mended there.
     """
-    told = _fix_on(found, knowledge, system, manager)
-    others = ((other, _fix_on(found, knowledge, other, MANAGERS[other])) for other in SYSTEMS)
+    told = _fix_on(found, knowledge, place)
+    others = ((other, _fix_on(found, knowledge, LogSystem(other, MANAGERS[other]))) for other in SYSTEMS)
     return told or next((f"on {other}: {text}" for other, text in others if text), "")
 
 
-def _fix_on(found: Found, knowledge: HintRules, system: str, manager: str) -> str:
+def _fix_on(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     fix = found.hint.fix
-    parts = [_install(found, knowledge, manager)]
-    parts += [_filled(fix[key], found.values) for key in (system, "any") if key in fix]
+    parts = [_install(found, knowledge, place)]
+    parts += [
+        _filled(fix[key], {**found.values, **_host_compiler(place)}) for key in (place.system, "any") if key in fix
+    ]
     return _joined([part for part in parts if part])
 
 
@@ -53,37 +61,64 @@ def all_fixes(found: Found, knowledge: HintRules) -> dict[str, str]:
     """Return the fix of each system; on Linux with Debian's and Fedora's packages where they differ."""
     ways = {"linux (apt)": ("linux", "apt"), "linux (dnf)": ("linux", "dnf"), "macos": ("macos", "brew")}
     ways["windows"] = ("windows", "winget")
-    told = {name: fix_of(found, knowledge, *way) for name, way in ways.items()}
+    told = {name: fix_of(found, knowledge, LogSystem(*way)) for name, way in ways.items()}
     if told["linux (apt)"] == told["linux (dnf)"]:
         told = {"linux": told.pop("linux (apt)"), **told}
         del told["linux (dnf)"]
     return {name: text for name, text in told.items() if not text.startswith("on ")}
 
 
-def _install(found: Found, knowledge: HintRules, manager: str) -> str:
+def _host_compiler(place: LogSystem) -> dict[str, tuple[str, ...]]:
+    """Return the newest gcc that the CUDA toolkit of a log takes, as {gcc}."""
+    known = cuda_release(place.cuda).get("max_gcc") or OLD_CUDA.get(place.cuda) if place.cuda else None
+    return {"gcc": (str(known),)} if known else {}
+
+
+def _install(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     """Return the command that installs what is missing, or nothing."""
-    fix = found.hint.fix
+    fix, manager = found.hint.fix, place.manager
     if "tool" in fix:
-        return how_to_get(fix["tool"], manager)
+        tool = _filled(fix["tool"], found.values).lower()
+        return how_to_get(tool, manager) if tool in ROWS else ""
     if "library" in fix:
-        return _install_libraries(found.values.get("library", ()), knowledge, manager)
+        names = found.values.get("library") or found.values.get("header") or ()
+        return _install_libraries(names, knowledge, place)
+    if place.target and found.hint.category == "openssl-missing":
+        return _for_target(("openssl",), knowledge, place)
     if manager in fix:
-        return install_command(manager, fix[manager])
+        packages = fix[manager]
+        if compiler := _host_compiler(place).get("gcc"):
+            packages = re.sub(r"(g(?:cc|\+\+))-?\d+", rf"\1-{compiler[0]}", packages)
+        return install_command(manager, packages)
     if (not manager or manager in FOR_ADMINISTRATORS) and "apt" in fix:
         return f"install {fix['apt']} (Debian's names)"
     return ""
 
 
-def _install_libraries(names: tuple[str, ...], knowledge: HintRules, manager: str) -> str:
+def _install_libraries(names: tuple[str, ...], knowledge: HintRules, place: LogSystem) -> str:
     """Return how to get the development packages of libraries; of unknown ones, how to find them."""
-    known = [knowledge.libraries[name].get(manager, "") for name in names if name in knowledge.libraries]
+    manager = place.manager
+    if place.target:
+        return _for_target(names, knowledge, place)
+    known = [knowledge.library(name).get(manager, "") for name in names]
     packages = " ".join(dict.fromkeys(" ".join(known).split()))
     told = [install_command(manager, packages)] if packages else []
-    unknown = [name for name in names if not knowledge.libraries.get(name, {}).get(manager)]
+    unknown = [name for name in names if not knowledge.library(name).get(manager)]
     for name in unknown[:2]:
         stem = re.sub(r"^lib(?=\w+\.so)|\.(?:so|dylib|h|hpp|lib).*$", "", name.rpartition("/")[2])
         told.append(f"find the package of {name}: {SEARCH.get(manager, SEARCH['apt']).format(stem)}")
     return "; ".join(told)
+
+
+def _for_target(names: tuple[str, ...], knowledge: HintRules, place: LogSystem) -> str:
+    """Return how to get libraries for another target: packages of this computer do not help there."""
+    told = f"the library must be there for {place.target}"
+    machine = next((name for start, name in DEBIAN.items() if place.target.startswith(start)), "")
+    packages = " ".join(knowledge.library(name).get("apt", "") for name in names).split()
+    if place.manager == "apt" and machine and packages and "-gnu" in place.target:
+        wanted = " ".join(f"{package}:{machine}" for package in dict.fromkeys(packages))
+        told += f": dpkg --add-architecture {machine} && apt-get update && apt install {wanted}"
+    return f"{told}; then PKG_CONFIG_ALLOW_CROSS=1 with PKG_CONFIG_SYSROOT_DIR and PKG_CONFIG_PATH of its sysroot"
 
 
 def _filled(text: str, values: Mapping[str, tuple[str, ...]]) -> str:

@@ -5,10 +5,7 @@ Knows patterns and whose they are, no logs.
 
 from __future__ import annotations
 
-from doit_cargo.engine.hints.rules import HintRule, HintRules, Pattern
-
-Owner = HintRule | str
-"""Whose a pattern is: a hint's, or the name of a sign."""
+from doit_cargo.engine.hints.rules import HintRules, Owner, Pattern
 
 
 class Index:

@@ -28,6 +28,15 @@ FOLD = bytes(
     for byte in range(256)
 )
 
+# What tools put before a line: BuildKit's step and seconds, GitHub Actions' and Docker's timestamps, compose's name,
+# a quotation mark; cargo -vv and others a label in brackets.
+PREFIX = re.compile(
+    r"(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"
+    r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
+    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
+)
+LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
+
 _BETWEEN = (b"", b" ", b"\n")
 
 Found = dict[int, tuple[int, set[bytes]]]
@@ -179,3 +188,15 @@ def around(window: Window, line: Line, distance: int) -> tuple[str, int]:
         after = text.find(b"\n", end, latest)
         end = after + 1 if after >= 0 else latest
     return text[start:end].decode("utf-8", "replace"), line.number - text.count(b"\n", start, line.start)
+
+
+def bare(text: str) -> str:
+    """Return a line without what tools put before it."""
+    found = PREFIX.match(text)
+    return text[found.end() if found else 0 :]
+
+
+def plain(text: str) -> str:
+    """Return a bare line without its labels in brackets."""
+    found = LABEL.match(text)
+    return text[found.end() if found else 0 :]

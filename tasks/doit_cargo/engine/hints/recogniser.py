@@ -6,12 +6,15 @@ Knows nothing of files, platforms or what is printed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints.index import Index, Owner
+from doit_cargo.engine.hints import floor, reading, systems
+from doit_cargo.engine.hints.floor import Event
+from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
-from doit_cargo.engine.hints.rules import HintRule, HintRules, Pattern
+from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern
+from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
 """How many hints at most: the best ones."""
@@ -19,30 +22,24 @@ MOST = 3
 VAGUE = 7  # from this rank on a hint names a consequence: it is shown where nothing better was found
 TRIED = 200  # lines of one hint that are looked at closely; a log that repeats itself has nothing new to tell
 KEPT = 20  # matches of one hint that are kept
+EVENTS = 40  # lines that tell of a failure whose surroundings are kept for the floor
+FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
-BEGINNING = 1 << 18  # bytes of a log in which paths tell its system
+ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
+BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
-SYSTEMS = {
-    "linux": re.compile(r"(?<![\w.])/(?:home|root|usr|opt|mnt|var|etc)/|linux-(?:gnu|musl)|\.so\b|\bapt(?:-get)?\b"),
-    "macos": re.compile(
-        r"(?<!\w)/(?:Users|Applications|Library)/|apple-darwin|\.dylib\b|\bxcrun\b|\bXcode\b|/opt/homebrew/"
-    ),
-    "windows": re.compile(r"\b[A-Za-z]:\\|pc-windows|\.exe\b|\.dll\b|\bLNK\d{4}\b|\.lib\b"),
-}
-
-# What tools put before a line: BuildKit's step and seconds, GitHub Actions' and Docker's timestamps, compose's name,
-# a quotation mark; cargo -vv and others a label in brackets.
-PREFIX = re.compile(
-    r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
-    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
-)
-LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
 # a test its name: what such lines hold has not happened.
 QUOTED = re.compile(
     r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s|\+\s+(?:cargo|docker|echo|export)\s"
-    r"|test\s.+\s\.\.\.\s|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
+    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
+)
+# What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
+HAPPENED = re.compile(
+    r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
+    r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
+    r"|process didn.t exit successfully|\(os error \d+\)$"
 )
 # Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
 WARNING = re.compile(
@@ -64,51 +61,48 @@ class Match(NamedTuple):
     crate: str
 
 
-class Found(NamedTuple):
-    """A root cause that a log shows: the hint, the values of its named groups, the lines that matched."""
-
-    hint: HintRule
-    values: Mapping[str, tuple[str, ...]]
-    lines: tuple[tuple[int, str], ...]
-
-
 class LogReading(NamedTuple):
-    """What a log tells: at most three root causes, best first; the system that it is of, "" where nothing says so."""
+    """What a log tells: at most three root causes, best first; of what system it is."""
 
     found: list[Found]
-    system: str
+    place: LogSystem
 
 
-def recognise(stream: IO[bytes], knowledge: HintRules) -> LogReading:
-    """Read a log once. The log of a success tells nothing."""
+def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogReading:
+    """Read a log once. The log of a success tells nothing; `ended` says that it is none, and how the program ended."""
     watcher = _Watcher(knowledge)
-    beginning = b""
+    if ended:
+        watcher.signs.add("failed")
+    beginning = ending = b""
     for window in windows(stream):
+        ending = window.text[max(window.start, window.end - ENDING) : window.end]
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
     if watcher.signs == {"succeeded"}:
-        return LogReading([], "")
-    found = [_found(hint, watcher) for hint in knowledge.hints if hint.name in watcher.matches]
-    best = _best([one for one in found if one])
+        return LogReading([], LogSystem())
+    found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
+    end = knowledge.owner("ended", ended)
+    if end and all(one.hint.category != end.category for one in found):
+        found.append(Found(end, {"ended": (ended,)}, ()))
+    ground = floor.of(watcher.events)
+    best = _best([*found, *([ground] if ground else [])])
+    if ended and not (best or watcher.events):
+        best = [words] if (words := floor.last_words(ending.decode("utf-8", "replace"))) else []
     shown = "\n".join(text for one in best for _, text in one.lines)
-    return LogReading(best, _system(beginning.decode("utf-8", "replace") + "\n" + shown))
-
-
-def _system(text: str) -> str:
-    """Return the system that the paths and names of a text speak of most, or nothing."""
-    counts = {name: len(pattern.findall(text)) for name, pattern in SYSTEMS.items()}
-    best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] else ""
+    return LogReading(best, systems.of(beginning.decode("utf-8", "replace") + "\n" + shown))
 
 
 class _Watcher:
     """What was seen so far: matches by hint, and signs of success and failure."""
 
     def __init__(self, knowledge: HintRules) -> None:
+        self._knowledge = knowledge
         self.index = Index(knowledge)
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
+        self.events: list[Event] = []
+        self.captured = False
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
@@ -127,8 +121,8 @@ class _Watcher:
             self._nothing[key] = None
 
     def _matches(self, window: Window, line: Line, text: str, tried: list[tuple[Pattern, Owner]]) -> bool:
-        bare = text[_end(PREFIX, text) :]
-        plain = bare[_end(LABEL, bare) :]
+        bare = reading.bare(text)
+        plain = reading.plain(bare)
         if QUOTED.match(plain):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
@@ -136,24 +130,59 @@ class _Watcher:
         hits = [(owner, hit) for owner, hit in seen if hit]
         for owner, hit in hits:
             if isinstance(owner, str):
-                self.signs.add(owner)
-                self.failed_crates.update(filter(None, hit.groupdict().values()))
-            else:
-                self._look_around(window, line, owner, hit, bare)
+                self._note_sign(owner, hit, window, line)
+            elif not self.captured or HAPPENED.search(plain):
+                self._take_fact(owner, hit, window, line, bare)
             self._count(owner)
         return bool(hits)
+
+    def _take_fact(self, owner: HintRule | Grammar, hit: re.Match[str], window: Window, line: Line, bare: str) -> None:
+        if not isinstance(owner, Grammar):
+            self._look_around(window, line, owner, hit, bare)
+            return
+        subject = owner.subject_of(hit)
+        told = self._knowledge.owner(owner.name, subject, hit.string)
+        if told:
+            values = [(owner.subject, subject), ("since", self._knowledge.since.get(subject.lower(), ""))]
+            if owner.name == "symbol":
+                values.append(("library", self._knowledge.library_of(subject, hit.string)[1]))
+            self._look_around(window, line, told, hit, bare, values)
+
+    def _note_sign(self, sign: str, hit: re.Match[str], window: Window, line: Line) -> None:
+        """Take what tells of success, failure, or output that a test has printed and that has not happened here."""
+        if sign in ("captured", "told"):
+            self.captured = sign == "captured"
+            return
+        if sign == "succeeded" and not self.signs - {"succeeded"}:
+            self.matches.clear()  # what stands before has not kept cargo from its end
+        if sign != "panicked":
+            self.signs.add(sign)
+        self.failed_crates.update(filter(None, hit.groupdict().values()))
+        if sign != "succeeded" and not self.captured and len(self.events) < EVENTS:
+            text, first = around(window, line, FOLLOWING)
+            lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
+            at = line.number - first
+            self.events.append(Event(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
-        if self._tried[name] == TRIED:
+        if self._tried[name] == TRIED and name not in ("captured", "told"):
             self.index.drop(owner)
 
-    def _look_around(self, window: Window, line: Line, hint: HintRule, hit: re.Match[str], bare: str) -> None:
+    def _look_around(
+        self,
+        window: Window,
+        line: Line,
+        hint: HintRule,
+        hit: re.Match[str],
+        bare: str,
+        subject: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
         shown = [(line.number, _around(hit.string, hit.start()))]
-        values = list(hit.groupdict().items())
+        values = [*{**hit.groupdict(), **dict(subject)}.items()]
         if hint.also or hint.unless:
             text, first = around(window, line, hint.near)
             if any(pattern.find(text) for pattern in hint.unless):
@@ -176,12 +205,6 @@ def _whose(warning: re.Match[str]) -> tuple[str, bool]:
     """Return whose line it is, and whether it is one that alone is no failure."""
     crate = warning["crate"] or warning["labelled"] or ""
     return crate, bool(warning["labelled"] or warning["says"])
-
-
-def _end(pattern: re.Pattern[str], text: str) -> int:
-    """Return where the beginning of a text that a pattern takes away ends."""
-    found = pattern.match(text)
-    return found.end() if found else 0
 
 
 def _around(text: str, position: int) -> str:
@@ -223,8 +246,14 @@ def _best(found: list[Found]) -> list[Found]:
     """Return the best ones: root causes before consequences, one of each category; what says little only alone."""
     hidden = {name for one in found for name in one.hint.hides}
     best: dict[str, Found] = {}
-    for one in sorted(found, key=lambda one: (one.hint.rank, one.lines[0][0])):
+    for one in sorted(found, key=lambda one: (one.hint.rank, one.lines[0][0] if one.lines else 0)):
         if one.hint.name not in hidden:
             best.setdefault(one.hint.category, one)
     telling = [one for one in best.values() if one.hint.rank < VAGUE]
-    return telling[:MOST] or list(best.values())[:1]
+    vague = [one for one in best.values() if one.hint.rank < floor.RANK]
+    ground = [one for one in best.values() if one.hint.rank == floor.RANK]
+    told = {number for one in vague[:1] for number, _ in one.lines}
+    return telling[:MOST] or [
+        *vague[:1],
+        *(one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told),
+    ]

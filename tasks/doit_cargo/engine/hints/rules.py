@@ -5,12 +5,13 @@ Knows nothing of logs, and takes the tables as right: check.py checks them.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
@@ -80,10 +81,41 @@ def _common() -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Grammar:
+    """How tools word one kind of fact: a library that the linker lacks, a program that is not installed.
+
+    The group `subject` of each pattern names what it is about. Whose hint that is, the hints say (`of`).
+    """
+
+    name: str
+    subject: str
+    patterns: tuple[Pattern, ...]
+
+    def subject_of(self, found: re.Match[str]) -> str:
+        """Return what a match is about, a file without its folder, what cmake's X_NAME_EXECUTABLE-NOTFOUND wants."""
+        text = (found[self.subject] or "").strip()
+        if text.isdigit() and int(text) >= NTSTATUS:
+            return f"{int(text):#x}"
+        if self.name in WITHOUT_FOLDER:
+            text = re.split(r"[/\\]", text)[-1]
+            text = re.sub(r"(?:_(?:EXECUTABLE|COMPILER|PROGRAM|COMMAND))?-NOTFOUND$", "-NOTFOUND", text)
+            text = text.removesuffix("-NOTFOUND").split("_")[-1].lower() if text.endswith("-NOTFOUND") else text
+            text = re.sub(r"\.exe$", "", text, flags=re.IGNORECASE)
+        return text
+
+
+NTSTATUS = 0xC0000000  # from here on an exit status of Windows is an error of its kernel
+# How linkers word a missing symbol, and whose symbols can be meant.
+LINKERS = {"unresolved external": "windows", "referenced from": "framework"}
+WITHOUT_FOLDER = ("program", "linker", "shared", "library")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HintRule:
     """One root cause.
 
-    Any of `patterns` matches a line; each of `also` must match within `near` lines of it, none of `unless` may.
+    Any of `patterns` matches a line, or a fact of a grammar whose subject fits a glob of `of` (grammar -> globs) is
+    told by it; each of `also` must match within `near` lines of it, none of `unless` may.
     `rank` orders: 1 fells everything else, 9 is a mere consequence. `hides` names hints that this one explains.
     `warnings`: a line that is only a warning counts too. `fix` maps a package manager, a system, "tool" or "any" to
     what mends it; `cause` and `fix` may hold {group} or {group|default}.
@@ -100,7 +132,20 @@ class HintRule:
     warnings: bool
     cause: str
     fix: Mapping[str, str]
-    evidence: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Found(NamedTuple):
+    """A root cause that a log shows: the hint, the values of its named groups, the lines that matched."""
+
+    hint: HintRule
+    values: Mapping[str, tuple[str, ...]]
+    lines: tuple[tuple[int, str], ...]
+
+
+Owner = HintRule | Grammar | str
+"""Whose a pattern is: a hint's, a grammar's, or the name of a sign."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +155,55 @@ class HintRules:
     hints: tuple[HintRule, ...]
     libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    grammars: tuple[Grammar, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+
+    def owner(self, grammar: str, subject: str, line: str = "") -> HintRule | None:
+        """Return the hint that tells of a subject of a line: of those whose glob fits, the one with most letters."""
+        if grammar == "item" and subject.lower() not in self.since:
+            return None
+        fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
+        weight, _, best = max(fitting, key=lambda entry: entry[0], default=(0, None, None))
+        kind, _ = self.library_of(subject, line) if grammar == "symbol" and not weight else ("", "")
+        return self.owner("symbol", f"@{kind}") if kind else best
+
+    def library_of(self, symbol: str, line: str) -> tuple[str, str]:
+        """Return the kind of library that has a native symbol, and its name, as the linker of a line can have it."""
+        kind = next((kind for words, kind in LINKERS.items() if words in line.lower()), "")
+        bare = re.sub(r"^(?:__imp_+|_(?=\w))", "", symbol.lower()) if kind else symbol.lower()
+        names = {kind: symbol.lower(), "library": bare}
+        fitting = [entry for entry in self._libraries if entry[2] in names and entry[1].match(names[entry[2]])]
+        return max(fitting, key=lambda entry: entry[0])[2:] if fitting else ("", "")
 
     @cached_property
-    def by_word(self) -> dict[bytes, list[tuple[Pattern, HintRule | str]]]:
+    def _libraries(self) -> list[tuple[int, re.Pattern[str], str, str]]:
+        return [
+            (len(glob), re.compile(fnmatch.translate(glob)), kind, name)
+            for kind, table in self.symbols.items()
+            for name, globs in table.items()
+            for glob in globs
+        ]
+
+    def library(self, name: str) -> Mapping[str, str]:
+        """Return the packages of a library by what a log calls it: a .pc file, -lNAME, a header, a file to load."""
+        stem = re.sub(r"^lib(?=\w+\.(?:so|dylib|a))|\.(?:so|dylib|pc|a|dll)\b.*$", "", name.rpartition("/")[2])
+        found = (self.libraries.get(one) for one in (name, name.rpartition("/")[2], stem, f"lib{stem}"))
+        return next((one for one in found if one), {})
+
+    @cached_property
+    def _owners(self) -> dict[str, list[tuple[int, re.Pattern[str], HintRule]]]:
+        found: dict[str, list[tuple[int, re.Pattern[str], HintRule]]] = {}
+        for hint in self.hints:
+            for grammar, globs in hint.of.items():
+                rows = ((len(glob.replace("*", "")), re.compile(fnmatch.translate(glob)), hint) for glob in globs)
+                found.setdefault(grammar, []).extend(rows)
+        return found
+
+    @cached_property
+    def by_word(self) -> dict[bytes, list[tuple[Pattern, Owner]]]:
         """Return each word to look for in a log with the patterns that it may belong to, and whose these are."""
-        found: dict[bytes, list[tuple[Pattern, HintRule | str]]] = {}
+        found: dict[bytes, list[tuple[Pattern, Owner]]] = {}
         for pattern, owner in self._patterns():
             for word in pattern.words:
                 found.setdefault(word, []).append((pattern, owner))
@@ -124,9 +213,11 @@ class HintRules:
     def words(self) -> frozenset[bytes]:
         return frozenset(self.by_word)
 
-    def _patterns(self) -> Iterator[tuple[Pattern, HintRule | str]]:
+    def _patterns(self) -> Iterator[tuple[Pattern, Owner]]:
         for hint in self.hints:
             yield from ((pattern, hint) for pattern in hint.patterns)
+        for grammar in self.grammars:
+            yield from ((pattern, grammar) for pattern in grammar.patterns)
         for sign, patterns in self.signs.items():
             yield from ((pattern, sign) for pattern in patterns)
 
@@ -145,6 +236,12 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
         tuple(_hint(name, table) for name, table in hints.items()),
         {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
+        tuple(
+            Grammar(name, table["subject"], tuple(map(Pattern, table["patterns"])))
+            for name, table in values["grammar"].items()
+        ),
+        {item: release for release, items in values["since"].items() for item in items},
+        values["symbols"],
     )
 
 
@@ -158,7 +255,7 @@ def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
         name=name,
         category=table.get("category", name),
         rank=table.get("rank", 5),
-        patterns=tuple(map(Pattern, table["patterns"])),
+        patterns=tuple(map(Pattern, table.get("patterns", ()))),
         also=tuple(map(Pattern, table.get("also", ()))),
         unless=tuple(map(Pattern, table.get("unless", ()))),
         near=table.get("near", NEAR),
@@ -167,4 +264,5 @@ def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
         cause=table["cause"],
         fix=table["fix"],
         evidence=tuple(table.get("evidence", ())),
+        of={grammar: tuple(globs) for grammar, globs in table.get("of", {}).items()},
     )

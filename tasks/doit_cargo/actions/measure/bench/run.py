@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.actions import log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool
 from doit_cargo.actions.measure import programs
 from doit_cargo.actions.measure.bench.results import Results, criterion_files, criterion_places, read
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
@@ -174,6 +174,7 @@ def _run(session: Session, name: str, call: Invocation) -> Results:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         outcome = run_tool(session, session.current, call.argv, env=call.env, unset=call.unset, cwd=call.cwd, log=log)
     if not outcome.ok:
+        explain(session, session.current, outcome, log)
         what = "was interrupted" if outcome.interrupted else f"failed with status {outcome.status}"
         raise UserError(Problem(f"the benchmark {name} {what}", _log(session, f"{session.current}-{name}")), FAILED)
     with open(log, encoding="utf-8") as stream:

@@ -83,7 +83,9 @@ def run_program(
     if child.left_behind:
         log.write(f"{child.left_behind}\n")
         reporter.note(program.title, child.left_behind)
-    return reader.reading.result(program, status, time.monotonic() - started, reader.tail.text())
+    result = reader.reading.result(program, status, time.monotonic() - started, reader.tail.text())
+    log.write(f"# {result.why}\n" if result.why else "")
+    return result
 
 
 def _found(argv: list[str], environ: Mapping[str, str]) -> list[str]:

@@ -100,9 +100,8 @@ def run_programs(
     )
     if outcome.status not in (0, TESTS_FAILED) and not outcome.interrupted:
         what = f"cargo nextest ended with status {outcome.status}: it did not run the tests"
-        raise UserError(
-            Problem(what, f"see {request.log}, or take nextest off PATH: cargo runs them too"), COULD_NOT_RUN
-        )
+        other = "" if request.configured else "; RUNNER=cargo runs them without nextest"
+        raise UserError(Problem(what, f"see {request.log}{other}"), COULD_NOT_RUN)
     suites = _suites(report)
     found = {one.identity: _result(suites.get(one.nextest_id), ignored(one)) for one in request.programs}
     if outcome.status and all(result.ok for result in found.values()):
