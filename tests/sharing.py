@@ -30,7 +30,7 @@ http {{
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen {listen}:{port};
+    listen {listen}:{port}{secure};
     root {folder}/store;
     client_max_body_size 0;
     location / {{ dav_methods PUT; create_full_put_path on; {limits} }}
@@ -111,8 +111,8 @@ def _await(place: tuple[str, int], process: subprocess.Popen[bytes], log: Path) 
 
 
 @contextmanager
-def nginx(folder: Path, limits: str = "", listen: str = "127.0.0.1") -> Iterator[str]:
-    """Run nginx over a folder; yield its address."""
+def nginx(folder: Path, limits: str = "", listen: str = "127.0.0.1", certificate: str = "") -> Iterator[str]:
+    """Run nginx over a folder; yield its address. With a `certificate`, PATH.pem and PATH.key, it speaks TLS."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed")
@@ -120,9 +120,13 @@ def nginx(folder: Path, limits: str = "", listen: str = "127.0.0.1") -> Iterator
     (folder / "store").mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o755)
     user = "user root;\n" if os.geteuid() == 0 else ""
-    conf = write(folder / "nginx.conf", user + NGINX.format(folder=folder, port=port, limits=limits, listen=listen))
+    secure = f" ssl; ssl_certificate {certificate}.pem; ssl_certificate_key {certificate}.key" if certificate else ""
+    conf = write(
+        folder / "nginx.conf",
+        user + NGINX.format(folder=folder, port=port, limits=limits, listen=listen, secure=secure),
+    )
     with running([program, "-c", str(conf), "-p", str(folder)], port, folder / "log", listen):
-        yield f"http://{listen}:{port}"
+        yield f"{'https' if certificate else 'http'}://{listen}:{port}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ class Two:
             write(root / "low/data.txt", "data\n")
             subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
 
-    def run(self, root: Path, *words: str, status: int = 0, **variables: str) -> Said:
-        said = call(root, "doit-cargo", *words, **variables)
+    def run(self, root: Path, *words: str, status: int = 0, environ: Mapping[str, str] | None = None) -> Said:
+        said = call(root, "doit-cargo", *words, **(environ or {}))
         assert said.status == status, said.out + said.err
         return said
 
@@ -122,16 +123,17 @@ def test_tests_count_only_with_the_files_that_they_have_passed_with(two: Two, na
 def test_shards_together_are_proven_to_be_all_tests(two: Two, tmp_path: Path) -> None:
     """Each shard on a machine of its own at the same path; a closing call has all of it, or names what lacks."""
 
+    machine: dict[str, str] = {}
+
     def on_another_machine(shard: str, *more: str, status: int = 0) -> str:
         nonlocal machine
         machine = {
             "DOIT_CARGO_STATE": str(tmp_path / str(len(os.listdir(tmp_path)))),
             "DOIT_CARGO_SHARE": str(tmp_path / "store"),
         }
-        said = two.run(two.a, "test", "PACKAGE=low", f"SHARD={shard}", *more, status=status, **machine)
+        said = two.run(two.a, "test", "PACKAGE=low", f"SHARD={shard}", *more, status=status, environ=machine)
         return said.out + said.err
 
-    machine: dict[str, str] = {}
     try:
         on_another_machine("1/2", "SHARE=write")
         said = on_another_machine("all/2", status=1)
@@ -142,7 +144,7 @@ def test_shards_together_are_proven_to_be_all_tests(two: Two, tmp_path: Path) ->
         said = on_another_machine("all/2")
         assert "3 of 3 test programs passed on other machines" in said
         assert "2 passed, 0 failed" in said
-        said = two.run(two.a, "test", "PACKAGE=low", "SHARE=off", **machine).out
+        said = two.run(two.a, "test", "PACKAGE=low", "SHARE=off", environ=machine).out
         assert "2 passed, 0 failed" in said
         assert "runs the tests" not in said  # what was fetched of each program is kept here too
         write(two.a / "low/data.txt", "wrong\n")  # what a program has read counts for what it is fetched by
