@@ -241,3 +241,33 @@ def test_a_store_behind_tls_and_a_token_is_used_by_those_who_name_it(tmp_path: P
         said = call(root, "doit-cargo", "check", "SHARE=write", **trusted)
         assert ".. check  shared: that it passes" in said.out, said.out + said.err
         assert "sesame" not in said.out + said.err
+
+
+# --- another client as the referee -----------------------------------------------------------------------------------
+
+
+def test_bazel_reads_what_we_write_and_we_read_what_it_writes(tmp_path: Path) -> None:
+    """Debian's bazel-bootstrap, with our folder as its disk cache; what it takes from us is not what it would build."""
+    bazel = shutil.which("bazel")
+    if not bazel:
+        pytest.skip("bazel is not on PATH: apt-get install bazel-bootstrap")
+    write(tmp_path / "ws/WORKSPACE", "")
+    write(tmp_path / "ws/BUILD", 'genrule(name = "word", outs = ["word.txt"], cmd = "echo theirs > $@")\n')
+
+    def build(store: Path) -> str:
+        options = [f"--disk_cache={store}", "--spawn_strategy=local"]
+        for words in ([["clean"]] if store.name == "ours" else []) + [["build", *options, "//:word"]]:
+            command = [bazel, "--batch", f"--output_user_root={tmp_path}/root", *words]
+            subprocess.run(
+                command, cwd=tmp_path / "ws", env=environment(HOME=str(tmp_path)), check=True, capture_output=True
+            )
+        return (tmp_path / "ws/bazel-bin/word.txt").read_text()
+
+    assert build(tmp_path / "theirs") == "theirs\n"
+    [entry] = [path for path in (tmp_path / "theirs/ac").rglob("*") if path.is_file()]
+    name = Digest(entry.name, 0)
+    theirs, ours = (open_store(str(tmp_path / folder), ACCESS) for folder in ("theirs", "ours"))
+    [output] = wire.read_action_result(theirs.entry(name) or b"")
+    assert content_of(theirs, output.digest) == b"theirs\n"
+    ours.keep_entry(name, wire.action_result([OutputFile(output.path, keep(ours, b"ours\n"))]))
+    assert build(tmp_path / "ours") == "ours\n"
