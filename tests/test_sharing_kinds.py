@@ -92,6 +92,10 @@ def test_tests_that_have_passed_elsewhere_do_not_run(two: Two) -> None:
     assert PASSED in said
     assert not list(two.b.glob("target/debug/deps/*"))
     assert two.run(two.b, "test", "PACKAGE=low").out.startswith(f"-- test  passed before: {PASSED}")
+    assert "test is up to date" in two.run(two.b, "why", "test", "PACKAGE=low").out
+    write(two.b / "low/data.txt", "other\n")
+    assert "low/data.txt: changed" in two.run(two.b, "why", "test", "PACKAGE=low").out
+    write(two.b / "low/data.txt", "data\n")
     assert "fetched" not in two.run(two.b, "share", "why", "test").out  # of all packages nobody has told
 
 

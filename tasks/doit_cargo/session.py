@@ -431,11 +431,9 @@ class Session:
         request = self.request(name, plan)
         if not self.shares(row):
             return request
-        from doit_cargo.sharing import settings, share
+        from doit_cargo.sharing import share
 
-        pack, word = self.library.pack.share, request.variables.text("SHARE")
-        store = settings.of(pack, self.root, self.environ, word) if settings.takes(pack, name) else None
-        return request._replace(shared=share.Sharing(store, request, more)) if store else request
+        return request._replace(shared=share.of(request, self.library.pack.share, self.root, more))
 
     def _call_cargo(self, row: Row) -> bool:
         from doit_cargo.engine.execution.execute import execute

@@ -40,6 +40,7 @@ from doit_cargo.sharing.success import Success
 from doit_cargo.sharing.wire import Digest
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.launch import Share
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
@@ -59,6 +60,13 @@ class Candidate(NamedTuple):
     state: State
     key: Action
     lines: Mapping[str, str]
+
+
+def of(request: BuildRequest, share: Share, root: str, more: Mapping[str, str]) -> Sharing | None:
+    """Return what a call may share, None for nothing; `more` is what key 1 says beside. Raises `UserError`."""
+    word = request.variables.text("SHARE")
+    found = settings.of(share, root, request.environ, word) if settings.takes(share, request.target) else None
+    return Sharing(found, request, more) if found else None
 
 
 class Sharing:

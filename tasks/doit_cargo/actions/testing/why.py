@@ -24,7 +24,12 @@ Reasons = dict[str, list[Change]]
 def explain(session: Session, name: str) -> Why:
     """Return the answer of `why` (docs/commands.md), with its text under "says"."""
     work = selection.work_of(session, name, session.values_for(name))
+    whole, differs = session.verdict(name, explain=True)
+    if whole and not differs:
+        return _of_programs(work, {})
     receipt, changes = verdict(work, explain=True)
+    if whole and receipt is None:  # that they passed came from another machine: here nothing was compiled
+        return _of_compilation(work, differs, whole)
     last = receipt or _last(work)
     if receipt is None or changes:
         return _of_compilation(work, changes, last)
@@ -58,7 +63,10 @@ def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> Why:
     if last:
         reasons, given = causes.named(reasons, last, work.session.root)
     changed = reporter.roots_of([*reporter.changed_packages(reasons, last), *given], last) if last else []
-    runs = [name for name in reporter.rebuilds(changed, last) if name in work.packages] if last else list(work.packages)
+    known = last and last["owners"]  # of what came from another machine nobody knows whose a file is
+    runs = (
+        [name for name in reporter.rebuilds(changed, last) if name in work.packages] if known else list(work.packages)
+    )
     rows = [_row(change, ", ".join(reporter.owners(change, last)) if last else "", work) for change in reasons]
     says = [f"{work.name} is stale:", *(_line(row) for row in rows)]
     says.append(f"  tests     {_names(runs)} {'run' if runs else 'run again if a program comes out different'}")
