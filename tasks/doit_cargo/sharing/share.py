@@ -81,6 +81,7 @@ class Sharing:
         # One that is given is that of a single program of tests: of these nothing is told one by one.
         self.key = key
         self.is_one_of_many = key is not None
+        self.patience = Patience()
         self.why = ""
 
     # --- fetching ----------------------------------------------------------------------------------------------------
@@ -126,7 +127,8 @@ class Sharing:
         return values.is_ignored(name, self.settings.ignored)
 
     def _note(self, text: str) -> None:
-        reporter.note(self.request.target, text)
+        if not self.is_one_of_many:
+            reporter.note(self.request.target, text)
 
     def passed(self, plan: Plan, state: State) -> tuple[State, str] | None:
         """Return what a program of tests that has passed elsewhere rests on, as it is here, and what is told of it."""
@@ -143,12 +145,11 @@ class Sharing:
     def _known(self, carrier: Carrier, plan: Plan, state: State) -> tuple[Candidate, Result] | None:
         """Return the result that fits; tell why there is none."""
         roots = keys.roots_of(self.request, plan)
-        key = self.first(plan, state, roots)
-        patience = Patience()
+        key, patience = self.first(plan, state, roots), self.patience
         known = patience.ask(lambda: index.read(carrier, key))
         candidates = self._candidates(known, key, roots, plan)
         found = patience.ask(lambda: self._first_result(carrier, candidates))
-        if found is None and not self.is_one_of_many:
+        if found is None:
             self._note(self._miss(carrier, candidates, patience, bool(known)))
         return found
 
@@ -283,8 +284,7 @@ class Sharing:
             self._upload(carrier, second, files, log, one)
         index.keep(carrier, key, known, others)
         size = sum(os.path.getsize(path) for path in files.values())
-        if not self.is_one_of_many:
-            self._note(f"shared: {_counted(len(files), size)} in {time.monotonic() - started:.1f} s")
+        self._note(f"shared: {_counted(len(files), size)} in {time.monotonic() - started:.1f} s")
 
     def _compare(self, carrier: Carrier, plan: Plan, one: Success) -> str:
         """Return how a success differs from what is stored as its result; say so where nothing does."""
@@ -313,7 +313,8 @@ class Sharing:
         paths = path_set.of(one.state, roots, self._ignored)
         if not self.is_one_of_many and not path_set.is_whole(paths):
             raise NotShared("it rests on no source of the workspace")
-        log, secret = success.log_of(plan.log), values.secret_values(self.request.environ)
+        log = b"" if self.is_one_of_many else success.log_of(plan.log)
+        secret = values.secret_values(self.request.environ)
         warnings = "\n".join(one.receipt["warnings"]).encode()
         bound = embedded.scan(one.files, [warnings, one.passed.encode()], roots, secret)
         values.require_no_secret(log, secret, "its log")

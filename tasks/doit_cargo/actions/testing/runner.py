@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from doit_cargo.actions import TEST_LOGS, log_path
-from doit_cargo.actions.testing import reporting, results, selection, sharing, test_inputs
+from doit_cargo.actions.testing import reporting, results, selection, test_inputs
 from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
 from doit_cargo.actions.testing.observing import Sighting, Sightings, TestWatch
 from doit_cargo.actions.testing.results import CachedResult, ProgramResult
@@ -23,6 +23,7 @@ from doit_cargo.engine.state import lock, receipts, store
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
+    from doit_cargo.actions.testing import sharing
     from doit_cargo.actions.testing.runners.nextest import NextestRequest
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.request import BuildRequest
@@ -40,9 +41,13 @@ def run(session: Session, name: str, values: Values) -> bool:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.withdraw(session.state, session.key(name))
         started = time.monotonic()
-        shared = sharing.request_of(work)
-        if shared and not session.forced and sharing.fetched(shared):
-            return True
+        shared = None
+        if session.shares(session.row(name)):
+            from doit_cargo.actions.testing import sharing
+
+            shared = sharing.request_of(work)
+            if shared and not session.forced and sharing.fetched(shared):
+                return True
         compiled = compile_tests(work)
         return compiled is not None and _Run(work, compiled, runner, started, shared).go()
 
@@ -57,7 +62,7 @@ class _Run:
     def __init__(
         self, work: TestRequest, compiled: Compiled, runner: str, started: float, shared: BuildRequest | None
     ) -> None:
-        self.work, self.compiled, self.runner, self.started, self.shared = work, compiled, runner, started, shared
+        self.work, self.compiled, self.runner, self.started = work, compiled, runner, started
         self.session = work.session
         self.programs = selection.wanted(work, compiled.programs)
         self.extra = selection.extra_variables(work.session, work.values)
@@ -74,7 +79,11 @@ class _Run:
             work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )
         self.log = log_path(self.session, work.name, TEST_LOGS)
-        self.others = sharing.Programs(shared, cast("Receipt", compiled.receipt), self.world) if shared else None
+        self.others: sharing.Programs | None = None
+        if shared:
+            from doit_cargo.actions.testing import sharing
+
+            self.others = sharing.Programs(shared, cast("Receipt", compiled.receipt), self.world)
 
     def go(self) -> bool:
         stale = self._stale()
@@ -110,7 +119,8 @@ class _Run:
         for program in stale:
             kept = others.passed(program)
             if kept and not self.world.changes(program, kept):
-                self._remember(program, kept)
+                with contextlib.suppress(OSError):  # only time is lost
+                    results.keep(self.session.state, choice.counting(program, self.runner)[0], program, kept)
                 self.results[program.identity], self.proven[program.identity] = kept.result, kept
             else:
                 left.append(program)
@@ -118,10 +128,6 @@ class _Run:
             count = len(stale) - len(left)
             reporter.note(self.work.name, f"{count} of {counted(len(stale), 'test program')} passed on other machines")
         return left
-
-    def _remember(self, program: Program, kept: CachedResult) -> None:
-        with contextlib.suppress(OSError):  # only time is lost
-            results.keep(self.session.state, choice.counting(program, self.runner)[0], program, kept)
 
     def _kept(self, program: Program) -> CachedResult | None:
         """Return the result that is kept of a program with today's inputs."""
@@ -330,8 +336,8 @@ class _Run:
             store.store(receipts.receipt_path(self.session.state, key), receipt)
         except OSError:
             return  # only time is lost: what each program rested on is kept
-        if self.shared:
-            sharing.publish(self.shared, cast("Receipt", receipt), proven)
+        if self.others:
+            self.others.publish_all(cast("Receipt", receipt), proven)
 
     def _passed_text(self, inputs: int) -> str:
         inputs += sum(len(self.compiled.receipt[part]["files"]) for part in ("plan", "build"))

@@ -22,6 +22,7 @@ from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.state import seen, staleness
 from doit_cargo.sharing import action, embedded, keys, machine, values
 from doit_cargo.sharing.path_set import NotShared
+from doit_cargo.sharing.patience import SECONDS, Patience
 from doit_cargo.sharing.success import Success
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
     from doit_cargo.sharing.action import Action
     from doit_cargo.sharing.share import Sharing
+
+
+# A store may take so long for each program of tests, beside what it may for the call.
+EACH = 0.05
 
 
 def plan_of(session: Session, name: str) -> tuple[Plan, Mapping[str, str]]:
@@ -64,40 +69,13 @@ def fetched(request: BuildRequest) -> bool:
     return sharing.fetched(request.plan, plan_state_of(request, request.plan))
 
 
-def publish(request: BuildRequest, receipt: Receipt, passed: Collection[tuple[Program, CachedResult]]) -> None:
-    """Publish that all programs of a call have passed."""
-
-    def made() -> Success:
-        for program, one in passed:
-            if one.reasons:
-                raise NotShared(f"{program.package}: {one.reasons[0]}")
-            if one.result.flaky:
-                raise NotShared(f"{program.package}: {', '.join(one.result.flaky)} is flaky")
-        state = _state(receipt, tuple(request.workspace.built_in))
-        ran = {row[1] for row in receipt["tests"]["seen"] if row[0] == "read" and row[1] in receipt["outputs"]}
-        bound = _bound(request, passed, ran)
-        return Success(receipt, state, {}, bound, receipt["passed"])
-
-    cast("Sharing", request.shared).publish(request.plan, made)
-
-
-def _bound(request: BuildRequest, passed: Iterable[tuple[Program, CachedResult]], ran: Collection[str]) -> set[str]:
-    """Return what of the machine tests rest on: its processor, and the paths that programs know when they run."""
-    roots, known = keys.roots_of(request, request.plan), list(passed)
-    bound = {keys.CPU, *embedded.in_loaded([*ran, *(one.path for one, _ in known if one.kind != DOC)], roots)}
-    if any(program.kind == DOC and one.result.count for program, one in known):
-        bound |= set(roots.folders)  # they are compiled where they run, and told their own place
-    if machine.has_gpu_library(row[1] for _, one in known for row in one.seen):
-        bound.add(keys.GPU)
-    return bound
-
-
 class Programs:
     """The single programs of a call, each known by its content: where not all have passed elsewhere, some may have."""
 
     def __init__(self, request: BuildRequest, receipt: Receipt, world: TestInputs) -> None:
         self.request, self.receipt, self.world = request, receipt, world
         self.shared = cast("Sharing", request.shared)
+        self.patience = Patience(SECONDS + EACH * len(receipt["programs"]))
 
     def passed(self, program: Program) -> CachedResult | None:
         """Return the success of a program elsewhere with what is here."""
@@ -119,11 +97,35 @@ class Programs:
         state["seen"] = kept.seen
         told = {"finished": time.time(), "seconds": kept.result.seconds, "warnings": (), "unseen": ()}
         receipt = cast("Receipt", {**self.receipt, **told})
-        made = [row[1] for row in kept.seen if row[0] == "read" and row[1] in self.receipt["outputs"]]
-        one.publish(
-            self.request.plan,
-            lambda: Success(receipt, state, {}, _bound(self.request, [(program, kept)], made), _written(kept.result)),
-        )
+        told_of = _written(kept.result)
+        one.publish(self.request.plan, lambda: Success(receipt, state, {}, self._bound([(program, kept)]), told_of))
+
+    def publish_all(self, receipt: Receipt, passed: Collection[tuple[Program, CachedResult]]) -> None:
+        """Publish that all programs of a call have passed."""
+
+        def made() -> Success:
+            for program, one in passed:
+                if one.reasons:
+                    raise NotShared(f"{program.package}: {one.reasons[0]}")
+                if one.result.flaky:
+                    raise NotShared(f"{program.package}: {', '.join(one.result.flaky)} is flaky")
+            state = _state(receipt, tuple(self.request.workspace.built_in))
+            return Success(receipt, state, {}, self._bound(passed), receipt["passed"])
+
+        self.shared.publish(self.request.plan, made)
+
+    def _bound(self, passed: Collection[tuple[Program, CachedResult]]) -> set[str]:
+        """Return what of the machine tests rest on: its processor, and the paths that programs know when they run."""
+        roots = keys.roots_of(self.request, self.request.plan)
+        rows = [row for _, one in passed for row in one.seen]
+        ran = [row[1] for row in rows if row[0] == "read" and row[1] in self.receipt["outputs"]]
+        ran += [program.path for program, _ in passed if program.kind != DOC]
+        bound = {keys.CPU, *embedded.in_loaded(dict.fromkeys(ran), roots)}
+        if any(program.kind == DOC and one.result.count for program, one in passed):
+            bound |= set(roots.folders)  # they are compiled where they run, and told their own place
+        if machine.has_gpu_library(row[1] for row in rows):
+            bound.add(keys.GPU)
+        return bound
 
     def _sharing(self, program: Program) -> Sharing | None:
         # What names our observer, say, is another one in each run.
@@ -134,7 +136,9 @@ class Programs:
             key = self._key(program, environ)
         except NotShared:
             return None
-        return type(self.shared)(self.shared.settings, self.request._replace(environ=environ), {}, key)
+        one = type(self.shared)(self.shared.settings, self.request._replace(environ=environ), {}, key)
+        one.patience = self.patience
+        return one
 
     def _key(self, program: Program, environ: Mapping[str, str]) -> Action:
         roots = keys.roots_of(self.request, self.request.plan)
