@@ -30,7 +30,7 @@ http {{
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen 127.0.0.1:{port};
+    listen {listen}:{port}{secure};
     root {folder}/store;
     client_max_body_size 0;
     location / {{ dav_methods PUT; create_full_put_path on; {limits} }}
@@ -85,11 +85,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+def running(command: list[str], port: int, log: Path, listen: str = "127.0.0.1") -> Iterator[None]:
     """Run a server until it is needed no more."""
     with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
         try:
-            _await(port, process, log)
+            _await((listen, port), process, log)
             yield
         finally:
             process.terminate()
@@ -99,11 +99,11 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
                 process.kill()
 
 
-def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(place: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(3000):
         assert process.poll() is None, log.read_text()
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(place, 1).close()
             return
         except OSError:
             time.sleep(0.05)
@@ -111,8 +111,8 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def nginx(folder: Path, limits: str = "") -> Iterator[str]:
-    """Run nginx over a folder; yield its address."""
+def nginx(folder: Path, limits: str = "", listen: str = "127.0.0.1", certificate: str = "") -> Iterator[str]:
+    """Run nginx over a folder; yield its address. With a `certificate`, PATH.pem and PATH.key, it speaks TLS."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed")
@@ -120,9 +120,13 @@ def nginx(folder: Path, limits: str = "") -> Iterator[str]:
     (folder / "store").mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o755)
     user = "user root;\n" if os.geteuid() == 0 else ""
-    conf = write(folder / "nginx.conf", user + NGINX.format(folder=folder, port=port, limits=limits))
-    with running([program, "-c", str(conf), "-p", str(folder)], port, folder / "log"):
-        yield f"http://127.0.0.1:{port}"
+    secure = f" ssl; ssl_certificate {certificate}.pem; ssl_certificate_key {certificate}.key" if certificate else ""
+    conf = write(
+        folder / "nginx.conf",
+        user + NGINX.format(folder=folder, port=port, limits=limits, listen=listen, secure=secure),
+    )
+    with running([program, "-c", str(conf), "-p", str(folder)], port, folder / "log", listen):
+        yield f"{'https' if certificate else 'http'}://{listen}:{port}"
 
 
 @contextmanager

@@ -7,11 +7,16 @@ import os
 import re
 import shutil
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from calling import DODO, Said, call, environment, program
 from conftest import needs_cargo, write
+from doit_cargo.engine.preflight import sccache_report
 from doit_cargo.engine.state import footprint
 from needing import Crates, Needing, lay_out
 
@@ -275,3 +280,59 @@ def test_what_was_there_at_the_last_success_and_is_gone_is_told_before_the_next_
     )
     took = footprint.past(str(site.root / ".doit-cargo"), ("dev", "PACKAGE=app"))
     assert took.memory > 1_000_000
+
+
+# --- sccache ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def scheduler(status: str) -> Iterator[str]:
+    """Answer as a scheduler of sccache-dist does; yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/v1/scheduler/status" else 404)
+            self.end_headers()
+            self.wfile.write(status.encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def looked_at(tmp_path: Path, settings: str, **variables: str) -> list[tuple[str, str, str]]:
+    conf = write(tmp_path / "sccache.conf", settings)
+    rows = sccache_report.rows({"SCCACHE_CONF": str(conf), **variables})
+    return [(row.name, row.status, row.version or row.what) for row in rows]
+
+
+def test_it_tells_what_an_sccache_set_up_shares(tmp_path: Path) -> None:
+    cache = "sccache cache"
+    assert looked_at(tmp_path, "") == [(cache, "ok", "disk")]
+    assert looked_at(tmp_path, '[cache.redis]\nurl = "redis://:secret@host"\n') == [(cache, "ok", "redis")]
+    assert looked_at(tmp_path, "", SCCACHE_BUCKET="ours") == [(cache, "ok", "s3")]
+    assert [status for _, status, _ in looked_at(tmp_path, "[cache")] == ["warn"]
+    rows = sccache_report.rows(
+        {"SCCACHE_CONF": str(write(tmp_path / "c", '[cache.redis]\nurl = "redis://:secret@host"\n'))}
+    )
+    assert not any("secret" in str(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("auth", "status", "told"),
+    [
+        ("", "{}", ("warn", "it has no [dist.auth]: no builder takes its work")),
+        ("token", '{"num_servers": 0}', ("warn", "its scheduler knows no builder")),
+        ("token", '{"num_servers": 2, "num_cpus": 64, "in_progress": 0}', ("ok", "2 builders")),
+        ("token", "[]", ("warn", "its scheduler does not tell how it is (no status): sccache compiles here instead")),
+    ],
+)
+def test_it_asks_the_scheduler_of_sccache_dist(tmp_path: Path, auth: str, status: str, told: tuple[str, str]) -> None:
+    with scheduler(status) as address:
+        more = f'[dist.auth]\ntype = "{auth}"\ntoken = "x"\n' if auth else ""
+        found = looked_at(tmp_path, f'[dist]\nscheduler_url = "{address}"\n{more}')
+    assert found[1:] == [("sccache-dist", *told)]

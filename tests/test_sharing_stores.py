@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from calling import call, environment, small_workspace
-from conftest import needs_cargo
+from conftest import needs_cargo, write
 from doit_cargo.sharing import action, wire
 from doit_cargo.sharing.carriers import Access, Carrier, CarrierError, RefusedError, WrongContentError, open_store
 from doit_cargo.sharing.wire import Digest, OutputFile
@@ -195,3 +196,78 @@ def test_a_reader_may_not_write_where_the_service_forbids_it(place: tuple[str, P
     with pytest.raises(CarrierError):
         reader.keep_entry(name, wire.action_result([OutputFile("app", keep(reader, b"mine"))]))
     reader.close()
+
+
+# --- TLS and tokens --------------------------------------------------------------------------------------------------
+
+
+def certificate(folder: Path) -> tuple[str, str]:
+    """Make an authority of one's own and what it says of 127.0.0.1; return (what nginx takes, the authority)."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl is not on PATH")
+    name, authority = folder / "server", folder / "ca"
+    write(folder / "names", "subjectAltName=IP:127.0.0.1\n")
+    new = [openssl, "req", "-newkey", "rsa:2048", "-nodes", "-subj"]
+    steps = (
+        [*new, "/CN=ours", "-x509", "-keyout", f"{authority}.key", "-out", f"{authority}.pem"],
+        [*new, "/CN=store", "-keyout", f"{name}.key", "-out", f"{name}.csr"],
+        [openssl, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"],
+    )
+    signed = ["-CAcreateserial", "-extfile", str(folder / "names"), "-out", f"{name}.pem"]
+    for step, more in zip(steps, ([], [], signed), strict=True):
+        subprocess.run([*step, *more], check=True, capture_output=True)
+    return str(name), f"{authority}.pem"
+
+
+@needs_cargo
+def test_a_store_behind_tls_and_a_token_is_used_by_those_who_name_it(tmp_path: Path) -> None:
+    name, authority = certificate(tmp_path)
+    guard = 'if ($http_authorization != "Bearer sesame") { return 401; }'
+    root = small_workspace(tmp_path / "ws")
+    with nginx(tmp_path / "nginx", guard, certificate=name) as address:
+        write(root / "profiles/pack.toml", f'[share]\nstore = "{address}"\n')
+
+        def check(**variables: str) -> str:
+            return call(root, "doit-cargo", "share", "check", **variables).out
+
+        token = {"DOIT_CARGO_SHARE_TOKEN": "sesame", "DOIT_CARGO_SHARE": address}
+        trusted = {**token, "SSL_CERT_FILE": authority}
+        assert re.fullmatch(r"127.0.0.1: answers in \d+ ms; read only, as configured\n", check(**trusted))
+        assert "certificate verify failed" in check(**token)
+        # A token goes to a store that the user named, never to one that only the checkout names.
+        only_the_checkout = {"DOIT_CARGO_SHARE_TOKEN": "sesame", "SSL_CERT_FILE": authority}
+        assert "answers 401 Unauthorized" in check(**only_the_checkout)
+        said = call(root, "doit-cargo", "check", "SHARE=write", **trusted)
+        assert ".. check  shared: that it passes" in said.out, said.out + said.err
+        assert "sesame" not in said.out + said.err
+
+
+# --- another client as the referee -----------------------------------------------------------------------------------
+
+
+def test_bazel_reads_what_we_write_and_we_read_what_it_writes(tmp_path: Path) -> None:
+    """Debian's bazel-bootstrap, with our folder as its disk cache; what it takes from us is not what it would build."""
+    bazel = shutil.which("bazel")
+    if not bazel:
+        pytest.skip("bazel is not on PATH: apt-get install bazel-bootstrap")
+    write(tmp_path / "ws/WORKSPACE", "")
+    write(tmp_path / "ws/BUILD", 'genrule(name = "word", outs = ["word.txt"], cmd = "echo theirs > $@")\n')
+
+    def build(store: Path) -> str:
+        options = [f"--disk_cache={store}", "--spawn_strategy=local"]
+        for words in ([["clean"]] if store.name == "ours" else []) + [["build", *options, "//:word"]]:
+            command = [bazel, "--batch", f"--output_user_root={tmp_path}/root", *words]
+            subprocess.run(
+                command, cwd=tmp_path / "ws", env=environment(HOME=str(tmp_path)), check=True, capture_output=True
+            )
+        return (tmp_path / "ws/bazel-bin/word.txt").read_text()
+
+    assert build(tmp_path / "theirs") == "theirs\n"
+    [entry] = [path for path in (tmp_path / "theirs/ac").rglob("*") if path.is_file()]
+    name = Digest(entry.name, 0)
+    theirs, ours = (open_store(str(tmp_path / folder), ACCESS) for folder in ("theirs", "ours"))
+    [output] = wire.read_action_result(theirs.entry(name) or b"")
+    assert content_of(theirs, output.digest) == b"theirs\n"
+    ours.keep_entry(name, wire.action_result([OutputFile(output.path, keep(ours, b"ours\n"))]))
+    assert build(tmp_path / "ours") == "ours\n"

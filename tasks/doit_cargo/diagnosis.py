@@ -130,7 +130,26 @@ def _also(session: Session, rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
         tool = session.machine.tool(name) if name not in told else None
         if tool:
             yield CheckRow(name, OK, tool.version, tool.path)
+    if session.machine.has("sccache"):
+        from doit_cargo.engine.preflight import sccache_report
+
+        yield from sccache_report.rows(session.environ)
     yield _observing(session)
+    yield from _stores(session)
+
+
+def _stores(session: Session) -> Iterator[CheckRow]:
+    """Yield whether the stores of shared results answer; nothing is written to them."""
+    from doit_cargo.sharing import check, settings
+
+    found = settings.of(session.library.pack.share, session.root, session.environ, settings.READ)
+    if found is None:
+        return
+    for address in found.reads:
+        said = check.of(address, found)
+        told = f"answers in {said.seconds * 1000:.0f} ms" if said.answers else ""
+        fix = "" if said.answers else "doit-cargo share check; without it all is built here"
+        yield CheckRow("shared results", OK if said.answers else WARN, told, said.store, what=said.trouble, fix=fix)
 
 
 def _observing(session: Session) -> CheckRow:

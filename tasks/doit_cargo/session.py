@@ -39,7 +39,7 @@ FETCHING = "cargo resolves the crates and downloads those that are not here yet,
 # Knowledge about crates, in the folder of one's own profiles.
 SYSDEPS = "sysdeps.toml"
 # A variable that names a store, whatever the pack says.
-SHARE = "DOIT_CARGO_SHARE"
+SHARE, VERIFY = "DOIT_CARGO_SHARE", "verify"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
 
 
@@ -274,8 +274,8 @@ class Session:
 
     @property
     def forced(self) -> bool:
-        """FORCE=1: run whatever the receipts say."""
-        return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no")
+        """FORCE=1 or SHARE=verify: run whatever the receipts say."""
+        return self.raw.get("FORCE", "").lower() not in ("", "0", "false", "no") or self.raw.get("SHARE") == VERIFY
 
     def verdict(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
         """Return (receipt, changes) of a target; no change is the proof that nothing needs to run.
@@ -291,15 +291,14 @@ class Session:
         if receipt and changes and receipts.is_of_profiles(receipt, changes[0]) and self._is_plain(name):
             from doit_cargo.engine.execution import same_plan
 
-            if same_plan.holds(receipt, changes[0], self.environ, lambda: self._request(self.row(name))):
+            if same_plan.holds(receipt, changes[0], self.environ, lambda: self.request(name, self.plan(name))):
                 return receipt, []
         if receipt and not changes and self.raw.get("OBSERVE") == "strict" and receipt.get("unseen"):
             changes = [Change("always", "OBSERVE=strict", "", receipt["unseen"][0])]
         return receipt, changes
 
     def _is_plain(self, name: str) -> bool:
-        row = self.known_row(name)
-        return row is not None and row["kind"] == CARGO and not row["handler"]
+        return (row := self.known_row(name)) is not None and row["kind"] == CARGO and not row["handler"]
 
     def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""
@@ -342,7 +341,7 @@ class Session:
             reporter.done(row["name"], f"{', '.join(row['after'])}: all well")
             return True
         self._require(row)
-        if (row["kind"] == ACTION or row["handler"]) and values.text("SHARE") not in ("", "off"):
+        if row["kind"] == ACTION and values.text("SHARE") not in ("", "off"):
             reporter.note(row["name"], "SHARE changes nothing here: results of this target are not shared")
         if row["kind"] == ACTION:
             return self._act(row, values)
@@ -394,16 +393,16 @@ class Session:
             wanted = [self.library.pack.services[name] for name in row["services"]]
             preflight.require_here(row["name"], tools, wanted, self.machine)
 
-    def _request(self, row: Row) -> BuildRequest:
+    def request(self, name: str, plan: Plan) -> BuildRequest:
+        """Return what running a cargo call for a target is about."""
         from doit_cargo.engine.execution.request import BuildRequest
 
-        name, plan = row["name"], self.plan(row["name"])
         return BuildRequest(
             target=name,
             key=self.key(name),
             state=self.state,
             environ=self.environ,
-            variables=self.values_for(row["name"]),
+            variables=self.values_for(name),
             cosmetic_options=self.cosmetic_options,
             plan=plan,
             workspace=self.workspace,
@@ -411,27 +410,27 @@ class Session:
             known=lambda: self.known(plan, name, lambda: reporter.note(name, FETCHING)),
         )
 
+    def shares(self, row: Row) -> bool:
+        """Tell whether results of a target may be shared: a pack says so, or a variable names a store."""
+        return row["shares"] or bool(self.environ.get(SHARE))
+
     def shared_request(self, name: str) -> BuildRequest:
         """Return what running a target is about, with the store for its results, where one is configured."""
         row = self.row(name)
-        if row["kind"] != CARGO or row["handler"]:
+        if row["kind"] != CARGO:
             raise UserError(Problem(f"results of {row['name']} are not shared", "share why build, for example"))
-        return self._shared(row, self._request(row))
-
-    def _shared(self, row: Row, request: BuildRequest) -> BuildRequest:
-        """Return a request with the store for its results, where one is configured."""
-        if not row["shares"] and not self.environ.get(SHARE):
+        name, own = row["name"], row["handler"]
+        plan, more = handlers.module(own).shared_plan(self, name) if own else (self.plan(name), {})
+        request = self.request(name, plan)
+        if not self.shares(row):
             return request
-        from doit_cargo.sharing import settings, share
+        from doit_cargo.sharing import share
 
-        pack = self.library.pack.share
-        word = request.variables.text("SHARE")
-        found = settings.of(pack, self.root, self.environ, word) if settings.takes(pack, row["name"]) else None
-        return request._replace(shared=share.Sharing(found, request)) if found else request
+        return request._replace(shared=share.of(request, self.library.pack.share, self.root, more))
 
     def _call_cargo(self, row: Row) -> bool:
         from doit_cargo.engine.execution.execute import execute
 
         outcome = execute(self.shared_request(row["name"]))
-        self.interrupted = self.interrupted or (outcome is not None and outcome.interrupted)
+        self.interrupted |= outcome is not None and outcome.interrupted
         return outcome is None or outcome.ok

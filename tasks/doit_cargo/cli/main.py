@@ -124,7 +124,8 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
     if variables.get("FORCE", "").lower() not in OFF:
         return False, ""
     jobs = variables.get("JOBS") or "1"
-    if variables.get("OBSERVE") == "strict" or not (jobs.isdigit() and int(jobs)):
+    anew = variables.get("OBSERVE") == "strict" or variables.get("SHARE") == "verify"
+    if anew or not (jobs.isdigit() and int(jobs)):
         return False, ""  # what was not seen does not count; bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)
     if not root:

@@ -1,4 +1,4 @@
-"""`doit-cargo share`: why a result is or is not fetched, whether the store answers, a pair of keys to sign with."""
+"""`doit-cargo share`: why a result is or is not fetched, whether the store answers, keys; and `doit-cargo warm`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def share(session: Session, options: argparse.Namespace) -> int:
     if words[0] not in WORDS:
         raise UserError(unknown("word of share", words[0], tuple(WORDS)))
     return WORDS[words[0]](session, words[1:], options.json)
+
+
+def warm(session: Session, options: argparse.Namespace) -> int:
+    """`warm TARGET...`: have the next build start from what another machine has compiled, or publish that."""
+    from doit_cargo.sharing import warm as snapshot
+
+    if not options.targets:
+        raise UserError(Problem("warm needs a target", "for example: doit-cargo warm build"))
+    session.prepare(options.targets)
+    for name in options.targets:
+        request, sharing = _sharing(session, name)
+        snapshot.run(sharing, request)
+    return DONE
 
 
 def _why(session: Session, names: list[str], as_json: bool) -> int:

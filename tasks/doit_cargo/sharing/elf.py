@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAGIC, ELF64_LITTLE = b"\x7fELF", b"\x7fELF\x02\x01"
-COMPRESSED, DYNAMIC, NEEDED = 0x800, 6, 1
+LOADED, COMPRESSED = 0x2, 0x800
+DYNAMIC, NOTE, NO_BITS, NEEDED = 6, 7, 8, 1
 Content = bytes | mmap.mmap
 
 
@@ -44,6 +45,13 @@ def sections(content: Content) -> list[Section]:
 def _section(content: Content, at: int) -> Section:
     _, kind, flags, _, start, size, link = struct.unpack_from("<IIQQQQI", content, at)
     return Section(kind, flags, start, size, link)
+
+
+def loaded(content: Content) -> Iterator[bytes]:
+    """Yield what of a program is loaded to run it: no debug information, no build id. Raises `UnknownError`."""
+    for one in sections(content):
+        if one.flags & LOADED and one.kind not in (NOTE, NO_BITS):
+            yield content[one.start : one.start + one.size]
 
 
 def needed(content: Content) -> Iterator[str]:

@@ -34,6 +34,18 @@ def scan(paths: Iterable[str], texts: Iterable[bytes], roots: Roots, secret: Map
     return found
 
 
+def in_loaded(paths: Iterable[str], roots: Roots) -> set[str]:
+    """Return the folders whose paths a program can know when it runs; of what is no program all count."""
+    found: set[str] = set()
+    for path in paths:
+        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                found.update(name for part in elf.loaded(content) for name in _roots_in(part, roots))
+            except elf.UnknownError:
+                return set(roots.folders)
+    return found
+
+
 def _roots_in(content: elf.Content, roots: Roots) -> set[str]:
     if _is_packed(content):
         return set(roots.folders)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from doit_cargo.engine.state.staleness import State
 
 
+# How the receipt of tests begins to tell what has passed.
+PASSED = "passed before: "
+
+
 class Fetched(NamedTuple):
     """A result whose files lie beside their places. `state` is what it rests on, as it is here."""
 
@@ -108,9 +112,11 @@ def _receipt(found: Fetched, request: BuildRequest, plan: Plan, state: State) ->
     told, now = found.answer.told, time.time_ns()
     build = found.state
     written = {path: recorder.read_settled_or_hash(path, now) for path in found.drafts}
-    build["outputs"] = {path: kept for path, kept in written.items() if path not in plan.writes}
-    build["left"] = {path: kept for path, kept in written.items() if path in plan.writes}
-    return {
+    # Of a program it counts whether it can be run, of a page or what a plan leaves elsewhere only what is in it.
+    left = {*plan.writes} if plan.invocation.argv[1] != "doc" else {*written}
+    build["outputs"] = {path: kept for path, kept in written.items() if path not in left}
+    build["left"] = {path: kept for path, kept in written.items() if path in left}
+    receipt: Receipt = {
         "key": request.key,
         "state": request.state,
         "cosmetic_options": request.cosmetic_options,
@@ -133,11 +139,15 @@ def _receipt(found: Fetched, request: BuildRequest, plan: Plan, state: State) ->
         "features": plan.features,
         "outputs": tuple(build["outputs"]),
     }
+    if told["passed"]:
+        receipt["passed"] = str(told["passed"])
+    return receipt
 
 
 def _text(found: Fetched, size: int) -> str:
-    told = found.answer.told
+    told, count = found.answer.told, len(found.drafts)
     ago = savings.time_of(max(time.time() - float(told["finished"]), 0))
-    count = len(found.drafts)
+    done = "passed on" if told["passed"] else "built by"
     files = f"{count} file{'' if count == 1 else 's'} {size_of(size)}" if count else "it passes"
-    return f"fetched, built by {told['machine']} {ago} ago in {savings.time_of(float(told['seconds']))}; {files}"
+    came = str(told["passed"]).removeprefix(PASSED) or files
+    return f"fetched, {done} {told['machine']} {ago} ago in {savings.time_of(float(told['seconds']))}; {came}"

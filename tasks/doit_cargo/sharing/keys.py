@@ -30,7 +30,7 @@ FORMAT = "doit-cargo sharing 1"
 # Where cargo's and rustup's homes are: what is in them counts, and a home whose path is within a result is in key 2.
 PLACES = frozenset({"HOME", "USERPROFILE", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"})
 CPU, GPU = "cpu", "gpu"
-COMMANDS = ("build", "check", "clippy")
+COMMANDS = ("build", "check", "clippy", "doc", "test")
 
 
 def roots_of(request: BuildRequest, plan: Plan) -> Roots:
@@ -48,8 +48,8 @@ def roots_of(request: BuildRequest, plan: Plan) -> Roots:
     return Roots(folders | apart)
 
 
-def first(request: BuildRequest, plan: Plan, state: State, roots: Roots) -> Action:
-    """Return key 1 of a call. `state` is what the plan rests on. Raises `NotShared`."""
+def first(request: BuildRequest, plan: Plan, state: State, roots: Roots, more: Mapping[str, str]) -> Action:
+    """Return key 1 of a call. `state` is what the plan rests on, `more` says what else counts. Raises `NotShared`."""
     if plan.invocation.argv[1] not in COMMANDS or request.more:
         raise path_set.NotShared(f"results of cargo {plan.invocation.argv[1]} are not shared")
     own = os.path.join(request.state, "")
@@ -62,6 +62,7 @@ def first(request: BuildRequest, plan: Plan, state: State, roots: Roots) -> Acti
     )
     lines |= {f"set {name}": _value_set(name, value, roots) for name, value in plan.invocation.env.items()}
     lines |= machine.facts(plan, request.workspace.root, machine_of(request, plan), state["which"], request.environ)
+    lines |= more
     lines["unset"] = " ".join(sorted(plan.invocation.unset))
     lines["path"] = " ".join(map(roots.text, plan.invocation.path_prepend))
     lines["config"] = _order_of_configs(request, roots)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from doit_cargo.engine.toolchain import Machine
 
 SECONDS = 20.0
-OF_RUST = ("cargo", "rustc")
+OF_RUST = ("cargo", "rustc", "rustdoc")
+WITH_RUSTDOC = ("doc", "test")
 CLIPPY = "clippy-driver"
 CHECKSUMS = ".cargo-checksum.json"
 # Settings by which another compiler than the one on PATH would be run.
-COMPILERS = ("RUSTC", "CARGO_BUILD_RUSTC", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER")
-KEYS = ("rustc", "rustc-workspace-wrapper")
+COMPILERS = ("RUSTC", "RUSTC_WORKSPACE_WRAPPER", "RUSTDOC")
 NATIVE = "native"
 
 
@@ -49,9 +49,10 @@ def facts(
     """Return what is known of the tools of a plan, as lines. Raises `NotShared`."""
     seen = processes.environment_of_tools(plan.invocation, environ)
     tables = config_files.read_tables(root, seen)
+    word = plan.invocation.argv[1]
+    own = OF_RUST if word in WITH_RUSTDOC else (*OF_RUST[:2], CLIPPY) if word == "clippy" else OF_RUST[:2]
     _require_usual_compiler(seen, tables)
-    clippy = (CLIPPY,) if plan.invocation.argv[1] == "clippy" else ()
-    lines = {f"tool {name}": _tool(name, seen, root) for name in sorted({*programs, *OF_RUST, *clippy})}
+    lines = {f"tool {name}": tool(name, seen, root) for name in sorted({*programs, *own})}
     lines |= {f"vendored {path}": content for path, content in _vendored(tables)}
     if _names_native(plan, seen, tables):
         lines["cpu"] = cpu()
@@ -61,13 +62,15 @@ def facts(
 
 
 def _require_usual_compiler(environ: Mapping[str, str], tables: config_files.Tables) -> None:
-    named = [name for name in COMPILERS if environ.get(name)]
-    named += [f"build.{key}" for key in KEYS if config_files.value_of(tables, "build", key)[0]]
+    named = [name for word in COMPILERS for name in (word, f"CARGO_BUILD_{word}") if environ.get(name)]
+    keys = (word.lower().replace("_", "-") for word in COMPILERS)
+    named += [f"build.{key}" for key in keys if config_files.value_of(tables, "build", key)[0]]
     if named:
         raise NotShared(f"{named[0]} names another compiler, of which nothing is known")
 
 
-def _tool(name: str, environ: Mapping[str, str], root: str) -> str:
+def tool(name: str, environ: Mapping[str, str], root: str) -> str:
+    """Return what tells a program from others of its name. Raises `NotShared`."""
     path = which(name, environ)
     if not path:
         return "not found"
@@ -106,6 +109,13 @@ def _names_native(plan: Plan, environ: Mapping[str, str], tables: config_files.T
     values = (value for name, value in environ.items() if "FLAGS" in name)
     words = [*plan.invocation.argv, *plan.invocation.env.values(), *values, *(str(table) for _, table in tables)]
     return any(NATIVE in word for word in words)
+
+
+def has_gpu_library(paths: Iterable[str]) -> bool:
+    """Tell whether one of these files is a driver's library: who reads it may use a GPU."""
+    return any(
+        os.path.basename(path).startswith(("libcuda.", "libnvidia-", "libamdhip", "libOpenCL")) for path in paths
+    )
 
 
 def cpu() -> str:

@@ -29,6 +29,7 @@ TOLD: Mapping[str, Any] = {
     "warnings": list,
     "packages": list,
     "features": list,
+    "passed": str,
 }
 
 

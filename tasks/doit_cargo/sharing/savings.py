@@ -32,6 +32,19 @@ def read(state: str) -> list[dict[str, Any]]:
     return found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []
 
 
+def by_target(state: str) -> list[dict[str, Any]]:
+    """Return what was fetched of each target: how often, bytes, and the minutes that building it took elsewhere."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in read(state):
+        row = found.setdefault(
+            str(one["target"]), {"target": str(one["target"]), "count": 0, "bytes": 0, "minutes": 0.0}
+        )
+        row["count"] += 1
+        row["bytes"] += int(one["bytes"])
+        row["minutes"] += float(one["seconds"]) / 60
+    return sorted(found.values(), key=lambda row: -float(row["minutes"]))
+
+
 def time_of(seconds: float) -> str:
     """Return a time as a person reads it.
 

@@ -57,7 +57,7 @@ def of(share: Share, root: str, environ: Mapping[str, str], word: str) -> Settin
         )
     in_ci = share.write == "ci" and environ.get("CI", "").lower() not in NOT_SET
     by_user = bool(environ.get(STORE))
-    may_write = word in (WRITE, VERIFY) or (word != READ and (in_ci or bool(elsewhere)))
+    may_write = word == WRITE or (word not in (READ, VERIFY) and (in_ci or bool(elsewhere)))
     reads = tuple(dict.fromkeys(_place(name, root) for name in (elsewhere, store) if name))
     return Settings(reads, reads[0] if may_write else "", share.keys, share.ignore, by_user, word == VERIFY)
 

@@ -9,13 +9,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.errors import FAILED, Problem, UserError
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.request import machine_of
-from doit_cargo.engine.state import fingerprint
-from doit_cargo.sharing import action, embedded, index, keys, machine, path_set, result, settings, values
+from doit_cargo.sharing import (
+    action,
+    documentation,
+    embedded,
+    index,
+    keys,
+    machine,
+    path_set,
+    result,
+    settings,
+    success,
+    values,
+    verify,
+)
 from doit_cargo.sharing.action import Action
 from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
 from doit_cargo.sharing.fetched import Fetched, take
@@ -24,9 +36,11 @@ from doit_cargo.sharing.path_set import NotShared, PathSet
 from doit_cargo.sharing.patience import Patience, is_left_alone, leave_alone
 from doit_cargo.sharing.result import File, Result, UnsoundError
 from doit_cargo.sharing.roots import Roots
+from doit_cargo.sharing.success import Success
 from doit_cargo.sharing.wire import Digest
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.launch import Share
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
@@ -36,6 +50,7 @@ if TYPE_CHECKING:
 # So many known builds are compared with, to tell why none fits.
 MOST_COMPARED = 3
 MOST_SHOWN = 20
+T = TypeVar("T")
 
 
 class Candidate(NamedTuple):
@@ -47,13 +62,26 @@ class Candidate(NamedTuple):
     lines: Mapping[str, str]
 
 
+def of(request: BuildRequest, share: Share, root: str, more: Mapping[str, str]) -> Sharing | None:
+    """Return what a call may share, None for nothing; `more` is what key 1 says beside. Raises `UserError`."""
+    word = request.variables.text("SHARE")
+    found = settings.of(share, root, request.environ, word) if settings.takes(share, request.target) else None
+    return Sharing(found, request, more) if found else None
+
+
 class Sharing:
     """What one call shares. Built where a store is configured and cargo would run."""
 
-    def __init__(self, found: Settings, request: BuildRequest) -> None:
+    def __init__(
+        self, found: Settings, request: BuildRequest, more: Mapping[str, str], key: Action | None = None
+    ) -> None:
         self.settings = found
         self.request = request
-        self.key: Action | None = None
+        self.more = more
+        # One that is given is that of a single program of tests: of these nothing is told one by one.
+        self.key = key
+        self.is_one_of_many = key is not None
+        self.patience = Patience()
         self.why = ""
 
     # --- fetching ----------------------------------------------------------------------------------------------------
@@ -64,12 +92,12 @@ class Sharing:
             return False
         started = time.monotonic()
         for address in self.settings.reads:
-            found = self._asked(address, lambda carrier: self._find(carrier, plan, state), "built here")
+            found = self.asked(address, lambda carrier: self._find(carrier, plan, state), "built here")
             if found and self._taken(found, plan, state, started):
                 return True
         return False
 
-    def _asked(self, address: str, work: Callable[[Carrier], Fetched | None], instead: str) -> Fetched | None:
+    def asked(self, address: str, work: Callable[[Carrier], T], instead: str) -> T | None:
         """Do something with a store; say what came of it where that is nothing."""
         if is_left_alone(self.request.state, address):
             return None
@@ -99,24 +127,36 @@ class Sharing:
         return values.is_ignored(name, self.settings.ignored)
 
     def _note(self, text: str) -> None:
-        reporter.note(self.request.target, text)
+        if not self.is_one_of_many:
+            reporter.note(self.request.target, text)
+
+    def passed(self, plan: Plan, state: State) -> tuple[State, str] | None:
+        """Return what a program of tests that has passed elsewhere rests on, as it is here, and what is told of it."""
+        for address in self.settings.reads:
+            found = self.asked(address, lambda carrier: self._known(carrier, plan, state), "run here")
+            if found:
+                return found[0].state, str(found[1].told["passed"])
+        return None
 
     def _find(self, carrier: Carrier, plan: Plan, state: State) -> Fetched | None:
+        found = self._known(carrier, plan, state)
+        return self._downloaded(carrier, *found, plan, keys.roots_of(self.request, plan)) if found else None
+
+    def _known(self, carrier: Carrier, plan: Plan, state: State) -> tuple[Candidate, Result] | None:
+        """Return the result that fits; tell why there is none."""
         roots = keys.roots_of(self.request, plan)
-        key = self._first(plan, state, roots)
-        patience = Patience()
+        key, patience = self.first(plan, state, roots), self.patience
         known = patience.ask(lambda: index.read(carrier, key))
         candidates = self._candidates(known, key, roots, plan)
         found = patience.ask(lambda: self._first_result(carrier, candidates))
         if found is None:
             self._note(self._miss(carrier, candidates, patience, bool(known)))
-            return None
-        candidate, answer = found
-        return self._downloaded(carrier, candidate, answer, plan, roots)
+        return found
 
-    def _first(self, plan: Plan, state: State, roots: Roots) -> Action:
+    def first(self, plan: Plan, state: State, roots: Roots) -> Action:
+        """Return key 1 of a call, worked out once. Raises `NotShared`."""
         if self.key is None:
-            self.key = keys.first(self.request, plan, state, roots)
+            self.key = keys.first(self.request, plan, state, roots, self.more)
         return self.key
 
     def _candidates(self, known: list[Known], key: Action, roots: Roots, plan: Plan) -> list[Candidate]:
@@ -156,6 +196,8 @@ class Sharing:
         missing = set(plan.outputs) - set(places.values())
         if missing:
             raise UnsoundError(f"lacks {os.path.basename(missing.pop())}")
+        if plan.invocation.argv[1] == "doc":
+            documentation.require_alone(places.values())
         return Fetched.download(carrier, answer, places, candidate.state)
 
     def _miss(self, carrier: Carrier, candidates: list[Candidate], patience: Patience, is_known: bool) -> str:
@@ -199,7 +241,7 @@ class Sharing:
 
     def _explain(self, carrier: Carrier, plan: Plan, state: State) -> list[str]:
         roots, patience = keys.roots_of(self.request, plan), Patience(5)
-        key = self._first(plan, state, roots)
+        key = self.first(plan, state, roots)
         known = patience.ask(lambda: index.read(carrier, key))
         candidates = self._candidates(known, key, roots, plan)
         found = patience.ask(lambda: self._first_result(carrier, candidates))
@@ -220,27 +262,42 @@ class Sharing:
 
     def published(self, plan: Plan, receipt: Receipt, observed: Mapping[str, object]) -> None:
         """Publish a success that was just built; `observed` is what the ledger knows of each unit."""
-        if not self.settings.writes:
-            return
-        self._asked(
-            self.settings.writes, lambda carrier: self._publish(carrier, plan, receipt, observed), "not published"
-        )
+        self.publish(plan, lambda: success.of_build(plan, receipt, observed))
 
-    def _publish(self, carrier: Carrier, plan: Plan, receipt: Receipt, observed: Mapping[str, object]) -> None:
+    def publish(self, plan: Plan, made: Callable[[], Success]) -> None:
+        """Publish a success, or compare it with what is stored. Raises `UserError` where that is something else."""
+        if self.settings.verifies:
+            for address in self.settings.reads:
+                said = self.asked(address, lambda carrier: self._compare(carrier, plan, made()), "not compared")
+                if said:
+                    raise UserError(Problem(f"SHARE=verify: {said}", verify.FIX), FAILED)
+        elif self.settings.writes:
+            self.asked(self.settings.writes, lambda carrier: self._publish(carrier, plan, made()), "not published")
+
+    def _publish(self, carrier: Carrier, plan: Plan, one: Success) -> None:
         started = time.monotonic()
-        roots = keys.roots_of(self.request, plan)
-        key = self._first(plan, receipt["plan"], roots)
-        known, lines, files, log = self._made(plan, receipt, observed, roots)
-        second = keys.second(key, lines)
-        known = known._replace(manifest=Digest.of(action.text(lines)))
+        key, second, known, files, log = self._made(plan, one)
         patience = Patience()
         others = patience.ask(lambda: index.read(carrier, key))
         there = patience.ask(lambda: carrier.entry(second.digest))
         if there is None or not self._is_result(carrier, there, second.digest):
-            self._upload(carrier, second, files, log, receipt)
+            self._upload(carrier, second, files, log, one)
         index.keep(carrier, key, known, others)
         size = sum(os.path.getsize(path) for path in files.values())
         self._note(f"shared: {_counted(len(files), size)} in {time.monotonic() - started:.1f} s")
+
+    def _compare(self, carrier: Carrier, plan: Plan, one: Success) -> str:
+        """Return how a success differs from what is stored as its result; say so where nothing does."""
+        _, second, _, files, _ = self._made(plan, one)
+        there = Patience().ask(lambda: carrier.entry(second.digest))
+        answer = result.of_entry(carrier, there, second.digest, self.settings.keys) if there else None
+        if answer is None:
+            self._note("nothing is stored as this result: there is nothing to compare with")
+            return ""
+        differences, text = verify.compare(carrier, answer, files)
+        if not differences:
+            self._note(text)
+        return "; ".join(differences)
 
     def _is_result(self, carrier: Carrier, content: bytes, key: Digest) -> bool:
         try:
@@ -248,81 +305,36 @@ class Sharing:
         except (UnsoundError, CarrierError):
             return False
 
-    def _made(
-        self, plan: Plan, receipt: Receipt, observed: Mapping[str, object], roots: Roots
-    ) -> tuple[Known, dict[str, str], dict[File, str], bytes]:
-        """Return what a success rests on and what it left. Raises `NotShared`."""
-        if receipt.get("unseen"):
-            raise NotShared(f"{receipt['unseen'][0]}, so that nobody knows all that it rests on")
-        state = receipt["build"]
-        paths = path_set.of(state, roots, self._ignored)
-        if not path_set.is_whole(paths):
+    def _made(self, plan: Plan, one: Success) -> tuple[Action, Action, Known, dict[File, str], bytes]:
+        """Return both keys of a success, its path set, its files and its log. Raises `NotShared`."""
+        roots = keys.roots_of(self.request, plan)
+        key = self.first(plan, one.receipt["plan"], roots)
+        success.require_whole(one)
+        paths = path_set.of(one.state, roots, self._ignored)
+        if not self.is_one_of_many and not path_set.is_whole(paths):
             raise NotShared("it rests on no source of the workspace")
-        outputs = [*state["outputs"], *state["left"]]
-        log = _log_of(plan.log)
-        texts = [log, "\n".join(receipt["warnings"]).encode()]
-        bound = embedded.scan(outputs, texts[1:], roots, values.secret_values(self.request.environ))
-        values.require_no_secret(log, values.secret_values(self.request.environ), "its log")
-        libraries = path_set.known_names(state, roots)
-        for path in outputs:
-            embedded.require_libraries(path, libraries)
-        names = tuple(sorted({*bound, *_kinds(state, observed, receipt)}))
-        lines = self._lines(paths, names, state, roots, plan)
+        log = b"" if self.is_one_of_many else success.log_of(plan.log)
+        secret = values.secret_values(self.request.environ)
+        warnings = "\n".join(one.receipt["warnings"]).encode()
+        bound = embedded.scan(one.files, [warnings, one.passed.encode()], roots, secret)
+        values.require_no_secret(log, secret, "its log")
+        names = tuple(sorted({*bound, *one.bound}))
+        lines = self._lines(paths, names, one.state, roots, plan)
         if any(value == "there" for line, value in lines.items() if line.startswith(path_set.ABSENT)):
             raise NotShared("something has appeared that was looked for in vain")
-        files = {_file(path, state, roots): path for path in outputs}
-        return Known(paths, names, Digest.of(b"")), lines, files, log
+        known = Known(paths, names, Digest.of(action.text(lines)))
+        return key, keys.second(key, lines), known, success.files_of(one, roots), log
 
-    def _upload(self, carrier: Carrier, key: Action, files: Mapping[File, str], log: bytes, receipt: Receipt) -> None:
+    def _upload(self, carrier: Carrier, key: Action, files: Mapping[File, str], log: bytes, one: Success) -> None:
         """Keep all files of a result, and only then the entry that names them."""
-        answer = Result(key.digest.hash, tuple(files), Digest.of(log), _told_of(receipt))
+        answer = Result(key.digest.hash, tuple(files), Digest.of(log), success.told_of(one))
         content = result.pack(answer, settings.signing_key())
-        for one in carrier.missing([one.digest for one in files]):
-            path = next(path for file, path in files.items() if file.digest == one)
-            with open(path, "rb") as stream:
-                carrier.keep(one, stream)
+        paths = {file.digest: path for file, path in files.items()}
+        for blob in carrier.missing(paths):
+            with open(paths[blob], "rb") as stream:
+                carrier.keep(blob, stream)
         action.keep_blobs(carrier, {**key.blobs, Digest.of(log): log, Digest.of(content): content})
         carrier.keep_entry(key.digest, result.entry_of(answer, content))
-
-
-def _file(path: str, state: State, roots: Roots) -> File:
-    """Return a file as it was left: one that somebody has replaced since is none of this result."""
-    found = result.file_of(path, roots)
-    kept = (state["outputs"].get(path) or state["left"][path])[1]
-    if fingerprint.digest(path) != kept:
-        raise NotShared(f"{os.path.basename(path)} has changed since it was built")
-    return found
-
-
-def _kinds(state: State, observed: Mapping[str, object], receipt: Receipt) -> set[str]:
-    """Return what of the machine a result is bound to: build scripts may compile for its processor or GPU."""
-    found = set()
-    if path_set.scripts_start_programs(observed, receipt.get("observed", ())):
-        found.add(keys.CPU)
-    if "nvidia-smi" in state["which"]:
-        found.add(keys.GPU)
-    return found
-
-
-def _log_of(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(result.MOST_BYTES)
-    except OSError:
-        return b""
-
-
-def _told_of(receipt: Receipt) -> dict[str, object]:
-    import socket
-
-    return {
-        "machine": socket.gethostname(),
-        "finished": receipt["finished"],
-        "seconds": receipt["seconds"],
-        "warnings": list(receipt["warnings"]),
-        "packages": list(receipt["packages"]),
-        "features": list(receipt["features"]),
-    }
 
 
 def _counted(count: int, size: int) -> str:
@@ -348,8 +360,8 @@ def _told(differences: list[list[str]], most: int = 3) -> str:
     known = [names for names in differences if names]
     if not known:
         return "not shared: no known build is made from what is here"
-    nearest = min(known, key=len)
-    shown = ", ".join(path_set.subject_of(name) for name in nearest[:most])
+    nearest = min((list(dict.fromkeys(map(path_set.subject_of, names))) for names in known), key=len)
+    shown = ", ".join(nearest[:most])
     more = f" and {len(nearest) - most} more" if len(nearest) > most else ""
     verb = "differs" if len(nearest) == 1 else "differ"
     from_what = "the known build" if len(known) == 1 else f"the nearest of {len(known)} known builds"

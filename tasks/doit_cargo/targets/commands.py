@@ -195,6 +195,12 @@ COMMANDS = {
         "Agree to what this checkout would run while one only looks at it, as it is now.",
         options=("show", "revoke"),
     ),
+    "warm": Command(
+        "doit_cargo.cli.sharing:warm",
+        "Start from what another machine has compiled: the first edit is a small build; SHARE=write publishes that.",
+        TARGETS,
+        "TARGET... [VAR=value...]",
+    ),
     "watch": Command(
         "doit_cargo.cli.loop.watch:watch",
         "Run targets, and again whenever a file has changed that they rest on.",

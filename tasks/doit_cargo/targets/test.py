@@ -17,7 +17,7 @@ _test = partial(
     command="test",
     profile=("test",),
     package="all",
-    takes=(*CARGO, *TESTS, "TEST_FILE", "WHOLE"),
+    takes=(*CARGO, *TESTS, "TEST_FILE", "WHOLE", "SHARD"),
     handler=BY,
     check=f"{BY}:check",
 )
@@ -51,7 +51,7 @@ TARGETS: tuple[Target, ...] = (
         doc="Run all tests with cargo-nextest and its configuration, RETRIES times again where one fails, and doc "
         "tests with cargo.",
         equivalent_command=("cargo", "nextest", "run", "--workspace"),
-        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES", "KEEP_FLAKY", "WHOLE"),
+        takes=(*CARGO, "TEST", "TEST_FILE", "NOCAPTURE", "JUNIT", "RETRIES", "KEEP_FLAKY", "WHOLE", "SHARD"),
     ),
     _test(
         name="test_integration",

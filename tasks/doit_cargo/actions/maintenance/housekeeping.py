@@ -193,13 +193,11 @@ def _warn_of_disk(session: Session) -> None:
 
 def _tell_savings(session: Session) -> None:
     """Tell what was fetched from other machines instead of being built here, if anything was."""
-    if not os.path.exists(os.path.join(session.state, savings.FILE)):
-        return
-    fetched = savings.read(session.state)
-    seconds = sum(float(one["seconds"]) for one in fetched)
-    count = f"{len(fetched)} result{'' if len(fetched) == 1 else 's'}"
-    note = f"{count} of other machines fetched ({size_of(sum(int(one['bytes']) for one in fetched))})"
-    reporter.note(session.current, f"{note}; building them took {savings.time_of(seconds)} there")
+    fetched = savings.by_target(session.state)
+    count, size, minutes = (sum(one[name] for one in fetched) for name in ("count", "bytes", "minutes"))
+    if count:
+        note = f"{count} result{'' if count == 1 else 's'} of other machines fetched ({size_of(size)})"
+        reporter.note(session.current, f"{note}; building them took {savings.time_of(60 * minutes)} there")
 
 
 # --- measures --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from doit_cargo.engine.execution import equivalence, history
 from doit_cargo.engine.state import journal, receipts, store
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.engine.state.fingerprint import signature
+from doit_cargo.sharing import savings
 
 if TYPE_CHECKING:
     from doit_cargo.engine.execution.history import Build
@@ -84,6 +85,11 @@ def skips(session: Session) -> list[dict[str, Any]]:
         seconds.setdefault(skip.target, []).append(skip.seconds)
     rows = [{"target": name, "skips": len(some), "minutes": sum(some) / 60} for name, some in seconds.items()]
     return sorted(rows, key=lambda row: -float(row["minutes"]))
+
+
+def fetched(session: Session) -> list[dict[str, Any]]:
+    """Return how often results of each target came from other machines, and what building them took there."""
+    return [{**one, "size": size_of(one["bytes"])} for one in savings.by_target(session.state)]
 
 
 # --- builds and sizes ------------------------------------------------------------------------------------------------

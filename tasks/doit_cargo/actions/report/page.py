@@ -59,6 +59,7 @@ def content(session: Session) -> dict[str, Any]:
         "now": found,
         "failures": gather.failures(session),
         "skips": gather.skips(session),
+        "fetched": gather.fetched(session),
         "builds": gather.builds(built),
         "sizes": gather.sizes(session, built),
         "crates": gather.crates(session),

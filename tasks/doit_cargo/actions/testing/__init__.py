@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.causes import Why
@@ -46,6 +48,13 @@ def explain(session: Session, name: str) -> Why:
     from doit_cargo.actions.testing import why
 
     return why.explain(session, name)
+
+
+def shared_plan(session: Session, name: str) -> tuple[Plan, Mapping[str, str]]:
+    """Return what names the success of a target's tests elsewhere: the call, and what else counts."""
+    from doit_cargo.actions.testing import sharing
+
+    return sharing.plan_of(session, name)
 
 
 def forget(state: str) -> None:

@@ -198,7 +198,7 @@ def _call(
 ) -> Outcome:
     """Call cargo; with `known` programs it need not tell how it starts them."""
     from doit_cargo.engine.execution.execute import execute_locked
-    from doit_cargo.engine.execution.request import BuildRequest, CargoCallOptions
+    from doit_cargo.engine.execution.request import CargoCallOptions
 
     session = work.session
     if receipt is None and not without:
@@ -216,18 +216,8 @@ def _call(
         found = discovery.read(writer, outside, outcome.report, session.workspace)
         return test_programs.to_data(found)
 
-    request = BuildRequest(
-        target=work.name,
-        key=key_of(work, without),
-        state=session.state,
-        environ=session.environ,
-        variables=work.values,
-        cosmetic_options=session.cosmetic_options,
-        plan=recorded,
-        workspace=session.workspace,
-        machine=session.machine,
-        known=lambda: session.known(recorded, work.name),
-        more=CargoCallOptions(STARTS, keeps, appends=bool(without)),
+    request = session.request(work.name, recorded)._replace(
+        key=key_of(work, without), more=CargoCallOptions(STARTS, keeps, appends=bool(without))
     )
     outcome = execute_locked(request, receipt, changes)
     session.interrupted = session.interrupted or outcome.interrupted

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import reporting, results, selection, test_inputs
@@ -23,9 +24,12 @@ from doit_cargo.engine.state import lock, receipts, store
 from doit_cargo.engine.state.staleness import Change
 
 if TYPE_CHECKING:
+    from doit_cargo.actions.testing import sharing
     from doit_cargo.actions.testing.runners.nextest import NextestRequest
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.observe.observer import Observation
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 
@@ -39,8 +43,15 @@ def run(session: Session, name: str, values: Values) -> bool:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         receipts.withdraw(session.state, session.key(name))
         started = time.monotonic()
+        shared = None
+        if session.shares(session.row(name)):
+            from doit_cargo.actions.testing import sharing
+
+            shared = sharing.request_of(work)
+            if shared and not session.forced and sharing.fetched(shared):
+                return True
         compiled = compile_tests(work)
-        return compiled is not None and _Run(work, compiled, runner, started).go()
+        return compiled is not None and _Run(work, compiled, runner, started, shared).go()
 
 
 def _packages_text(work: TestRequest) -> str:
@@ -50,7 +61,9 @@ def _packages_text(work: TestRequest) -> str:
 class _Run:
     """The programs of a run, and what has come of them so far."""
 
-    def __init__(self, work: TestRequest, compiled: Compiled, runner: str, started: float) -> None:
+    def __init__(
+        self, work: TestRequest, compiled: Compiled, runner: str, started: float, shared: BuildRequest | None
+    ) -> None:
         self.work, self.compiled, self.runner, self.started = work, compiled, runner, started
         self.session = work.session
         self.programs = selection.wanted(work, compiled.programs)
@@ -68,9 +81,16 @@ class _Run:
             work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )
         self.log = log_path(self.session, work.name, TEST_LOGS)
+        self.others: sharing.Programs | None = None
+        if shared:
+            from doit_cargo.actions.testing import sharing
+
+            self.others = sharing.Programs(shared, cast("Receipt", compiled.receipt), self.world)
 
     def go(self) -> bool:
         stale = self._stale()
+        if self.work.values.text("SHARD").startswith("all/"):
+            self._require_all_shards(stale)
         self.chosen = choice.chosen(self.session.state, stale, self.runner)
         self._say_what_runs(stale)
         self._run(stale)
@@ -91,7 +111,25 @@ class _Run:
                 self.proven[program.identity] = kept
             else:
                 stale.append(program)
+        if self.others and stale and not self._must_run:
+            return self._passed_elsewhere(self.others, stale)
         return stale
+
+    def _passed_elsewhere(self, others: sharing.Programs, stale: list[Program]) -> list[Program]:
+        """Take what has passed on other machines with what is here; return the rest."""
+        left = []
+        for program in stale:
+            kept = others.passed(program)
+            if kept and not self.world.changes(program, kept):
+                with contextlib.suppress(OSError):  # only time is lost
+                    results.keep(self.session.state, choice.counting(program, self.runner)[0], program, kept)
+                self.results[program.identity], self.proven[program.identity] = kept.result, kept
+            else:
+                left.append(program)
+        if len(left) < len(stale):
+            count = len(stale) - len(left)
+            reporter.note(self.work.name, f"{count} of {counted(len(stale), 'test program')} passed on other machines")
+        return left
 
     def _kept(self, program: Program) -> CachedResult | None:
         """Return the result that is kept of a program with today's inputs."""
@@ -132,6 +170,17 @@ class _Run:
         if change.kind == "always":
             return change.new
         return f"{subject} {change.new}" if change.kind in ("file", "listing") else f"{change.kind} {subject}"
+
+    def _require_all_shards(self, stale: list[Program]) -> None:
+        """Raise where a program of these tests has passed in no shard: each of them belongs to exactly one."""
+        shards = selection.shards(self.work, self.programs)
+        missing = [(shard, one) for shard, one in zip(shards, self.programs, strict=True) if one in stale]
+        if missing:
+            count = self.work.values.text("SHARD").partition("/")[2]
+            names = ", ".join(f"{one.package} {one.title} (shard {shard}/{count})" for shard, one in missing[:6])
+            more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+            fix = f"doit-cargo {self.work.name} SHARD={missing[0][0]}/{count}, with a store that both write and read"
+            raise UserError(Problem(f"not passed with what is here: {names}{more}", fix), code=1)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -260,6 +309,8 @@ class _Run:
             return
         if not self.world.changes(program, kept, self.keeps_flaky):
             self.proven[program.identity] = kept
+            if self.others:
+                self.others.publish(program, kept)
         if kept.reasons and not self.world.is_complete(program.package) and (not last or last.reasons != kept.reasons):
             yield reporting.runs_each_time(program.package, kept.reasons, self.session.root)
         if kept.times == reporting.TOO_OFTEN:
@@ -272,7 +323,8 @@ class _Run:
         asks_more = selection.proves_nothing(self.work) or self.work.values.text("JUNIT")
         if not all_kept or not passed or asks_more or self.compiled.broken or self.session.interrupted:
             return
-        state = self.world.state([(program, self.proven[program.identity]) for program in self.programs])
+        proven = [(program, self.proven[program.identity]) for program in self.programs]
+        state = self.world.state(proven)
         key = self.session.key(self.work.name)
         receipt = {
             **self.compiled.receipt,
@@ -289,6 +341,8 @@ class _Run:
             store.store(receipts.receipt_path(self.session.state, key), receipt)
         except OSError:
             return  # only time is lost: what each program rested on is kept
+        if self.others:
+            self.others.publish_all(cast("Receipt", receipt), proven)
 
     def _passed_text(self, inputs: int) -> str:
         inputs += sum(len(self.compiled.receipt[part]["files"]) for part in ("plan", "build"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.testing.compile import TestRequest, is_whole, key_of, plan_of
@@ -62,11 +62,20 @@ def _quick(session: Session, packages: tuple[str, ...]) -> tuple[str, ...]:
 def wanted(work: TestRequest, programs: Iterable[Program]) -> list[Program]:
     """Return the programs that the call asks for."""
     files = work.values.words("TEST_FILE")
-    return [
+    found = [
         program
         for program in programs
         if program.package in work.packages and (not files or (program.kind == "test" and program.name in files))
     ]
+    asked = work.values.text("SHARD").partition("/")[0]
+    return [one for one, shard in zip(found, shards(work, found), strict=True) if asked in ("", "all", shard)]
+
+
+def shards(work: TestRequest, programs: Sequence[Program]) -> list[str]:
+    """Return the shard of each program: by turns in the order of their names, so that every machine says the same."""
+    count = int(work.values.text("SHARD").partition("/")[2] or 1)
+    order = sorted(range(len(programs)), key=lambda place: (programs[place].nextest_id, programs[place].kind))
+    return [str(order.index(place) % count + 1) for place in range(len(programs))]
 
 
 def proves_nothing(work: TestRequest) -> bool:

@@ -26,7 +26,12 @@ ONLY_NEW = "tests run only where a program comes out that has not passed before"
 def explain(session: Session, name: str) -> Why:
     """Return the answer of `why` (docs/commands.md), with its text under "says"."""
     work = selection.work_of(session, name, session.values_for(name))
+    whole, differs = session.verdict(name, explain=True)
+    if whole and not differs:
+        return _of_programs(work, {})
     receipt, changes = verdict(work, explain=True)
+    if whole and receipt is None:  # that they passed came from another machine: here nothing was compiled
+        return _of_compilation(work, differs, whole)
     last = receipt or _last(work)
     if receipt is None or changes:
         return _of_compilation(work, changes, last)
@@ -63,9 +68,11 @@ def _of_compilation(work: TestRequest, changes: list[Change], last: Any) -> Why:
     if last:
         reasons, given = causes.named(reasons, last, work.session.root)
     changed = reporter.roots_of([*reporter.changed_packages(reasons, last), *given], last) if last else []
-    compiled = [one for one in reporter.rebuilds(changed, last) if one in work.packages] if last else [*work.packages]
+    is_local = last and last["owners"]  # of what came from another machine nobody knows whose a file is
+    built = reporter.rebuilds(changed, last) if is_local else work.packages
+    compiled = [name for name in built if name in work.packages]
     rows = [_row(change, ", ".join(reporter.owners(change, last)) if last else "", work) for change in reasons]
-    certain = _certain(work, last) if last else {}
+    certain = _certain(work, last) if is_local else {}
     known = {(row["kind"], row["subject"]) for row in rows}
     rows += [row for row in _rows(work, certain) if (row["kind"], row["subject"]) not in known]
     says = [f"{work.name} is stale:", *(_line(row) for row in rows)]

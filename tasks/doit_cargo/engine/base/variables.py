@@ -75,6 +75,15 @@ def _sharing(text: str) -> str:
     return text.strip()
 
 
+def _shard(text: str) -> str:
+    number, slash, count = text.strip().partition("/")
+    if not slash or not re.fullmatch(r"[1-9][0-9]{0,3}", count) or not re.fullmatch(r"all|[1-9][0-9]{0,3}", number):
+        raise _InvalidError("is not NUMBER/COUNT, such as 1/3, nor all/COUNT")
+    if number != "all" and int(number) > int(count):
+        raise _InvalidError(f"is none of {count} shards")
+    return f"{number}/{count}"
+
+
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
         raise _InvalidError("is not a port (1 to 65535)")
@@ -213,6 +222,9 @@ TABLE = (
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
     Variable("TEST", _text, "run only the tests whose name contains this", "tokenizer::"),
     Variable("TEST_FILE", _words, "run only the test programs of these names (tests/NAME.rs)", "streaming"),
+    Variable(
+        "SHARD", _shard, "run one part of the test programs, NUMBER/COUNT; all/COUNT asks if all parts passed", "1/3"
+    ),
     Variable("WHOLE", _flag, "compile a part's tests by the selection of the whole workspace: all of it, once", "1"),
     Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
     Variable("RUNNER", _runner, "what runs the tests: cargo or nextest; default: nextest if installed", "cargo"),

@@ -55,7 +55,8 @@ def execute(request: BuildRequest) -> Outcome | None:
         receipt, changes = receipts.verdict(
             request.state, request.key, request.environ, explain=True, alike=equivalence.is_same
         )
-        anew = request.variables.flag("FORCE") or is_strict(request.variables, receipt)
+        verifies = request.variables.text("SHARE") == "verify"
+        anew = request.variables.flag("FORCE") or verifies or is_strict(request.variables, receipt)
         if receipt and not changes and not anew:
             reporter.skipped(request.target, receipt)  # another run has just done it
             return None

@@ -17,7 +17,7 @@ from doit_cargo.engine.cargo.discovery import config_files, discovery_rules, inc
 from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo.units import Placed
 from doit_cargo.engine.plan import declared
-from doit_cargo.engine.state import dir_listing, fingerprint
+from doit_cargo.engine.state import dir_listing, fingerprint, store
 
 
 class Made(NamedTuple):
@@ -129,8 +129,10 @@ def gather(
     for directory, package in _package_directories(workspace, report).items():
         _add_discovery(inputs, directory, package, plan)
     settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
+    ours = os.path.join(store.state_directory(workspace.root, environ), "")  # such as the recorder of test programs
     for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
-        _add_unseen(inputs, path, report.packages, workspace)
+        if not path.startswith(ours):
+            _add_unseen(inputs, path, report.packages, workspace)
     _add_declared(inputs, plan, workspace)
     return inputs
 

@@ -1,0 +1,234 @@
+"""Documentation and tests as results that others fetch: what they rest on, and what is never published."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from calling import Said, call, environment, linux, small_workspace
+from conftest import needs_cargo, write
+from doit_cargo.actions.testing import sharing as of_tests
+from doit_cargo.sharing import embedded, warm
+from doit_cargo.sharing.path_set import NotShared
+from doit_cargo.sharing.result import UnsoundError
+from doit_cargo.sharing.roots import Roots
+from doit_cargo.sharing.wire import Digest
+
+pytestmark = [needs_cargo, linux, pytest.mark.slow]
+
+LIBRARY = """\
+/// One.
+pub fn one() -> i32 { 1 }
+#[test]
+fn passes() { assert_eq!(one(), 1) }
+"""
+READS = '#[test]\nfn reads() { assert_eq!(std::fs::read_to_string("data.txt").unwrap(), "data\\n") }\n'
+PASSED = "2 tests in 1 package"
+
+
+class Two:
+    """Two checkouts at different paths; `a` has published documentation, a program and tests of `low`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.a, self.b = folder / "store", folder / "a", folder / "further/b"
+        for root in (self.a, self.b):
+            small_workspace(root)
+            write(root / "profiles/pack.toml", f'[share]\nstore = "{self.store}"\n')
+            write(root / "app/src/bin/app.rs", 'fn main() { println!("right"); }\n')
+            write(root / "low/src/lib.rs", LIBRARY)
+            write(root / "low/tests/it.rs", READS)
+            write(root / "low/data.txt", "data\n")
+            subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
+
+    def run(self, root: Path, *words: str, status: int = 0, environ: Mapping[str, str] | None = None) -> Said:
+        said = call(root, "doit-cargo", *words, **(environ or {}))
+        assert said.status == status, said.out + said.err
+        return said
+
+    def entries(self) -> list[Path]:
+        return sorted((self.store / "ac").rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
+    made = Two(tmp_path_factory.mktemp("kinds"))
+    said = made.run(made.a, "doc", "build", "SHARE=write")
+    assert said.out.count(" shared: ") == 2, said.out
+    said = made.run(made.a, "test", "PACKAGE=low", "SHARE=write")
+    assert ".. test  shared: that it passes in" in said.out, said.out
+    return made
+
+
+def test_documentation_is_fetched_whole(two: Two) -> None:
+    pages = two.b / "target/doc"
+    write(pages / "stranger/index.html", "")
+    said = two.run(two.b, "doc", "SHARE=read").out
+    assert f".. doc  not shared: {pages} holds the pages of stranger too\n" in said
+    for name in ("target", ".doit-cargo"):
+        shutil.rmtree(two.b / name)
+    assert "ok doc" in (said := two.run(two.b, "doc").out)
+    assert "fetched, built by" in said
+    here, there = (
+        {path.relative_to(root): path.read_bytes() for path in (root / "target/doc").rglob("*.*") if path.is_file()}
+        for root in (two.a, two.b)
+    )
+    here = {path: content for path, content in here.items() if path.name != ".lock"}
+    assert there == here
+    assert two.run(two.b, "doc").out.startswith("-- doc  up to date")
+    (pages / "low/index.html").write_text("another")
+    assert "fetched, built by" in two.run(two.b, "doc").out
+
+
+def test_tests_that_have_passed_elsewhere_do_not_run(two: Two) -> None:
+    shutil.rmtree(two.b / ".doit-cargo", ignore_errors=True)
+    said = two.run(two.b, "test", "PACKAGE=low").out
+    assert "ok test" in said
+    assert f"fetched, passed on {said.partition('passed on ')[2].partition(' ')[0]}" in said
+    assert PASSED in said
+    assert not list(two.b.glob("target/debug/deps/*"))
+    assert two.run(two.b, "test", "PACKAGE=low").out.startswith(f"-- test  passed before: {PASSED}")
+    assert "test is up to date" in two.run(two.b, "why", "test", "PACKAGE=low").out
+    write(two.b / "low/data.txt", "other\n")
+    assert "low/data.txt: changed" in two.run(two.b, "why", "test", "PACKAGE=low").out
+    write(two.b / "low/data.txt", "data\n")
+    assert "fetched" not in two.run(two.b, "share", "why", "test").out  # of all packages nobody has told
+
+
+def test_what_was_fetched_is_told_and_the_store_is_looked_at(two: Two) -> None:
+    said = two.run(two.b, "status").out
+    assert re.search(r"\.\. status  \d results? of other machines fetched \(.*\); building them took .* there", said), (
+        said
+    )
+    two.run(two.b, "report")
+    page = (two.b / ".logs/report.html").read_text()
+    assert re.search("By other machines: .*<tr><td class=.name.>(doc|test)</td>", page, re.DOTALL)
+    assert re.search(rf"\nok +shared results +answers in \d+ ms +{two.store}\n", two.run(two.b, "doctor").out)
+
+
+@pytest.mark.parametrize("name", ["low/data.txt", "low/tests/more.rs"])
+def test_tests_count_only_with_the_files_that_they_have_passed_with(two: Two, name: str) -> None:
+    path = two.b / name
+    before = path.read_text() if path.exists() else None
+    try:
+        write(path, f"{before or ''}\n")
+        said = two.run(two.b, "share", "why", "test", "PACKAGE=low").out
+        assert "would be fetched" not in said
+        assert " differ" in said or "not shared yet" in said
+    finally:
+        path.unlink() if before is None else write(path, before)
+    assert "would be fetched" in two.run(two.b, "share", "why", "test", "PACKAGE=low").out
+
+
+def test_shards_together_are_proven_to_be_all_tests(two: Two, tmp_path: Path) -> None:
+    """Each shard on a machine of its own at the same path; a closing call has all of it, or names what lacks."""
+
+    machine: dict[str, str] = {}
+
+    def on_another_machine(shard: str, *more: str, status: int = 0) -> str:
+        nonlocal machine
+        machine = {
+            "DOIT_CARGO_STATE": str(tmp_path / str(len(os.listdir(tmp_path)))),
+            "DOIT_CARGO_SHARE": str(tmp_path / "store"),
+        }
+        said = two.run(two.a, "test", "PACKAGE=low", f"SHARD={shard}", *more, status=status, environ=machine)
+        return said.out + said.err
+
+    try:
+        on_another_machine("1/2", "SHARE=write")
+        said = on_another_machine("all/2", status=1)
+        assert "2 of 3 test programs passed on other machines" in said
+        assert "not passed with what is here: low doc tests (shard 2/2)" in said
+        assert "fix: doit-cargo test SHARD=2/2" in said
+        on_another_machine("2/2", "SHARE=write")
+        said = on_another_machine("all/2")
+        assert "3 of 3 test programs passed on other machines" in said
+        assert "2 passed, 0 failed" in said
+        said = two.run(two.a, "test", "PACKAGE=low", "SHARE=off", environ=machine).out
+        assert "2 passed, 0 failed" in said
+        assert "runs the tests" not in said  # what was fetched of each program is kept here too
+        write(two.a / "low/data.txt", "wrong\n")  # what a program has read counts for what it is fetched by
+        said = on_another_machine("all/2", status=1)
+        assert "2 of 3 test programs passed on other machines" in said
+        assert "not passed with what is here: low tests/it (shard 1/2)" in said
+    finally:
+        write(two.a / "low/data.txt", "data\n")
+
+
+@pytest.mark.parametrize("value", ["3/2", "1"])
+def test_a_shard_that_is_none_is_told(two: Two, value: str) -> None:
+    said = call(two.b, "doit-cargo", "test", f"SHARD={value}")
+    assert said.status == 3
+    assert "SHARD" in said.err
+
+
+def test_a_failure_is_never_published(two: Two) -> None:
+    before = two.entries()
+    write(two.a / "low/data.txt", "wrong\n")
+    try:
+        said = two.run(two.a, "test", "PACKAGE=low", "SHARE=write", status=1)
+        assert "shared: that" not in said.out
+        assert two.entries() == before
+    finally:
+        write(two.a / "low/data.txt", "data\n")
+
+
+def test_what_a_test_finds_among_built_files_must_come_from_its_compilation() -> None:
+    made, below = {"/ws/target/debug/app"}, ("/ws/target/",)
+    rows = [
+        ["read", "/ws/data", [], []],
+        ["read", "/ws/target/debug/app", [], []],
+        ["stat", "/ws/target/debug", [], []],
+    ]
+    assert list(of_tests.not_made(rows, made, below)) == rows[:1]
+    for wrong in (["read", "/ws/target/debug/other", [], []], ["list", "/ws/target/debug", [], []]):
+        with pytest.raises(NotShared, match="which its compilation does not make"):
+            list(of_tests.not_made([wrong], made, below))
+
+
+def test_a_program_is_bound_to_the_paths_that_it_knows_when_it_runs(tmp_path: Path) -> None:
+    roots = Roots({"ws": str(tmp_path)})
+    for text, bound in (('"here"', set[str]()), ('env!("PLACE")', {"ws"})):
+        write(tmp_path / "main.rs", f'fn main() {{ println!("{{}}", {text}); }}\n')
+        subprocess.run(
+            ["rustc", "-g", str(tmp_path / "main.rs"), "-o", str(tmp_path / "main")],
+            env=environment(PLACE=f"{tmp_path}/x"),
+            check=True,
+        )
+        assert str(tmp_path).encode() in (tmp_path / "main").read_bytes()  # its debug information has it in any case
+        assert embedded.in_loaded([str(tmp_path / "main")], roots) == bound
+
+
+def test_after_warm_only_what_is_edited_is_compiled(two: Two) -> None:
+    """At the same path, as in a container: libraries hold paths. Times are those of a fresh clone."""
+    assert "snapshot of " in two.run(two.a, "warm", "build", "SHARE=write").out
+    assert "holds a build already" in two.run(two.a, "warm", "build").out
+    shutil.rmtree(two.b / "target", ignore_errors=True)
+    assert "nobody has published a snapshot for this call" in two.run(two.b, "warm", "build").out
+    built = two.a.rename(two.a.with_name("built"))
+    left_out = shutil.ignore_patterns("target", ".doit-cargo", ".logs", ".testlogs")
+    shutil.copytree(built, two.a, ignore=left_out, copy_function=shutil.copy)
+    try:
+        assert "ok build  warm: " in two.run(two.a, "warm", "build").out
+        assert "nothing to compile in 2 packages" in two.run(two.a, "build", "SHARE=off").out
+        write(two.a / "low/src/lib.rs", LIBRARY.replace("{ 1 }", "{ 2 - 1 }"))
+        assert "compiled 2 of 2 packages" in two.run(two.a, "build", "SHARE=off").out
+        for name in ("target", ".doit-cargo"):
+            shutil.rmtree(two.a / name)
+        os.utime(two.a / "low/src/lib.rs", (1, 1))  # another content, and older than what was built
+        two.run(two.a, "warm", "build")
+        assert "compiled 2 of 2 packages" in two.run(two.a, "build", "SHARE=off").out
+    finally:
+        shutil.rmtree(two.a)
+        built.rename(two.a)
+
+
+@pytest.mark.parametrize("path", ["../deps/x", "release/deps/../../x", "release/x", "/release/deps/x", "deps/x"])
+def test_a_snapshot_writes_nowhere_but_where_cargo_keeps_its_units(path: str) -> None:
+    row = warm.Row(path, Digest.of(b""), False, 0)
+    with pytest.raises(UnsoundError, match="would write elsewhere"):
+        warm.unpack(warm.pack([row], {}))
