@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -117,19 +116,13 @@ class _Run:
 
     def _passed_elsewhere(self, others: sharing.Programs, stale: list[Program]) -> list[Program]:
         """Take what has passed on other machines with what is here; return the rest."""
-        left = []
-        for program in stale:
-            kept = others.passed(program)
-            if kept and not self.world.changes(program, kept):
-                with contextlib.suppress(OSError):  # only time is lost
-                    results.keep(self.session.state, choice.counting(program, self.runner)[0], program, kept)
-                self.results[program.identity], self.proven[program.identity] = kept.result, kept
-            else:
-                left.append(program)
-        if len(left) < len(stale):
-            count = len(stale) - len(left)
-            reporter.note(self.work.name, f"{count} of {counted(len(stale), 'test program')} passed on other machines")
-        return left
+        passed = others.all_passed(stale, self.session.state, self.runner)
+        self.results.update((name, kept.result) for name, kept in passed.items())
+        self.proven.update(passed)
+        if passed:
+            of_all = f"{len(passed)} of {counted(len(stale), 'test program')}"
+            reporter.note(self.work.name, f"{of_all} passed on other machines")
+        return [program for program in stale if program.identity not in passed]
 
     def _kept(self, program: Program) -> CachedResult | None:
         """Return the result that is kept of a program with today's inputs."""

@@ -6,6 +6,7 @@ target directory those count that the compilation makes: what it rests on tells 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -13,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 from doit_cargo import __version__
-from doit_cargo.actions.testing import selection
+from doit_cargo.actions.testing import results, selection
 from doit_cargo.actions.testing.compile import plan_of as compiling
 from doit_cargo.actions.testing.results import CachedResult, CaseResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice
@@ -87,6 +88,17 @@ class Programs:
         world = self.world.scope(program).world
         rows = [_as_given(row, world) if row[0] == "variable" else row for row in found[0]["seen"]]
         return CachedResult(result, self.world.identity(program), rows)
+
+    def all_passed(self, programs: Iterable[Program], state: str, runner: str) -> dict[str, CachedResult]:
+        """Return the successes elsewhere that hold here, by program; they are kept here, too."""
+        found = {}
+        for program in programs:
+            kept = self.passed(program)
+            if kept and not self.world.changes(program, kept):
+                with contextlib.suppress(OSError):  # only time is lost
+                    results.keep(state, choice.counting(program, runner)[0], program, kept)
+                found[program.identity] = kept
+        return found
 
     def publish(self, program: Program, kept: CachedResult) -> None:
         """Publish that a program has passed, if that is all that there is to say of it."""
