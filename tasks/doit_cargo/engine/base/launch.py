@@ -44,7 +44,7 @@ class Program(NamedTuple):
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
     `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
-    `variables` it runs each time. `env` is set for it.
+    `variables` it runs each time. `env` is set for it. Words may say ``{root}`` for the folder of the workspace.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +53,11 @@ class Program(NamedTuple):
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+
+    def at(self, root: str) -> Program:
+        """Return the program with the folder of a workspace in the place of ``{root}``."""
+        env = {name: value.replace("{root}", root) for name, value in self.env.items()}
+        return self._replace(argv=tuple(word.replace("{root}", root) for word in self.argv), env=env)
 
 
 class FeatureSet(NamedTuple):
