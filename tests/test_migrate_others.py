@@ -34,6 +34,7 @@ TASKS = """\
 extend = "more.toml"
 [config]
 skip_core_tasks = true
+default_to_workspace = false
 [tasks.program]
 command = "cargo"
 args = ["build", "--release"]
@@ -48,6 +49,10 @@ script = "cargo check"
 [tasks.here]
 command = "cargo"
 args = ["build", "--target", "${CARGO_MAKE_RUST_TARGET_TRIPLE}"]
+[tasks.each]
+workspace = true
+command = "cargo"
+args = ["build"]
 [tasks.with-words]
 command = "cargo"
 args = ["test", "${@}"]
@@ -138,6 +143,7 @@ def test_tasks_of_cargo_make_are_taken_over_with_those_that_it_extends(tmp_path:
         "on-ci": False,
         "scripted": False,
         "here": False,
+        "each": False,
         "with-words": False,
     }
     said = call(root, "doit-cargo", "makefile", "--compare", "Makefile.toml")
