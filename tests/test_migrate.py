@@ -27,7 +27,8 @@ TRUNKS = oak elm
 STAMP := $(shell date +%s)
 .PHONY: first empty pinned other-place sub-make loop tested asks cleanup piped spoken chooses anyway built-at \\
         lint_All Build.x86_64 here per-platform with-own test-engine chain docs redirected hidden \\
-        with-tools nested by-words of-ci gently by-path taken-away
+        with-tools nested by-words of-ci gently by-path taken-away \\
+        there named asks-late installs either stamped
 first: empty
 
 empty: ## with a feature list that is empty
@@ -109,19 +110,37 @@ by-path:
 	/bin/rm -rf dist && cargo check
 taken-away:
 	env -u RUSTFLAGS cargo check
+there:
+	cargo build --target-dir "$(CURDIR)/out"
+named:
+	cargo build --features "$(notdir $(CURDIR))"
+asks-late:
+	cargo fmt
+	@if ! which taplo > /dev/null 2>&1; then echo "taplo is missing"; exit 1; fi
+	taplo fmt
+installs:
+	command -v taplo || cargo install taplo
+	cargo fmt
+either:
+	if command -v taplo; then cargo fmt; else cargo check; fi
+stamped:
+	cargo check
+	echo done > target/stamp
 """
 KEPT = {
     "nested": "chooses ([): [ -d models ] && rm -rf models; cargo test",
     "by-path": "starts /bin/rm by its path, which cannot be watched",
     "taken-away": "takes variables away (env)",
     "tested": "chooses ([)",
-    "asks": "asks (command)",
+    "named": "elsewhere: API_LEVEL=3 cargo build --features doit-cargo-elsewhere",
+    "installs": "does something else after a failure (||)",
+    "either": "does something else where taplo is missing",
+    "stamped": "writes or reads a file",
     "piped": "has a pipe",
     "chooses": "does not end well in a fresh copy",
     "anyway": "goes on, or ends well, though this fails: ",
     "built-at": "depends on date",
-    "here": "names a place of this machine (the checkout)",
-    "per-platform": "; elsewhere: API_LEVEL=3 cargo build --features cold",
+    "here": "names a place of this machine (a piece of the checkout's path)",
     "docs": "make skips book/index.html while",
     "book/index.html": "make skips book/index.html while",
     "redirected": "writes or reads a file",
@@ -178,6 +197,33 @@ def test_what_a_row_of_cargo_can_say_is_one_and_no_other_program_is_lost(migrate
         "git",
     ]
     assert tables["gently"]["run"] == ["nice", "-n", "5", "cargo", "check"]
+
+
+def test_a_tool_that_must_be_there_is_a_row_of_its_own_and_a_place_of_the_checkout_is_no_path(
+    migrated: tuple[Path, Said],
+) -> None:
+    tables = tomllib.loads((migrated[0] / "profiles/pack.toml").read_text())["target"]
+    assert tables["have_taplo"]["needs"] == ["taplo"]
+    assert [tables["asks"]["after"][0], tables["asks_late"]["after"][1]] == ["have_taplo", "have_taplo"]
+    assert tables["there"]["run"] == ["cargo", "build", "--target-dir", "{root}/out"]
+    assert f"cargo build --target-dir '{migrated[0]}/out'" in call(migrated[0], "doit-cargo", "plan", "there").out
+
+
+def test_what_is_for_one_system_is_not_for_another_one(migrated: tuple[Path, Said]) -> None:
+    table = tomllib.loads((migrated[0] / "profiles/pack.toml").read_text())["target"]["per_platform"]
+    assert table["platforms"] == ["linux", "macos"]
+    assert "cargo build --features cold" in call(migrated[0], MAKE, "-n", "per-platform", OS="Windows_NT").out
+
+
+def test_a_check_that_is_lost_differs(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    write(root / "Makefile", "words:\n\t@which typos >/dev/null || exit 1\n\tcargo fmt\n")
+    write(root / "profiles/pack.toml", '[target.words]\ndoc = "Words."\nrun = ["cargo", "fmt"]\n')
+    said = call(root, "doit-cargo", "makefile", "--compare", "Makefile")
+    assert (said.status, " ".join(said.out.splitlines()[0].split())) == (
+        1,
+        "differs words without typos: added: cargo fmt (Makefile:1)",
+    )
 
 
 def test_recorded_again_through_the_shim_nothing_differs(migrated: tuple[Path, Said]) -> None:
@@ -347,6 +393,12 @@ def test_where_there_is_no_build_file_that_is_told(tmp_path: Path) -> None:
         ("echo 'a | b > c * $(x)'; cargo check", ""),
         ("cargo check 2>&1", ""),
         ("cargo build > out.txt", "writes or reads a file (< >)"),
+        ("echo x > target/stamp", "writes or reads a file (< >)"),
+        ("command -v taplo", "asks (command)"),
+        ('[ "$(git log -1 HEAD)" = N ] && echo "not signed" || true', ""),
+        ('[ "$(git log -1 HEAD)" = N ] && cargo publish || true', "asks another program"),
+        ('[ "$(git log --output=x)" = N ] && echo "not signed" || true', "asks another program"),
+        ('[ "$(git log -1 HEAD)" = N ] && echo "not signed"', "asks another program"),
         ("cargo build | tee log", "has a pipe"),
         ("cargo build -j$(nproc)", "asks another program"),
         ('echo "$(rm -rf x)"; cargo check', "asks another program"),

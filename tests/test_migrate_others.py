@@ -34,6 +34,7 @@ TASKS = """\
 extend = "more.toml"
 [config]
 skip_core_tasks = true
+default_to_workspace = false
 [tasks.program]
 command = "cargo"
 args = ["build", "--release"]
@@ -45,6 +46,13 @@ command = "cargo"
 args = ["test"]
 [tasks.scripted]
 script = "cargo check"
+[tasks.here]
+command = "cargo"
+args = ["build", "--target", "${CARGO_MAKE_RUST_TARGET_TRIPLE}"]
+[tasks.each]
+workspace = true
+command = "cargo"
+args = ["build"]
 [tasks.with-words]
 command = "cargo"
 args = ["test", "${@}"]
@@ -56,6 +64,21 @@ command = "cargo"
 args = ["clippy", "--workspace"]
 """
 ALIASES = '[alias]\nfast = "build --release"\nxtask = "run --package xtask --"\n'
+
+
+ANEW = """\
+jobs := num_cpus()
+export HOW := lowercase("FAST")
+kind := if os() == "windows" { "cold" } else { HOW }
+counted:
+    cargo build -j {{ jobs }}
+here: plain
+    cargo check --target-dir "{{ justfile_directory() }}/out"
+plain:
+    cargo test
+chosen:
+    cargo build --features {{ kind }}
+"""
 
 
 def taken(root: Path, file: str) -> dict[str, bool]:
@@ -78,10 +101,15 @@ def test_recipes_of_a_justfile_are_taken_over_or_stay_with_just(tmp_path: Path) 
     assert "justfile" not in (root / "Makefile").read_text()  # make cannot read one
 
 
-def test_an_alias_of_cargo_is_taken_over_unless_it_waits_for_more_words(tmp_path: Path) -> None:
+def test_an_alias_of_cargo_is_taken_over_and_of_an_xtask_what_its_help_lists(tmp_path: Path) -> None:
     root = make_workspace(tmp_path / "ws", {"one": {}})
     write(root / ".cargo/config.toml", ALIASES)
     assert taken(root, ".cargo/config.toml") == {"fast": True, "xtask": False}
+    says = 'printf "Usage: xtask COMMAND\\n\\nCommands:\\n  ci    check all\\n        of it\\n  help  this\\n"'
+    program(root / "target/debug/xtask", f"touch {tmp_path}/ran\n[ $# = 1 ] && [ $1 = --help ] && {says}")
+    assert taken(root, ".cargo/config.toml") == {"fast": True, "xtask": False, "xtask-ci": True}
+    assert 'run = ["cargo", "run", "--package", "xtask", "--", "ci"]' in (root / "profiles/pack.toml").read_text()
+    assert not (tmp_path / "ran").exists()
 
 
 @needs("npm")
@@ -92,6 +120,15 @@ def test_a_script_of_npm_is_taken_over_as_npm_itself_runs_it(tmp_path: Path) -> 
     program(tmp_path / "bin/cargo", 'echo "cargo $*"')
     said = call(root, "npm", "run", "--silent", "fast", PATH=f"{tmp_path / 'bin'}{os.pathsep}{environment()['PATH']}")
     assert said.out == "cargo build --release\n", said
+
+
+@needs("just")
+def test_what_just_finds_out_itself_is_frozen_in_no_row(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", {"one": {}})
+    write(root / "justfile", ANEW)
+    assert taken(root, "justfile") == {"counted": False, "here": True, "plain": True, "chosen": False}
+    pack = (root / "profiles/pack.toml").read_text()
+    assert ('command = "test"' in pack, '"{root}/out"' in pack, str(root) in pack) == (True, True, False)
 
 
 @needs("cargo-make")
@@ -105,6 +142,8 @@ def test_tasks_of_cargo_make_are_taken_over_with_those_that_it_extends(tmp_path:
         "both": True,
         "on-ci": False,
         "scripted": False,
+        "here": False,
+        "each": False,
         "with-words": False,
     }
     said = call(root, "doit-cargo", "makefile", "--compare", "Makefile.toml")

@@ -36,8 +36,6 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
 
     `moved` is the table [migrated] of a pack: what of an older build file was taken over, and where the rest is.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from doit_cargo.engine.base.variables import BY_NAME
 
     # What is no Makefile cannot be passed on to.
@@ -51,14 +49,8 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
     rows = [{**row, "family": for_make(row["family"]), "doc": for_make(row["doc"])} for row in rows]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
     commands = {name: doc for name, doc in COMMANDS.items() if name not in {row["make_name"] for row in rows}}
-    environment = Environment(  # noqa: S701 - a Makefile is no HTML
-        loader=PackageLoader("doit_cargo"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("makefile.j2").render(
+    return filled(
+        "makefile.j2",
         mark=MARK,
         variables=sorted(BY_NAME),
         families=families.items(),
@@ -68,6 +60,25 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
         moved=moved,
         default=(moved or {}).get("default") or "help",
     )
+
+
+def filled(template: str, *, marks: tuple[str, str] = ("{{", "}}"), **values: Any) -> str:
+    """Return the text of one of our templates that is no HTML; `marks` are what stands around a value in it."""
+    import json
+
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - no HTML
+        loader=PackageLoader("doit_cargo"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        variable_start_string=marks[0],
+        variable_end_string=marks[1],
+    )
+    environment.filters["text"] = json.dumps  # a JSON string is a YAML string
+    return environment.get_template(template).render(values)
 
 
 def moved(session: Session) -> dict[str, Any] | None:

@@ -106,4 +106,4 @@ def _program(session: Session) -> Program:
     program = session.target(session.current).program
     if program is None:
         raise ValueError(f"{session.current} runs no program")
-    return program
+    return program.at(session.root)

@@ -123,7 +123,7 @@ def _print_step(step: JsonStep) -> None:
 def program_of(session: Session, _: Values) -> list[Plan]:
     """Return what a row of a TOML file runs: `shows` of such rows."""
     target = session.target(session.current)
-    program = target.program or Program((), "")
+    program = (target.program or Program((), "")).at(session.root)
     call = Invocation(program.argv, os.path.normpath(os.path.join(session.root, program.cwd)), program.env)
     outputs = tuple(os.path.join(session.root, path) for path in program.outputs)
     log, needs = log_path(session, target.name), _needs(target.needs)

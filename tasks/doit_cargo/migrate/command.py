@@ -64,11 +64,9 @@ def _print(lines: Iterator[str]) -> None:
 def opened(session: Session, path: str, yes: bool) -> Box:
     """Return the box for a build file, after saying what will run in it. Raises `UserError` if that is not wanted."""
     from doit_cargo.migrate.newside import programs
-    from doit_cargo.migrate.sources.source import words_of
 
-    text = finding.text_of(session.root, path)
-    box = Box(session.root, session.environ, words_of(text))
-    box.programs = programs(session.workspace, text)
+    box = Box(session.root, session.environ, finding.words_in(session.root, path))
+    box.programs = programs(session.workspace, finding.text_of(session.root, path))
     workspace = session.workspace
     is_virtual = all(os.path.normpath(each.directory) != session.root for each in workspace.packages.values())
     box.all_is_default = is_virtual and set(workspace.default_members) == set(workspace.packages)
@@ -132,9 +130,9 @@ def _data(move: Move) -> Iterator[dict[str, object]]:
         reason = move.kept.get(name, "")
         target = "" if reason else move.proposal.stands_for[name]
         variables = [] if reason else list(move.studies[name].variables)
-        yield {"name": name, "taken": not reason, "target": target, "reason": reason, "variables": variables} | (
-            {} if reason else {"environment": list(move.studies[name].environment)}
-        )
+        row = {"name": name, "taken": not reason, "target": target, "reason": reason, "variables": variables}
+        asked = {} if reason else {"environment": list(move.studies[name].environment)}
+        yield {**row, "calls_cargo": move.studies[name].calls_cargo, **asked}
 
 
 def _table(move: Move, is_new: bool) -> Iterator[str]:
@@ -149,7 +147,7 @@ def _table(move: Move, is_new: bool) -> Iterator[str]:
     for pattern in source.patterns:
         what = "every other name" if pattern == "%" else "a pattern"
         yield f"kept        {pattern:{width}}  {what}: goes on to {source.file}"
-    calls = [name for name, each in move.studies.items() if any(step.calls_cargo for step in each.base.steps)]
+    calls = [name for name, each in move.studies.items() if each.calls_cargo]
     counts = f"{len(move.taken)} taken over, {len(move.kept)} kept"
     yield f"{len(move.studies)} targets, {len(calls)} of them call cargo: {counts}"
     yield from _next(move, is_new)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from doit_cargo.migrate.cargo_call import differences, parse
+from doit_cargo.migrate.cargo_call import COMPILING, differences, parse
 from doit_cargo.migrate.recording.study import Recording, Step
 
+LOCK = "Cargo.lock"
 SAME, DIFFERS, UNKNOWN, KEPT = "same", "differs", "unknown", "kept"
 # How we listen to cargo: what it says as JSON, and where each test program is.
 LISTENING = re.compile(r"--message-format=json[\w,-]*$")
@@ -70,12 +71,22 @@ def differing(old: Recording, new: Recording, all_is_default: bool = False) -> l
     found = list(_steps(before, after))
     if old.ended != new.ended:
         found.append(f"ended {old.ended} -> {new.ended}" + (f" ({new.said})" if new.said else ""))
-    if not found and dict(old.changes) != dict(new.changes):
-        paths = sorted(
-            {*old.changes, *new.changes} - {path for path in old.changes if old.changes[path] == new.changes.get(path)}
-        )
+    if not found and (paths := _other_files(old, new)):
         found.append(f"leaves other files: {', '.join(paths[:6])}")
     return found
+
+
+def _other_files(old: Recording, new: Recording) -> list[str]:
+    """Return the files that two recordings of the same steps leave otherwise."""
+    left = {path for path in {*old.changes, *new.changes} if old.changes.get(path) != new.changes.get(path)}
+    # Whoever asks cargo first has it written; what is built writes it too, unless that is forbidden.
+    return sorted(left - {LOCK} if any(map(_writes_lock, old.steps)) else left)
+
+
+def _writes_lock(step: Step) -> bool:
+    call = parse(step.argv, step.folder) if step.is_cargo else None
+    is_plain = call is not None and call.command in COMPILING and not call.folder
+    return is_plain and not {"--locked", "--frozen", "--manifest-path"}.intersection(step.argv)
 
 
 def _spelt_out(step: Step) -> Step:

@@ -18,7 +18,7 @@ from doit_cargo.engine.plan.profiles.kinds import GOAL, PATTERN, VARIABLE
 from doit_cargo.migrate.cargo_call import CargoCall
 from doit_cargo.migrate.compare import differing
 from doit_cargo.migrate.recording.box import Box
-from doit_cargo.migrate.recording.study import Recording, Study, record, study
+from doit_cargo.migrate.recording.study import Recording, Study, record, record_old, study
 from doit_cargo.migrate.rows import Proposal, Writer, built_in, name_of
 from doit_cargo.migrate.sources.source import Source
 
@@ -42,6 +42,7 @@ class Move:
     kept: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     built_in: dict[str, CargoCall] = field(default_factory=dict)
+    takes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def taken(self) -> list[str]:
@@ -86,9 +87,10 @@ def _drop(session: Session, move: Move, plain: set[str], wrong: Mapping[str, str
 
 def _propose(session: Session, move: Move, plain: set[str]) -> None:
     writer = Writer(session, move.source.kind, plain, _own_tables(session), move.built_in)
-    for name in sorted(move.taken, key=lambda name: len(move.studies[name].base.steps)):
+    for name in sorted(move.taken, key=lambda name: len(move.studies[name].steps)):
         writer.propose(move.studies[name])
-    move.proposal = writer.made
+    move.proposal = made = writer.made
+    move.takes = {row: tuple(_takes(session, row, made.tables)) for row in made.stands_for.values()}
     move.files = dict(_files(session, move))
 
 
@@ -128,18 +130,23 @@ def _proof(box: Box, move: Move, name: str) -> str:
         failing = record_new(box, move, name, fail=own_steps(new, base.steps)[0].number)
         if failing.ended == "well" or len(own_steps(failing, base.steps)) != 1:
             found = ["it goes on though its first call fails"]
+    for _, tool in move.studies[name].tools:
+        before = record_old(box, move.source, name, without=tool)
+        if differing(before, record_new(box, move, name, without=tool), box.all_is_default):
+            found = [f"it does something else where {tool} is missing"]
     more = f" and {len(found) - 2} more" if len(found) > 3 else ""
     return ("; ".join(found if not more else [found[0], found[-1]]) + more).replace("\n", " ")
 
 
-def record_new(box: Box, move: Move, name: str, given: Mapping[str, str] | None = None, fail: int = 0) -> Recording:
+def record_new(box: Box, move: Move, name: str, *, fail: int = 0, without: str = "") -> Recording:
     """Record a target through what was, or will be, written: the shim for a Makefile, else doit-cargo itself."""
     from doit_cargo.migrate.newside import argv, environment
 
     row = move.proposal.stands_for.get(name, name_of(name))
-    words = argv(box, move.source, name, row, given or {})
+    words = argv(box, move.source, name, row, {}, move.takes.get(row, ()))
     known = move.studies[name].base.steps
-    return record(box, words, environment(box, move.source), fail=fail, files=move.files, known=known)
+    env = environment(box, move.source)
+    return record(box, words, env, fail=fail, files=move.files, known=known, without=without)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

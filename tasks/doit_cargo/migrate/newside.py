@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.migrate.sources.source import Source, programs_in, words_of
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 TRIPLE = re.compile(r"\b[a-z0-9_]+-[a-z0-9]+-[a-z0-9]+(?:-[a-z0-9]+)?\b")
 SHIM = "GNUmakefile"
+# Whether this machine could build is not the question, and the recorded cargo builds nothing to be observed. The shim
+# passes these on from the environment.
+QUIET = {"WITHOUT_PREFLIGHT": "1", "OBSERVE": "off"}
 
 
 def program() -> str:
@@ -26,11 +29,11 @@ def program() -> str:
     return f"{sys.executable} -m doit_cargo.cli.main"
 
 
-def argv(box: Box, source: Source, name: str, row: str, given: Mapping[str, str]) -> list[str]:
-    """Return what runs a target on the new side."""
+def argv(box: Box, source: Source, name: str, row: str, given: Mapping[str, str], takes: Collection[str]) -> list[str]:
+    """Return what runs a target on the new side; `takes` are the variables that its row takes."""
     words = [f"{key}={value}" for key, value in given.items()]
     if source.kind != "make":
-        return [*program().split(), row, *words]
+        return [*program().split(), row, *words, *(f"{key}={QUIET[key]}" for key in QUIET if key in takes)]
     from doit_cargo.migrate.sources.makefiles import program as make
 
     shell = os.path.join(box.base, "kinds", "line")
@@ -42,8 +45,7 @@ def environment(box: Box, source: Source) -> dict[str, str]:
     home = os.path.expanduser("~")
     places = {"RUSTUP_HOME": os.path.join(home, ".rustup"), "CARGO_HOME": os.path.join(home, ".cargo")}
     found = {name: box.environ.get(name, path) for name, path in places.items()}
-    # Whether this machine could build is not the question, and the recorded cargo builds nothing to be observed.
-    return {**box.environment(), **source.env, **found, "WITHOUT_PREFLIGHT": "1", "OBSERVE": "off"}
+    return {**box.environment(), **source.env, **found, **QUIET}
 
 
 def programs(workspace: Workspace, text: str) -> tuple[str, ...]:

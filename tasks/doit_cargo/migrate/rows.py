@@ -14,7 +14,7 @@ from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
-from doit_cargo.migrate.recording.study import Step, Study
+from doit_cargo.migrate.recording.study import IS_THERE, Step, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
 from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 NO_NAME = re.compile(r"[^a-z0-9_]+")
+NOT_WINDOWS = Step(("not on Windows",), "", {}, "", 0)
 PROFILE_MARK = "# Written by doit-cargo migrate"
 
 
@@ -59,12 +60,14 @@ class Writer:
     def propose(self, study: Study) -> None:
         """Make whatever a target needs; what it stands for is in `made.stands_for`."""
         old, steps = study.old.name, study.steps
-        key = tuple(_keyed(step) for step in steps)
+        # The shim leaves it to the old file where Windows sets OS; a row of its own says that it is not for there.
+        key = (*(_keyed(step) for step in steps), *([_keyed(NOT_WINDOWS)] if "OS" in study.variables else []))
         is_one = len(steps) == 1 and old not in self.plain
         found = self._names.get(key) or (self._existing(name_of(old), steps[0]) if is_one else "")
         if not found:
             found = self._new_name(old)
             self._write(found, old, steps)
+            self.made.tables[found] += '\nplatforms = ["linux", "macos"]' if "OS" in study.variables else ""
         self._names.setdefault(key, found)
         self.made.stands_for[old] = found
         if name_of(old) in self._reserved and found != name_of(old):
@@ -117,7 +120,7 @@ class Writer:
 
     def _part(self, name: str, old: str, step: Step) -> str:
         taken = {*self._reserved, *self.made.tables, *self.made.stands_for.values()}
-        names = [f"{name}_{part}" for part in _names_of(step)]
+        names = [f"have_{name_of(tool)}"] if (tool := _tool_of(step)) else [f"{name}_{x}" for x in _names_of(step)]
         part = next((each for each in names if each not in taken), self._free(names[-1]))
         self._table(part, old, step)
         return part
@@ -126,7 +129,9 @@ class Writer:
         call = _call(step)
         doc = f"Run {_shown(step)}, as {self.kind} {old} does."
         lines = [f"[target.{name}]", f"doc = {toml_text(doc)}"]
-        if call and old not in self.plain and call.command in COMPILING - {"run"} and _fits_a_row(call):
+        if tool := _tool_of(step):
+            lines[1:] = [f"doc = {toml_text(f'Check that {tool} is there.')}", f"needs = {_list([tool])}"]
+        elif call and old not in self.plain and call.command in COMPILING - {"run"} and _fits_a_row(call):
             lines += self._cargo_row(name, call)
         else:
             lines += _program_row(step)
@@ -156,6 +161,11 @@ def _is_written(session: Session, row: Mapping[str, object]) -> bool:
     return session.target(str(row["name"])).where.startswith((session.root, "profiles/"))
 
 
+def _tool_of(step: Step) -> str:
+    """Return the tool that must be there, if that is all that a step is."""
+    return step.argv[2] if step.argv[:2] == IS_THERE else ""
+
+
 def _keyed(step: Step) -> Step:
     """Return a step without what differs between two recordings of the same call."""
     return Step(step.argv, step.folder, tuple(sorted(step.env.items())), "", 0)  # type: ignore[arg-type]
@@ -166,13 +176,18 @@ def _call(step: Step) -> CargoCall | None:
 
 
 def _fits_a_row(call: CargoCall) -> bool:
-    return not (call.toolchain or call.folder or {"-Z", "-C", "--manifest-path", "--config"} & set(call.rest))
+    is_here = any("{root}" in word for word in (*call.words(), *call.env.values()))
+    return not (
+        is_here or call.toolchain or call.folder or {"-Z", "-C", "--manifest-path", "--config"} & set(call.rest)
+    )
 
 
 def built_in(session: Session) -> Iterator[tuple[str, CargoCall]]:
-    """Yield the cargo call of each target of ours that is one, or stands for one."""
+    """Yield the cargo call of each target of ours that is one, or stands for one. What is not listed means nothing in
+    this workspace now, and may mean something else once it does."""
     for row in session.listing:
-        if row["available"] and not row["rule"] and not row["after"] and not _is_written(session, row):
+        is_one = row["available"] and row["listed"] and not row["rule"] and not row["after"]
+        if is_one and not _is_written(session, row):
             call = call_here(session, row)
             if call:
                 yield row["name"], call

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo import makefile as shim
 from doit_cargo.engine.base import atomic
@@ -99,7 +99,7 @@ def _profile(session: Session, findings: Findings) -> Step:
     if _read(os.path.join(session.root, path)) is not None:
         return Step(path, None, f"{path} is there already")
     features = [(package, _listed(names)) for package, names in findings.features]
-    text = _render(
+    text = shim.filled(
         "profile.toml.j2",
         name=PROFILE,
         workspace=os.path.basename(session.root),
@@ -122,7 +122,7 @@ def _pack(session: Session, findings: Findings, ask: Ask | None) -> Step:
             pairs = [(name, ", ".join(f'"{other}"' for other in group if other != name)) for name in group]
             rules.append((pairs, bool(certain)))
             told.append(f"{_listed(group)} exclude each other{'' if certain else ' (a guess by their names)'}")
-    text = _render("pack.toml.j2", rules=rules)
+    text = shim.filled("pack.toml.j2", rules=rules)
     return Step(path, text, f"wrote {path}: " + ("; ".join(told) or "a place for rules and targets of your own"))
 
 
@@ -170,19 +170,6 @@ def _read(path: str) -> str | None:
         return None
     except OSError as error:
         raise UserError(Problem(f"cannot read: {error.strerror}", "make it readable", path), COULD_NOT_RUN) from None
-
-
-def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701 - TOML is no HTML
-        loader=PackageLoader("doit_cargo"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(values)
 
 
 # --- what was found, in words ----------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
-from doit_cargo.migrate.newside import argv, environment
-from doit_cargo.migrate.recording.study import SENTINEL, record, record_old
+from doit_cargo.migrate.newside import argv, environment, program
+from doit_cargo.migrate.recording.study import SENTINEL, record, record_old, tools_of
 from doit_cargo.migrate.rows import name_of
 
 if TYPE_CHECKING:
@@ -56,17 +56,21 @@ def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mappin
         lost = [f"lost: {step}" for step in base.steps] or ["lost: it runs no program that could be compared"]
         return Verdict(old.name, old.line, DIFFERS, (absent, *lost))
     found: list[str] = []
-    for given in _worlds(
-        taken.get(old.name, {}).get("variables") or list(source.variables), bool(moved) and source.kind == "make"
-    ):
-        before = record_old(box, source, old.name, given)
-        words = _new_side(box, source, old.name, target, given, moved)
-        after = record(box, words, environment(box, source), known=before.steps)
+    row = session.known_row(target)
+    takes = row["takes"] if row else ()
+    variables = taken.get(old.name, {}).get("variables") or list(source.variables)
+    worlds = [*_worlds(variables, bool(moved) and source.kind == "make")]
+    for given, without in worlds:
+        before = record_old(box, source, old.name, given, without=without)
+        words = argv(box, source, old.name, target, given, takes) if moved else [*program().split(), target]
+        after = record(box, words, environment(box, source), known=before.steps, without=without)
         if "never" in (before.ended, after.ended):
             return Verdict(old.name, old.line, UNKNOWN, ("it does not come to an end",))
-        if not moved and not before.steps:
+        if not (moved or without or before.steps):
             return Verdict(old.name, old.line, UNKNOWN, ("it runs no program that could be compared",))
-        found += [f"{_with(given)}{text}" for text in differing(before, after, box.all_is_default)]
+        found += [f"{_with(given, without)}{text}" for text in differing(before, after, box.all_is_default)]
+        if not (given or without) and box.is_contained:
+            worlds += [({}, tool) for tool in tools_of(before)]
     kind = DIFFERS if found else SAME if old.name in taken or not moved else KEPT
     return Verdict(old.name, old.line, kind, tuple(line for text in found for line in text.splitlines()))
 
@@ -78,24 +82,16 @@ def _absent(session: Session, target: str) -> str:
     return "" if row["available"] else f"not in this checkout: {row['reason']}"
 
 
-def _worlds(variables: list[str], is_moved: bool) -> Iterator[dict[str, str]]:
-    """Yield what is set in each recording: nothing, then two variables at once."""
-    yield {}
+def _worlds(variables: list[str], is_moved: bool) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield what is set and what is missing in each recording: nothing, then two variables at once."""
+    yield {}, ""
     if is_moved and variables:
-        yield dict.fromkeys(variables[:2], SENTINEL)
+        yield dict.fromkeys(variables[:2], SENTINEL), ""
 
 
-def _with(given: Mapping[str, str]) -> str:
-    return f"with {', '.join(f'{name}={value}' for name, value in given.items())}: " if given else ""
-
-
-def _new_side(
-    box: Box, source: Source, name: str, target: str, given: Mapping[str, str], moved: Mapping[str, Any]
-) -> list[str]:
-    """Return what runs a target here: through the shim once there is a migration, else doit-cargo itself."""
-    from doit_cargo.migrate.newside import program
-
-    return argv(box, source, name, target, given) if moved else [*program().split(), target]
+def _with(given: Mapping[str, str], without: str) -> str:
+    words = [f"with {', '.join(f'{name}={value}' for name, value in given.items())}: "] if given else []
+    return "".join([*words, *([f"without {without}: "] if without else [])])
 
 
 def text_of(verdicts: list[Verdict], path: str) -> Iterator[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo import __version__
 from doit_cargo.actions.ci import matrix
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
 from doit_cargo.engine.base.files import read_text
+from doit_cargo.makefile import filled
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -33,7 +34,8 @@ def service(session: Session, name: str, force: bool) -> Iterator[str]:
     if name not in SERVICES:
         raise UserError(unknown("service", name, tuple(SERVICES), "--ci"))
     path, template = SERVICES[name]
-    text = _render(template, requires=session.library.pack.requires or f">={__version__}", jobs=matrix.jobs(session))
+    wanted = session.library.pack.requires or f">={__version__}"
+    text = filled(template, marks=("[[", "]]"), requires=wanted, jobs=matrix.jobs(session))
     told = list(_write(session, {path: text}, force))
     yield from told
     if not told[0].startswith("wrote"):
@@ -69,22 +71,6 @@ def _write(session: Session, files: dict[str, str], force: bool) -> Iterator[str
             os.makedirs(os.path.dirname(full), exist_ok=True)
             atomic.write(full, text)
             yield f"wrote {path}"
-
-
-def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701 - YAML is no HTML
-        loader=PackageLoader("doit_cargo"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        variable_start_string="[[",
-        variable_end_string="]]",
-    )
-    environment.filters["text"] = json.dumps  # a JSON string is a YAML string
-    return environment.get_template(template).render(values)
 
 
 def _json(found: object) -> str:

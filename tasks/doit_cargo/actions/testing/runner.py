@@ -89,7 +89,7 @@ class _Run:
     def go(self) -> bool:
         stale = self._stale()
         if self.work.values.text("SHARD").startswith("all/"):
-            self._require_all_shards(stale)
+            selection.require_all_shards(self.work, self.programs, stale)
         self.chosen = choice.chosen(self.session.state, stale, self.runner)
         self._say_what_runs(stale)
         self._run(stale)
@@ -163,17 +163,6 @@ class _Run:
         if change.kind == "always":
             return change.new
         return f"{subject} {change.new}" if change.kind in ("file", "listing") else f"{change.kind} {subject}"
-
-    def _require_all_shards(self, stale: list[Program]) -> None:
-        """Raise where a program of these tests has passed in no shard: each of them belongs to exactly one."""
-        shards = selection.shards(self.work, self.programs)
-        missing = [(shard, one) for shard, one in zip(shards, self.programs, strict=True) if one in stale]
-        if missing:
-            count = self.work.values.text("SHARD").partition("/")[2]
-            names = ", ".join(f"{one.package} {one.title} (shard {shard}/{count})" for shard, one in missing[:6])
-            more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-            fix = f"doit-cargo {self.work.name} SHARD={missing[0][0]}/{count}, with a store that both write and read"
-            raise UserError(Problem(f"not passed with what is here: {names}{more}", fix), code=1)
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.testing.compile import TestRequest, is_whole, key_of, plan_of
@@ -125,3 +125,14 @@ def extra_variables(session: Session, values: Values) -> dict[str, str]:
         return {}
     path = model_path(session, model)
     return {MODEL: path if os.path.exists(path) else model}
+
+
+def require_all_shards(work: TestRequest, programs: Sequence[Program], stale: Collection[Program]) -> None:
+    """Raise where a program of these tests has passed in no shard: each of them belongs to exactly one."""
+    missing = [(shard, one) for shard, one in zip(shards(work, programs), programs, strict=True) if one in stale]
+    if missing:
+        count = work.values.text("SHARD").partition("/")[2]
+        names = ", ".join(f"{one.package} {one.title} (shard {shard}/{count})" for shard, one in missing[:6])
+        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+        fix = f"doit-cargo {work.name} SHARD={missing[0][0]}/{count}, with a store that both write and read"
+        raise UserError(Problem(f"not passed with what is here: {names}{more}", fix), code=1)

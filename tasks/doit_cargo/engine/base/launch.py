@@ -44,7 +44,8 @@ class Program(NamedTuple):
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
     `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
-    `variables` it is observed, if it has `outputs`, be they none. `env` is set for it.
+    `variables` it is observed, if it has `outputs`, be they none. `env` is set for it. Words may say ``{root}`` for the
+    folder of the workspace.
     """
 
     argv: tuple[str, ...]
@@ -58,6 +59,11 @@ class Program(NamedTuple):
     def is_declared(self) -> bool:
         """True if it names what it rests on; else that is observed."""
         return bool(self.files or self.variables)
+
+    def at(self, root: str) -> Program:
+        """Return the program with the folder of a workspace in the place of ``{root}``."""
+        env = {name: value.replace("{root}", root) for name, value in self.env.items()}
+        return self._replace(argv=tuple(word.replace("{root}", root) for word in self.argv), env=env)
 
 
 class FeatureSet(NamedTuple):

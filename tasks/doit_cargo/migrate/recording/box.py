@@ -73,8 +73,8 @@ class Box:
         if not sys.platform.startswith("linux") or not which("unshare", os.environ):
             return False
         os.makedirs(os.path.join(self.base, "try", "run"))
-        job = self._job(["/bin/sh", "-c", ":"], {}, {}, contained=True)
-        job |= {"run": os.path.join(self.base, "try", "run"), "root": self.checkout, "cwd": "/"}
+        job = self._job(["/bin/sh", "-c", ":"], {}, {}, self.checkout)
+        job |= {"run": os.path.join(self.base, "try", "run"), "contained": True, "cwd": "/"}
         try:
             return bool(json.loads(self._inside(job, contained=True)[0])["status"] == 0)
         except (ValueError, OSError, subprocess.TimeoutExpired):
@@ -102,9 +102,20 @@ class Box:
         """Return a shell for the lines of recipes that is `program`, and writes each down."""
         return recorder.line_shell(self.base, program)
 
+    @property
+    def elsewhere(self) -> str:
+        """Where the checkout is in the other world."""
+        return os.path.join(self.base, "run", "moved", "doit-cargo-elsewhere")
+
+    def programs_called(self, name: str) -> tuple[str, ...]:
+        """Return what stands for a program in the box, to be left out of a run: only a layer can do that."""
+        return (os.path.join(self.base, "bin", name),) if name and self.is_contained else ()
+
     def environment(self, other: bool = False) -> dict[str, str]:
         """Return what a program begins with; `other` is that of another person on another day."""
         run = os.path.join(self.base, "run")
+        # The other world has the checkout in another folder, where a layer can be laid there.
+        root = self.elsewhere if other and self.is_contained else self.root
         kept = {name: self.environ[name] for name in KEPT if name in self.environ}
         user = "somebody" if other else "doit-cargo"
         home = os.path.join(run, "other-home" if other else "home")
@@ -112,7 +123,7 @@ class Box:
             **kept,
             "PATH": os.path.join(self.base, "bin"),
             "HOME": home,
-            "PWD": self.root,
+            "PWD": root,
             "TMPDIR": os.path.join(run, "other-tmp" if other else "tmp"),
             "USER": user,
             "LOGNAME": user,
@@ -135,12 +146,14 @@ class Box:
         `known` are calls that do something though somebody listens."""
         steps = "|".join(text for words in known if "\n" not in (text := " ".join(words)))
         world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'} |{steps}|\n"}
-        laid = {os.path.join(self.root, path): text for path, text in (files or {}).items()}
+        root = self.elsewhere if other and self.is_contained else self.root
+        laid = {os.path.join(root, path): text for path, text in (files or {}).items()}
         homes = {os.path.join(env[name], ".keep"): "" for name in ("HOME", "TMPDIR") if name in env}
         if not self.is_contained:
             self._copy()
-        job = self._job(list(argv), dict(env), {**world, **laid, **homes}, self.is_contained)
-        job["gone"] = [os.path.join(self.root, path) for path in gone]
+        job = self._job(list(argv), dict(env), {**world, **laid, **homes}, root)
+        job["contained"] = self.is_contained
+        job["gone"] = [os.path.join(root, path) for path in gone]
         try:
             printed, told = self._inside(job, self.is_contained)
         except subprocess.TimeoutExpired:
@@ -155,18 +168,17 @@ class Box:
         out, err = (said[name].encode("latin-1").decode("utf-8", "replace") for name in ("out", "err"))
         return Outcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
 
-    def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], contained: bool) -> dict[str, object]:
-        root = self.checkout if contained else self.root
+    def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], root: str) -> dict[str, object]:
         return {
             "argv": argv,
             "env": env,
             "files": files,
             "gone": [],
+            "checkout": self.checkout,
             "root": root,
             "cwd": root,
             "run": os.path.join(self.base, "run"),
             "temporary": tempfile.gettempdir(),
-            "contained": contained,
             "hidden": [os.path.join(root, name) for name in LEFT_OUT],
             "programs": [os.path.join(root, path) for path in self.programs],
             "program": _text(os.path.join(self.base, "kinds", "work")),

@@ -83,7 +83,8 @@ def _contain(job: dict[str, Any]) -> None:
     # Where somebody has mounted something below the temporary folder, it cannot be a layer, and stays read-only.
     with contextlib.suppress(OSError):
         _lay_over(libc, memory, job["temporary"], "upper-tmp", run)
-    _lay_over(libc, memory, job["root"], "upper", run)
+    os.makedirs(job["root"], exist_ok=True)
+    _lay_over(libc, memory, job["checkout"], "upper", run, job["root"])
     for folder in filter(os.path.isdir, job["hidden"]):
         _mount(libc, "tmpfs", folder, "tmpfs", 0, "mode=0755,size=256m")
     _give_up_rights(libc)
@@ -143,15 +144,16 @@ def _refuse_sockets(libc: ctypes.CDLL) -> None:
     _check(libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(FILTER), program, ctypes.c_ulong(0), ctypes.c_ulong(0)))
 
 
-def _lay_over(libc: ctypes.CDLL, memory: int, folder: str, upper: str, run: str) -> None:
-    """Lay a folder of the memory over another folder, so that what is written there goes into it."""
+def _lay_over(libc: ctypes.CDLL, memory: int, folder: str, upper: str, run: str, place: str = "") -> None:
+    """Lay a folder of the memory over another folder, there or at another place: what is written there goes into it."""
     here = f"/proc/self/fd/{memory}/{upper}"
     for path in (here, f"{here}-work"):
         os.makedirs(path)
     options = f"lowerdir={_escaped(folder)},upperdir={here},workdir={here}-work,userxattr"
-    _mount(libc, "overlay", folder, "overlay", 0, options)
+    _mount(libc, "overlay", place or folder, "overlay", 0, options)
     # A layer over a folder above hides the memory; it is shown again at its place.
-    _mount(libc, f"/proc/self/fd/{memory}", run, None, MS_BIND, "")
+    if place in ("", folder):
+        _mount(libc, f"/proc/self/fd/{memory}", run, None, MS_BIND, "")
 
 
 def _escaped(path: str) -> str:

@@ -23,6 +23,7 @@ TOKEN = re.compile(r"""\s*?(\n|&&|\|\||;;|\|&|[;|&()]|(?:\\.|'[^']*'|"(?:\\.|[^"
 HARMLESS_ENDS = re.compile(r"\d?>&\d|&>\s*/dev/null|\d?>>?\s*/dev/null|</dev/null")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 VALUE = r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;&|'"\\])*"""
+QUOTED = r"""'[^']*'|"(?:\\.|[^"\\])*"|\\."""
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 # `$$`, `$@`, `${!NAME}`: of the shell itself, or a name that is made up.
 OF_THE_SHELL = re.compile(r"(?<!\\)\$([$!@#-]|\{\W)")
@@ -32,16 +33,23 @@ COMPARISONS = frozenset(
     {"=", "==", "!=", "-z", "-n", "-eq", "-ne", "-lt", "-gt", "-le", "-ge", "!", "-a", "-o", "]", "]]"}
 )
 BEFORE_A_PROGRAM = frozenset({"do", "then", "else", "{", "(", "}"})
+# A question whether a tool is on PATH: one that nobody answers differently while the tool is there.
+IS_THERE = re.compile(r"(?:(?:if|elif|!)\s+)*(?:command -v|which|hash|type)\s+([A-Za-z0-9][\w.+-]*)\s*$")
+# A question that changes nothing; and what a line ends with that fails never.
+LOOKS = re.compile(r"\$\(\s*git (?:log|rev-parse|describe)\b(?!.*--output)[^$`;&|<>()]*\)")
+NEVER_FAILS = re.compile(r"\|\|\s*(?:true|:)\s*$")
 LOSES = re.compile(r"-[iu]\b|-$|--(?:unset|ignore-environment)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line, and what is known besides: variables that somebody asks for first, names of files that are watched."""
+    """A line, and what is known besides: variables that somebody asks for first, names of files that are watched, tools
+    whose absence is looked at too."""
 
     text: str
     given: frozenset[str] = frozenset()
     programs: frozenset[str] = frozenset()
+    tools: frozenset[str] = frozenset()
 
     def reads(self, word: str) -> Iterator[str]:
         """Yield the variables of the environment that a word has in it."""
@@ -55,10 +63,12 @@ class _Line:
         return bool(re.search(rf"\bfor\s+{name}\s+in\b|(?:^|[\s;&(]){name}={VALUE}\s*(?:;|&&|\n)", before))
 
 
-def why_not(text: str, given: Collection[str] = (), programs: Collection[str] = ()) -> str:
+def why_not(text: str, given: Collection[str] = (), programs: Collection[str] = (), tools: Collection[str] = ()) -> str:
     """Return why a line may do something else another time; empty if it always does the same."""
-    line = _Line(_joined(text), frozenset(given), frozenset(programs))
+    line = _Line(_joined(text), frozenset(given), frozenset(programs), frozenset(tools))
     talk = HARMLESS_ENDS.sub(" ", line.text)
+    if _only_talks(talk):
+        return ""
     for pattern, reason in (
         (r"\$\(|`", "asks another program"),
         (r"(?<!\|)\|(?!\|)", "has a pipe"),
@@ -67,6 +77,20 @@ def why_not(text: str, given: Collection[str] = (), programs: Collection[str] = 
         if re.search(pattern, _unquoted(talk, keep_double=pattern.startswith(r"\$"))):
             return reason
     return next((reason for words in _statements(talk) if (reason := _why_not(words, line))), "")
+
+
+def _only_talks(text: str) -> bool:
+    """Tell whether a line says something, or nothing, and ends well whatever it finds."""
+    plain = LOOKS.sub("x", text)
+    firsts = (words[1:2] for words in _statements(plain))
+    is_quiet = not re.search(r"\$\(|`|[<>]|\$\{\w*\W", _unquoted(plain, keep_double=True).replace("\\>", ""))
+    return bool(NEVER_FAILS.search(plain)) and is_quiet and all(TALK.union(TESTS).issuperset(each) for each in firsts)
+
+
+def tools_asked_for(text: str) -> list[str]:
+    """Return the tools of which a line asks whether they are there."""
+    statements = _statements(HARMLESS_ENDS.sub(" ", _joined(text)))
+    return [found[1] for words in statements if (found := IS_THERE.match(" ".join(words[1:])))]
 
 
 def read_by(text: str) -> set[str]:
@@ -104,7 +128,10 @@ def _why_not(statement: list[str], line: _Line) -> str:
     while words and (words[0] in BEFORE_A_PROGRAM or ASSIGNMENT.match(words[0])):
         if reason := _of_variables(words.pop(0), line):
             return reason
-    return _of_program(before, words, line) if words else ""
+    asked = IS_THERE.match(" ".join(words))
+    if not words or (asked and asked[1] in line.tools and before != "||"):
+        return ""
+    return _of_program(before, words, line)
 
 
 def _of_program(before: str, words: list[str], line: _Line) -> str:
@@ -119,7 +146,9 @@ def _of_program(before: str, words: list[str], line: _Line) -> str:
         return f"{'chooses' if first in CHOICES else 'asks'} ({first})"
     if first == "unset" or (first == "env" and any(map(LOSES.match, words[1:]))):
         return f"takes variables away ({first})"
-    return "" if first in TALK else _of_path(words, line) or _of_words(words, line)
+    if first in TALK:
+        return "writes or reads a file (< >)" if any(map(_redirects, words)) else ""
+    return _of_path(words, line) or _of_words(words, line)
 
 
 def _of_test(words: list[str], line: _Line) -> str:
@@ -141,8 +170,8 @@ def _of_path(words: list[str], line: _Line) -> str:
 
 def _of_words(words: list[str], line: _Line) -> str:
     for word in words:
-        bare = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", "", word)
-        if re.search(r"[<>]", bare):
+        bare = re.sub(QUOTED, "", word)
+        if _redirects(word):
             return "writes or reads a file (< >)"
         if re.search(r"[*?]|\[.*\]", bare):
             return "takes the files that are there (* ?)"
@@ -151,6 +180,10 @@ def _of_words(words: list[str], line: _Line) -> str:
         if reason := _of_variables(word, line):
             return reason
     return ""
+
+
+def _redirects(word: str) -> bool:
+    return bool(re.search(r"[<>]", re.sub(QUOTED, "", word)))
 
 
 def _of_variables(word: str, line: _Line) -> str:

@@ -27,44 +27,14 @@ READERS = frozenset(
     {"cat", "grep", "egrep", "fgrep", "sed", "awk", "gawk", "mawk", "head", "tail", "sort", "uniq", "wc", "tr", "cut"}
     | {"basename", "dirname", "ls", "find", "echo", "printf", "test", "[", "expr", "seq", "true", "false", "tee", "pwd"}
     | {"readlink", "realpath", "which", "stat", "md5sum", "sha256sum", "shasum", "diff", "cmp", "column", "paste"}
-    | {
-        "rev",
-        "yes",
-        "mktemp",
-        "jq",
-        "bc",
-        "od",
-        "xxd",
-        "file",
-        "du",
-        "comm",
-        "join",
-        "fold",
-        "nl",
-        "tac",
-        "less",
-        "more",
-    }
+    | {"rev", "yes", "mktemp", "jq", "bc", "od", "xxd", "file", "du", "comm", "join", "fold", "nl", "tac", "less"}
+    | {"more", "gpg"}  # git asks gpg about signatures
 )
 # Of these, what only speaks or answers. All else, and what is asked, does something where nobody takes what it says:
 # `git push`, `rustup target add`, `sed -i`, `diff` that must find nothing.
 SPEAKERS = frozenset(
-    {
-        "basename",
-        "dirname",
-        "echo",
-        "printf",
-        "test",
-        "[",
-        "expr",
-        "seq",
-        "true",
-        "false",
-        "pwd",
-        "readlink",
-        "realpath",
-    }
-    | {"which", "mktemp", "yes"}
+    {"basename", "dirname", "echo", "printf", "test", "[", "expr", "seq", "true", "false", "pwd", "readlink"}
+    | {"realpath", "which", "mktemp", "yes"}
 )
 # Programs that change files: they run where all that they can reach is a layer that goes away.
 CHANGERS = frozenset({"mkdir", "touch", "rm", "mv", "cp", "ln", "chmod", "rmdir", "install"})

@@ -14,31 +14,39 @@ from typing import Protocol
 
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import is_secret
+from doit_cargo.engine.toolchain.tools import row_of
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box, Outcome
-from doit_cargo.migrate.recording.lines import read_by, why_not
+from doit_cargo.migrate.recording.lines import read_by, tools_asked_for, why_not
 from doit_cargo.migrate.recording.recorder import READERS, Call
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
+NO_CARGO = "calls no cargo"
+IS_THERE = ("command", "-v")
+MACHINE = {"OS": "Windows_NT"}
 # Set by what runs a build file, or by a shell, for itself.
 NOISE = re.compile(
     r"MAKE|MFLAGS$|GNUMAKEFLAGS$|(OLD)?PWD$|SHLVL$|_$|CURDIR$|SUFFIXES$|CARGO_MAKE|JUST_|npm_|INIT_CWD$|DOIT_CARGO"
     r"|LINES$|COLUMNS$"
 )
-PLACES = re.compile(r"\{(root|home|tmp|box)\}")
-PLACE_NAMES = {"root": "the checkout", "home": "HOME", "tmp": "a temporary file", "box": "PATH"}
+# Places that no row can name; `{root}` it can.
+PLACES = re.compile(r"\{(part|home|tmp|box)\}")
+PLACE_NAMES = {"part": "a piece of the checkout's path", "home": "HOME", "tmp": "a temporary file", "box": "PATH"}
+# A call of cargo as it is written, in a recipe or in TOML.
+NAMES_CARGO = re.compile(r"(?<![\w./-])(?:cargo|cross)(?=[\s\"'])")
 # Programs that start another one, here.
 AROUND = frozenset({"rustup", "nice", "ionice", "timeout", "nohup", "stdbuf", "setsid", "sudo"})
 # The line of an error message that says what is wrong.
 TELLING = re.compile(r"doit-cargo: |error\b|.*\*\*\* ")
 TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
-MACHINE = {"OS": "Windows_NT"}
 
 
 class Run(Protocol):
     """Runs a target once more, in another world."""
 
-    def __call__(self, given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False) -> Recording: ...
+    def __call__(
+        self, given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False, without: str = ""
+    ) -> Recording: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +95,29 @@ class Recording:
 class Study:
     """What is known of a target: its recording, why it cannot be a row ("" if it can), and the variables that change
     what it does. `environment` are variables that its calls get from the build file with values of the machine, the
-    day or the checkout: they are asked of it each time."""
+    day or the checkout: they are asked of it each time. `tools` are those without which it stops, each with the number
+    of steps before that."""
 
     old: Old
     base: Recording
     reason: str = ""
     variables: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    tools: tuple[tuple[int, str], ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The calls without what the build file must be asked for."""
-        return _apart_from(self.base.steps, self.environment)
+        """The calls without what the build file must be asked for; a tool that must be there is a step."""
+        steps = list(_apart_from(self.base.steps, self.environment))
+        for position, tool in reversed(self.tools):
+            steps.insert(position, Step((*IS_THERE, tool), "", {}, "shown", 0))
+        return tuple(steps)
+
+    @property
+    def calls_cargo(self) -> bool:
+        """Whether it was seen to call cargo, or says so in a text that no recording shows whole."""
+        is_named = self.reason not in ("", NO_CARGO) and NAMES_CARGO.search(self.old.text)
+        return bool(is_named) or any(step.calls_cargo for step in self.base.steps)
 
 
 def record(
@@ -111,21 +130,34 @@ def record(
     files: Mapping[str, str] | None = None,
     gone: Sequence[str] = (),
     known: Sequence[Step] = (),
+    without: str = "",
 ) -> Recording:
-    """Run a program in the box once and return what it did; `known` are steps to which it may listen."""
+    """Run a program in the box once and return what it did; `known` are steps to which it may listen, `without` is a
+    tool that is not there."""
     words = {step.argv for step in known}
+    gone = (*gone, *box.programs_called(without))
     outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone, known=words)
     return _recording(box, outcome, env, words)
 
 
 def record_old(
-    box: Box, source: Source, name: str, given: Mapping[str, str] | None = None, *, fail: int = 0, other: bool = False
+    box: Box,
+    source: Source,
+    name: str,
+    given: Mapping[str, str] | None = None,
+    *,
+    fail: int = 0,
+    other: bool = False,
+    without: str = "",
 ) -> Recording:
     """Record a target of an old build file as if nothing of ours were there."""
-    env = {**box.environment(other), **source.env, **(MACHINE if other else {})}
+    # What reads OS itself is looked at with it set, and the shim then goes to the old file.
+    is_windows = other and not (source.gives_environment and "OS" in source.variables)
+    env = {**box.environment(other), **source.env, **(MACHINE if is_windows else {})}
     files, gone = _other_files(box, source) if other else ({}, ())
+    gone = (*source.gone, *gone)
     return record(
-        box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=(*source.gone, *gone)
+        box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=gone, without=without
     )
 
 
@@ -166,7 +198,10 @@ def _is_work(call: Call) -> bool:
 def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
     def placed(text: str) -> str:
         places = ((f"{box.base}/run/home", "{home}"), (f"{box.base}/run/other-home", "{home}"))
-        for path, name in (*places, (box.base, "{box}"), (box.root, "{root}"), (box.root.split()[0], "{root}")):
+        # A blank in the path is where make parts it; and what says `{root}` itself is no place.
+        pieces = ((box.root.split()[0], "{part}"),) if " " in box.root else ()
+        roots = ((box.elsewhere, "{root}"), (box.root, "{root}"))
+        for path, name in (("{root}", "{part}"), *roots, *places, (box.base, "{box}"), *pieces):
             text = text.replace(path, name)
         return TEMPORARY.sub("{tmp}", text)
 
@@ -180,27 +215,54 @@ def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
 def study(box: Box, source: Source, old: Old) -> Study:
     """Return what is known of a target, from as many recordings as it takes to know it."""
 
-    def run(given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False) -> Recording:
-        return record_old(box, source, old.name, given, fail=fail, other=other)
+    def run(given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False, without: str = "") -> Recording:
+        return record_old(box, source, old.name, given, fail=fail, other=other, without=without)
 
+    if old.unsure and not source.gives_environment and NAMES_CARGO.search(old.text):
+        return Study(old, Recording((), "never", "", (), (), {}), old.unsure)
     base = run()
     if reason := _at_once(box, source, old, base):
         return Study(old, base, reason)
     elsewhere = run(other=True)
     asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
     reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
+    tools: tuple[tuple[int, str], ...] = ()
+    if not reason:
+        reason, tools = _without_tools(base, run)
     if reason:
         return Study(old, base, reason)
     read = {name for line in base.lines for name in read_by(line)} & {*source.variables}
-    return Study(old, base, "", tuple(sorted(read.union(_changing(source, old, base, run)))), asked)
+    return Study(old, base, "", tuple(sorted(read.union(_changing(source, old, base, run)))), asked, tools)
+
+
+def tools_of(recording: Recording) -> list[str]:
+    """Return the tools of which the lines of a recording ask whether they are there."""
+    return list(dict.fromkeys(tool for line in recording.lines for tool in tools_asked_for(line)))
+
+
+def _without_tools(base: Recording, run: Run) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """Return why a target does something else where a tool is missing, or the tools that it stops for."""
+    found = []
+    for tool in tools_of(base):
+        absent = run(without=tool)
+        if (absent.steps, absent.ended) == (base.steps, base.ended):
+            continue
+        row, before = row_of(tool), len(absent.steps)
+        if row.environment or row.extra or row.component:
+            return f"asks for {tool}, for which doit-cargo looks elsewhere too", ()
+        if absent.ended == "well" or absent.steps != base.steps[:before]:
+            return f"does something else where {tool} is missing", ()
+        found.append((before, tool))
+    return "", tuple(sorted(found, key=lambda each: each[0]))
 
 
 def _of_the_machine(base: Recording, elsewhere: Recording) -> tuple[str, ...]:
     """Return the variables that the file gives to all that it starts, and that are another time something else, or name
     a place."""
+    place = re.compile(rf"{PLACES.pattern}|\{{root\}}")
     pairs = [(dict(one.env), dict(two.env)) for one, two in zip(base.steps, elsewhere.steps, strict=False)]
     names = {name for one, two in pairs for name in {*one, *two} if one.get(name) != two.get(name)}
-    names |= {name for step in base.steps for name, value in step.env.items() if PLACES.search(value)}
+    names |= {name for step in base.steps for name, value in step.env.items() if place.search(value)}
     return tuple(sorted(name for name in names if _is_given(name, base) and _is_given(name, elsewhere)))
 
 
@@ -232,24 +294,32 @@ def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     """Return why a single recording already tells that a target is not for rows."""
     if base.ended != "well":
         why = "does not come to an end" if base.ended == "never" else "does not end well"
-        return old.unsure or f"{why} in a fresh copy: {base.said}".rstrip(": ")
+        return old.unsure or _of_lines(box, source, base) or f"{why} in a fresh copy: {base.said}".rstrip(": ")
     if not any(step.calls_cargo for step in base.steps):
-        return "calls no cargo"
+        return (NAMES_CARGO.search(old.text) and old.unsure) or NO_CARGO
     if old.unsure:
         return old.unsure
+    of_steps = (reason for step in base.steps if (reason := _of_step(step, source)))
+    return _of_lines(box, source, base) or next(of_steps, "")
+
+
+def _of_lines(box: Box, source: Source, base: Recording) -> str:
+    """Return why a line may do something else another time."""
     # The shim looks at these first: where one is set, it goes to the old file.
     given = source.variables if source.gives_environment else ()
     programs = {os.path.basename(path) for path in box.programs}
     for line in base.lines:
-        if reason := why_not(line, given, programs):
+        if reason := why_not(line, given, programs, tools_of(base) if box.is_contained else ()):
             return f"{reason}: {_short(line)}"
-    return next((reason for step in base.steps if (reason := _of_step(step, source))), "")
+    return ""
 
 
 def _of_step(step: Step, source: Source) -> str:
     """Return why a call cannot be made by a row."""
     if step.out not in ("shown", "null") and not (source.listens and step.out == "pipe"):
         return f"what {step.argv[0]} says goes on to a {step.out}"
+    if source.kind == "cargo-make" and step.argv[:2] == ("cargo", "make"):
+        return "cargo-make does it anew for each member"
     if found := PLACES.search(" ".join((*step.argv, step.folder))):
         return f"names a place of this machine ({PLACE_NAMES[found[1]]})"
     return "runs outside of the checkout" if step.folder.startswith(("/", "..")) else ""

@@ -14,22 +14,28 @@ from typing import Any
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording.box import Box
-from doit_cargo.migrate.sources.source import Old, Source, variables_of
+from doit_cargo.migrate.sources.source import Old, Source
 
+# What makes a task one of its own; without any it is one of cargo-make's with other settings.
+DOING = ("command", "dependencies", "run_task", "alias", "extend")
 SCRIPTS = ("script", "script_runner", "script_path", "script_extension")
 # Keys by which a task may do something else another time.
 CHOOSING = (
-    "condition",
-    "condition_script",
-    "watch",
-    "plugin",
-    "install_crate",
-    "install_script",
-    "cwd",
-    "linux",
-    "mac",
+    *("condition", "condition_script", "watch", "plugin", "install_crate", "install_script", "cwd", "linux", "mac"),
+    *("windows", "ignore_errors", "force", "fork", "cleanup_task"),
 )
-CHOOSING_MORE = ("windows", "ignore_errors", "force", "fork", "cleanup_task")
+# What cargo-make sets itself begins so.
+OWN = "CARGO_MAKE_"
+
+
+def _is_worked_out(name: str, value: object) -> bool:
+    """Tell whether a variable of [env] is more than words, unless it is set, and the output of a program, which a
+    recording watches."""
+    if isinstance(value, Mapping):
+        is_default = value.get("condition", {"env_not_set": [name]}) == {"env_not_set": [name]}
+        is_known = set(value) <= {"script", "multi_line", "unset", "value", "condition"}
+        return not (is_default and is_known) or OWN in str(value.get("value", ""))
+    return OWN in str(value)
 
 
 def program() -> str:
@@ -47,17 +53,17 @@ def source(box: Box, path: str) -> Source:
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:
         words = [word for key, value in given.items() for word in ("--env", f"{key}={value}")]
-        quiet = ("--loglevel", "error", "--disable-check-for-updates", "--no-workspace")
+        quiet = ("--loglevel", "error", "--disable-check-for-updates")
         return [make, "make", *quiet, "--makefile", path, *words, name or "default"]
 
     return Source(
         kind="cargo-make",
         file=path,
-        targets=tuple(Old(name, _line(name, text), text, _unsure(name, tasks, {})) for name in tasks),
+        targets=tuple(_old(name, tasks, env, text) for name in tasks),
         call=call,
         listens=True,
         default="default" if "default" in tasks else "",
-        variables={**dict.fromkeys(env, ("1",)), **variables_of(text)},
+        variables={name: ("1",) for name in (*env, *re.findall(r"\$\{(\w+)\}", text)) if not name.startswith(OWN)},
         asks_for=tuple(os.path.normpath(name) for name in re.findall(r'"(\.?[\w./-]*\.env[\w.-]*)"', text)),
     )
 
@@ -91,24 +97,39 @@ def _line(name: str, text: str) -> int:
     return text[: found.start()].count("\n") + 1 if found else 0
 
 
+def _old(name: str, tasks: Mapping[str, Any], env: Mapping[str, Any], text: str) -> Old:
+    seen: dict[str, None] = {}
+    unsure = _unsure(name, tasks, seen)
+    asked = next((each for each in env if _is_worked_out(each, env[each])), "")
+    written = " ".join([*(str(tasks[each]) for each in seen), *(f"${{{each}}}" for each in env)])
+    return Old(name, _line(name, text), written, unsure or (asked and f"{asked} of [env] is worked out anew each time"))
+
+
 def _unsure(name: str, tasks: Mapping[str, Any], seen: dict[str, None]) -> str:
     """Return why a run of a task does not show all that it may do; what it depends on or runs counts."""
     task = tasks.get(name)
-    if not isinstance(task, dict) or name in seen:
+    if name in seen:
         return ""
+    if not isinstance(task, dict) or not {*DOING, *SCRIPTS}.intersection(task):
+        return f"{name} is, or changes, a task that cargo-make brings"
     seen[name] = None
+    return _of_task(name, task) or next((why for part in _parts(task) if (why := _unsure(part, tasks, seen))), "")
+
+
+def _of_task(name: str, task: Mapping[str, Any]) -> str:
     if any(key in task for key in SCRIPTS):
         return f"{name} is a script of its own"
-    for key in (*CHOOSING, *CHOOSING_MORE):
-        if key in task:
-            return f"{name} has {key}, of which a recording does not show all"
+    if key := next((key for key in CHOOSING if key in task), ""):
+        return f"{name} has {key}, of which a recording does not show all"
     if re.search(r"\$\{@\}|@@|CARGO_MAKE_TASK_ARGS", str(task)):
         return "takes arguments"
-    return next((why for part in _parts(task) if (why := _unsure(part, tasks, seen))), "")
+    found = re.search(rf"\$\{{({OWN}\w+)", str(task))
+    return f"{name} has {found[1]}, which cargo-make finds out anew each time" if found else ""
 
 
 def _parts(task: Mapping[str, Any]) -> Iterator[str]:
     for key in ("dependencies", "run_task", "extend", "alias"):
         found = task.get(key, [])
         for each in found if isinstance(found, list) else [found]:
-            yield str(each.get("name", "") if isinstance(each, dict) else each)
+            names = each.get("name", "") if isinstance(each, dict) else each
+            yield from map(str, names if isinstance(names, list) else [names])

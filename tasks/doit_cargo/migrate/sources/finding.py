@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.migrate.sources.source import Source
+from doit_cargo.migrate.sources.source import Source, words_of
 
 if TYPE_CHECKING:
     from doit_cargo.migrate.recording.box import Box
@@ -67,6 +68,18 @@ def text_of(root: str, path: str) -> str:
         return makefiles.text_of(root, path)
     with open(os.path.join(root, path), encoding="utf-8", errors="replace") as stream:
         return stream.read()
+
+
+def words_in(root: str, path: str) -> set[str]:
+    """Return the words of a build file that may be names of programs, with those of Makefiles in the folders that it
+    names."""
+    words = words_of(text := text_of(root, path))
+    folders = {word.strip("./") for word in re.findall(r"[\w./-]+", text)}
+    for folder in sorted(each for each in folders if each and os.path.isdir(os.path.join(root, each))):
+        for name in FOUND_AS["make"]:
+            if os.path.isfile(os.path.join(root, folder, name)):
+                words |= words_of(text_of(root, os.path.join(folder, name)))
+    return words
 
 
 def load(box: Box, path: str) -> Source:

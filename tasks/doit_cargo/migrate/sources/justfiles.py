@@ -13,6 +13,15 @@ from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
+# Functions of just that only turn words into others; all else tells of the machine, the day, the files or the caller.
+PURE = frozenset(
+    {"append", "capitalize", "clean", "encode_uri_component", "error", "extension", "file_name", "file_stem"}
+    | {"kebabcase", "lowercamelcase", "lowercase", "parent_directory", "parent_dir", "prepend", "quote", "replace"}
+    | {"replace_regex", "semver_matches", "shoutykebabcase", "shoutysnakecase", "snakecase", "titlecase", "trim"}
+    | {"trim_end", "trim_end_match", "trim_end_matches", "trim_start", "trim_start_match", "trim_start_matches"}
+    | {"uppercamelcase", "uppercase", "without_extension", "join", "assert", "justfile_directory", "source_directory"}
+)
+
 
 def program() -> str:
     """Return the path of just. Raises `UserError` where there is none."""
@@ -42,7 +51,7 @@ def source(box: Box, path: str) -> Source:
     return Source(
         kind="just",
         file=path,
-        targets=tuple(_old(name, recipes, text) for name in sorted(recipes, key=lambda name: _line(name, text))),
+        targets=tuple(_old(name, dump, text) for name in sorted(recipes, key=lambda name: _line(name, text))),
         call=call,
         default=dump.get("first") or "",
         # Only what the file defines can be set on just's command line.
@@ -81,13 +90,26 @@ def _line(name: str, text: str) -> int:
     return text[: found.start()].count("\n") + 1 if found else 0
 
 
-def _old(name: str, recipes: Mapping[str, Any], text: str) -> Old:
-    return Old(name, _line(name, text), text, _unsure(name, recipes, {}))
+def _old(name: str, dump: Mapping[str, Any], text: str) -> Old:
+    return Old(name, _line(name, text), text, _unsure(name, dump, {}))
 
 
-def _unsure(name: str, recipes: Mapping[str, Any], seen: dict[str, None]) -> str:
+def _impure(node: object, values: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """Yield the functions that an expression of a dump calls, itself or through variables, and that are not pure."""
+    parts = list(node.values()) if isinstance(node, Mapping) else node if isinstance(node, list) else []
+    kind, name = (*parts[:2], "", "")[:2]
+    if kind == "call" and isinstance(name, str) and name not in PURE:
+        yield name
+    if kind == "variable" and isinstance(name, str) and name not in seen:
+        seen.add(name)
+        yield from _impure(values.get(name), values, seen)
+    for part in parts:
+        yield from _impure(part, values, seen)
+
+
+def _unsure(name: str, dump: Mapping[str, Any], seen: dict[str, None]) -> str:
     """Return why a run of a recipe does not show all that it may do; what it depends on counts."""
-    recipe = recipes.get(name)
+    recipe = dump["recipes"].get(name)
     if recipe is None or name in seen:
         return ""
     seen[name] = None
@@ -100,5 +122,10 @@ def _unsure(name: str, recipes: Mapping[str, Any], seen: dict[str, None]) -> str
         for each in recipe["attributes"]
     ):
         return f"{name} has an attribute that a recording does not show"
+    values = {name: each["value"] for name, each in dump["assignments"].items()}
+    given = [each["value"] for each in dump["assignments"].values() if each["export"] or dump["settings"]["export"]]
+    used = [recipe["body"], recipe["dependencies"], recipe["parameters"], given]
+    if found := next(_impure(used, values, set()), ""):
+        return f"{found}() may say something else another time"
     parts = (each["recipe"] for each in recipe["dependencies"])
-    return next((why for part in parts if (why := _unsure(part, recipes, seen))), "")
+    return next((why for part in parts if (why := _unsure(part, dump, seen))), "")

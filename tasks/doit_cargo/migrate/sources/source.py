@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 # Variables that every environment has: of the person and the machine, not of the build file.
 OF_A_PERSON = frozenset(
-    {"HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "PATH", "SHELL", "TERM", "LANG", "TMPDIR", "HOSTNAME", "OS", "UID"}
+    {"HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "PATH", "SHELL", "TERM", "LANG", "TMPDIR", "HOSTNAME", "UID"}
 )
 # What looks like a variable and is a function of make's.
 OF_MAKE = frozenset(

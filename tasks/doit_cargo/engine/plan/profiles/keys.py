@@ -129,7 +129,8 @@ TARGET: Section = {
     ),
     "package": TEXT.means("A role, a package, or `all`. Default: cargo's own selection.", 'package = "server"'),
     "run": LIST.means(
-        "A program and its arguments, as they are: no shell reads them.", 'run = ["npm", "run", "build"]'
+        "A program and its arguments, as they are: no shell reads them. `{root}` is the folder of the workspace.",
+        'run = ["npm", "run", "build"]',
     ),
     "cwd": TEXT.means("Where that program runs, from the root of the workspace.", 'cwd = "web"'),
     "env": {
