@@ -111,10 +111,10 @@ class _Run:
 
     def _say_what_runs(self, stale: list[Program]) -> None:
         packages = list(dict.fromkeys(program.package for program in stale))
-        if not stale or len(stale) == len(self.programs):
-            return
         others = len({program.package for program in self.programs}) - len(packages)
         reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
+        if not stale or (len(stale) == len(self.programs) and not reasons):
+            return
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in packages[:6]]
         names = ", ".join(named) + (f" and {len(packages) - 6} more" if len(packages) > 6 else "")
         before = f"; those of {counted(others, 'package')} passed before" if others else ""

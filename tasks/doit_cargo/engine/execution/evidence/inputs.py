@@ -111,10 +111,11 @@ class Early:
 
 
 def gather(
-    plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str], early: Early | None = None
+    plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str], early: Early, state: str
 ) -> Inputs:
-    """Collect the inputs of a call that has just ended; `early` is what was collected before its end."""
-    early = early or Early(plan, workspace)
+    """Collect the inputs of a call that has just ended: `early` is what was collected before its end; what lies in
+    `state` is our own, such as what stands in for rustdoc to hear how cargo would start it.
+    """
     inputs = early.inputs
     inputs.links = HardLinks(*workspace.built_in)  # cargo may have made and moved some since
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
@@ -130,7 +131,8 @@ def gather(
         _add_discovery(inputs, directory, package, plan)
     settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
     for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
-        _add_unseen(inputs, path, report.packages, workspace)
+        if not _below(path, state):
+            _add_unseen(inputs, path, report.packages, workspace)
     _add_declared(inputs, plan, workspace)
     return inputs
 
