@@ -256,7 +256,7 @@ class _Run:
         if not self.world.changes(program, kept, self.keeps_flaky):
             self.proven[program.identity] = kept
         if kept.reasons and not self.world.is_complete(program.package) and (not last or last.reasons != kept.reasons):
-            yield reporting.runs_each_time(program.package, kept.reasons, self.session.root)
+            yield reporting.runs_each_time(self.work.name, program.package, kept.reasons, self.session.root)
         if kept.times == reporting.TOO_OFTEN:
             yield from reporting.differs_each_time(program.package, kept.because, self.session.root)
 
@@ -314,7 +314,7 @@ class _Run:
         """Return why not all that programs rest on was seen, but where the profile says that all is declared."""
         seen = ((program, self.sightings.get(program.identity)) for program in self.programs)
         return [
-            reporting.runs_each_time(program.package, sighting.reasons, self.session.root)
+            reporting.runs_each_time(self.work.name, program.package, sighting.reasons, self.session.root)
             for program, sighting in seen
             if sighting and sighting.reasons and not self.world.is_complete(program.package)
         ]
