@@ -87,6 +87,34 @@ def test_a_build_counts_its_own_requests_only_and_switching_the_cache_is_no_chan
     assert (counted(without), without.status) == ("", 0)
 
 
+SHELL_SCRIPT = """fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=WRAPPER={:?}", std::env::var("RUSTC_WRAPPER").is_ok());
+    assert!(std::process::Command::new("sh").args(["-c", "true"]).status().unwrap().success());
+}
+"""
+
+
+@pytest.mark.slow
+@posix
+def test_neither_the_cache_nor_a_test_run_compiles_what_takes_all_variables_anew(
+    workspace: Path, server: dict[str, str]
+) -> None:
+    assert counted(call(workspace, "doit-cargo", "dev", "SCCACHE=1", **server))
+    assert call(workspace, "doit-cargo", "dev", UNRELATED="1", **server).out.startswith("-- dev  up to date")
+    write(workspace / "app/build.rs", SHELL_SCRIPT)
+    write(workspace / "app/tests/one.rs", "#[test]\nfn one() {}\n")
+    assert [call(workspace, "doit-cargo", target, **server).status for target in ("dev", "test")] == [0, 0]
+    recorder = workspace / ".doit-cargo/record.sh"
+    write(recorder, recorder.read_text(encoding="utf-8") + "# of another version\n")
+    for words in (["dev"], ["test"], ["dev", "SCCACHE=1"], ["test", "SCCACHE=1"]):
+        assert call(workspace, "doit-cargo", *words, **server).out.startswith(f"-- {words[0]}  ")
+    assert call(workspace, "doit-cargo", "dev", PYO3_PYTHON="/usr/bin/python3", **server).out.startswith("-- dev  ")
+    write(workspace / "app/src/lib.rs", "pub fn edited() {}\n")
+    for target in ("dev", "test"):
+        assert "RUSTC_WRAPPER" not in call(workspace, "doit-cargo", target, "SCCACHE=1", **server).out
+
+
 @pytest.mark.slow
 @posix
 def test_a_build_without_the_cache_does_not_start_it(workspace: Path, tmp_path: Path) -> None:

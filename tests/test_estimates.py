@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from calling import call
 from conftest import make_workspace, needs_cargo, write
+from doit_cargo.engine.execution.past import estimate, unit_times
 
 pytestmark = [pytest.mark.slow, needs_cargo]
 
@@ -52,3 +55,18 @@ def test_a_package_without_a_record_gets_no_estimate(root: Path) -> None:
     assert why(root)["seconds"] == 0.0
     assert "takes" not in call(root, "doit-cargo", "why", "check").out
     assert call(root, "doit-cargo", "check").status == 0
+
+
+def test_a_call_that_also_compiled_what_is_not_ours_tells_nothing_of_what_calls_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_times, "_span", lambda key: (key, "lib", 0.0, 1.0))
+    plan: Any = SimpleNamespace(invocation=SimpleNamespace(argv=("cargo", "check")), cargo_profile="dev")
+    request: Any = SimpleNamespace(state=str(tmp_path))
+    made: Any = SimpleNamespace(fresh=False, keys=("low",))
+    for others_are_fresh in (True, False):
+        units = [SimpleNamespace(fresh=True, is_local=True), SimpleNamespace(fresh=others_are_fresh, is_local=False)]
+        outcome: Any = SimpleNamespace(seconds=600.0, report=SimpleNamespace(units=units))
+        estimate.learn(request, plan, outcome, [made], 5.0)
+    known = unit_times.read(str(tmp_path), "check dev")
+    assert (known["rest"], known["told"], known["again"]) == ([599.0], [(5.0, 600.0)], {"low": {"lib": (1.0, 1.0)}})

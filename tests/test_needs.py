@@ -33,7 +33,13 @@ CRATES: Crates = {
     "pure": {"build": {"prost-build": "", "protox": ""}},
     "bindings": {"needs": {"pyo3-ffi": ""}},
     "extension": {"needs": {"pyo3-ffi": 'features = ["extension-module"]'}},
-    "gpu": {"needs": {"cudarc": ""}, "features": {"cuda": ["cudarc/cuda-version-from-build-system"]}},
+    "gpu": {
+        "needs": {"cudarc": ""},
+        "features": {
+            "cuda": ["cudarc/cuda-version-from-build-system"],
+            "anywhere": ["cuda", "cudarc/fallback-latest"],
+        },
+    },
     "desktop": {"needs": {"wayland-sys": 'features = ["client"]'}, "features": {"lazy": ["wayland-sys/dlopen"]}},
     "native-tls": {
         "version": "0.2.14",
@@ -59,7 +65,10 @@ CRATES: Crates = {
         "features": {"extension-module": []},
     },
     "pyo3-build-config": {"version": "0.23.5"},
-    "cudarc": {"version": "0.16.6", "features": {"cuda-version-from-build-system": [], "cudnn": []}},
+    "cudarc": {
+        "version": "0.16.6",
+        "features": {"cuda-version-from-build-system": [], "fallback-latest": [], "cudnn": []},
+    },
     "wayland-sys": {"version": "0.31.7", "features": {"client": [], "dlopen": []}},
     "glib-sys": {
         "version": "0.20.0",
@@ -100,6 +109,7 @@ FROM_SOURCE = {"cc": ["openssl-src"], "make": ["openssl-src"], "perl": ["openssl
         ("build -p bindings", {"libpython": ["pyo3-ffi"], "python": ["pyo3-build-config", "pyo3-ffi"]}),
         ("build -p gpu", {}),
         ("build -p gpu --features cuda", {"nvcc": ["cudarc"]}),
+        ("build -p gpu --features anywhere", {}),
         ("build -p desktop", {"pkg-config": ["wayland-sys"], "wayland-client": ["wayland-sys"]}),
         ("build -p desktop --all-features", {}),
         ("build -p glib", {"glib-2.0": ["glib-sys"]}),

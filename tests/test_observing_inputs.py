@@ -103,6 +103,24 @@ def test_a_file_that_is_not_there_counts_as_long_as_it_is_not(look: Looker, tmp_
     assert seen.changes() == {"stat ./.env"}
 
 
+MAKES_ANEW = (
+    "os.close(os.open('new', os.O_CREAT | os.O_EXCL | os.O_RDWR)); open('created', 'x').close();"
+    "os.symlink('nowhere', 'link'); os.link('file', 'name'); os.mkfifo('pipe')"
+)
+MADE = ("new", "created", "link", "name", "pipe")
+
+
+@pytest.mark.parametrize("kind", ["preload", "strace"])
+def test_what_can_only_be_made_where_nothing_is_counts_as_absent(kind: str, tmp_path: Path) -> None:
+    write(tmp_path / "file", "")
+    script = f"import os; os.chdir({str(tmp_path)!r}); {MAKES_ANEW}; [os.unlink(name) for name in {MADE}]"
+    seen = Looker(observer(kind), tmp_path, dict(os.environ))("python3", "-c", script)
+    assert (seen.reasons, seen.changes()) == ([], set())
+    for name in MADE:
+        write(tmp_path / name, "")
+    assert seen.changes() >= {f"stat ./{name}" for name in MADE}
+
+
 def test_a_file_that_is_looked_at_counts_by_size_and_mode(look: Looker, tmp_path: Path) -> None:
     write(tmp_path / "looked", "one")
     seen = look("sh", "-c", "test -e looked")
@@ -184,6 +202,7 @@ def test_what_the_run_makes_is_no_input(look: Looker, tmp_path: Path) -> None:
         ("echo more >> file; cat file", "./file is read and also written by the run itself"),
         ("cat file; rm file", "./file is read and then removed by the run itself"),
         ("test -e new || touch new", "./new is read and also written by the run itself"),
+        ("python3 -c \"open('new', 'x')\"", "./new is read and also written by the run itself"),
         ("mkdir stays", "mkdir makes the folder ./stays, which stays"),
     ],
 )

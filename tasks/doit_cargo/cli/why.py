@@ -80,7 +80,8 @@ def _why(session: Session, name: str) -> Why:
         changes, given = causes.named(changes, basis, session.root)
     changed = reporter.roots_of([*reporter.changed_packages(changes, basis), *given], basis) if basis else []
     rebuilds = reporter.rebuilds(changed, basis) if basis else []
-    expected = _expected(session, row, rebuilds, basis)
+    # What a package of another version takes is not on record.
+    expected = None if given else _expected(session, row, rebuilds, basis)
     return {
         "target": row["name"],
         "fresh": receipt is not None and not changes,
@@ -151,7 +152,11 @@ def _print_why(why: Why) -> None:
 
 def _print_unobserved(why: Why) -> None:
     """Say of what only cargo's own records and the declared inputs tell."""
-    found = why.get("unobserved", [])
+    packages: dict[str, list[str]] = {}
+    for text in why.get("unobserved", []):
+        package, _, reason = text.partition(": ")
+        packages.setdefault(reason, []).append(package)
+    found = [": ".join(filter(None, (reporter.listed(names), reason))) for reason, names in packages.items()]
     for text in found[:MOST_UNOBSERVED]:
         print(f"  unseen    {one_line(text)}")
     if len(found) > MOST_UNOBSERVED:

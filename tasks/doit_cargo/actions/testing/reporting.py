@@ -114,9 +114,9 @@ def close(target: str, found: list[SummaryRow], failures: list[str], seconds: fl
     return False
 
 
-def runs_each_time(package: str, reasons: Sequence[str], root: str) -> str:
+def runs_each_time(target: str, package: str, reasons: Sequence[str], root: str) -> str:
     """Return what is said of a package of whose tests not all was seen."""
-    more = f" (and {len(reasons) - 1} more: doit-cargo why test)" if len(reasons) > 1 else ""
+    more = f" (and {len(reasons) - 1} more: doit-cargo why {target})" if len(reasons) > 1 else ""
     return f"{package} runs each time: {reasons[0].replace(root + os.sep, '')}{more}"
 
 

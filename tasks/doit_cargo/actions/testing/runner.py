@@ -144,10 +144,10 @@ class _Run:
 
     def _say_what_runs(self, stale: list[Program]) -> None:
         packages = list(dict.fromkeys(program.package for program in stale))
-        if not stale or len(stale) == len(self.programs):
-            return
         others = len({program.package for program in self.programs}) - len(packages)
         reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
+        if not stale or (len(stale) == len(self.programs) and not reasons):
+            return
         named = [f"{name} ({reasons[name]})" if name in reasons else name for name in packages[:6]]
         names = ", ".join(named) + (f" and {len(packages) - 6} more" if len(packages) > 6 else "")
         before = f"; those of {counted(others, 'package')} passed before" if others else ""
@@ -294,7 +294,7 @@ class _Run:
             if self.others:
                 self.others.publish(program, kept)
         if kept.reasons and not self.world.is_complete(program.package) and (not last or last.reasons != kept.reasons):
-            yield reporting.runs_each_time(program.package, kept.reasons, self.session.root)
+            yield reporting.runs_each_time(self.work.name, program.package, kept.reasons, self.session.root)
         if kept.times == reporting.TOO_OFTEN:
             yield from reporting.differs_each_time(program.package, kept.because, self.session.root)
 
@@ -364,7 +364,7 @@ class _Run:
         """Return why not all that programs rest on was seen, but where the profile says that all is declared."""
         seen = ((program, self.sightings.get(program.identity)) for program in self.programs)
         return [
-            reporting.runs_each_time(program.package, sighting.reasons, self.session.root)
+            reporting.runs_each_time(self.work.name, program.package, sighting.reasons, self.session.root)
             for program, sighting in seen
             if sighting and sighting.reasons and not self.world.is_complete(program.package)
         ]

@@ -22,7 +22,7 @@ from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.base.secrets import kept_words, shown_digest
 from doit_cargo.engine.execution.observe import receipt
 from doit_cargo.engine.execution.observe.inputs import Scope
-from doit_cargo.engine.plan import declared
+from doit_cargo.engine.plan import compiler_cache, declared
 from doit_cargo.engine.state import dir_listing, fingerprint, seen, staleness
 from doit_cargo.engine.state.staleness import Change
 from doit_cargo.engine.toolchain import rustup
@@ -119,13 +119,14 @@ class TestInputs:
             ("program", path): self._contents.digest(path) for path in (program.path, *libraries) if os.path.isabs(path)
         }
         found.update((("file", path), self._contents.digest(path)) for path in self._named())
-        for name in (*staleness.guarded_names(self.environ), *self.declared.env, *_outside(program)):
-            found["env", name] = staleness.public_value(name, given.get(name))
+        names = (*staleness.guarded_names(self.environ), *self.declared.env, *_outside(program))
+        values = {name: given.get(name) for name in names} | dict(self.built.plan.invocation.env)
+        for name, value in values.items():
+            if not compiler_cache.changes_nothing(name, value):
+                found["env", name] = staleness.public_value(name, value)
         if not (program.kind == DOC or program.own_harness):
             found.update(self._settings(given))
         found["argument", "arguments"] = repr(kept_words(program.argv))
-        for name, value in self.built.plan.invocation.env.items():
-            found["env", name] = staleness.public_value(name, value)
         if program.kind == DOC:
             found["program", "rustdoc"] = repr(sorted(self.built.receipt["plan"]["tools"].items()))
         return found

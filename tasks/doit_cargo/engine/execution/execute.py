@@ -176,7 +176,7 @@ def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
 
     with build.watch.observing(build.ledger) as observation:
         outcome = _run(build.request, build.plan, again, observation, meanwhile)
-    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ, early)
+    inputs = gather(build.plan, build.workspace, outcome.report, build.request.environ, early, build.request.state)
     written.take(inputs.made, build.before)
     return outcome, inputs
 

@@ -22,6 +22,7 @@ from doit_cargo.engine.execution.evidence.inputs import Inputs
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.evidence.observed import Stale
 from doit_cargo.engine.execution.request import BuildRequest
+from doit_cargo.engine.plan.compiler_cache import changes_nothing
 from doit_cargo.engine.state.seen import World
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 
@@ -67,10 +68,13 @@ class Watch:
             self.why = f"not observed: {absent}"
 
     def world(self, ledger: Ledger) -> World:
-        """Return what units find now: the environment of the profile, with cargo's ``[env]``."""
+        """Return what units find now: the environment of the profile, with cargo's ``[env]``, whether there is a cache
+        or not.
+        """
         environ = environment_of(self.plan.invocation, self.request.environ)
         given = config_files.environment(config_files.read_tables(self.request.workspace.root, environ), environ)
-        return World(given, observed.contents(ledger))
+        told = {name: value for name, value in given.items() if not changes_nothing(name, value)}
+        return World(told, observed.contents(ledger))
 
     def stale(self, ledger: Ledger, previous: Mapping[str, Any] | None) -> list[Stale]:
         """Return the units of the last success that cargo would leave alone, though what they rest on changed."""

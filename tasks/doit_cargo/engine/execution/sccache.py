@@ -22,6 +22,8 @@ START_SECONDS = 15
 ASK_SECONDS = 5
 DEFAULT_PORT = 4226
 RATE_OF_ALL = 100
+# sccache's own word for a compilation from its standard input, as cargo's question which cfgs there are.
+STANDARD_INPUT = "-"
 # Where the numbers of the last call that used the cache are kept, below the state.
 LAST_RUN = "sccache.json"
 
@@ -94,10 +96,14 @@ def parse(text: str) -> Statistics:
         _sum(stats["cache_hits"]),
         _sum(stats["cache_misses"]),
         _sum(stats["cache_errors"]) + int(stats["cache_read_errors"]) + int(stats["cache_write_errors"]),
-        {str(name): int(count) for name, count in stats["not_cached"].items()},
+        {_reason(name): int(count) for name, count in stats["not_cached"].items()},
     )
     size, limit = data.get("cache_size") or 0, data.get("max_cache_size") or 0
     return Statistics(counts, str(data.get("cache_location", "")), int(size), int(limit), str(data.get("version", "")))
+
+
+def _reason(name: str) -> str:
+    return "source on standard input" if name == STANDARD_INPUT else name
 
 
 def _sum(table: Mapping[str, Any]) -> int:

@@ -88,6 +88,11 @@ def is_sccache(wrapper: str) -> bool:
     return os.path.splitext(os.path.basename(wrapper))[0] == SCCACHE
 
 
+def changes_nothing(name: str, value: str | None) -> bool:
+    """Tell whether a variable says no more than that sccache is taken, or is not."""
+    return name in (WRAPPER, WRAPPER_OF_BUILD) and (not value or is_sccache(value))
+
+
 def wrapper_of(root: str, environ: Mapping[str, str]) -> str:
     """Return the wrapper that cargo takes in a directory, "" for none (Cargo book, "build.rustc-wrapper").
 

@@ -40,6 +40,7 @@ OURS = (".doit-cargo", ".logs", ".testlogs")
 VOLATILE = frozenset(
     {
         "_",
+        "_DOIT_CARGO_RECORD",
         "COLUMNS",
         "DOIT_CARGO_OBSERVE",
         "DOIT_CARGO_RUN",

@@ -17,7 +17,7 @@ from doit_cargo.engine.cargo.discovery import config_files, discovery_rules, inc
 from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo.units import Placed
 from doit_cargo.engine.plan import declared
-from doit_cargo.engine.state import dir_listing, fingerprint, store
+from doit_cargo.engine.state import dir_listing, fingerprint
 
 
 class Made(NamedTuple):
@@ -111,10 +111,11 @@ class Early:
 
 
 def gather(
-    plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str], early: Early | None = None
+    plan: Plan, workspace: Workspace, report: BuildReport, environ: Mapping[str, str], early: Early, state: str
 ) -> Inputs:
-    """Collect the inputs of a call that has just ended; `early` is what was collected before its end."""
-    early = early or Early(plan, workspace)
+    """Collect the inputs of a call that has just ended: `early` is what was collected before its end; what lies in
+    `state` is our own, such as what stands in for rustdoc to hear how cargo would start it.
+    """
     inputs = early.inputs
     inputs.links = HardLinks(*workspace.built_in)  # cargo may have made and moved some since
     inputs.lock = os.path.join(workspace.root, "Cargo.lock")
@@ -129,9 +130,8 @@ def gather(
     for directory, package in _package_directories(workspace, report).items():
         _add_discovery(inputs, directory, package, plan)
     settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
-    ours = os.path.join(store.state_directory(workspace.root, environ), "")  # such as the recorder of test programs
     for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
-        if not path.startswith(ours):
+        if not _below(path, state):
             _add_unseen(inputs, path, report.packages, workspace)
     _add_declared(inputs, plan, workspace)
     return inputs

@@ -14,6 +14,7 @@ from typing import Any
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
+from doit_cargo.engine.cargo.config.named_files import HARMLESS
 from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, Run, Scope, inputs, takes_all, whole_run
 from doit_cargo.engine.execution.observe.model import Observed, Op, Process, lineage
 from doit_cargo.engine.execution.observe.units import COMPILERS, Group, Unit, by_unit
@@ -33,6 +34,9 @@ SET_BY_CARGO = re.compile(
     "CARGO|CARGO_(BIN_NAME|CRATE_NAME|ENCODED_RUSTFLAGS|MAKEFLAGS|MANIFEST_(DIR|LINKS|PATH)|PRIMARY_PACKAGE|TARGET_TMPDIR)"
     "|CARGO_(PKG|CFG|FEATURE|BIN_EXE)_.*|DEP_.*|DEBUG|HOST|NUM_JOBS|OPT_LEVEL|OUT_DIR|PROFILE|RUSTC|RUSTC_LINKER|RUSTDOC|TARGET"
 )
+# What counts only for who asks for it by name. Of PATH counts where it leads. Cargo sets RUSTDOC for build scripts, and
+# we do, to hear what cargo would test; PYO3_PYTHON is set where something in the call needs it.
+NOT_IN_A_WALK = ("PATH", "RUSTDOC", "PYO3_*")
 # How compilers and linkers say things, and where their temporary files lie.
 OF_TOOLS = re.compile("CI|COLUMNS|LANG|LANGUAGE|LC_.*|NO_COLOR|TEMP|TERM|TMP|TMPDIR")
 TOOLS = re.compile(
@@ -68,8 +72,7 @@ def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]
 def of_run(observed: Observed, where: Places, world: World) -> dict[str, Any]:
     """Return the records of all units that an observed run made: their keys and what they rest on."""
     run = whole_run(observed)
-    # Variables are looked through here, with an eye for who asks; of PATH counts where it leads.
-    scope = Scope((*where.dropped, *_toolchains(observed)), world, ("PATH",))
+    scope = Scope((*where.dropped, *_toolchains(observed)), world, NOT_IN_A_WALK)
     found: dict[str, Any] = {}
     for unit, group in by_unit(observed).items():
         keys = list(_keys(unit, group, where.workspace, observed.started))
@@ -126,8 +129,14 @@ def _compiled(process: Process, unit: Unit) -> Iterator[str]:
 def _rests_on(
     unit: Unit, group: Group, run: Run, scope: Scope, world: World
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Return the items of a group, and the reasons why they may not be all."""
+    """Return the items of a group, and the reasons why they may not be all. A cache between rustc and its caller hides
+    what rustc does; what it asks for itself changes no result.
+    """
     taken = inputs(run, group, scope)
+    working = [process for process in group.processes if process.name not in HARMLESS]
+    if len(working) < len(group.processes):
+        group = Group(working)
+        taken = inputs(run, group, scope)._replace(reasons=taken.reasons)
     who = _who(unit, group, run)
     temporary = {*TEMPORARY, world.environ.get("TMPDIR", "").rstrip("/")}
     found = [(who(row[1]), row) for row in taken.rows if row[0] in seen.PATHS and row[1] not in temporary]

@@ -47,7 +47,8 @@ _OTHERS: dict[Op, tuple[Item, ...]] = {
     Op.START: (("variable", "PATH"),),
     Op.ENVIRONMENT: (("environment", ""),),
 }
-MADE = frozenset({Op.WRITE, Op.UPDATE, Op.FOLDER, Op.NOT_MADE})
+MADE_NEW = frozenset({Op.CREATED, Op.FOLDER})
+MADE = MADE_NEW | {Op.WRITE, Op.UPDATE, Op.NOT_MADE}
 
 
 class Scope:
@@ -149,7 +150,7 @@ def whole_run(observed: Observed) -> Run:
         elif event.op is Op.LINKED:
             run.linked.add(_normal(event.subject))
     for event in events if run.first_change else ():
-        if event.op in LOOKS or event.op is Op.FOLDER:
+        if event.op in LOOKS or event.op in MADE_NEW:
             _note_look(run, event)
     for path in run.first_change:
         run.made_in.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
@@ -163,11 +164,11 @@ def left(run: Run, scope: Scope) -> list[str]:
 
 
 def _note_look(run: Run, event: Event) -> None:
-    """Keep the first look at what was changed as well. Who makes a folder has seen that nothing was there."""
+    """Keep the first look at what was changed as well. What can only be made anew: nothing was there."""
     path = _normal(event.subject)
-    if path not in run.first_change or (event.op is Op.FOLDER and os.path.dirname(path) in _of_everybody()):
+    if path not in run.first_change or (event.op in MADE_NEW and os.path.dirname(path) in _of_everybody()):
         return  # in a folder of temporary files names are nobody else's
-    if run.first_look.setdefault(path, event.order) == event.order and event.op in (Op.ABSENT, Op.FOLDER):
+    if run.first_look.setdefault(path, event.order) == event.order and (event.op is Op.ABSENT or event.op in MADE_NEW):
         run.looked_for.add(path)
 
 
@@ -227,13 +228,13 @@ def _items(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[Ite
 
 
 def _of_path(op: Op, path: str) -> Iterator[Item]:
-    """What is made needs its folder, and a new folder that nothing of its name is there."""
+    """What is made needs its folder, and what can only be made anew that nothing of its name is there."""
     kind = PATH_KINDS.get(op)
     if kind:
         yield kind, path
     if op in MADE:
         yield "stat", os.path.dirname(path)
-    if op is Op.FOLDER:
+    if op in MADE_NEW:
         yield "stat", path
 
 

@@ -18,6 +18,7 @@ class Op(Enum):
     READ = "R"
     WRITE = "W"  # replaced whole, whatever was there before
     UPDATE = "B"  # written in parts, or its mode changed
+    CREATED = "c"  # made where nothing was; it fails where something is
     STAT = "S"
     ABSENT = "A"
     REFUSED = "F"
@@ -52,7 +53,7 @@ class Op(Enum):
 LOOKS = frozenset(
     {Op.READ, Op.STAT, Op.ABSENT, Op.REFUSED, Op.LINK, Op.RESOLVE, Op.LIST, Op.TREE, Op.EXECUTE, Op.LIBRARY}
 )
-CHANGES = frozenset({Op.WRITE, Op.UPDATE, Op.REMOVE, Op.FOLDER})
+CHANGES = frozenset({Op.WRITE, Op.UPDATE, Op.CREATED, Op.REMOVE, Op.FOLDER})
 
 
 class Event(NamedTuple):
@@ -102,7 +103,7 @@ class Process:
     @property
     def devices(self) -> set[str]:
         """GPU devices that it opened."""
-        opened = self.subjects(Op.READ, Op.WRITE, Op.UPDATE)
+        opened = self.subjects(Op.READ, Op.WRITE, Op.UPDATE, Op.CREATED)
         return {path for path in opened if path.startswith(("/dev/nvidia", "/dev/dri/", "/dev/kfd"))}
 
 

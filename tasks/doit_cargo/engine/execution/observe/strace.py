@@ -175,9 +175,10 @@ class _Reader:
             rest = call.arguments.split('", ', 1)[-1]
             yield Op.READ, path
             yield (Op.REMOVE if call.name.startswith("rename") else Op.LINKED), path
-            yield Op.WRITE, self._absolute(call.pid, rest, words[-1])
+            made = Op.WRITE if call.name.startswith("rename") else Op.CREATED
+            yield made, self._absolute(call.pid, rest, words[-1])
         elif call.name.startswith("symlink"):
-            yield Op.WRITE, self._absolute(call.pid, call.arguments.split('", ', 1)[-1], words[-1])
+            yield Op.CREATED, self._absolute(call.pid, call.arguments.split('", ', 1)[-1], words[-1])
         elif call.name == "chdir":
             self._go(call, words[0])
             yield Op.STAT, path
@@ -202,9 +203,11 @@ def _opened(arguments: str) -> tuple[Op, ...]:
         return (Op.STAT,)
     if "O_DIRECTORY" in flags:
         return (Op.LIST,)
+    if "O_CREAT" in flags and "O_EXCL" in flags:
+        return (Op.CREATED,)
     if "O_RDONLY" in flags:
         return (Op.WRITE,) if "O_TRUNC" in flags else (Op.READ,)
-    if "O_TRUNC" in flags or "O_EXCL" in flags:
+    if "O_TRUNC" in flags:
         return (Op.WRITE,)
     return (Op.READ, Op.UPDATE) if "O_RDWR" in flags else (Op.UPDATE,)
 
@@ -221,7 +224,8 @@ SIMPLE: dict[str, Callable[[str], tuple[Op, ...]]] = {
     **dict.fromkeys(("unlink", "unlinkat", "rmdir"), _always(Op.REMOVE)),
     **dict.fromkeys(("mkdir", "mkdirat"), _always(Op.FOLDER)),
     **dict.fromkeys(("truncate", "chmod", "fchmodat", "fchmodat2"), _always(Op.UPDATE)),
-    **dict.fromkeys(("creat", "mknod", "mknodat"), _always(Op.WRITE)),
+    **dict.fromkeys(("mknod", "mknodat"), _always(Op.CREATED)),
+    "creat": _always(Op.WRITE),
     **dict.fromkeys(("execve", "execveat", "chroot", "pivot_root", "mount"), _always()),
 }
 INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)')

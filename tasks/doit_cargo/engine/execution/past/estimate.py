@@ -133,6 +133,10 @@ def _last_from_nothing(state: str, plan: Plan) -> float:
 
 
 def learn(request: BuildRequest, plan: Plan, outcome: Outcome, made: Iterable[Made], expected: float) -> None:
-    """Keep what each local unit of a success took, for the next estimate."""
-    incremental = any(unit.fresh for unit in outcome.report.units)
-    unit_times.learn(request.state, unit_times.kind_of(plan), made, outcome.seconds, incremental, expected)
+    """Keep what each local unit of a success took, for the next estimate; and what the call took beside them, where it
+    compiled nothing else.
+    """
+    units = outcome.report.units
+    incremental = any(unit.fresh for unit in units)
+    seconds = outcome.seconds if all(unit.fresh or unit.is_local for unit in units) else 0.0
+    unit_times.learn(request.state, unit_times.kind_of(plan), made, seconds, incremental, expected)

@@ -55,7 +55,9 @@ def read(state: str, kind: str) -> Kind:
 def learn(
     state: str, kind: str, made: Iterable[Made], seconds: float, incremental: bool, estimated: float = 0.0
 ) -> None:
-    """Keep what the units of a build took that has just ended well; `estimated` is what was told before it."""
+    """Keep what the units of a build took that has just ended well; `seconds` is what the whole call took, 0 where that
+    tells nothing of them, `estimated` what was told before it.
+    """
     known = read(state, kind)
     spans = [span for one in made if not one.fresh for span in map(_span, one.keys) if span]
     if not spans:
@@ -65,8 +67,8 @@ def learn(
         before = times.setdefault(package, {}).get(name, ())
         times[package][name] = (*before, round(end - begin, 3))[-MOST_OF_A_UNIT:]
     outside = seconds - (max(end for *_, end in spans) - min(begin for _, _, begin, _ in spans))
-    known["rest"] = [*known["rest"], round(max(outside, 0.0), 2)][-MOST:] if incremental else known["rest"]
-    if estimated:
+    known["rest"] = [*known["rest"], round(max(outside, 0.0), 2)][-MOST:] if incremental and seconds else known["rest"]
+    if estimated and seconds:
         known["told"] = [*known["told"], (round(estimated, 2), round(seconds, 2))][-MOST:]
     with contextlib.suppress(OSError, ValueError):
         store.store(os.path.join(state, FILE), {**_all(state), kind: known})

@@ -21,7 +21,7 @@ HOOK int renameat2(int from, const char *old, int to, const char *new, unsigned 
 
 static int linked(int result, int from, const char *old, int to, const char *new) {
     int error = errno;
-    if (!result) { note_path(READ, from, old); note_path(LINKED, from, old); note_path(WRITE, to, new); }
+    if (!result) { note_path(READ, from, old); note_path(LINKED, from, old); note_path(CREATED, to, new); }
     else if (error == EEXIST) note_path(STAT, to, new);
     else note_outcome(READ, false, from, old);
     errno = error;
@@ -33,18 +33,18 @@ HOOK int linkat(int from, const char *old, int to, const char *new, int flags) {
 
 #define ONE(op, name, folder, parameters, ...) HOOK int name parameters { \
     int result = REAL(name)(__VA_ARGS__); note_outcome(op, !result, folder, path); return result; }
-ONE(WRITE, symlink, AT_FDCWD, (const char *to, const char *path), to, path)
-ONE(WRITE, symlinkat, folder, (const char *to, int folder, const char *path), to, folder, path)
+ONE(CREATED, symlink, AT_FDCWD, (const char *to, const char *path), to, path)
+ONE(CREATED, symlinkat, folder, (const char *to, int folder, const char *path), to, folder, path)
 ONE(REMOVE, unlink, AT_FDCWD, (const char *path), path)
 ONE(REMOVE, unlinkat, folder, (int folder, const char *path, int flags), folder, path, flags)
 ONE(REMOVE, rmdir, AT_FDCWD, (const char *path), path)
 ONE(REMOVE, remove, AT_FDCWD, (const char *path), path)
 ONE(FOLDER, mkdir, AT_FDCWD, (const char *path, mode_t mode), path, mode)
 ONE(FOLDER, mkdirat, folder, (int folder, const char *path, mode_t mode), folder, path, mode)
-ONE(WRITE, mkfifo, AT_FDCWD, (const char *path, mode_t mode), path, mode)
-ONE(WRITE, mkfifoat, folder, (int folder, const char *path, mode_t mode), folder, path, mode)
-ONE(WRITE, mknod, AT_FDCWD, (const char *path, mode_t mode, dev_t device), path, mode, device)
-ONE(WRITE, mknodat, folder, (int folder, const char *path, mode_t mode, dev_t device), folder, path, mode, device)
+ONE(CREATED, mkfifo, AT_FDCWD, (const char *path, mode_t mode), path, mode)
+ONE(CREATED, mkfifoat, folder, (int folder, const char *path, mode_t mode), folder, path, mode)
+ONE(CREATED, mknod, AT_FDCWD, (const char *path, mode_t mode, dev_t device), path, mode, device)
+ONE(CREATED, mknodat, folder, (int folder, const char *path, mode_t mode, dev_t device), folder, path, mode, device)
 ONE(UPDATE, truncate, AT_FDCWD, (const char *path, off_t size), path, size)
 ONE(UPDATE, truncate64, AT_FDCWD, (const char *path, off64_t size), path, size)
 ONE(UPDATE, chmod, AT_FDCWD, (const char *path, mode_t mode), path, mode)

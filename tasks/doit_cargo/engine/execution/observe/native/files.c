@@ -17,14 +17,10 @@ static bool will_make(int flags, int folder, const char *path) {
     if ((flags & (O_CREAT | O_EXCL | O_TRUNC)) != O_CREAT || !observing || sealed || !path) return false;
     return RAW(SYS_faccessat, folder, path, F_OK, 0) == -ENOENT;
 }
-static void made(int result, int folder, const char *path) {
-    int error = errno;
-    if (result >= 0) { note_path(ABSENT, folder, path); note_path(WRITE, folder, path); }
-    errno = error;
-}
 
-/* Opened for reading and writing at once: both. */
-static void opened(int flags, int result, int folder, const char *path) {
+/* Opened for reading and writing at once: both. One that it has made was absent, and holds nothing of before. */
+static void opened(bool makes, int flags, int result, int folder, const char *path) {
+    if (makes && result >= 0) { note_path(ABSENT, folder, path); flags |= O_TRUNC; }
     if ((flags & (O_ACCMODE | O_TRUNC | O_EXCL | O_PATH)) == O_RDWR && (flags & __O_TMPFILE) != __O_TMPFILE)
         note_open(O_RDONLY, result, folder, path);
     note_open(flags, result, folder, path);
@@ -34,18 +30,18 @@ static void opened(int flags, int result, int folder, const char *path) {
     if (flags & O_CREAT || (flags & __O_TMPFILE) == __O_TMPFILE) { va_list more; va_start(more, last); mode = va_arg(more, mode_t); va_end(more); }
 #define OPEN(name) HOOK int name(const char *path, int flags, ...) { \
     MODE(flags) bool makes = will_make(flags, AT_FDCWD, path); int result = REAL(name)(path, flags, mode); \
-    if (makes) made(result, AT_FDCWD, path); else opened(flags, result, AT_FDCWD, path); \
+    opened(makes, flags, result, AT_FDCWD, path); \
     return result; }
 #define OPENAT(name) HOOK int name(int folder, const char *path, int flags, ...) { \
     MODE(flags) bool makes = will_make(flags, folder, path); int result = REAL(name)(folder, path, flags, mode); \
-    if (makes) made(result, folder, path); else opened(flags, result, folder, path); \
+    opened(makes, flags, result, folder, path); \
     return result; }
 OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64)
 
 #define FORTIFIED(name) int name(const char *path, int flags); HOOK int name(const char *path, int flags) { \
-    int result = REAL(name)(path, flags); opened(flags, result, AT_FDCWD, path); return result; }
+    int result = REAL(name)(path, flags); opened(false, flags, result, AT_FDCWD, path); return result; }
 #define FORTIFIEDAT(name) int name(int folder, const char *path, int flags); HOOK int name(int folder, const char *path, int flags) { \
-    int result = REAL(name)(folder, path, flags); opened(flags, result, folder, path); return result; }
+    int result = REAL(name)(folder, path, flags); opened(false, flags, result, folder, path); return result; }
 FORTIFIED(__open_2) FORTIFIED(__open64_2) FORTIFIEDAT(__openat_2) FORTIFIEDAT(__openat64_2)
 
 #define CREAT(name) HOOK int name(const char *path, mode_t mode) { \
@@ -54,7 +50,7 @@ CREAT(creat) CREAT(creat64)
 
 HOOK int open_by_handle_at(int mount, struct file_handle *handle, int flags) { /* a number in place of a path */
     int result = REAL(open_by_handle_at)(mount, handle, flags), error = errno;
-    if (result >= 0) opened(flags, result, result, "");
+    if (result >= 0) opened(false, flags, result, result, "");
     errno = error;
     return result;
 }
@@ -66,15 +62,19 @@ HOOK int name_to_handle_at(int folder, const char *path, struct file_handle *han
 
 static int stream_flags(const char *mode) {
     bool both = false;
-    for (const char *at = mode; *at && *at != ','; at++) both |= *at == '+';
+    int excludes = 0;
+    for (const char *at = mode; *at && *at != ','; at++) {
+        both |= *at == '+';
+        if (*at == 'x') excludes = O_CREAT | O_EXCL;
+    }
     if (mode[0] == 'r') return both ? O_RDWR : O_RDONLY;
-    return mode[0] == 'w' ? O_WRONLY | O_TRUNC : both ? O_RDWR : O_WRONLY;
+    return excludes | (mode[0] == 'w' ? O_WRONLY | O_TRUNC : both ? O_RDWR : O_WRONLY);
 }
 #define FOPEN(name) HOOK FILE *name(const char *path, const char *mode) { \
-    FILE *result = REAL(name)(path, mode); opened(stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); return result; }
+    FILE *result = REAL(name)(path, mode); opened(false, stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); return result; }
 #define FREOPEN(name) HOOK FILE *name(const char *path, const char *mode, FILE *stream) { \
     FILE *result = REAL(name)(path, mode, stream); MAYBE_NULL(path); \
-    if (path) { opened(stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); } \
+    if (path) { opened(false, stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); } \
     return result; }
 FOPEN(fopen) FOPEN(fopen64) FREOPEN(freopen) FREOPEN(freopen64)
 

@@ -40,6 +40,7 @@ enum {
     RESOLVE = 'Z',   /* what path it is without links */
     LIST = 'D',      /* a folder's names */
     TREE = 'T',      /* a folder's names, and those below */
+    CREATED = 'c',   /* made, which fails where something is */
     REMOVE = 'U',
     FOLDER = 'K',    /* a folder made */
     LINKED = 'j',    /* a file that got another name */

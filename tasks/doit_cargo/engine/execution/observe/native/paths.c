@@ -56,7 +56,7 @@ void note_outcome(int op, bool done, int folder, const char *path) {
     else if (error == ENOENT || error == ENOTDIR) note_path(ABSENT, folder, path);
     else if (error == EACCES || error == EPERM || error == ELOOP) note_path(REFUSED, folder, path);
     else if (error == EEXIST || error == EISDIR || error == ENXIO || error == EINVAL) note_path(STAT, folder, path);
-    if (!done && (op == WRITE || op == UPDATE || op == FOLDER)
+    if (!done && (op == WRITE || op == UPDATE || op == CREATED || op == FOLDER)
         && (error == ENOENT || error == ENOTDIR || error == EACCES || error == EROFS)) note_path(NOT_MADE, folder, path);
     errno = error;
 }
@@ -64,8 +64,9 @@ void note_outcome(int op, bool done, int folder, const char *path) {
 static int meaning(int flags) {
     if (flags & O_PATH || (flags & __O_TMPFILE) == __O_TMPFILE) return STAT;
     if (flags & O_DIRECTORY) return LIST;
+    if (flags & O_CREAT && flags & O_EXCL) return CREATED;
     if ((flags & O_ACCMODE) == O_RDONLY) return flags & O_TRUNC ? WRITE : READ;
-    return flags & (O_TRUNC | O_EXCL) ? WRITE : UPDATE;
+    return flags & O_TRUNC ? WRITE : UPDATE;
 }
 
 void note_open(int flags, int result, int folder, const char *path) {
