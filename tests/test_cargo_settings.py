@@ -15,7 +15,7 @@ from calling import Said, call, environment, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.engine.cargo.config.cfg import holds
 from doit_cargo.engine.cargo.config.effective import CargoProfile, profiles
-from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.layers import ConfigLayers
 from doit_cargo.engine.cargo.config.rustc_args import RustcCall, differences, observed, read
 from doit_cargo.engine.cargo.config.rustflags import pairs
 from doit_cargo.engine.preflight.config.rustc_probe import rehearse
@@ -491,7 +491,7 @@ class Maze:
         return ("cargo", "build", "--profile", self.profile, "--offline")
 
     def effective(self) -> CargoProfile:
-        found, problems = profiles(Settings(str(self.root), self.environ))
+        found, problems = profiles(ConfigLayers(str(self.root), self.environ))
         assert problems == []
         return found[self.profile]
 

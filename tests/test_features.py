@@ -12,7 +12,7 @@ import registry
 from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.model import Dependency, Package
-from doit_cargo.engine.cargo.resolver import Graph, State
+from doit_cargo.engine.cargo.resolver import FeatureGraph, State
 from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 
 pytestmark = needs_cargo
@@ -70,8 +70,8 @@ def tool(root: Path, *words: str) -> Said:
 # --- the graph -------------------------------------------------------------------------------------------------------
 
 
-def graph(tmp_path: Path, spec: Spec) -> Graph:
-    return Graph.of(read_workspace(make_workspace(tmp_path, spec)))
+def graph(tmp_path: Path, spec: Spec) -> FeatureGraph:
+    return FeatureGraph.of(read_workspace(make_workspace(tmp_path, spec)))
 
 
 def on(state: State) -> dict[str, list[str]]:
@@ -152,7 +152,7 @@ def test_a_chain_may_be_longer_than_pythons_stack() -> None:
         )
         for i in range(count)
     }
-    found = Graph(packages, packages).turn_on(("m0",), ("gpu",))
+    found = FeatureGraph(packages, packages).turn_on(("m0",), ("gpu",))
     assert (len(found.features), found.of(f"m{count - 1}"), dict(found.outside)) == (
         count,
         frozenset({"gpu", "deep"}),

@@ -183,3 +183,12 @@ def test_programs_are_looked_for_in_one_place() -> None:
 
 def test_files_are_written_whole_in_one_place() -> None:
     assert within(calls_of(SOURCE, "os.replace", "os.rename", "os.renames"), {"engine.base.atomic"}) == []
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in modules(SOURCE).items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo, write
-from doit_cargo.engine.execution.observe.inputs import Inputs, Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.inputs import ObservedInputs, Scope, inputs, whole_run
 from doit_cargo.engine.execution.observe.model import Observed
 from doit_cargo.engine.execution.observe.observer import Observer
-from doit_cargo.engine.execution.observe.units import Unit, by_unit
+from doit_cargo.engine.execution.observe.units import ObservedUnit, by_unit
 from observing import observer, watch
 
 pytestmark = [needs_cargo, pytest.mark.slow]
@@ -69,14 +69,14 @@ class Run:
 
     root: Path
     observed: Observed
-    units: dict[Unit, Inputs]
+    units: dict[ObservedUnit, ObservedInputs]
 
-    def of(self, kind: str, **fields: str) -> Inputs:
+    def of(self, kind: str, **fields: str) -> ObservedInputs:
         found = [unit for unit in self.units if unit.kind == kind and fields.items() <= unit._asdict().items()]
         assert len(found) == 1, found
         return self.units[found[0]]
 
-    def own(self, taken: Inputs) -> set[str]:
+    def own(self, taken: ObservedInputs) -> set[str]:
         """A unit's inputs within the workspace, and the variables whose names say that they are asked for."""
         items = {(str(item[0]), str(item[1])) for item in taken.rows}
         inside = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from doit_cargo.engine.execution.observe.inputs import Inputs, Scope, inputs, whole_run
+from doit_cargo.engine.execution.observe.inputs import ObservedInputs, Scope, inputs, whole_run
 from doit_cargo.engine.execution.observe.observer import Observer
 from doit_cargo.engine.execution.observe.units import CARGO, by_unit
 from doit_cargo.engine.state import seen
@@ -24,7 +24,7 @@ from observing import compiled, observer, watch
 class Look:
     """A run's inputs, kept as they would be in a file, and what of them is another now."""
 
-    taken: Inputs
+    taken: ObservedInputs
     scope: Scope
     folder: Path
 

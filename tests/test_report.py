@@ -163,7 +163,7 @@ def test_one_target_in_one_form_is_asked_for(root: Path, words: tuple[str, ...])
 
 
 def test_names_of_others_stay_names_in_each_form() -> None:
-    made = graph.Graph({HOSTILE: '"]; x', "b": ""}, ((HOSTILE, "b"), ("b", HOSTILE)), {HOSTILE: '"><script>'})
+    made = graph.Diagram({HOSTILE: '"]; x', "b": ""}, ((HOSTILE, "b"), ("b", HOSTILE)), {HOSTILE: '"><script>'})
     picture = ElementTree.fromstring(graph.svg(made))
     assert [one.tag.rpartition("}")[2] for one in picture.iter() if "script" in one.tag] == []
     assert f'{HOSTILE}: "]; x' in [one.text for one in picture.iter()]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import needs_cargo, write
 from doit_cargo.engine.cargo import metadata
-from doit_cargo.engine.cargo.resolver import Graph
+from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.built import Call, built
 
 pytestmark = needs_cargo
@@ -96,6 +96,6 @@ def test_features_and_packages_are_those_of_cargo_tree(tmp_path: Path, seed: int
     argv += ["--edges", "normal,build,dev" if tests else "normal,build"]
     workspace = metadata.from_metadata(metadata.read_metadata(str(tmp_path), os.environ))
     call = Call(roots, features, default, tests=tests, triple=LINUX, host=LINUX, resolver=workspace.resolver)
-    found = built(Graph.of(workspace), call)
+    found = built(FeatureGraph.of(workspace), call)
     ours = {(node.package, tuple(sorted(names))) for node, names in found.features.items()}
     assert ours == _cargo_tree(tmp_path, *argv)

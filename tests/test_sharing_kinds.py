@@ -229,6 +229,6 @@ def test_after_warm_only_what_is_edited_is_compiled(two: Two) -> None:
 
 @pytest.mark.parametrize("path", ["../deps/x", "release/deps/../../x", "release/x", "/release/deps/x", "deps/x"])
 def test_a_snapshot_writes_nowhere_but_where_cargo_keeps_its_units(path: str) -> None:
-    row = warm.Row(path, Digest.of(b""), False, 0)
+    row = warm.SnapshotRow(path, Digest.of(b""), False, 0)
     with pytest.raises(UnsoundError, match="would write elsewhere"):
         warm.unpack(warm.pack([row], {}))

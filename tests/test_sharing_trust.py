@@ -391,7 +391,7 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path) -> None:
         store.keep(one.digest, io.BytesIO(one.path.rpartition("/")[2].encode()))
     write(tmp_path / "target/one", "old")
     told = {"machine": "x", "finished": 0, "seconds": 0, "warnings": [], "packages": [], "features": []}
-    answer = result.Result("0" * 64, tuple(files), Digest.of(b""), told)
+    answer = result.SharedResult("0" * 64, tuple(files), Digest.of(b""), told)
     places = {files[0]: str(tmp_path / "target/one"), files[1]: "/dev/full/two"}
     with pytest.raises(OSError, match="full"):
         Fetched.download(store, answer, places, staleness.empty({}, ()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from calling import call
 from conftest import needs_cargo, write
-from doit_cargo.actions.measure.sizes import Share, shares
+from doit_cargo.actions.measure.sizes import CrateSize, shares
 from measuring import lay_out, needs
 
 # cargo-bloat 0.12.1, --message-format json, shortened.
@@ -69,8 +69,8 @@ def test_a_profile_that_strips_by_config_still_has_its_symbols_here(built: Path)
 
 
 def test_shares_come_largest_first_and_name_their_crate() -> None:
-    assert shares(CRATES, "crates") == [Share("std", 330034), Share("app", 300)]
-    assert shares(FUNCTIONS, "functions") == [Share("start", 9), Share("std main", 5)]
+    assert shares(CRATES, "crates") == [CrateSize("std", 330034), CrateSize("app", 300)]
+    assert shares(FUNCTIONS, "functions") == [CrateSize("start", 9), CrateSize("std main", 5)]
     assert shares({}, "crates") == []
 
 

@@ -13,7 +13,7 @@ from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Probl
 from doit_cargo.engine.base.launch import Rule
 from doit_cargo.engine.base.model import Package, Profile
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.cargo.resolver import Graph
+from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
 from doit_cargo.engine.cargo.resolver.page import page, valid
 from doit_cargo.engine.cargo.resolver.report import Feature, features, to_json
@@ -82,7 +82,7 @@ def _line(feature: Feature, label: str, parts: list[str], whole: bool) -> str:
     return f"{between.join(parts[:SHOWN])} {more}"
 
 
-def _features(session: Session, graph: Graph) -> list[Feature]:
+def _features(session: Session, graph: FeatureGraph) -> list[Feature]:
     return features(graph, session.library.pack.rules, (profile for profile, _ in _judged(session, graph, "")))
 
 
@@ -132,7 +132,7 @@ def _validate_profiles(session: Session) -> bool:
     return not wrong
 
 
-def _judged(session: Session, graph: Graph, platform: str) -> list[tuple[Profile, str]]:
+def _judged(session: Session, graph: FeatureGraph, platform: str) -> list[tuple[Profile, str]]:
     """Return the feature profiles, each with why it is not valid, empty if it is; for no platform, on its own."""
     found = []
     for name in session.library.names():
@@ -145,7 +145,7 @@ def _judged(session: Session, graph: Graph, platform: str) -> list[tuple[Profile
     return found
 
 
-def _reason_against(session: Session, graph: Graph, profile: Profile, platform: str) -> str:
+def _reason_against(session: Session, graph: FeatureGraph, profile: Profile, platform: str) -> str:
     """Judge the features of a profile for all members: do they exist, do the rules allow them, is anything half on."""
     asked = of_plan.asked_for(profile, (), Collector())
     packages = tuple(session.workspace.packages)
@@ -166,7 +166,7 @@ def _anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
 
 
 def _half_problems(
-    graph: Graph, packages: Iterable[str], asked: tuple[str, ...], default: bool, where: str
+    graph: FeatureGraph, packages: Iterable[str], asked: tuple[str, ...], default: bool, where: str
 ) -> list[Problem]:
     return [
         Problem(f"half a set: {half}", f"add {half.feature} beside {', '.join(asked)}", where)
@@ -189,7 +189,7 @@ def feature_docs(session: Session, values: Values) -> bool:
 
 def _page(session: Session, output: str, check: bool) -> int:
     """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
-    graph = Graph.of(session.workspace)
+    graph = FeatureGraph.of(session.workspace)
     rules = [rule for name, rule in session.library.pack.rules.items() if _is_known(graph, name)]
     text = page(_features(session, graph), _judged(session, graph, ""), rules)
     path = os.path.join(session.root, output)
@@ -207,18 +207,18 @@ def _text(path: str) -> str:
         return stream.read()
 
 
-def _is_known(graph: Graph, feature: str) -> bool:
+def _is_known(graph: FeatureGraph, feature: str) -> bool:
     return any(feature in graph.packages[name].features for name in graph.members)
 
 
 # --- packages outside the workspace ----------------------------------------------------------------------------------
 
 
-def graph_of(session: Session) -> tuple[Graph, str]:
+def graph_of(session: Session) -> tuple[FeatureGraph, str]:
     """Return the graph, and a sentence where the manifests of dependencies are not on this machine."""
     others, failure = _dependencies(session)
     unread = f"Features of dependencies are not known here: {failure}" if failure else ""
-    return Graph.of(session.workspace, others), unread
+    return FeatureGraph.of(session.workspace, others), unread
 
 
 def _dependencies(session: Session) -> tuple[list[Package], str]:

@@ -47,7 +47,7 @@ class Sight(NamedTuple):
     subject: str
 
 
-class Seen(NamedTuple):
+class SeenOfTarget(NamedTuple):
     """What was seen of a target, and what of it was not; `shown` is what a person wants to see."""
 
     target: str
@@ -70,7 +70,7 @@ def observe_target(session: Session, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _seen(session: Session, name: str) -> Seen:
+def _seen(session: Session, name: str) -> SeenOfTarget:
     row = session.row(name)
     session.variables(row["name"])
     program = session.target(row["name"]).program if row["watch"] else None
@@ -88,7 +88,7 @@ def _seen(session: Session, name: str) -> Seen:
         _add_units(session, row["name"], receipt, sights, unseen)
     found = sorted(sights, key=lambda one: (one.package, one.by, one.verb == "asks for", one.verb, one.subject))
     noise = _of_tools(found)
-    return Seen(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
+    return SeenOfTarget(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
 
 
 def _of_program(name: str, state: State) -> Iterator[tuple[Sight, None]]:
@@ -140,7 +140,7 @@ def _is_shown(sight: Sight, noise: Collection[str]) -> bool:
     return sight.verb not in ("looks for", "looks at", "follows") and not sight.subject.startswith(OF_THE_SYSTEM)
 
 
-def _print(session: Session, found: Seen) -> None:
+def _print(session: Session, found: SeenOfTarget) -> None:
     print(f"{found.target} rests on what nobody declares:" if found.shown else f"{found.target}: all is declared")
     rows = [(f"  {one[0]}", one.by, one.verb, reporter.below(one.subject, session.root)) for one in _fewer(found.shown)]
     if rows:
@@ -188,7 +188,7 @@ def _proposals(session: Session, sights: Iterable[Sight]) -> Iterator[tuple[str,
         yield "a profile, for computers where nothing can be observed:", lines
 
 
-def _data(session: Session, found: Seen) -> dict[str, object]:
+def _data(session: Session, found: SeenOfTarget) -> dict[str, object]:
     return {
         "target": found.target,
         "seen": [{**one._asdict(), "subject": reporter.below(one.subject, session.root)} for one in found.sights],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import LOGS, TEST_LOGS, finished, run_tool
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.launch import Program
+from doit_cargo.engine.base.launch import OwnProgram
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.console import reporter
@@ -53,7 +53,7 @@ def check(session: Session, _: Any) -> bool:
     return True
 
 
-def _observed(session: Session, values: Values, program: Program, cwd: str) -> Outcome:
+def _observed(session: Session, values: Values, program: OwnProgram, cwd: str) -> Outcome:
     """Run a program of whose inputs the row says nothing, and keep what it was seen to rest on."""
     from doit_cargo.actions.testing.observing import TestWatch
     from doit_cargo.engine.execution.observe.inputs import Scope
@@ -102,7 +102,7 @@ def _named(patterns: tuple[str, ...]) -> list[str]:
     return [name for name in patterns if not declared.is_pattern(name)]
 
 
-def _program(session: Session) -> Program:
+def _program(session: Session) -> OwnProgram:
     program = session.target(session.current).program
     if program is None:
         raise ValueError(f"{session.current} runs no program")

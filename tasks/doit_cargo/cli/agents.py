@@ -53,7 +53,7 @@ class ListedTarget:
 
 
 @dataclass
-class Step:
+class PlannedCall:
     """What a target would run."""
 
     argv: list[str]
@@ -69,14 +69,14 @@ class Planned:
     profile: str
     features: list[str]
     packages: list[str]
-    steps: list[Step]
+    steps: list[PlannedCall]
     outputs: list[str]
     log: str
     notes: list[str]
 
 
 @dataclass
-class Change:
+class StaleReason:
     """Something that differs from what the last success rested on."""
 
     kind: str
@@ -93,7 +93,7 @@ class Reason:
     target: str
     fresh: bool
     runs_each_time: bool
-    changes: list[Change]
+    changes: list[StaleReason]
     rebuilds: list[str]
     skipped_packages: int
 
@@ -123,7 +123,7 @@ class Ran:
 
 
 @dataclass
-class OnRecord:
+class LastSuccess:
     """The last success of a target: whether it still holds."""
 
     target: str
@@ -208,10 +208,10 @@ class Caller:
             ran.causes = [cause for log in ran.logs for cause in await self.hint(log)]
         return ran
 
-    async def status(self) -> list[OnRecord]:
+    async def status(self) -> list[LastSuccess]:
         """Tell of each result on record whether it still holds, when it was made and how long it took."""
         found = await self._ask(["status", "JSON=1"])
-        return [OnRecord(one["target"], one["state"], one["finished"], one["seconds"]) for one in found]
+        return [LastSuccess(one["target"], one["state"], one["finished"], one["seconds"]) for one in found]
 
     async def hint(self, log: str = "") -> list[Cause]:
         """Tell the cause that a failing log shows and what mends it; of the latest build if no log is named."""
@@ -294,14 +294,14 @@ def _listed(found: Any) -> list[Any]:
 
 
 def _planned(one: dict[str, Any]) -> Planned:
-    steps = [Step(step["argv"], step["cwd"], step["env"]) for step in one["steps"]]
+    steps = [PlannedCall(step["argv"], step["cwd"], step["env"]) for step in one["steps"]]
     texts = [list(one[key]) for key in ("features", "packages", "outputs", "notes")]
     return Planned(one["target"], one["profile"], texts[0], texts[1], steps, texts[2], one["log"], texts[3])
 
 
 def _reason(one: dict[str, Any]) -> Reason:
     changes = [
-        Change(*(str(change[key] or "") for key in ("kind", "subject", "old", "new", "package")))
+        StaleReason(*(str(change[key] or "") for key in ("kind", "subject", "old", "new", "package")))
         for change in one["changes"][:MOST_LINES]
     ]
     return Reason(one["target"], one["fresh"], one["always"], changes, one["rebuilds"], one["skipped"])

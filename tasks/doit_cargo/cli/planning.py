@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from doit_cargo.actions import log_path
 from doit_cargo.cli.commands import wanted
 from doit_cargo.engine.base.errors import DONE, Absent
-from doit_cargo.engine.base.launch import Program
+from doit_cargo.engine.base.launch import OwnProgram
 from doit_cargo.engine.base.model import Invocation, Plan, Profile
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.console import reporter
@@ -123,7 +123,7 @@ def _print_step(step: JsonStep) -> None:
 def program_of(session: Session, _: Values) -> list[Plan]:
     """Return what a row of a TOML file runs: `shows` of such rows."""
     target = session.target(session.current)
-    program = (target.program or Program((), "")).at(session.root)
+    program = (target.program or OwnProgram((), "")).at(session.root)
     call = Invocation(program.argv, os.path.normpath(os.path.join(session.root, program.cwd)), program.env)
     outputs = tuple(os.path.join(session.root, path) for path in program.outputs)
     log, needs = log_path(session, target.name), _needs(target.needs)

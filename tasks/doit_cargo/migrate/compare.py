@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from doit_cargo.migrate.cargo_call import COMPILING, differences, parse
-from doit_cargo.migrate.recording.study import Recording, Step
+from doit_cargo.migrate.recording.study import RecordedStep, Recording
 
 LOCK = "Cargo.lock"
 SAME, DIFFERS, UNKNOWN, KEPT = "same", "differs", "unknown", "kept"
@@ -28,7 +28,7 @@ QUESTIONS = (
 )
 
 
-def own_steps(recording: Recording, old: tuple[Step, ...] = ()) -> tuple[Step, ...]:
+def own_steps(recording: Recording, old: tuple[RecordedStep, ...] = ()) -> tuple[RecordedStep, ...]:
     """Return the steps of a recording of doit-cargo without its questions and its ways of listening.
 
     What the old side asked too is a step.
@@ -37,12 +37,12 @@ def own_steps(recording: Recording, old: tuple[Step, ...] = ()) -> tuple[Step, .
     return tuple(_heard(step) for step in recording.steps if step.argv in asked or not _is_question(step))
 
 
-def _is_question(step: Step) -> bool:
+def _is_question(step: RecordedStep) -> bool:
     text = " ".join(step.argv)
     return step.out != "shown" and any(pattern.match(text) for pattern in QUESTIONS)
 
 
-def _heard(step: Step) -> Step:
+def _heard(step: RecordedStep) -> RecordedStep:
     argv, rest = [], list(step.argv)
     while rest:
         word = rest.pop(0)
@@ -56,7 +56,7 @@ def _heard(step: Step) -> Step:
         if name in step.env and ("/" not in step.env[name] or ".doit-cargo" in step.env[name])
     }
     env = {name: value for name, value in step.env.items() if name not in ours}
-    return Step(tuple(argv), step.folder, env, step.out, step.number)
+    return RecordedStep(tuple(argv), step.folder, env, step.out, step.number)
 
 
 def differing(old: Recording, new: Recording, all_is_default: bool = False) -> list[str]:
@@ -83,23 +83,25 @@ def _other_files(old: Recording, new: Recording) -> list[str]:
     return sorted(left - {LOCK} if any(map(_writes_lock, old.steps)) else left)
 
 
-def _writes_lock(step: Step) -> bool:
+def _writes_lock(step: RecordedStep) -> bool:
     call = parse(step.argv, step.folder) if step.is_cargo else None
     is_plain = call is not None and call.command in COMPILING and not call.folder
     return is_plain and not {"--locked", "--frozen", "--manifest-path"}.intersection(step.argv)
 
 
-def _spelt_out(step: Step) -> Step:
+def _spelt_out(step: RecordedStep) -> RecordedStep:
     """Return a call that names no package, made of the root, with the option that means what cargo takes then."""
     call = parse(step.argv, step.folder, step.env) if step.is_cargo else None
     is_plain = call and not (call.packages or call.workspace or call.excluded or call.folder)
     if call is None or not is_plain or call.command not in SELECTING or "--manifest-path" in call.rest:
         return step
     end = step.argv.index("--") if "--" in step.argv else len(step.argv)
-    return Step((*step.argv[:end], "--workspace", *step.argv[end:]), step.folder, step.env, step.out, step.number)
+    return RecordedStep(
+        (*step.argv[:end], "--workspace", *step.argv[end:]), step.folder, step.env, step.out, step.number
+    )
 
 
-def _steps(old: tuple[Step, ...], new: tuple[Step, ...]) -> Iterator[str]:
+def _steps(old: tuple[RecordedStep, ...], new: tuple[RecordedStep, ...]) -> Iterator[str]:
     """Yield how two sequences of steps differ."""
     if len(old) == len(new):
         pairs = [(one, two) for one, two in zip(old, new, strict=True) if _step_differs(one, two)]
@@ -129,12 +131,12 @@ def _steps(old: tuple[Step, ...], new: tuple[Step, ...]) -> Iterator[str]:
         yield "another order"
 
 
-def _command(step: Step) -> str:
+def _command(step: RecordedStep) -> str:
     call = parse(step.argv) if step.is_cargo else None
     return call.command if call else ""
 
 
-def _step_differs(old: Step, new: Step) -> list[str]:
+def _step_differs(old: RecordedStep, new: RecordedStep) -> list[str]:
     calls = [parse(step.argv, step.folder, step.env) if step.is_cargo else None for step in (old, new)]
     if calls[0] and calls[1]:
         return differences(calls[0], calls[1])

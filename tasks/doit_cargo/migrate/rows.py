@@ -14,7 +14,7 @@ from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
-from doit_cargo.migrate.recording.study import IS_THERE, Step, Study
+from doit_cargo.migrate.recording.study import IS_THERE, RecordedStep, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
 from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 NO_NAME = re.compile(r"[^a-z0-9_]+")
-NOT_WINDOWS = Step(("not on Windows",), "", {}, "", 0)
+NOT_WINDOWS = RecordedStep(("not on Windows",), "", {}, "", 0)
 PROFILE_MARK = "# Written by doit-cargo migrate"
 
 
@@ -52,7 +52,7 @@ class Writer:
     ) -> None:
         self.session, self.kind, self.plain = session, kind, frozenset(plain)
         self.made = Proposal()
-        self._names: dict[tuple[Step, ...], str] = {}
+        self._names: dict[tuple[RecordedStep, ...], str] = {}
         self._built_in = built_in
         here = (row["name"] for row in session.listing if not _is_written(session, row))
         self._reserved = {*here, *own, *(DOIT_COMMANDS - SHARED_WITH_DOIT), *COMMANDS}
@@ -83,7 +83,7 @@ class Writer:
             name += "_too"
         return name
 
-    def _existing(self, name: str, step: Step) -> str:
+    def _existing(self, name: str, step: RecordedStep) -> str:
         """Return a target of ours that makes the very call of a step, the one of the same name first."""
         call = _call(step)
         if call is None:
@@ -91,7 +91,7 @@ class Writer:
         equal = [one for one, other in self._built_in.items() if not differences(call, other)]
         return name if name in equal else next(iter(equal), "")
 
-    def _write(self, name: str, old: str, steps: tuple[Step, ...]) -> None:
+    def _write(self, name: str, old: str, steps: tuple[RecordedStep, ...]) -> None:
         if len(steps) == 1:
             self._table(name, old, steps[0])
             return
@@ -99,7 +99,7 @@ class Writer:
         doc = f"Do what {self.kind} {old} does: {', '.join(parts)}."
         self.made.tables[name] = f"[target.{name}]\ndoc = {toml_text(doc)}\nafter = {_list(parts)}"
 
-    def _parts(self, name: str, old: str, steps: tuple[Step, ...]) -> Iterator[str]:
+    def _parts(self, name: str, old: str, steps: tuple[RecordedStep, ...]) -> Iterator[str]:
         """Yield the targets that make up a sequence: the longest that exists first, else one made for a step."""
         position = 0
         while position < len(steps):
@@ -118,14 +118,14 @@ class Writer:
             yield self._names[key]
             position += length
 
-    def _part(self, name: str, old: str, step: Step) -> str:
+    def _part(self, name: str, old: str, step: RecordedStep) -> str:
         taken = {*self._reserved, *self.made.tables, *self.made.stands_for.values()}
         names = [f"have_{name_of(tool)}"] if (tool := _tool_of(step)) else [f"{name}_{x}" for x in _names_of(step)]
         part = next((each for each in names if each not in taken), self._free(names[-1]))
         self._table(part, old, step)
         return part
 
-    def _table(self, name: str, old: str, step: Step) -> None:
+    def _table(self, name: str, old: str, step: RecordedStep) -> None:
         call = _call(step)
         doc = f"Run {_shown(step)}, as {self.kind} {old} does."
         lines = [f"[target.{name}]", f"doc = {toml_text(doc)}"]
@@ -161,17 +161,17 @@ def _is_written(session: Session, row: Mapping[str, object]) -> bool:
     return session.target(str(row["name"])).where.startswith((session.root, "profiles/"))
 
 
-def _tool_of(step: Step) -> str:
+def _tool_of(step: RecordedStep) -> str:
     """Return the tool that must be there, if that is all that a step is."""
     return step.argv[2] if step.argv[:2] == IS_THERE else ""
 
 
-def _keyed(step: Step) -> Step:
+def _keyed(step: RecordedStep) -> RecordedStep:
     """Return a step without what differs between two recordings of the same call."""
-    return Step(step.argv, step.folder, tuple(sorted(step.env.items())), "", 0)  # type: ignore[arg-type]
+    return RecordedStep(step.argv, step.folder, tuple(sorted(step.env.items())), "", 0)  # type: ignore[arg-type]
 
 
-def _call(step: Step) -> CargoCall | None:
+def _call(step: RecordedStep) -> CargoCall | None:
     return parse(step.argv, step.folder, step.env) if step.is_cargo else None
 
 
@@ -205,7 +205,7 @@ def call_here(session: Session, row: Mapping[str, object]) -> CargoCall | None:
     return parse(step.argv, env=step.env)
 
 
-def _names_of(step: Step) -> Iterator[str]:
+def _names_of(step: RecordedStep) -> Iterator[str]:
     """Yield names for a step, from the shortest to one with all of its words."""
     words = [word for word in step.argv if not word.startswith(("-", "+"))]
     base = words[1] if step.is_cargo and len(words) > 1 else words[0].rsplit("/", 1)[-1]
@@ -216,11 +216,11 @@ def _names_of(step: Step) -> Iterator[str]:
     yield name_of("_".join([base, *rest]))
 
 
-def _shown(step: Step) -> str:
+def _shown(step: RecordedStep) -> str:
     return str(step).replace(". ", ", ").rstrip(".")
 
 
-def _program_row(step: Step) -> Iterator[str]:
+def _program_row(step: RecordedStep) -> Iterator[str]:
     yield f"run = {_list(step.argv)}"
     if step.folder:
         yield f"cwd = {toml_text(step.folder)}"

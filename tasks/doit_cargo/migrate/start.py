@@ -1,6 +1,6 @@
 """`doit-cargo init`: the few files to begin with, each with what was detected, and never over something that is there.
 
-What is written is decided first (`Step`s), then written, then told; a second call finds nothing to do.
+What is written is decided first (`NewFile`s), then written, then told; a second call finds nothing to do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Ask = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NewFile:
     """A file, relative to the root, with its whole text; or with no text, only what to tell of it."""
 
     path: str
@@ -43,7 +43,7 @@ class Step:
     tell: str
 
 
-def steps(session: Session, ask: Ask | None) -> Iterator[Step]:
+def steps(session: Session, ask: Ask | None) -> Iterator[NewFile]:
     """Yield what is to be written and told, but for the Makefile, which shows what the other files say.
 
     `ask` puts a yes-or-no question to a person, None where nobody answers.
@@ -55,7 +55,7 @@ def steps(session: Session, ask: Ask | None) -> Iterator[Step]:
     yield _ignore(session.root)
 
 
-def write(session: Session, planned: list[Step]) -> Iterator[str]:
+def write(session: Session, planned: list[NewFile]) -> Iterator[str]:
     """Write what is planned and yield what to tell. Raises `UserError` where a file cannot be written."""
     _write_schemas(session.state)
     for step in planned:
@@ -84,20 +84,20 @@ def _write_schemas(state: str) -> None:
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
-def _dodo(root: str) -> Step:
+def _dodo(root: str) -> NewFile:
     old = _read(os.path.join(root, "dodo.py"))
     if old is None:
-        return Step("dodo.py", DODO, "wrote dodo.py: `doit list` shows the targets beside your own tasks")
+        return NewFile("dodo.py", DODO, "wrote dodo.py: `doit list` shows the targets beside your own tasks")
     if "targets_of" in old:
-        return Step("dodo.py", None, "dodo.py has the targets already")
+        return NewFile("dodo.py", None, "dodo.py has the targets already")
     lines = " and ".join(f"`{line.partition('  #')[0]}`" for line in DODO.splitlines()[1:])
-    return Step("dodo.py", None, f"dodo.py is yours and stays as it is; to have the targets in it, add {lines}")
+    return NewFile("dodo.py", None, f"dodo.py is yours and stays as it is; to have the targets in it, add {lines}")
 
 
-def _profile(session: Session, findings: Findings) -> Step:
+def _profile(session: Session, findings: Findings) -> NewFile:
     path = f"profiles/{PROFILE}.toml"
     if _read(os.path.join(session.root, path)) is not None:
-        return Step(path, None, f"{path} is there already")
+        return NewFile(path, None, f"{path} is there already")
     features = [(package, _listed(names)) for package, names in findings.features]
     text = shim.filled(
         "profile.toml.j2",
@@ -108,13 +108,13 @@ def _profile(session: Session, findings: Findings) -> Step:
         example=next((name for _, names in findings.features for name in names), ""),
         tools=_tools(findings),
     )
-    return Step(path, text, f"wrote {path}: what was found, and a profile to begin with (PROFILE={PROFILE})")
+    return NewFile(path, text, f"wrote {path}: what was found, and a profile to begin with (PROFILE={PROFILE})")
 
 
-def _pack(session: Session, findings: Findings, ask: Ask | None) -> Step:
+def _pack(session: Session, findings: Findings, ask: Ask | None) -> NewFile:
     path = "profiles/pack.toml"
     if _read(os.path.join(session.root, path)) is not None:
-        return Step(path, None, f"{path} is there already")
+        return NewFile(path, None, f"{path} is there already")
     rules, told = [], []
     for group in _without_rule(session, findings):
         certain = ask(f"Do {_listed(group)} exclude each other?") if ask else None
@@ -123,7 +123,7 @@ def _pack(session: Session, findings: Findings, ask: Ask | None) -> Step:
             rules.append((pairs, bool(certain)))
             told.append(f"{_listed(group)} exclude each other{'' if certain else ' (a guess by their names)'}")
     text = shim.filled("pack.toml.j2", rules=rules)
-    return Step(path, text, f"wrote {path}: " + ("; ".join(told) or "a place for rules and targets of your own"))
+    return NewFile(path, text, f"wrote {path}: " + ("; ".join(told) or "a place for rules and targets of your own"))
 
 
 def _without_rule(session: Session, findings: Findings) -> Iterator[tuple[str, ...]]:
@@ -132,34 +132,34 @@ def _without_rule(session: Session, findings: Findings) -> Iterator[tuple[str, .
     yield from (group for group in findings.exclusive if not all(name in known for name in group))
 
 
-def _ignore(root: str) -> Step:
+def _ignore(root: str) -> NewFile:
     """Lines for git: the folders ignore themselves, but a reader of .gitignore should see them."""
     if not os.path.exists(os.path.join(root, ".git")):
-        return Step(".gitignore", None, ".gitignore is left alone: this is no root of a git repository")
+        return NewFile(".gitignore", None, ".gitignore is left alone: this is no root of a git repository")
     old = _read(os.path.join(root, ".gitignore")) or ""
     known = {line.strip().strip("/") for line in old.splitlines()}
     missing = [line for line in IGNORED if line.strip("/") not in known]
     if not missing:
-        return Step(".gitignore", None, ".gitignore has the lines already")
+        return NewFile(".gitignore", None, ".gitignore has the lines already")
     end = "" if not old or old.endswith("\n") else "\n"
-    return Step(".gitignore", old + end + "\n".join(missing) + "\n", f"added to .gitignore: {', '.join(missing)}")
+    return NewFile(".gitignore", old + end + "\n".join(missing) + "\n", f"added to .gitignore: {', '.join(missing)}")
 
 
-def makefile(session: Session, force: bool) -> Step:
+def makefile(session: Session, force: bool) -> NewFile:
     """The shim: in the Makefile's place if there is none or it is ours, else beside it."""
     text = shim.render(session.listing, shim.moved(session))
     old = _read(os.path.join(session.root, MAKEFILE))
     ours = old is None or old.startswith(shim.MARK) or force
     name = MAKEFILE if ours else BESIDE
     if _read(os.path.join(session.root, name)) == text:
-        return Step(name, None, f"{name} is up to date")
+        return NewFile(name, None, f"{name} is up to date")
     if ours:
-        return Step(name, text, f"wrote {name}: `make TARGET` passes on to doit-cargo")
+        return NewFile(name, text, f"wrote {name}: `make TARGET` passes on to doit-cargo")
     tell = (
         f"wrote {name}, since {MAKEFILE} is yours: `make -f {name} TARGET`. `doit-cargo migrate` takes over what is "
         "proven equal and leaves the rest to it, `doit-cargo init --force` replaces it"
     )
-    return Step(name, text, tell)
+    return NewFile(name, text, tell)
 
 
 def _read(path: str) -> str | None:

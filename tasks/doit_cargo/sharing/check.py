@@ -9,7 +9,7 @@ from typing import NamedTuple
 from doit_cargo.sharing import action, settings
 from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
 from doit_cargo.sharing.patience import Patience
-from doit_cargo.sharing.settings import Settings
+from doit_cargo.sharing.settings import ShareSettings
 from doit_cargo.sharing.wire import Digest
 
 PROBE = b"doit-cargo share check"
@@ -30,7 +30,7 @@ class Said(NamedTuple):
         return f"{self.store}: answers in {self.seconds * 1000:.0f} ms; {self.writes}"
 
 
-def of(address: str, found: Settings) -> Said:
+def of(address: str, found: ShareSettings) -> Said:
     """Ask a store for something that it does not have, and have it keep a few bytes where we may write."""
     started = time.monotonic()
     store = settings.shown(address)

@@ -23,7 +23,7 @@ from doit_cargo.engine.execution.execute import stored
 from doit_cargo.engine.state import receipts
 from doit_cargo.sharing import action, savings
 from doit_cargo.sharing.carriers import Carrier, WrongContentError
-from doit_cargo.sharing.result import MOST_BYTES, File, Result, UnsoundError
+from doit_cargo.sharing.result import MOST_BYTES, File, SharedResult, UnsoundError
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
@@ -39,13 +39,13 @@ PASSED = "passed before: "
 class Fetched(NamedTuple):
     """A result whose files lie beside their places. `state` is what it rests on, as it is here."""
 
-    answer: Result
+    answer: SharedResult
     drafts: Mapping[str, str]
     log: bytes
     state: State
 
     @classmethod
-    def download(cls, carrier: Carrier, answer: Result, places: Mapping[File, str], state: State) -> Fetched:
+    def download(cls, carrier: Carrier, answer: SharedResult, places: Mapping[File, str], state: State) -> Fetched:
         """Fetch all files of a result. Raises `CarrierError`, `UnsoundError` or OSError, with nothing left behind."""
         drafts: dict[str, str] = {}
         try:

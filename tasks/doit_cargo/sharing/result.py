@@ -45,7 +45,7 @@ class File(NamedTuple):
     is_executable: bool
 
 
-class Result(NamedTuple):
+class SharedResult(NamedTuple):
     """A result: `told` holds what is said of it, `log` is a blob."""
 
     action: str
@@ -54,14 +54,14 @@ class Result(NamedTuple):
     told: Mapping[str, Any]
 
 
-def pack(result: Result, private: str) -> bytes:
+def pack(result: SharedResult, private: str) -> bytes:
     """Return a result as it travels, signed if there is a key."""
     data = _data(result)
     signature = signing.sign(text(data), private) if private else ""
     return text({**data, "signature": signature})
 
 
-def _data(result: Result) -> dict[str, Any]:
+def _data(result: SharedResult) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "action": result.action,
@@ -71,13 +71,13 @@ def _data(result: Result) -> dict[str, Any]:
     }
 
 
-def unpack(content: bytes, action: Digest, keys: Collection[str]) -> Result:
+def unpack(content: bytes, action: Digest, keys: Collection[str]) -> SharedResult:
     """Return the result for an action. Raises `UnsoundError` for all else, or for what nobody trusted has signed."""
     try:
         data = json.loads(content)
         signature = data.pop("signature")
         files = tuple(_file(*entry) for entry in data["files"])
-        result = Result(str(data["action"]), files, _digest(*data["log"]), _told(**data["told"]))
+        result = SharedResult(str(data["action"]), files, _digest(*data["log"]), _told(**data["told"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UnsoundError("is none that can be read") from None
     if text(_data(result)) != text(data):
@@ -109,14 +109,14 @@ def _digest(name: str, size: int) -> Digest:
     return wire.read_digest(wire.digest(Digest(name, size)))
 
 
-def entry_of(result: Result, content: bytes) -> bytes:
+def entry_of(result: SharedResult, content: bytes) -> bytes:
     """Return the ActionResult that holds a result."""
     files = [OutputFile(one.path, one.digest, one.is_executable) for one in result.files]
     files.append(OutputFile("log", result.log))
     return wire.action_result([*files, OutputFile(NAME, Digest.of(content), content=content)])
 
 
-def places(result: Result, roots: Roots, writes: Iterable[str]) -> dict[File, str]:
+def places(result: SharedResult, roots: Roots, writes: Iterable[str]) -> dict[File, str]:
     """Return where each file of a result goes. Raises `UnsoundError` for one that would leave the target directory.
 
     `writes` are the files that the plan leaves elsewhere.
@@ -157,7 +157,7 @@ def file_of(path: str, roots: Roots) -> File:
     return File(roots.symbolic(path), Digest(made.hexdigest(), size), os.access(path, os.X_OK))
 
 
-def of_entry(carrier: Carrier, content: bytes, key: Digest, keys: Collection[str]) -> Result | None:
+def of_entry(carrier: Carrier, content: bytes, key: Digest, keys: Collection[str]) -> SharedResult | None:
     """Return the result that an entry holds, None for one that holds none. Raises `UnsoundError` and `CarrierError`."""
     try:
         files = wire.read_action_result(content)

@@ -27,7 +27,7 @@ NOT_SET = ("", "0", "false", "no")
 ONLY_BY_NAME = ("release",)
 
 
-class Settings(NamedTuple):
+class ShareSettings(NamedTuple):
     """What sharing may do in this call. `reads` are tried in order; `writes` is empty where nothing is published."""
 
     reads: tuple[str, ...]
@@ -45,7 +45,7 @@ def takes(share: Share, target: str) -> bool:
     return any(fnmatchcase(target, pattern.replace("-", "_")) for pattern in share.targets or ("*",))
 
 
-def of(share: Share, root: str, environ: Mapping[str, str], word: str) -> Settings | None:
+def of(share: Share, root: str, environ: Mapping[str, str], word: str) -> ShareSettings | None:
     """Return what may be done; None for nothing. `word` is that of SHARE=. Raises `UserError` for a bad pack."""
     store, elsewhere = environ.get(STORE, "") or share.store, environ.get(WRITE_TO, "")
     if word == OFF or not store:
@@ -59,7 +59,7 @@ def of(share: Share, root: str, environ: Mapping[str, str], word: str) -> Settin
     by_user = bool(environ.get(STORE))
     may_write = word == WRITE or (word not in (READ, VERIFY) and (in_ci or bool(elsewhere)))
     reads = tuple(dict.fromkeys(_place(name, root) for name in (elsewhere, store) if name))
-    return Settings(reads, reads[0] if may_write else "", share.keys, share.ignore, by_user, word == VERIFY)
+    return ShareSettings(reads, reads[0] if may_write else "", share.keys, share.ignore, by_user, word == VERIFY)
 
 
 def _place(address: str, root: str) -> str:
@@ -72,7 +72,7 @@ def signing_key() -> str:
     return own_key.given_secret(own_key.SHARE_SIGNING_KEY)
 
 
-def access(address: str, settings: Settings) -> Access:
+def access(address: str, settings: ShareSettings) -> Access:
     """Return what a store is told of who we are: the user's token for one that the user named, else what netrc has."""
     token = own_key.given_secret(own_key.SHARE_TOKEN)
     if token and settings.is_named_by_user:

@@ -34,7 +34,7 @@ from doit_cargo.sharing.fetched import Fetched, take
 from doit_cargo.sharing.index import Known
 from doit_cargo.sharing.path_set import NotShared, PathSet
 from doit_cargo.sharing.patience import Patience, is_left_alone, leave_alone
-from doit_cargo.sharing.result import File, Result, UnsoundError
+from doit_cargo.sharing.result import File, SharedResult, UnsoundError
 from doit_cargo.sharing.roots import Roots
 from doit_cargo.sharing.success import Success
 from doit_cargo.sharing.wire import Digest
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import State
-    from doit_cargo.sharing.settings import Settings
+    from doit_cargo.sharing.settings import ShareSettings
 
 # So many known builds are compared with, to tell why none fits.
 MOST_COMPARED = 3
@@ -73,7 +73,7 @@ class Sharing:
     """What one call shares. Built where a store is configured and cargo would run."""
 
     def __init__(
-        self, found: Settings, request: BuildRequest, more: Mapping[str, str], key: Action | None = None
+        self, found: ShareSettings, request: BuildRequest, more: Mapping[str, str], key: Action | None = None
     ) -> None:
         self.settings = found
         self.request = request
@@ -142,7 +142,7 @@ class Sharing:
         found = self._known(carrier, plan, state)
         return self._downloaded(carrier, *found, plan, keys.roots_of(self.request, plan)) if found else None
 
-    def _known(self, carrier: Carrier, plan: Plan, state: State) -> tuple[Candidate, Result] | None:
+    def _known(self, carrier: Carrier, plan: Plan, state: State) -> tuple[Candidate, SharedResult] | None:
         """Return the result that fits; tell why there is none."""
         roots = keys.roots_of(self.request, plan)
         key, patience = self.first(plan, state, roots), self.patience
@@ -182,7 +182,7 @@ class Sharing:
             told[keys.GPU] = machine.gpu(machine_of(self.request, plan))
         return lines | keys.bound_lines(bound, roots, told)
 
-    def _first_result(self, carrier: Carrier, candidates: list[Candidate]) -> tuple[Candidate, Result] | None:
+    def _first_result(self, carrier: Carrier, candidates: list[Candidate]) -> tuple[Candidate, SharedResult] | None:
         for candidate in candidates:
             content = carrier.entry(candidate.key.digest)
             if content is not None:
@@ -191,7 +191,9 @@ class Sharing:
                     return candidate, answer
         return None
 
-    def _downloaded(self, carrier: Carrier, candidate: Candidate, answer: Result, plan: Plan, roots: Roots) -> Fetched:
+    def _downloaded(
+        self, carrier: Carrier, candidate: Candidate, answer: SharedResult, plan: Plan, roots: Roots
+    ) -> Fetched:
         places = result.places(answer, roots, plan.writes)
         missing = set(plan.outputs) - set(places.values())
         if missing:
@@ -327,7 +329,7 @@ class Sharing:
 
     def _upload(self, carrier: Carrier, key: Action, files: Mapping[File, str], log: bytes, one: Success) -> None:
         """Keep all files of a result, and only then the entry that names them."""
-        answer = Result(key.digest.hash, tuple(files), Digest.of(log), success.told_of(one))
+        answer = SharedResult(key.digest.hash, tuple(files), Digest.of(log), success.told_of(one))
         content = result.pack(answer, settings.signing_key())
         paths = {file.digest: path for file, path in files.items()}
         for blob in carrier.missing(paths):

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from doit_cargo.sharing import elf
 from doit_cargo.sharing.carriers import Carrier
-from doit_cargo.sharing.result import File, Result
+from doit_cargo.sharing.result import File, SharedResult
 
 FIX = "find out what was not seen (doit-cargo observed), and take the target out of [share] targets until then"
 
 
-def compare(carrier: Carrier, stored: Result, files: Mapping[File, str]) -> tuple[list[str], str]:
+def compare(carrier: Carrier, stored: SharedResult, files: Mapping[File, str]) -> tuple[list[str], str]:
     """Return (differences, what is told where there is none). Raises `CarrierError`."""
     known, here = {one.path: one for one in stored.files}, {one.path: one for one in files}
     found = [f"{path} is stored, and was not built here" for path in known if path not in here]

@@ -31,7 +31,7 @@ from doit_cargo.engine.state import lock, receipts, store
 from doit_cargo.sharing import action, embedded, keys, machine, result, savings, settings, values
 from doit_cargo.sharing.carriers import Carrier
 from doit_cargo.sharing.path_set import NotShared
-from doit_cargo.sharing.result import File, Result, UnsoundError
+from doit_cargo.sharing.result import File, SharedResult, UnsoundError
 from doit_cargo.sharing.roots import Roots
 from doit_cargo.sharing.wire import Digest
 
@@ -47,7 +47,7 @@ INDEX = "snapshot"
 MOST_INDEX = 1 << 28
 
 
-class Row(NamedTuple):
+class SnapshotRow(NamedTuple):
     """A file of a snapshot: its path below the build directory, and the time under which cargo knows it."""
 
     path: str
@@ -100,7 +100,7 @@ def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspac
     key = _key(sharing, request)
     blobs = {Digest.of(index): index, Digest.of(b""): b""}
     told |= {"warnings": [], "packages": [], "features": []}
-    answer = Result(key.digest.hash, (File(INDEX, Digest.of(index), False),), Digest.of(b""), told)
+    answer = SharedResult(key.digest.hash, (File(INDEX, Digest.of(index), False),), Digest.of(b""), told)
     content = result.pack(answer, settings.signing_key())
     sent = _upload(carrier, directory, found)
     action.keep_blobs(carrier, {**key.blobs, **blobs, Digest.of(content): content})
@@ -109,7 +109,7 @@ def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspac
     reporter.done(request.target, f"snapshot of {len(found)} files, {size_of(size)}; {size_of(sent)} of it are new")
 
 
-def _rows(directory: str, profiles: Iterable[str]) -> list[Row]:
+def _rows(directory: str, profiles: Iterable[str]) -> list[SnapshotRow]:
     """Return the files of some profile folders. Raises `NotShared` where they are laid out in another way."""
     found = []
     for profile in profiles:
@@ -125,21 +125,21 @@ def _files(profile: str) -> Iterator[str]:
             yield from (os.path.join(folder, name) for name in sorted(names))
 
 
-def _row(path: str, directory: str) -> Row:
+def _row(path: str, directory: str) -> SnapshotRow:
     if os.path.islink(path):
         raise NotShared(f"{path} is a link")
     one = result.file_of(path, Roots({}))
-    return Row(os.path.relpath(path, directory), one.digest, one.is_executable, os.stat(path).st_mtime_ns)
+    return SnapshotRow(os.path.relpath(path, directory), one.digest, one.is_executable, os.stat(path).st_mtime_ns)
 
 
-def pack(found: Iterable[Row], ledger: Mapping[str, object]) -> bytes:
+def pack(found: Iterable[SnapshotRow], ledger: Mapping[str, object]) -> bytes:
     """Return what says how the files lie and what they were made from."""
     return zlib.compress(
         repr({"rows": [(*row.blob, *row[2:], row.path) for row in found], "ledger": dict(ledger)}).encode(), 1
     )
 
 
-def _upload(carrier: Carrier, directory: str, found: Iterable[Row]) -> int:
+def _upload(carrier: Carrier, directory: str, found: Iterable[SnapshotRow]) -> int:
     """Keep all files that the store does not have; return their size. Raises `CarrierError` or OSError."""
     paths = {row.blob: row.path for row in found}
     missing = carrier.missing(paths)
@@ -174,12 +174,13 @@ def _take(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: 
     return True
 
 
-def unpack(content: bytes) -> tuple[list[Row], ledger_data.LedgerData]:
+def unpack(content: bytes) -> tuple[list[SnapshotRow], ledger_data.LedgerData]:
     """Return what `pack` was given: literals and nothing else. Raises `UnsoundError`."""
     try:
         data = ast.literal_eval(zlib.decompressobj().decompress(content, MOST_INDEX).decode())
         found = [
-            Row(str(path), Digest(name, size), flag is True, int(time)) for name, size, flag, time, path in data["rows"]
+            SnapshotRow(str(path), Digest(name, size), flag is True, int(time))
+            for name, size, flag, time, path in data["rows"]
         ]
         ledger: ledger_data.LedgerData = {**ledger_data.empty(""), **data["ledger"]}
     except (ValueError, SyntaxError, TypeError, KeyError, zlib.error, MemoryError, RecursionError):
@@ -189,7 +190,7 @@ def unpack(content: bytes) -> tuple[list[Row], ledger_data.LedgerData]:
     return found, ledger
 
 
-def _is_sound(row: Row) -> bool:
+def _is_sound(row: SnapshotRow) -> bool:
     words = row.path.split("/")
     inside = any(part in words[1:3] for part in PARTS) and not {"", ".", ".."} & set(words)
     return (
@@ -206,7 +207,7 @@ def _require_empty(directory: str) -> None:
         raise NotShared(f"{directory} holds a build already: doit-cargo clean, or go on with what is there")
 
 
-def _put(carrier: Carrier, directory: str, found: Iterable[Row], ledger: ledger_data.LedgerData) -> None:
+def _put(carrier: Carrier, directory: str, found: Iterable[SnapshotRow], ledger: ledger_data.LedgerData) -> None:
     """Fetch all files, and put them into their places once all are whole. Raises `CarrierError`, OSError."""
     os.makedirs(directory, exist_ok=True)
     draft = tempfile.mkdtemp(prefix=".fetched-", dir=directory)
@@ -223,7 +224,7 @@ def _put(carrier: Carrier, directory: str, found: Iterable[Row], ledger: ledger_
             shutil.rmtree(draft)
 
 
-def _fetch(carrier: Carrier, draft: str, row: Row) -> str:
+def _fetch(carrier: Carrier, draft: str, row: SnapshotRow) -> str:
     """Fetch a file; return the folder of cargo's in which it is."""
     path = os.path.join(draft, row.path)
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
-from doit_cargo.engine.base.launch import Program
-from doit_cargo.engine.base.model import PLATFORMS, Machine, Pack, Package, Target, Workspace
+from doit_cargo.engine.base.launch import OwnProgram
+from doit_cargo.engine.base.model import PLATFORMS, MachineFacts, Pack, Package, Target, Workspace
 from doit_cargo.engine.plan.decision import PlanCase, decide
 from doit_cargo.engine.plan.profiles import Library, packs
 from doit_cargo.engine.plan.selection import ROLES_OF_CARGO, select
@@ -120,7 +120,7 @@ def _module(family: str) -> ModuleType:
     return importlib.import_module(f"doit_cargo.targets.{family}")
 
 
-def load(workspace: Workspace, library: Library, machine: Machine) -> tuple[Entry, ...]:
+def load(workspace: Workspace, library: Library, machine: MachineFacts) -> tuple[Entry, ...]:
     """Return every target with whether it exists here; a group lacks the parts that do not."""
     require_good_names(rows())
     found = targets(workspace, library, machine.environ)
@@ -187,7 +187,7 @@ def _with_parts(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     return entry._replace(target=target._replace(after=after, takes=tuple(takes)), words=words)
 
 
-def _entry(target: Target, workspace: Workspace, library: Library, machine: Machine) -> Entry:
+def _entry(target: Target, workspace: Workspace, library: Library, machine: MachineFacts) -> Entry:
     reason = _absence(target, workspace, machine.platform, library.pack)
     files: tuple[str, ...] = ()
     words = None
@@ -253,7 +253,7 @@ def _absence(target: Target, workspace: Workspace, platform: str, pack: Pack) ->
 
 
 def _decided(
-    target: Target, workspace: Workspace, library: Library, machine: Machine
+    target: Target, workspace: Workspace, library: Library, machine: MachineFacts
 ) -> tuple[tuple[str, ...], Words | None]:
     """Return the files that make a target what it is, and the words that it means; raises `UserError`, `Absent` for one
     that cannot be here.
@@ -272,7 +272,7 @@ def _decided(
     return (), None
 
 
-def _needed_by(program: Program) -> str:
+def _needed_by(program: OwnProgram) -> str:
     """Return what must be there for a program to make sense: its folder, for cargo with a manifest in it."""
     is_cargo = program.argv[0] == "cargo" and program.cwd
     return f"{program.cwd}/Cargo.toml" if is_cargo else program.cwd

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FIRST = "ci JUNIT=1"
 
 
-class Job(NamedTuple):
+class MatrixJob(NamedTuple):
     """A job: its name, the words that doit-cargo gets, and the triple whose standard library it needs."""
 
     name: str
@@ -26,13 +26,13 @@ class Job(NamedTuple):
     triple: str = ""
 
 
-def jobs(session: Session) -> list[Job]:
+def jobs(session: Session) -> list[MatrixJob]:
     """Return the jobs of a workspace."""
     pack = session.library.pack
     names = [name.replace("-", "_") for name in pack.feature_sets]
-    sets = [Job(f"set {name}", f"check_set_{name} test_set_{name}") for name in names]
-    triples = [Job(f"check {triple}", f"check TARGET={triple}", triple) for triple in pack.platform_triples]
-    return [Job("ci", FIRST), *sets, *triples]
+    sets = [MatrixJob(f"set {name}", f"check_set_{name} test_set_{name}") for name in names]
+    triples = [MatrixJob(f"check {triple}", f"check TARGET={triple}", triple) for triple in pack.platform_triples]
+    return [MatrixJob("ci", FIRST), *sets, *triples]
 
 
 def matrix(session: Session, options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, Problem, UserErro
 from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.tables import aligned, counted, size_of
 from doit_cargo.engine.cargo import garbage, units
-from doit_cargo.engine.cargo.garbage import Kept
+from doit_cargo.engine.cargo.garbage import UnitFiles
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places, equivalence
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
@@ -33,7 +33,7 @@ UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "": 1.0}
 UNTOLD = ("python",)
 
 
-class Result(NamedTuple):
+class Holder(NamedTuple):
     """A target's last success: whether it still holds, when it was, and the units that it rests on."""
 
     key: tuple[str, ...]
@@ -46,12 +46,12 @@ class Result(NamedTuple):
         return " ".join(self.key)
 
 
-class Found(NamedTuple):
+class BuildDirectory(NamedTuple):
     """What lies in the build directory: units, and the results that rest on them."""
 
-    kept: list[Kept]
-    results: list[Result]
-    incremental: list[Kept]
+    kept: list[UnitFiles]
+    results: list[Holder]
+    incremental: list[UnitFiles]
 
     def bytes_of(self, marks: frozenset[str]) -> int:
         return garbage.size(path for unit in self.kept if unit.mark in marks for path in unit.paths)
@@ -93,20 +93,20 @@ def _size(text: str) -> float:
 # --- what is needed --------------------------------------------------------------------------------------------------
 
 
-def look(session: Session) -> Found:
+def look(session: Session) -> BuildDirectory:
     """Return what lies in the build directory, and which results rest on it; a result is looked at as `status` does."""
     kept = garbage.kept(session.workspace.kept_in)
     results = [_result(session, receipt, kept) for receipt in receipts.last_successes(session.state)]
     faster = [one for profile in dict.fromkeys(unit.profile for unit in kept) for one in garbage.incremental(profile)]
-    return Found(kept, results, faster)
+    return BuildDirectory(kept, results, faster)
 
 
-def _result(session: Session, receipt: Receipt, kept: list[Kept]) -> Result:
+def _result(session: Session, receipt: Receipt, kept: list[UnitFiles]) -> Holder:
     now, changes = receipts.verdict(session.state, receipt["key"], session.environ, alike=equivalence.is_same)
     marks = frozenset(filter(None, map(garbage.mark_of, _paths(receipt))))
     if "observed" not in receipt:
         marks |= _untold(session, receipt["key"], kept)
-    return Result(receipt["key"], now is not None and not changes, receipt["finished"], marks)
+    return Holder(receipt["key"], now is not None and not changes, receipt["finished"], marks)
 
 
 def _paths(receipt: Receipt) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _paths(receipt: Receipt) -> Iterator[str]:
             yield from (str(entry[1]) for entry in state["seen"] if len(entry) > 1)
 
 
-def _untold(session: Session, key: tuple[str, ...], kept: list[Kept]) -> frozenset[str]:
+def _untold(session: Session, key: tuple[str, ...], kept: list[UnitFiles]) -> frozenset[str]:
     """Return the units that a success may rest on whose cargo told us nothing: all of its cargo profile."""
     row = session.known_row(key[0])
     if row is None or row["family"] not in UNTOLD:
@@ -158,7 +158,7 @@ def _require_alone(session: Session) -> None:
 # --- what goes -------------------------------------------------------------------------------------------------------
 
 
-def _chosen(found: Found, size: int, most: float | None) -> tuple[list[Kept], list[Result]]:
+def _chosen(found: BuildDirectory, size: int, most: float | None) -> tuple[list[UnitFiles], list[Holder]]:
     """Return what goes, and the results that are given up for it.
 
     Without a limit all that no result needs goes; with one, no more than must, what was used longest ago first, then
@@ -170,7 +170,7 @@ def _chosen(found: Found, size: int, most: float | None) -> tuple[list[Kept], li
     if most is None:
         return unneeded, []
     chosen, left = _until(unneeded, size - most)
-    given_up: list[Result] = []
+    given_up: list[Holder] = []
     for result in sorted((one for one in found.results if not one.is_fresh), key=lambda one: one.finished):
         if left <= 0:
             break
@@ -183,12 +183,12 @@ def _chosen(found: Found, size: int, most: float | None) -> tuple[list[Kept], li
     return chosen, given_up
 
 
-def _faster(found: Found, gone: set[tuple[str, ...]]) -> list[Kept]:
+def _faster(found: BuildDirectory, gone: set[tuple[str, ...]]) -> list[UnitFiles]:
     """Return what makes only the next compilation of a crate faster, the oldest first."""
     return sorted((one for one in found.incremental if one.paths not in gone), key=lambda one: one.used)
 
 
-def _unneeded(found: Found, needed: frozenset[str]) -> list[Kept]:
+def _unneeded(found: BuildDirectory, needed: frozenset[str]) -> list[UnitFiles]:
     """Return what none of the needed units is, the longest unused first."""
     unneeded = [unit for unit in found.kept if unit.mark not in needed]
     for profile in dict.fromkeys(unit.profile for unit in found.kept):
@@ -196,9 +196,9 @@ def _unneeded(found: Found, needed: frozenset[str]) -> list[Kept]:
     return sorted(unneeded, key=lambda one: one.used)
 
 
-def _until(unneeded: Iterable[Kept], wanted: float) -> tuple[list[Kept], float]:
+def _until(unneeded: Iterable[UnitFiles], wanted: float) -> tuple[list[UnitFiles], float]:
     """Return the first of them that free so many bytes, and what is still wanted."""
-    chosen: list[Kept] = []
+    chosen: list[UnitFiles] = []
     for one in unneeded:
         if wanted <= 0:
             break
@@ -207,7 +207,7 @@ def _until(unneeded: Iterable[Kept], wanted: float) -> tuple[list[Kept], float]:
     return chosen, wanted
 
 
-def _remove(session: Session, chosen: list[Kept]) -> None:
+def _remove(session: Session, chosen: list[UnitFiles]) -> None:
     try:
         garbage.remove(chosen)
     except OSError as error:
@@ -216,7 +216,7 @@ def _remove(session: Session, chosen: list[Kept]) -> None:
     session.has_run()
 
 
-def _require_fresh(session: Session, found: Found, given_up: list[Result]) -> None:
+def _require_fresh(session: Session, found: BuildDirectory, given_up: list[Holder]) -> None:
     """Look again at what was up to date: that it still is, is the promise."""
     for result in found.results:
         if not result.is_fresh or result in given_up:
@@ -231,11 +231,11 @@ def _require_fresh(session: Session, found: Found, given_up: list[Result]) -> No
 
 
 def _told(
-    session: Session, found: Found, chosen: list[Kept], given_up: list[Result], sizes: tuple[int, int]
+    session: Session, found: BuildDirectory, chosen: list[UnitFiles], given_up: list[Holder], sizes: tuple[int, int]
 ) -> dict[str, object]:
     shown = [one for one in found.results if session.known_row(one.key[0])]
     incremental = garbage.size(path for one in found.incremental for path in one.paths)
-    profiles: dict[str, list[Kept]] = {}
+    profiles: dict[str, list[UnitFiles]] = {}
     for one in chosen:
         profiles.setdefault(os.path.relpath(one.profile, session.workspace.kept_in), []).append(one)
     return {
@@ -248,7 +248,7 @@ def _told(
     }
 
 
-def _held(found: Found, result: Result, given_up: list[Result]) -> dict[str, object]:
+def _held(found: BuildDirectory, result: Holder, given_up: list[Holder]) -> dict[str, object]:
     others = frozenset().union(*(one.marks for one in found.results if one.key != result.key))
     return {
         "target": result.name,
@@ -259,7 +259,7 @@ def _held(found: Found, result: Result, given_up: list[Result]) -> dict[str, obj
     }
 
 
-def _removed(some: list[Kept]) -> Mapping[str, object]:
+def _removed(some: list[UnitFiles]) -> Mapping[str, object]:
     return {
         "units": sum(bool(one.mark) for one in some),
         "incremental": sum(not one.mark for one in some),

@@ -83,7 +83,7 @@ def _bloat_call(
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class CrateSize:
     """Bytes that a crate has in a program's code."""
 
     name: str
@@ -124,11 +124,11 @@ def _json(session: Session, values: Values, package: str, binary: str, *words: s
     return found
 
 
-def shares(found: Mapping[str, object], kind: str) -> list[Share]:
+def shares(found: Mapping[str, object], kind: str) -> list[CrateSize]:
     """Return the entries of cargo-bloat's JSON ("crates" or "functions"), the largest first."""
     entries = found.get(kind)
     named = [
-        Share(" ".join(filter(None, (entry.get("crate"), entry["name"]))), int(entry["size"]))
+        CrateSize(" ".join(filter(None, (entry.get("crate"), entry["name"]))), int(entry["size"]))
         for entry in (entries if isinstance(entries, list) else ())
     ]
     return sorted(named, key=lambda share: -share.size)

@@ -185,7 +185,7 @@ def crates(session: Session) -> dict[str, Any]:
     rows.sort(key=lambda row: -row["seconds"])
     nodes = {name: f"{seconds.get(name, 0):.1f} s" for name in receipt["graph"]}
     edges = tuple((one, other) for one, others in receipt["graph"].items() for other in others)
-    picture = graph.svg(graph.Graph(nodes, edges), "What each crate rests on, and the seconds that it took")
+    picture = graph.svg(graph.Diagram(nodes, edges), "What each crate rests on, and the seconds that it took")
     local = sorted((row for row in rows if row["local"]), key=lambda row: -row["cost"])
     return {"target": " ".join(receipt["key"]), "rows": rows, "edits": local, "svg": picture}
 

@@ -25,7 +25,7 @@ STYLE = (
 FORMS = ("svg", "dot", "mermaid")
 
 
-class Graph(NamedTuple):
+class Diagram(NamedTuple):
     """Nodes with what is said of each, and edges from one to what it rests on. `kinds` are classes of nodes."""
 
     nodes: Mapping[str, str]
@@ -54,16 +54,16 @@ def graph(session: Session, options: argparse.Namespace) -> int:
     return DONE
 
 
-def of_target(session: Session, name: str, states: Mapping[str, str] | None = None) -> Graph:
+def of_target(session: Session, name: str, states: Mapping[str, str] | None = None) -> Diagram:
     """Return a target with all that runs before it or is a part of it."""
     names = session.with_parts([name])
     edges = tuple((one, part) for one in names for part in session.row(one)["after"])
     known = states or {}
     kinds = {one: known[one].partition(" ")[0] for one in names if one in known}
-    return Graph({one: known.get(one, "") for one in names}, edges, kinds)
+    return Diagram({one: known.get(one, "") for one in names}, edges, kinds)
 
 
-def of_packages(session: Session, name: str) -> Graph:
+def of_packages(session: Session, name: str) -> Diagram:
     """Return the members of the workspace that a cargo target is built from, and what each rests on."""
     members = session.workspace.packages
     places = {package.directory: package.name for package in members.values()}
@@ -78,13 +78,13 @@ def of_packages(session: Session, name: str) -> Graph:
             found[one] = ""
             waiting += rests[one]
     edges = dict.fromkeys((one, other) for one in found for other in rests[one] if other != one)
-    return Graph(dict(sorted(found.items())), tuple(edges))
+    return Diagram(dict(sorted(found.items())), tuple(edges))
 
 
 # --- forms -----------------------------------------------------------------------------------------------------------
 
 
-def dot(made: Graph) -> str:
+def dot(made: Diagram) -> str:
     """Return a graph for Graphviz."""
     lines = [f"  {_quoted(name)} [label={_quoted(made.label(name))}];" for name in made.nodes]
     lines += [f"  {_quoted(one)} -> {_quoted(other)};" for one, other in made.edges]
@@ -95,7 +95,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
 
 
-def mermaid(made: Graph) -> str:
+def mermaid(made: Diagram) -> str:
     """Return a graph for Mermaid, as Markdown pages show it."""
     numbers = {name: f"n{number}" for number, name in enumerate(made.nodes)}
     lines = [f'  {numbers[name]}["{_entity(made.label(name))}"]' for name in made.nodes]
@@ -108,7 +108,7 @@ def _entity(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in " _-.,:/" else f"#{ord(letter)};" for letter in text)
 
 
-def svg(made: Graph, title: str = "") -> str:
+def svg(made: Diagram, title: str = "") -> str:
     """Return a graph as a picture that stands alone, light or dark as the reader has it."""
     columns = layers(made)
     widths = [max(len(made.label(name)) for name in column) * LETTER + 2 * EDGE for column in columns]
@@ -135,13 +135,13 @@ def _edge(start: tuple[float, float, float], end: tuple[float, float, float]) ->
     return f'<path d="M{x:.0f} {y:.0f}C{middle:.0f} {y:.0f} {middle:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"/>'
 
 
-def _node(made: Graph, name: str, x: float, y: float, width: float) -> str:
+def _node(made: Diagram, name: str, x: float, y: float, width: float) -> str:
     box = f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{ROW}" rx="5"/>'
     text = f'<text x="{x + EDGE:.0f}" y="{y + ROW / 2 + 5:.0f}">{escape(made.label(name))}</text>'
     return f'<g class="{escape(made.kinds.get(name, ""), quote=True)}">{box}{text}</g>'
 
 
-def layers(made: Graph) -> list[list[str]]:
+def layers(made: Diagram) -> list[list[str]]:
     """Return the nodes in columns, each left of all that it rests on; in a column near what leads there."""
     rests: dict[str, list[str]] = {name: [] for name in made.nodes}
     for one, other in made.edges:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import discovery
 from doit_cargo.actions.testing import test_binaries as test_programs
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import ALL, Values
@@ -50,7 +50,7 @@ class Compiled(NamedTuple):
 
     receipt: Mapping[str, Any]
     plan: Plan
-    programs: tuple[Program, ...]
+    programs: tuple[TestBinary, ...]
     broken: tuple[str, ...] = ()
 
 

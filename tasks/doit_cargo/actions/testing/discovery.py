@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from doit_cargo.actions.testing.test_binaries import DOC, Program, kind_of
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary, kind_of
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
@@ -202,7 +202,9 @@ class _Start(NamedTuple):
     env: dict[str, str]
 
 
-def read(recorder: Recorder, base: Mapping[str, str], report: BuildReport, workspace: Workspace) -> tuple[Program, ...]:
+def read(
+    recorder: Recorder, base: Mapping[str, str], report: BuildReport, workspace: Workspace
+) -> tuple[TestBinary, ...]:
     """Return the programs in cargo's order. `base` is the environment that cargo was given."""
     executables = {unit.executable: unit for unit in report.units if unit.is_test and unit.executable}
     members = {package.directory: name for name, package in workspace.packages.items()}
@@ -214,7 +216,7 @@ def read(recorder: Recorder, base: Mapping[str, str], report: BuildReport, works
             unit = executables[last]
             kind = kind_of(unit.kinds)
             own = _has_own_harness(unit.manifest, kind, unit.name)
-            program = Program(unit.package, kind, unit.name, last, start.argv, start.cwd, env, (), own)
+            program = TestBinary(unit.package, kind, unit.name, last, start.argv, start.cwd, env, (), own)
         elif "--test" in start.argv:
             program = _doc_tests(start, recorder, members, env, base)
         else:
@@ -253,7 +255,7 @@ def _doc_tests(
     members: Mapping[str, str],
     env: Mapping[str, tuple[str | None, str]],
     base: Mapping[str, str],
-) -> Program:
+) -> TestBinary:
     words = _plain_arguments(start.argv, recorder.runner)
     crate = words[words.index("--crate-name") + 1]
     externs = [words[position + 1] for position, word in enumerate(words) if word == "--extern"]
@@ -261,7 +263,7 @@ def _doc_tests(
     own = next((path for path in libraries if f"lib{crate}-" in os.path.basename(path)), crate)
     package = members.get(start.env.get("CARGO_MANIFEST_DIR", ""), start.env.get("CARGO_PKG_NAME", crate))
     rustdoc = base.get("RUSTDOC") or base.get("CARGO_BUILD_RUSTDOC") or "rustdoc"
-    return Program(package, DOC, crate, own, (rustdoc, *words), start.cwd, env, libraries)
+    return TestBinary(package, DOC, crate, own, (rustdoc, *words), start.cwd, env, libraries)
 
 
 def _plain_arguments(argv: Sequence[str], runner: Sequence[str]) -> list[str]:

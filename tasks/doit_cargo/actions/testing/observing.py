@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.execution.observe.inputs import Scope, inputs, left, whole_run
 from doit_cargo.engine.execution.observe.library import NotHere
 from doit_cargo.engine.execution.observe.model import Observed, Op, Process, Unobserved
@@ -41,7 +41,7 @@ class Sighting(NamedTuple):
 
 Sightings = dict[str, Sighting]
 """A program's identity -> what was seen of it."""
-ScopeOf = Callable[[Program], Scope]
+ScopeOf = Callable[[TestBinary], Scope]
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Look:
     watch: TestWatch
     observation: Observation | None
 
-    def of_program(self, program: Program, scope: Scope) -> Sighting:
+    def of_program(self, program: TestBinary, scope: Scope) -> Sighting:
         """Return what was seen where this program ran alone."""
         sighting = self.of_run(scope)
         if program.kind != DOC:
@@ -99,7 +99,7 @@ class Look:
         group = Group(observed.processes, observed.unobserved)
         return _sighting(group, observed.started, scope, repeats=repeats)
 
-    def of_programs(self, programs: Iterable[Program], scope_of: ScopeOf) -> Sightings:
+    def of_programs(self, programs: Iterable[TestBinary], scope_of: ScopeOf) -> Sightings:
         """Return what was seen of each of the programs that nextest ran."""
         if self.observation is None:
             return {program.identity: Sighting([], [self.watch.absence]) for program in programs}
@@ -144,7 +144,7 @@ def _sighting(group: Group, started: int, scope: Scope, *, repeats: bool = True)
     return Sighting(rows, reasons, left(run, scope))
 
 
-def _lists_artefacts(row: Row, program: Program) -> bool:
+def _lists_artefacts(row: Row, program: TestBinary) -> bool:
     """rustc looks through the folders of its libraries, and reads those that it takes."""
     return row[0] == "list" and row[1] in {os.path.dirname(path) for path in program.libraries}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from doit_cargo.actions.testing.results import FAILED, ProgramResult
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.console import reporter
 
 Results = Mapping[str, ProgramResult]
@@ -34,11 +34,11 @@ class SummaryRow(NamedTuple):
 
 
 def rows(
-    packages: Iterable[str], programs: Iterable[Program], results: Results, broken: Iterable[str]
+    packages: Iterable[str], programs: Iterable[TestBinary], results: Results, broken: Iterable[str]
 ) -> list[SummaryRow]:
     """Return a row for each package, those that do not compile too."""
     found = []
-    by_package: dict[str, list[Program]] = {}
+    by_package: dict[str, list[TestBinary]] = {}
     for program in programs:
         by_package.setdefault(program.package, []).append(program)
     for name in packages:
@@ -50,7 +50,7 @@ def rows(
     return found
 
 
-def _row(name: str, done: list[tuple[Program, ProgramResult]], wanted: int) -> SummaryRow:
+def _row(name: str, done: list[tuple[TestBinary, ProgramResult]], wanted: int) -> SummaryRow:
     results = [result for _, result in done]
     kept = bool(results) and all(result.kept for result in results)
     passed, failed, ignored = (
@@ -62,7 +62,7 @@ def _row(name: str, done: list[tuple[Program, ProgramResult]], wanted: int) -> S
     return SummaryRow(name, passed, failed, ignored, seconds, kept, remark, ok)
 
 
-def _remark(done: list[tuple[Program, ProgramResult]], kept: bool, wanted: int, count: int) -> str:
+def _remark(done: list[tuple[TestBinary, ProgramResult]], kept: bool, wanted: int, count: int) -> str:
     remarks = [f"{program.title} {result.why}" for program, result in done if result.why]
     remarks += [f"flaky: {', '.join(result.flaky)}" for _, result in done if result.flaky]
     if len(done) < wanted:
@@ -131,7 +131,7 @@ def differs_each_time(package: str, subjects: Sequence[str], root: str) -> Itera
         )
 
 
-def failures_in(programs: Iterable[Program], results: Results) -> list[str]:
+def failures_in(programs: Iterable[TestBinary], results: Results) -> list[str]:
     """Return the names of failed tests, each with its package."""
     return [
         f"{program.package} {case.name}"
@@ -141,7 +141,7 @@ def failures_in(programs: Iterable[Program], results: Results) -> list[str]:
     ]
 
 
-def show_failure(program: Program, result: ProgramResult) -> None:
+def show_failure(program: TestBinary, result: ProgramResult) -> None:
     """Print what a failed program has said, without the lines of tests that passed."""
     print(f"\n--- {program.package}: {program.title}", flush=True)
     kept = [line for line in result.output.splitlines() if not re.match(r"^test .* \.\.\. (ok|ignored.*)$", line)]

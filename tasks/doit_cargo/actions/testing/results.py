@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.execution.past import readers
 from doit_cargo.engine.state import store
 
@@ -90,7 +90,7 @@ class Reading:
         if summary:
             self.summaries.append((int(summary[1]), int(summary[2]), int(summary[3])))
 
-    def result(self, program: Program, status: int, seconds: float, output: str) -> ProgramResult:
+    def result(self, program: TestBinary, status: int, seconds: float, output: str) -> ProgramResult:
         """Return what came of the program; its exit `status` alone says whether it passed."""
         cases = list(self.cases.values())
         why = "" if self.summaries or program.own_harness else how_it_ended(status)
@@ -143,12 +143,12 @@ class CachedResult:
     finished: float = 0.0
 
 
-def _path(state: str, runner: str, program: Program) -> str:
+def _path(state: str, runner: str, program: TestBinary) -> str:
     words = f"{runner}\0{program.identity}".encode("utf-8", "surrogateescape")
     return os.path.join(state, "receipts", f"{PREFIX}-{program.package}-{zlib.crc32(words):08x}")
 
 
-def load(state: str, runner: str, program: Program) -> list[CachedResult]:
+def load(state: str, runner: str, program: TestBinary) -> list[CachedResult]:
     """Return what is kept of a program, the latest first: a branch switch there and back finds its old results."""
     data = store.load(_path(state, runner, program))
     known = isinstance(data, dict) and data.get("basis") == (MEANING, state, runner, program.identity)
@@ -169,7 +169,7 @@ def _row(kept: CachedResult) -> dict[str, Any]:
     return {"result": (*counts, cases, result.flaky), "rest": {**rest, "identity": dict(kept.identity)}}
 
 
-def keep(state: str, runner: str, program: Program, new: CachedResult) -> None:
+def keep(state: str, runner: str, program: TestBinary, new: CachedResult) -> None:
     """Keep a success. Of those that prove nothing only the latest is remembered. Raises OSError."""
     new.finished = time.time()
     others = [one for one in load(state, runner, program) if not one.reasons and _basis(one) != _basis(new)]
@@ -182,13 +182,13 @@ def _basis(kept: CachedResult) -> tuple[Identity, list[Any]]:
     return kept.identity, list(states)
 
 
-def _write(state: str, runner: str, program: Program, rows: list[CachedResult]) -> None:
+def _write(state: str, runner: str, program: TestBinary, rows: list[CachedResult]) -> None:
     path = _path(state, runner, program)
     store.store(path, {"basis": (MEANING, state, runner, program.identity), "rows": tuple(map(_row, rows))})
     store.keep_newest(os.path.dirname(path), f"{PREFIX}-{program.package}-", MOST_PROGRAMS)
 
 
-def drop(state: str, runner: str, program: Program, counts: Callable[[CachedResult], bool]) -> None:
+def drop(state: str, runner: str, program: TestBinary, counts: Callable[[CachedResult], bool]) -> None:
     """Take away what is kept of a program and would count now: it runs, or has failed. Raises OSError."""
     rows = load(state, runner, program)
     others = [one for one in rows if not counts(one)]

@@ -13,7 +13,7 @@ from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_te
 from doit_cargo.actions.testing.observing import Sighting, Sightings, TestWatch
 from doit_cargo.actions.testing.results import CachedResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice, libtest
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
 from doit_cargo.engine.base.variables import STRICT
@@ -100,7 +100,7 @@ class _Run:
 
     # --- what has passed before --------------------------------------------------------------------------------------
 
-    def _stale(self) -> list[Program]:
+    def _stale(self) -> list[TestBinary]:
         """Return the programs to run; take the others' results from where they are kept."""
         stale = []
         for program in self.programs:
@@ -114,7 +114,7 @@ class _Run:
             return self._passed_elsewhere(self.others, stale)
         return stale
 
-    def _passed_elsewhere(self, others: sharing.Programs, stale: list[Program]) -> list[Program]:
+    def _passed_elsewhere(self, others: sharing.Programs, stale: list[TestBinary]) -> list[TestBinary]:
         """Take what has passed on other machines with what is here; return the rest."""
         passed = others.all_passed(stale, self.session.state, self.runner)
         self.results.update((name, kept.result) for name, kept in passed.items())
@@ -124,7 +124,7 @@ class _Run:
             reporter.note(self.work.name, f"{of_all} passed on other machines")
         return [program for program in stale if program.identity not in passed]
 
-    def _kept(self, program: Program) -> CachedResult | None:
+    def _kept(self, program: TestBinary) -> CachedResult | None:
         """Return the result that is kept of a program with today's inputs."""
         nearest_changes: list[Change] = []
         for kept in self._all_kept(program):
@@ -135,14 +135,14 @@ class _Run:
         self.changes[program.identity] = nearest_changes
         return None
 
-    def _all_kept(self, program: Program) -> list[CachedResult]:
+    def _all_kept(self, program: TestBinary) -> list[CachedResult]:
         return choice.kept(self.session.state, program, self.runner)
 
     @property
     def _must_run(self) -> bool:
         return self.session.forced or selection.proves_nothing(self.work)
 
-    def _say_what_runs(self, stale: list[Program]) -> None:
+    def _say_what_runs(self, stale: list[TestBinary]) -> None:
         packages = list(dict.fromkeys(program.package for program in stale))
         others = len({program.package for program in self.programs}) - len(packages)
         reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
@@ -153,7 +153,7 @@ class _Run:
         before = f"; those of {counted(others, 'package')} passed before" if others else ""
         reporter.note(self.work.name, f"runs the tests of {names}{before}")
 
-    def _reason(self, program: Program) -> str:
+    def _reason(self, program: TestBinary) -> str:
         """Return the first thing that differs from the last success, if that is not the program itself."""
         changes = self.changes.get(program.identity, ())
         change = next((change for change in changes if change.kind not in ("output", "run")), None)
@@ -166,7 +166,7 @@ class _Run:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    def _run(self, stale: list[Program]) -> None:
+    def _run(self, stale: list[TestBinary]) -> None:
         if not self._must_run or self.session.forced:
             for program in stale:
                 self._drop(program)
@@ -178,10 +178,10 @@ class _Run:
                 if program not in by_nextest and not self.session.interrupted:
                     self._run_directly(program, log)
 
-    def _runner_for(self, program: Program) -> str:
+    def _runner_for(self, program: TestBinary) -> str:
         return choice.CARGO if choice.is_for_cargo(program) else self.chosen
 
-    def _run_nextest(self, programs: list[Program]) -> None:
+    def _run_nextest(self, programs: list[TestBinary]) -> None:
         from doit_cargo.actions.testing.runners import nextest
 
         with self.watch.look() as look:
@@ -194,7 +194,7 @@ class _Run:
         self.session.interrupted = self.session.interrupted or outcome.interrupted
         self.results.update(found)
 
-    def _request(self, programs: list[Program], observation: Observation | None) -> NextestRequest:
+    def _request(self, programs: list[TestBinary], observation: Observation | None) -> NextestRequest:
         from doit_cargo.actions.testing.runners import nextest
 
         configured = self.work.name == "test_nextest"
@@ -213,13 +213,13 @@ class _Run:
             observation=observation,
         )
 
-    def _ignored(self, program: Program) -> list[str]:
+    def _ignored(self, program: TestBinary) -> list[str]:
         return libtest.ignored_tests(program, self._environment(program), self.manner)
 
-    def _environment(self, program: Program) -> dict[str, str]:
+    def _environment(self, program: TestBinary) -> dict[str, str]:
         return libtest.environment_of(program, self.world.base, self.extra)
 
-    def _run_directly(self, program: Program, log: Any) -> None:
+    def _run_directly(self, program: TestBinary, log: Any) -> None:
         def interrupted() -> None:
             self.session.interrupted = True
 
@@ -248,7 +248,7 @@ class _Run:
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 
-    def _keep(self, ran: list[Program]) -> None:
+    def _keep(self, ran: list[TestBinary]) -> None:
         """Keep what proves something: a whole program that passed at once, from inputs that stood still."""
         notes: dict[str, None] = {}
         for program in ran:
@@ -264,7 +264,7 @@ class _Run:
             reporter.note(self.work.name, note)
         self._keep_whole()
 
-    def _drop(self, program: Program) -> None:
+    def _drop(self, program: TestBinary) -> None:
         """Take away a success that counts now: what runs has not passed until it has."""
         try:
             for runner in choice.counting(program, self.runner):
@@ -272,7 +272,7 @@ class _Run:
         except OSError as error:
             raise UserError(store.unwritable(self.session.state, error), COULD_NOT_RUN) from None
 
-    def _store(self, program: Program, result: ProgramResult, seen: Sighting) -> Iterator[str]:
+    def _store(self, program: TestBinary, result: ProgramResult, seen: Sighting) -> Iterator[str]:
         """Keep a success; yield what is to be said of it."""
         last = next(iter(self._all_kept(program)), None)
         kept = CachedResult(
@@ -389,6 +389,6 @@ def counted(number: int, one: str) -> str:
     return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
-def _packages_of(programs: list[Program]) -> str:
+def _packages_of(programs: list[TestBinary]) -> str:
     names = list(dict.fromkeys(program.package for program in programs))
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more packages" if len(names) > 4 else "")

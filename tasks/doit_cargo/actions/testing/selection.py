@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions.testing.compile import TestRequest, is_whole, key_of, plan_of
-from doit_cargo.actions.testing.test_binaries import Program, kind_of
+from doit_cargo.actions.testing.test_binaries import TestBinary, kind_of
 from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
 from doit_cargo.engine.plan.selection import select
 
@@ -59,7 +59,7 @@ def _quick(session: Session, packages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in packages if name in named) or packages
 
 
-def wanted(work: TestRequest, programs: Iterable[Program]) -> list[Program]:
+def wanted(work: TestRequest, programs: Iterable[TestBinary]) -> list[TestBinary]:
     """Return the programs that the call asks for."""
     files = work.values.words("TEST_FILE")
     found = [
@@ -71,7 +71,7 @@ def wanted(work: TestRequest, programs: Iterable[Program]) -> list[Program]:
     return [one for one, shard in zip(found, shards(work, found), strict=True) if asked in ("", "all", shard)]
 
 
-def shards(work: TestRequest, programs: Sequence[Program]) -> list[str]:
+def shards(work: TestRequest, programs: Sequence[TestBinary]) -> list[str]:
     """Return the shard of each program: by turns in the order of their names, so that every machine says the same."""
     count = int(work.values.text("SHARD").partition("/")[2] or 1)
     order = sorted(range(len(programs)), key=lambda place: (programs[place].nextest_id, programs[place].kind))
@@ -127,7 +127,7 @@ def extra_variables(session: Session, values: Values) -> dict[str, str]:
     return {MODEL: path if os.path.exists(path) else model}
 
 
-def require_all_shards(work: TestRequest, programs: Sequence[Program], stale: Collection[Program]) -> None:
+def require_all_shards(work: TestRequest, programs: Sequence[TestBinary], stale: Collection[TestBinary]) -> None:
     """Raise where a program of these tests has passed in no shard: each of them belongs to exactly one."""
     missing = [(shard, one) for shard, one in zip(shards(work, programs), programs, strict=True) if one in stale]
     if missing:

@@ -18,7 +18,7 @@ from doit_cargo.actions.testing import results, selection
 from doit_cargo.actions.testing.compile import plan_of as compiling
 from doit_cargo.actions.testing.results import CachedResult, CaseResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice
-from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.state import seen, staleness
 from doit_cargo.sharing import action, embedded, keys, machine, values
@@ -78,7 +78,7 @@ class Programs:
         self.shared = cast("Sharing", request.shared)
         self.patience = Patience(SECONDS + EACH * len(receipt["programs"]))
 
-    def passed(self, program: Program) -> CachedResult | None:
+    def passed(self, program: TestBinary) -> CachedResult | None:
         """Return the success of a program elsewhere with what is here."""
         one = self._sharing(program)
         found = one.passed(self.request.plan, self.receipt["plan"]) if one and not one.settings.verifies else None
@@ -89,7 +89,7 @@ class Programs:
         rows = [_as_given(row, world) if row[0] == "variable" else row for row in found[0]["seen"]]
         return CachedResult(result, self.world.identity(program), rows)
 
-    def all_passed(self, programs: Iterable[Program], state: str, runner: str) -> dict[str, CachedResult]:
+    def all_passed(self, programs: Iterable[TestBinary], state: str, runner: str) -> dict[str, CachedResult]:
         """Return the successes elsewhere that hold here, by program; they are kept here, too."""
         found = {}
         for program in programs:
@@ -100,7 +100,7 @@ class Programs:
                 found[program.identity] = kept
         return found
 
-    def publish(self, program: Program, kept: CachedResult) -> None:
+    def publish(self, program: TestBinary, kept: CachedResult) -> None:
         """Publish that a program has passed, if that is all that there is to say of it."""
         one = self._sharing(program)
         if one is None or one.settings.verifies or kept.reasons or kept.result.flaky:
@@ -112,7 +112,7 @@ class Programs:
         told_of = _written(kept.result)
         one.publish(self.request.plan, lambda: Success(receipt, state, {}, self._bound([(program, kept)]), told_of))
 
-    def publish_all(self, receipt: Receipt, passed: Collection[tuple[Program, CachedResult]]) -> None:
+    def publish_all(self, receipt: Receipt, passed: Collection[tuple[TestBinary, CachedResult]]) -> None:
         """Publish that all programs of a call have passed."""
 
         def made() -> Success:
@@ -126,7 +126,7 @@ class Programs:
 
         self.shared.publish(self.request.plan, made)
 
-    def _bound(self, passed: Collection[tuple[Program, CachedResult]]) -> set[str]:
+    def _bound(self, passed: Collection[tuple[TestBinary, CachedResult]]) -> set[str]:
         """Return what of the machine tests rest on: its processor, and the paths that programs know when they run."""
         roots = keys.roots_of(self.request, self.request.plan)
         rows = [row for _, one in passed for row in one.seen]
@@ -139,7 +139,7 @@ class Programs:
             bound.add(keys.GPU)
         return bound
 
-    def _sharing(self, program: Program) -> Sharing | None:
+    def _sharing(self, program: TestBinary) -> Sharing | None:
         # What names our observer, say, is another one in each run.
         given, outside = self.world.scope(program).world.environ, self.request.environ
         environ = {name: value for name, value in given.items() if not seen.volatile(name)}
@@ -152,7 +152,7 @@ class Programs:
         one.patience = self.patience
         return one
 
-    def _key(self, program: Program, environ: Mapping[str, str]) -> Action:
+    def _key(self, program: TestBinary, environ: Mapping[str, str]) -> Action:
         roots = keys.roots_of(self.request, self.request.plan)
         lines = {name: roots.text(text) for name, text in self.shared.more.items()}
         for (kind, subject), value in self.world.identity(program).items():

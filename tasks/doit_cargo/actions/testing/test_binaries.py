@@ -1,6 +1,6 @@
 """Test programs: what cargo compiled for testing, and how it would start each.
 
-A `Program` is one process of `cargo test`: a test executable, or rustdoc for the doc tests of one library. Data only.
+A `TestBinary` is one process of `cargo test`: a test executable, or rustdoc for the doc tests of a library. Data only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DOC = "doc"
 LIBRARIES = frozenset({"lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"})
 
 
-class Program(NamedTuple):
+class TestBinary(NamedTuple):
     """One process that `cargo test` would start.
 
     `kind` is lib, bin, test, example, bench or doc; `path` is the executable, of doc tests the library. `env` maps each
@@ -59,11 +59,11 @@ def kind_of(kinds: tuple[str, ...]) -> str:
     return "lib" if LIBRARIES & set(kinds) else kinds[0]
 
 
-def to_data(programs: tuple[Program, ...]) -> tuple[TestProgram, ...]:
+def to_data(programs: tuple[TestBinary, ...]) -> tuple[TestProgram, ...]:
     """Return programs as a receipt can keep them."""
     return tuple(cast("TestProgram", {**program._asdict(), "env": dict(program.env)}) for program in programs)
 
 
-def from_data(rows: tuple[Mapping[str, Any], ...]) -> tuple[Program, ...]:
+def from_data(rows: tuple[Mapping[str, Any], ...]) -> tuple[TestBinary, ...]:
     """Return the programs that `to_data` was given."""
-    return tuple(Program(**row) for row in rows)
+    return tuple(TestBinary(**row) for row in rows)

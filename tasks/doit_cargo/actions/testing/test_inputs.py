@@ -16,7 +16,7 @@ from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.actions.testing import selection
 from doit_cargo.actions.testing.results import CachedResult, Identity, Label
 from doit_cargo.actions.testing.runners import choice, libtest
-from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.base.secrets import kept_words, shown_digest
@@ -106,12 +106,12 @@ class TestInputs:
 
     # --- one program -------------------------------------------------------------------------------------------------
 
-    def scope(self, program: Program) -> Scope:
+    def scope(self, program: TestBinary) -> Scope:
         """Return what the states of what a program is seen to do are taken with."""
         world = seen.World(libtest.environment_of(program, self.base, self.built.extra))
         return Scope(self._dropped, world, self._ignored.variables)
 
-    def identity(self, program: Program) -> Identity:
+    def identity(self, program: TestBinary) -> Identity:
         """Return what the outcome of a program rests on beside what it is seen to do."""
         given = {**self.environ, **self.built.extra}
         libraries = program.libraries if program.kind == DOC else ()
@@ -131,7 +131,7 @@ class TestInputs:
             found["program", "rustdoc"] = repr(sorted(self.built.receipt["plan"]["tools"].items()))
         return found
 
-    def declared_of(self, program: Program) -> Identity:
+    def declared_of(self, program: TestBinary) -> Identity:
         """Return what a program rests on of which not all was seen, as far as the profile says that this is all."""
         if not self.is_complete(program.package):
             return {}
@@ -144,7 +144,7 @@ class TestInputs:
         """Tell whether the profile says that what it declares is all that the tests of a package rest on."""
         return package in self.declared.complete or declared.ALL in self.declared.complete
 
-    def changes(self, program: Program, kept: CachedResult, keeps_flaky: bool = False) -> list[Change]:
+    def changes(self, program: TestBinary, kept: CachedResult, keeps_flaky: bool = False) -> list[Change]:
         """Return why a success does not count now; nothing if it does."""
         found = differences(kept.identity, self.identity(program))
         if kept.reasons and not self.is_complete(program.package):
@@ -205,13 +205,13 @@ class TestInputs:
 
     # --- after the run, and the launcher's proof ---------------------------------------------------------------------
 
-    def moved(self, program: Program) -> str:
+    def moved(self, program: TestBinary) -> str:
         """Return a file of a program's identity that is not the one any more that was looked at, or nothing."""
         labels = (*self.identity(program), *self.declared_of(program))
         paths = [path for kind, path in labels if kind in ("program", "file") and path in self._contents.stamps]
         return next((path for path in paths if fingerprint.signature(path) != self._contents.stamps[path]), "")
 
-    def state(self, kept: Sequence[tuple[Program, CachedResult]]) -> State:
+    def state(self, kept: Sequence[tuple[TestBinary, CachedResult]]) -> State:
         """Return the freshness state of all that these successes rest on beside the compiled files."""
         state = staleness.empty(self.environ, ())
         names = dict.fromkeys((*staleness.guarded_names(self.environ), *self.declared.env, *self.built.names))
@@ -226,7 +226,7 @@ class TestInputs:
         return state
 
 
-def _outside(program: Program) -> Iterator[str]:
+def _outside(program: TestBinary) -> Iterator[str]:
     """Yield the variables on whose outer value cargo builds a program's, such as LD_LIBRARY_PATH. Of PATH counts only
     where it leads.
     """

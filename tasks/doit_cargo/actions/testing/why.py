@@ -98,7 +98,7 @@ def _reasons(work: TestRequest, receipt: Any) -> Reasons:
     return {package: changes for package, changes in found.items() if changes}
 
 
-def _changes(program: test_programs.Program, runner: str, world: TestInputs, work: TestRequest) -> list[Change]:
+def _changes(program: test_programs.TestBinary, runner: str, world: TestInputs, work: TestRequest) -> list[Change]:
     """Return what differs from the success that is nearest to the world now; nothing if any had today's inputs."""
     kept = choice.kept(work.session.state, program, runner)
     if not kept:

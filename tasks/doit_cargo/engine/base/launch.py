@@ -40,7 +40,7 @@ class ModelSource(NamedTuple):
     sha256: str = ""
 
 
-class Program(NamedTuple):
+class OwnProgram(NamedTuple):
     """What the row of a TOML file runs: an argument list, where, and what it rests on.
 
     `cwd` and the patterns of `files` and `outputs` are relative to the workspace's root; without `files` and
@@ -60,7 +60,7 @@ class Program(NamedTuple):
         """True if it names what it rests on; else that is observed."""
         return bool(self.files or self.variables)
 
-    def at(self, root: str) -> Program:
+    def at(self, root: str) -> OwnProgram:
         """Return the program with the folder of a workspace in the place of ``{root}``."""
         env = {name: value.replace("{root}", root) for name, value in self.env.items()}
         return self._replace(argv=tuple(word.replace("{root}", root) for word in self.argv), env=env)

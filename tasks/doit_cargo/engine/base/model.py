@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from doit_cargo.engine.base import NamedTuple
-from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Program, Rule, Share
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, OwnProgram, Rule, Share
 
 
 class CargoTarget(NamedTuple):
@@ -117,7 +117,7 @@ PLATFORMS = ("linux", "macos", "windows")
 DETECTORS = ("cuda_root", "msvc_cl", "nvcc_directory", "pyo3_python", "python", "sccache")
 
 
-class Machine(Protocol):
+class MachineFacts(Protocol):
     """What a plan asks of the machine at hand; tests inject a small stand-in."""
 
     @property
@@ -269,7 +269,7 @@ class Target(NamedTuple):
     absence: str = ""
     needs: tuple[str, ...] = ()
     rule: str = ""
-    program: Program | None = None
+    program: OwnProgram | None = None
     where: str = ""
     services: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()

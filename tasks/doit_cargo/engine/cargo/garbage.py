@@ -20,7 +20,7 @@ PLACES = (units.FINGERPRINTS, "build", "deps", "examples")
 INCREMENTAL = "incremental"
 
 
-class Kept(NamedTuple):
+class UnitFiles(NamedTuple):
     """Files of one unit in the folder of one cargo profile. `used` is when cargo last wrote to it, in ns.
 
     `mark` is empty for what rustc keeps to compile a crate faster: that belongs to no single unit.
@@ -39,12 +39,12 @@ def mark_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def kept(build_directory: str) -> list[Kept]:
+def kept(build_directory: str) -> list[UnitFiles]:
     """Return all units that lie in a build directory, of all its cargo profiles and triples."""
     return [unit for profile in units.profiles(build_directory) for unit in _in_profile(profile)]
 
 
-def _in_profile(profile: str) -> Iterator[Kept]:
+def _in_profile(profile: str) -> Iterator[UnitFiles]:
     found: dict[str, list[os.DirEntry[str]]] = {}
     for place in PLACES:
         for entry in _entries(os.path.join(profile, place)):
@@ -53,17 +53,17 @@ def _in_profile(profile: str) -> Iterator[Kept]:
                 found.setdefault(mark, []).append(entry)
     for mark, entries in found.items():
         name = MARK.split(entries[0].name)[0]
-        yield Kept(profile, mark, name, tuple(entry.path for entry in entries), max(map(_time, entries)))
+        yield UnitFiles(profile, mark, name, tuple(entry.path for entry in entries), max(map(_time, entries)))
 
 
-def incremental(profile: str) -> list[Kept]:
+def incremental(profile: str) -> list[UnitFiles]:
     """Return what rustc keeps of crates to compile them faster, newest first."""
     entries = [entry for entry in _entries(os.path.join(profile, INCREMENTAL)) if entry.is_dir(follow_symlinks=False)]
-    found = [Kept(profile, "", entry.name.rpartition("-")[0], (entry.path,), _time(entry)) for entry in entries]
+    found = [UnitFiles(profile, "", entry.name.rpartition("-")[0], (entry.path,), _time(entry)) for entry in entries]
     return sorted(found, key=lambda one: -one.used)
 
 
-def unneeded_incremental(profile: str, marks: set[str]) -> list[Kept]:
+def unneeded_incremental(profile: str, marks: set[str]) -> list[UnitFiles]:
     """Return what is kept of crates beyond the units of these marks: of each crate, so many of the newest stay."""
     left: dict[str, int] = {}
     for entry in _entries(os.path.join(profile, units.FINGERPRINTS)):
@@ -107,7 +107,7 @@ def _statuses(path: str) -> Iterator[os.stat_result]:
                 yield os.lstat(os.path.join(folder, name))
 
 
-def remove(unneeded: Iterable[Kept]) -> None:
+def remove(unneeded: Iterable[UnitFiles]) -> None:
     """Remove units, under cargo's own locks. Raises OSError.
 
     The fingerprint goes first: where we are cut off, cargo makes the unit anew and finds no half of one.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import IO
 
-from doit_cargo.engine.base.process.jobs import Job
+from doit_cargo.engine.base.process.jobs import ProcessGroup
 from doit_cargo.engine.base.process.processes import running
 from doit_cargo.engine.console.guarding import guarded, left_behind
 
@@ -71,7 +71,7 @@ class Child:
         except BaseException:
             self._stack.close()
             raise
-        self._job = Job(self.process.pid)
+        self._job = ProcessGroup(self.process.pid)
 
     def __enter__(self) -> Child:
         if threading.current_thread() is threading.main_thread():

@@ -30,10 +30,10 @@ def together(lock: Any, *, at_once: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kept(most: int) -> Iterator[Kept]:
+def kept(most: int) -> Iterator[Tee]:
     """Keep what is printed meanwhile to the standard output, and a little more than `most` characters of it."""
     real = sys.stdout
-    copy = Kept(real, most)
+    copy = Tee(real, most)
     sys.stdout = copy
     try:
         yield copy
@@ -41,7 +41,7 @@ def kept(most: int) -> Iterator[Kept]:
         sys.stdout = real
 
 
-class Kept:
+class Tee:
     """A text stream of which a copy is kept; all that is written goes on at once."""
 
     def __init__(self, stream: TextIO, most: int) -> None:

@@ -15,7 +15,7 @@ from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
 from doit_cargo.engine.cargo.metadata import dependents
-from doit_cargo.engine.cargo.resolver import Graph, State
+from doit_cargo.engine.cargo.resolver import FeatureGraph, State
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.toolchain.triples import plain
@@ -62,13 +62,13 @@ def _dropped_flags(plan: Plan, environ: Mapping[str, str], workspace: Workspace)
     """Tell of rustflags in config files that a variable takes the place of."""
     if not any(name in environ for name in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")):
         return
-    from doit_cargo.engine.cargo.config.layers import Settings
+    from doit_cargo.engine.cargo.config.layers import ConfigLayers
     from doit_cargo.engine.cargo.config.rustflags import pairs, resolve
     from doit_cargo.engine.preflight.config.report import rustc_facts
 
     triple = _triple(plan, environ, workspace)
     flags = resolve(
-        Settings(workspace.root, environ, plan.profile.config),
+        ConfigLayers(workspace.root, environ, plan.profile.config),
         triple,
         lambda: rustc_facts(triple, workspace.root, environ),
     )
@@ -147,7 +147,7 @@ def _state(plan: Plan, workspace: Workspace) -> State:
     argv = plan.invocation.argv
     tests = argv[1] in TESTING_COMMANDS or "--all-targets" in argv
     default = "--no-default-features" not in argv
-    return Graph.of(workspace).turn_on(plan.packages, plan.features, default, tests)
+    return FeatureGraph.of(workspace).turn_on(plan.packages, plan.features, default, tests)
 
 
 def _variant(state: State) -> Variant:

@@ -37,7 +37,7 @@ STRICT_FIX = "doit-cargo clean, and build it observed; or leave OBSERVE=strict o
 MOST_TOLD = 6
 
 
-class Seen(NamedTuple):
+class WatchedBuild(NamedTuple):
     """What a receipt keeps of a build that was watched: the keys of its units, and what of them was not observed."""
 
     units: tuple[str, ...]
@@ -128,12 +128,12 @@ class Watch:
         """Have the ledger keep what was seen; of a failed call too."""
         observed.learn(ledger, self.made, inputs, report)
 
-    def keep(self, state: State, ledger: Ledger, inputs: Inputs, report: BuildReport) -> Seen:
+    def keep(self, state: State, ledger: Ledger, inputs: Inputs, report: BuildReport) -> WatchedBuild:
         """Put all that the units of a success were seen to rest on into its state; return what else a receipt keeps."""
         self.learn(ledger, inputs, report)
         keys = observed.keys_of_call(inputs, report)
         unseen = observed.add_to(state, ledger, keys, inputs, World(self.request.environ))
-        found = Seen(tuple(keys), (self.why, *unseen) if self.why else unseen)
+        found = WatchedBuild(tuple(keys), (self.why, *unseen) if self.why else unseen)
         if self.strict and found.unseen:
             ledger.finish()
             raise UserError(Problem(f"OBSERVE=strict: {'; '.join(found.unseen[:MOST_TOLD])}", STRICT_FIX), code=1)

@@ -60,7 +60,7 @@ HOLLOW = re.compile(
 )
 
 
-class Event(NamedTuple):
+class LogEvent(NamedTuple):
     """A line that tells of a failure: its number, the lines before it, itself and the lines after it."""
 
     sign: str
@@ -69,7 +69,7 @@ class Event(NamedTuple):
     lines: tuple[str, ...]
 
 
-def of(events: Sequence[Event]) -> Found | None:
+def of(events: Sequence[LogEvent]) -> Found | None:
     """Return what the failure says of itself, or nothing where it is a mistake in one's own code or a failing test."""
     script = next((found for event in events if (found := SCRIPT.search(event.lines[0]))), None)
     if script:
@@ -85,7 +85,7 @@ def of(events: Sequence[Event]) -> Found | None:
     return next((_first(event) for event in failures), None) or next(map(_panic, panics), None)
 
 
-def _panic(event: Event) -> Found | None:
+def _panic(event: LogEvent) -> Found | None:
     """Return what a program said before it asks for RUST_BACKTRACE, but for a panic in one's own code."""
     said = [bare(line).strip() for line in (*event.before[-12:], event.lines[0])]
     start = max((at for at, line in enumerate(said) if "panicked at" in line), default=-1)
@@ -97,7 +97,7 @@ def _panic(event: Event) -> Found | None:
     return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
 
 
-def _is_own(event: Event) -> bool:
+def _is_own(event: LogEvent) -> bool:
     """Tell whether rustc complains of the workspace's own code."""
     if bare(event.lines[0]).startswith("{"):
         return "compiler-message" in event.lines[0]
@@ -107,7 +107,7 @@ def _is_own(event: Event) -> bool:
     return CODE.match(bare(event.lines[0])) is not None and not _foreign_crate(event)
 
 
-def _foreign_crate(event: Event) -> str:
+def _foreign_crate(event: LogEvent) -> str:
     """Return the crate of a registry that does not compile: cargo shows where a member of the workspace lies."""
     crate = next((found[1] for line in event.lines if (found := COMPILED.search(line))), "")
     shown = re.compile(rf"Compiling {re.escape(crate)} v(\S+)\s*(\(.*)?$")
@@ -116,7 +116,7 @@ def _foreign_crate(event: Event) -> str:
     return f"{crate} v{found[1]}" if found and not (found[2] or "").startswith(("(/", "(C:", "(D:")) else ""
 
 
-def _script(found: re.Match[str], event: Event) -> Found:
+def _script(found: re.Match[str], event: LogEvent) -> Found:
     number, why = _why(event)
     crate = f"{found['crate']} v{found['version']}"
     values = {"crate": (crate,), "name": (found["crate"],)}
@@ -126,7 +126,7 @@ def _script(found: re.Match[str], event: Event) -> Found:
     return Found(BUILD_SCRIPT, values, lines)
 
 
-def _why(event: Event) -> tuple[int, str]:
+def _why(event: LogEvent) -> tuple[int, str]:
     """Return the line of a build script's output that says why it failed: where, and what; 0 and "" for none."""
     said = list(_said(event))
     errors = [bare(line).strip() for _, line in said]
@@ -141,7 +141,7 @@ def _why(event: Event) -> tuple[int, str]:
     return (said[at][0], errors[at][:LONGEST]) if at is not None else (0, "")
 
 
-def _said(event: Event) -> Iterator[tuple[int, str]]:
+def _said(event: LogEvent) -> Iterator[tuple[int, str]]:
     """Yield (number, line) of what cargo shows of the script, to its end."""
     for number, line in enumerate(event.lines[1:], event.number + 1):
         if END.match(bare(line)):
@@ -161,7 +161,7 @@ def _panics(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
                 yield below, lines[below]
 
 
-def _link(event: Event) -> Found | None:
+def _link(event: LogEvent) -> Found | None:
     """Return the linker's first own words: cargo shows its whole command before them."""
     said = ((at, bare(line).strip()) for at, line in enumerate(event.lines[1:200], event.number + 1))
     at, text = next(((at, text) for at, text in said if LINKER.search(text) and not COMMAND.match(text)), (0, ""))
@@ -169,7 +169,7 @@ def _link(event: Event) -> Found | None:
     return Found(LINK_FAILED, {"why": (text[:LONGEST],)}, ((at, text[:LONGEST]),)) if text else None
 
 
-def _first(event: Event) -> Found:
+def _first(event: LogEvent) -> Found:
     text = bare(event.lines[0]).strip()[:LONGEST]
     crate = _foreign_crate(event) if CODE.match(text) else ""
     if crate:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints import floor, reading, systems
-from doit_cargo.engine.hints.floor import Event
+from doit_cargo.engine.hints.floor import LogEvent
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
 from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern
@@ -101,7 +101,7 @@ class _Watcher:
         self.index = Index(knowledge)
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
-        self.events: list[Event] = []
+        self.events: list[LogEvent] = []
         self.captured = False
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
@@ -162,7 +162,7 @@ class _Watcher:
             text, first = around(window, line, FOLLOWING)
             lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
             at = line.number - first
-            self.events.append(Event(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
+            self.events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""

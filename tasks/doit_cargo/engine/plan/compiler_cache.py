@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from doit_cargo.engine.base.model import Machine, Workspace
+from doit_cargo.engine.base.model import MachineFacts, Workspace
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.cargo.config.files import read_tables
@@ -29,7 +29,7 @@ class Choice:
         self.notes: list[str] = []
 
 
-def choose(workspace: Workspace, machine: Machine, values: Values, env: Mapping[str, str]) -> Choice:
+def choose(workspace: Workspace, machine: MachineFacts, values: Values, env: Mapping[str, str]) -> Choice:
     """Return what to set; `env` is what the profile sets already, "" for what it removes.
 
     Raises `UserError` for wrong settings.
@@ -52,7 +52,7 @@ def _wish(workspace: Workspace, environ: Mapping[str, str]) -> bool:
     return bool(local.get(SCCACHE, workspace.settings.get(SCCACHE, False)))
 
 
-def _follow(choice: Choice, wished: bool, machine: Machine, workspace: Workspace, env: Mapping[str, str]) -> None:
+def _follow(choice: Choice, wished: bool, machine: MachineFacts, workspace: Workspace, env: Mapping[str, str]) -> None:
     """Switch the cache on or off as the call or the settings want it."""
     if not wished:
         if wrapper_of(workspace.root, {**machine.environ, **env}):
@@ -65,7 +65,7 @@ def _follow(choice: Choice, wished: bool, machine: Machine, workspace: Workspace
         choice.notes.append("sccache is wanted but not here, so nothing is cached: doit-cargo setup_sccache gets it")
 
 
-def _mend(choice: Choice, machine: Machine, workspace: Workspace, env: Mapping[str, str]) -> None:
+def _mend(choice: Choice, machine: MachineFacts, workspace: Workspace, env: Mapping[str, str]) -> None:
     """Take out a wrapper that would stop every compilation.
 
     Never CARGO_INCREMENTAL: with another value cargo makes other units, and SCCACHE=1 must not change a result.

@@ -1,7 +1,7 @@
 """What a target means in this checkout, on this machine, with these variables: decided, not yet rendered.
 
 What is absent from this checkout is `Absent`; what the user got wrong is a `UserError` with all of its problems.
-Runs nothing: what the machine has, it asks the injected `Machine`. Knows nothing of arguments.
+Runs nothing: what the machine has, it asks the injected `MachineFacts`. Knows nothing of arguments.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.model import Machine, Profile, Setting, Target, Workspace
+from doit_cargo.engine.base.model import MachineFacts, Profile, Setting, Target, Workspace
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.plan import features
 from doit_cargo.engine.plan.profiles import Library
@@ -27,7 +27,7 @@ class PlanCase(NamedTuple):
     values: Values
     workspace: Workspace
     library: Library
-    machine: Machine
+    machine: MachineFacts
 
 
 class Decision(NamedTuple):
@@ -127,7 +127,7 @@ def _gather(problems: Collector, step: Callable[[], T]) -> T | None:
 class _Platform:
     """The platform that is built for: that of the triple, or this machine's."""
 
-    def __init__(self, triple: str, machine: Machine) -> None:
+    def __init__(self, triple: str, machine: MachineFacts) -> None:
         self.triple = triple
         self.name = platform_of(triple) if triple else machine.platform
         self.place = f"the target {triple} is not" if triple else f"this is {machine.platform}"

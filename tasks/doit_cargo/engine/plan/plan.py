@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from doit_cargo.engine.base.model import Invocation, Machine, Plan, Profile, Target, Workspace
+from doit_cargo.engine.base.model import Invocation, MachineFacts, Plan, Profile, Target, Workspace
 from doit_cargo.engine.base.secrets import masked, shown_words
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.cargo import pyo3, units
@@ -29,7 +29,7 @@ LOGS = ".logs"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
 
 
-def make(target: Target, values: Values, workspace: Workspace, library: Library, machine: Machine) -> Plan:
+def make(target: Target, values: Values, workspace: Workspace, library: Library, machine: MachineFacts) -> Plan:
     """Return the plan of a target that calls cargo."""
     case = PlanCase(target, values, workspace, library, machine)
     decision = decide(case)
@@ -68,7 +68,7 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
 # --- the invocation --------------------------------------------------------------------------------------------------
 
 
-def _portable(decision: Decision, workspace: Workspace, environ: Mapping[str, str], machine: Machine) -> Portable:
+def _portable(decision: Decision, workspace: Workspace, environ: Mapping[str, str], machine: MachineFacts) -> Portable:
     """Return what keeps this computer's CPU out of a build for others."""
     if decision.triple in ("", host_triple(machine.platform)):
         return Portable()
@@ -140,7 +140,7 @@ def _environment(case: PlanCase, decision: Decision) -> tuple[dict[str, str], tu
     return env, tuple(name for name, setting in decision.profile.env.items() if setting.value is None)
 
 
-def _path_prepend(profile: Profile, machine: Machine) -> tuple[str, ...]:
+def _path_prepend(profile: Profile, machine: MachineFacts) -> tuple[str, ...]:
     """Return the folder of nvcc where PATH lacks it: build scripts call it by its name."""
     directory = machine.detect("nvcc_directory") if "nvcc" in profile.needs else None
     on_path = [os.path.normcase(folder) for folder in machine.environ.get("PATH", "").split(os.pathsep)]

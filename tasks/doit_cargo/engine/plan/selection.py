@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Absent, Problem, UserError, unknown
-from doit_cargo.engine.base.model import Machine, Pack, Target, Workspace
+from doit_cargo.engine.base.model import MachineFacts, Pack, Target, Workspace
 from doit_cargo.engine.base.variables import ALL, Values
 
 # What a row may write instead of a role: cargo's own selection, or the whole workspace.
@@ -35,7 +35,7 @@ def without_programs(workspace: Workspace, library: object) -> str:  # noqa: ARG
     return "" if makes else "works on programs, and no member makes one"
 
 
-def select(target: Target, values: Values, workspace: Workspace, pack: Pack, machine: Machine) -> Selection:
+def select(target: Target, values: Values, workspace: Workspace, pack: Pack, machine: MachineFacts) -> Selection:
     """Return the packages of a target; an unknown PACKAGE is a `UserError`, a role without package is `Absent`."""
     wanted = values.words("PACKAGE") or _of_target(target, workspace, pack)
     if wanted == (ALL,):
@@ -75,7 +75,7 @@ def _named(names: tuple[str, ...], workspace: Workspace, pack: Pack) -> Selectio
     return Selection(names, NAMED, needs=tuple(needs))
 
 
-def _without_missing_tools(selection: Selection, workspace: Workspace, pack: Pack, machine: Machine) -> Selection:
+def _without_missing_tools(selection: Selection, workspace: Workspace, pack: Pack, machine: MachineFacts) -> Selection:
     """Leave out the packages whose tool is not here: they were not asked for by name, so the rest can be built."""
     tools = {name: pack.optional_packages.get(name, "") for name in selection.packages}
     missing = tuple(name for name, tool in tools.items() if tool and not machine.has(tool))

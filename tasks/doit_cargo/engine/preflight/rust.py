@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from doit_cargo.engine.base.errors import nearest
 from doit_cargo.engine.base.model import Package, Plan, Workspace
-from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.layers import ConfigLayers
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.calls import WITHOUT_COMPILING
 from doit_cargo.engine.toolchain import Machine, triples
@@ -144,7 +144,7 @@ def _builds_std(look: CheckContext) -> bool:
     """Tell whether cargo compiles the standard library itself (-Zbuild-std)."""
     if any("build-std" in word for word in look.plan.invocation.argv) or look.workspace is None:
         return True
-    settings = Settings(look.workspace.root, look.machine.environ)
+    settings = ConfigLayers(look.workspace.root, look.machine.environ)
     return settings.first(("unstable", "build-std")) is not None
 
 

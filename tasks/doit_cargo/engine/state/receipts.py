@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         notes: tuple[str, ...]
 
     class TestProgram(TypedDict):
-        """One process of `cargo test` (see `actions.testing.test_binaries.Program`)."""
+        """One process of `cargo test` (see `actions.testing.test_binaries.TestBinary`)."""
 
         package: str
         kind: str

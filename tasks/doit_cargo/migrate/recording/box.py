@@ -21,7 +21,7 @@ from typing import TypeVar
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording import inside, recorder
-from doit_cargo.migrate.recording.recorder import Call
+from doit_cargo.migrate.recording.recorder import RecordedCall
 
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child")
 SECONDS = 60
@@ -37,14 +37,14 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BoxOutcome:
     """How a run in the box ended: its status, what it said, the files that it left changed, the calls it made."""
 
     status: int
     out: str
     err: str
     changes: Mapping[str, str]
-    calls: tuple[Call, ...]
+    calls: tuple[RecordedCall, ...]
 
 
 class Box:
@@ -141,7 +141,7 @@ class Box:
         files: Mapping[str, str] | None = None,
         gone: Sequence[str] = (),
         known: Iterable[Sequence[str]] = (),
-    ) -> Outcome:
+    ) -> BoxOutcome:
         """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not,
         `known` are calls that do something though somebody listens."""
         steps = "|".join(text for words in known if "\n" not in (text := " ".join(words)))
@@ -157,7 +157,7 @@ class Box:
         try:
             printed, told = self._inside(job, self.is_contained)
         except subprocess.TimeoutExpired:
-            return Outcome(TIMED_OUT, "", "", {}, ())
+            return BoxOutcome(TIMED_OUT, "", "", {}, ())
         try:
             said = json.loads(printed)
         except ValueError:
@@ -166,7 +166,7 @@ class Box:
         laid_paths = [*(files or {}), *self.programs, *gone]
         changes = {path: what for path, what in said["changes"].items() if not _is_laid(path, laid_paths)}
         out, err = (said[name].encode("latin-1").decode("utf-8", "replace") for name in ("out", "err"))
-        return Outcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
+        return BoxOutcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
 
     def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], root: str) -> dict[str, object]:
         return {

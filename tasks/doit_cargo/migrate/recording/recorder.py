@@ -159,7 +159,7 @@ KINDS = {"work": WORK, "ask": ASK, "read": READ, "change": CHANGE, "line": LINE,
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """One call as it was written down. `out` and `err` say where it spoke to: "shown", "pipe", "null" or "file"."""
 
     number: int
@@ -182,15 +182,15 @@ class Call:
         return self.argv[:2] in (("cargo", "metadata"), ("cargo", "--list")) and self.out == "pipe"
 
 
-def read(texts: Iterable[str]) -> list[Call]:
+def read(texts: Iterable[str]) -> list[RecordedCall]:
     """Return the calls of a log, in the order in which they began."""
     return [_call(number, text) for number, text in enumerate(texts, 1) if text]
 
 
-def _call(number: int, text: str) -> Call:
+def _call(number: int, text: str) -> RecordedCall:
     kind, name, out, err, count, rest = text.encode("latin-1").decode("utf-8", "replace").split("\0", 5)
     *words, folder, variables = rest.split("\0", int(count) + 1)
-    return Call(number, kind, (name, *words), folder.rstrip("\n"), dict(_variables(variables)), out, err)
+    return RecordedCall(number, kind, (name, *words), folder.rstrip("\n"), dict(_variables(variables)), out, err)
 
 
 def _variables(text: str) -> Iterable[tuple[str, str]]:

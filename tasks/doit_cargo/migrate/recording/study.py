@@ -15,9 +15,9 @@ from typing import Protocol
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import is_secret
 from doit_cargo.engine.toolchain.tools import row_of
-from doit_cargo.migrate.recording.box import TIMED_OUT, Box, Outcome
+from doit_cargo.migrate.recording.box import TIMED_OUT, Box, BoxOutcome
 from doit_cargo.migrate.recording.lines import read_by, tools_asked_for, why_not
-from doit_cargo.migrate.recording.recorder import READERS, Call
+from doit_cargo.migrate.recording.recorder import READERS, RecordedCall
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
@@ -41,7 +41,7 @@ TELLING = re.compile(r"doit-cargo: |error\b|.*\*\*\* ")
 TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
 
 
-class Run(Protocol):
+class Rerun(Protocol):
     """Runs a target once more, in another world."""
 
     def __call__(
@@ -50,7 +50,7 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RecordedStep:
     """A call that does work: what is called, in which folder below the root, with what set for it."""
 
     argv: tuple[str, ...]
@@ -82,7 +82,7 @@ class Recording:
     """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given, and `given`
     is what was set for each of them."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[RecordedStep, ...]
     ended: str
     said: str
     lines: tuple[str, ...]
@@ -106,11 +106,11 @@ class Study:
     tools: tuple[tuple[int, str], ...] = ()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[RecordedStep, ...]:
         """The calls without what the build file must be asked for; a tool that must be there is a step."""
         steps = list(_apart_from(self.base.steps, self.environment))
         for position, tool in reversed(self.tools):
-            steps.insert(position, Step((*IS_THERE, tool), "", {}, "shown", 0))
+            steps.insert(position, RecordedStep((*IS_THERE, tool), "", {}, "shown", 0))
         return tuple(steps)
 
     @property
@@ -129,7 +129,7 @@ def record(
     other: bool = False,
     files: Mapping[str, str] | None = None,
     gone: Sequence[str] = (),
-    known: Sequence[Step] = (),
+    known: Sequence[RecordedStep] = (),
     without: str = "",
 ) -> Recording:
     """Run a program in the box once and return what it did; `known` are steps to which it may listen, `without` is a
@@ -167,7 +167,7 @@ def _other_files(box: Box, source: Source) -> tuple[dict[str, str], list[str]]:
     return dict.fromkeys(set(source.asks_for).difference(there), ""), there
 
 
-def _recording(box: Box, outcome: Outcome, env: Mapping[str, str], known: Collection[tuple[str, ...]]) -> Recording:
+def _recording(box: Box, outcome: BoxOutcome, env: Mapping[str, str], known: Collection[tuple[str, ...]]) -> Recording:
     steps = tuple(_step(box, call, env) for call in outcome.calls if call.argv in known or _is_work(call))
     asked = (call.program for call in outcome.calls if call.kind in ("ask", "read") and call.out == "pipe")
     ended = "never" if outcome.status == TIMED_OUT else "badly" if outcome.status else "well"
@@ -190,12 +190,12 @@ def _recording(box: Box, outcome: Outcome, env: Mapping[str, str], known: Collec
     )
 
 
-def _is_work(call: Call) -> bool:
+def _is_work(call: RecordedCall) -> bool:
     """Tell whether a call does something."""
     return call.kind in ("work", "change", "ask", "read") and not call.is_question
 
 
-def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
+def _step(box: Box, call: RecordedCall, env: Mapping[str, str]) -> RecordedStep:
     def placed(text: str) -> str:
         places = ((f"{box.base}/run/home", "{home}"), (f"{box.base}/run/other-home", "{home}"))
         # A blank in the path is where make parts it; and what says `{root}` itself is no place.
@@ -209,7 +209,7 @@ def _step(box: Box, call: Call, env: Mapping[str, str]) -> Step:
         name: placed(value) for name, value in call.env.items() if env.get(name) != value and not NOISE.match(name)
     }
     folder = placed(call.folder).removeprefix("{root}").lstrip("/")
-    return Step(tuple(map(placed, call.argv)), folder, set_here, call.out, call.number)
+    return RecordedStep(tuple(map(placed, call.argv)), folder, set_here, call.out, call.number)
 
 
 def study(box: Box, source: Source, old: Old) -> Study:
@@ -240,7 +240,7 @@ def tools_of(recording: Recording) -> list[str]:
     return list(dict.fromkeys(tool for line in recording.lines for tool in tools_asked_for(line)))
 
 
-def _without_tools(base: Recording, run: Run) -> tuple[str, tuple[tuple[int, str], ...]]:
+def _without_tools(base: Recording, run: Rerun) -> tuple[str, tuple[tuple[int, str], ...]]:
     """Return why a target does something else where a tool is missing, or the tools that it stops for."""
     found = []
     for tool in tools_of(base):
@@ -271,15 +271,15 @@ def _is_given(name: str, recording: Recording) -> bool:
     return all(step.env.get(name) == recording.given.get(name) for step in recording.steps)
 
 
-def _place_in(steps: tuple[Step, ...]) -> str:
+def _place_in(steps: tuple[RecordedStep, ...]) -> str:
     """Return which place of the machine a call has in its environment."""
     found = next((found for step in steps for value in step.env.values() if (found := PLACES.search(value))), None)
     return f"names a place of this machine ({PLACE_NAMES[found[1]]})" if found else ""
 
 
-def _apart_from(steps: tuple[Step, ...], names: Collection[str]) -> tuple[Step, ...]:
+def _apart_from(steps: tuple[RecordedStep, ...], names: Collection[str]) -> tuple[RecordedStep, ...]:
     return tuple(
-        Step(
+        RecordedStep(
             step.argv,
             step.folder,
             {name: step.env[name] for name in step.env if name not in names},
@@ -314,7 +314,7 @@ def _of_lines(box: Box, source: Source, base: Recording) -> str:
     return ""
 
 
-def _of_step(step: Step, source: Source) -> str:
+def _of_step(step: RecordedStep, source: Source) -> str:
     """Return why a call cannot be made by a row."""
     if step.out not in ("shown", "null") and not (source.listens and step.out == "pipe"):
         return f"what {step.argv[0]} says goes on to a {step.out}"
@@ -330,7 +330,7 @@ def _short(line: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collection[str], run: Run) -> str:
+def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collection[str], run: Rerun) -> str:
     """Return why a target does something else on another machine, or after a failure."""
     here, there = (_apart_from(each.steps, asked_for) for each in (base, elsewhere))
     if (there, elsewhere.ended) != (here, base.ended):
@@ -346,14 +346,14 @@ def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collectio
     return ""
 
 
-def _changing(source: Source, old: Old, base: Recording, run: Run) -> Iterator[str]:
+def _changing(source: Source, old: Old, base: Recording, run: Rerun) -> Iterator[str]:
     """Yield the variables that change what a target does, seen by setting each to other values."""
     reached = variables_of(old.text)
     values = {name: (SENTINEL, *words) for name, words in source.variables.items() if name in reached}
     yield from _parted(values, base, run)
 
 
-def _parted(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> Iterator[str]:
+def _parted(values: Mapping[str, Sequence[str]], base: Recording, run: Rerun) -> Iterator[str]:
     """Yield those of some variables that change anything: all are set at once, then each half of them."""
     if not values or not _any_changes(values, base, run):
         return
@@ -365,7 +365,7 @@ def _parted(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> I
         yield from _parted({name: values[name] for name in half}, base, run)
 
 
-def _any_changes(values: Mapping[str, Sequence[str]], base: Recording, run: Run) -> bool:
+def _any_changes(values: Mapping[str, Sequence[str]], base: Recording, run: Rerun) -> bool:
     """Tell whether anything changes with all variables set at once, to the first, the second, ... value of each."""
     longest = max(map(len, values.values()))
     worlds = ({name: words[min(turn, len(words) - 1)] for name, words in values.items()} for turn in range(longest))
@@ -382,6 +382,6 @@ def _differs(base: Recording, other: Recording, names: Collection[str]) -> bool:
     )
 
 
-def _without(step: Step, base: Recording, names: Collection[str]) -> dict[str, str]:
+def _without(step: RecordedStep, base: Recording, names: Collection[str]) -> dict[str, str]:
     exported = {name for each in base.steps for name in each.env}
     return {key: value for key, value in step.env.items() if key not in names or key in exported}

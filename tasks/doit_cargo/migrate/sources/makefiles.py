@@ -37,7 +37,7 @@ ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MakeTarget:
     """A target of make's database."""
 
     name: str
@@ -117,7 +117,7 @@ def _asked_for(text: str) -> Iterator[str]:
     yield from dict.fromkeys(os.path.normpath(name) for name in names if not ALWAYS_THERE.search(name))
 
 
-def _is_for_people(entry: Entry) -> bool:
+def _is_for_people(entry: MakeTarget) -> bool:
     """Tell whether a target does something, and is none that a file of the build asks for."""
     if entry.name == NO_GOAL or entry.name in NAMES or entry.name.endswith(".mk"):
         return False
@@ -138,7 +138,7 @@ def _database(box: Box, words: list[str], path: str) -> str:
     raise UserError(Problem(f"make cannot read this Makefile: {what}", "correct it; make -n tells the same", where))
 
 
-def _entries(database: str) -> Iterator[Entry]:
+def _entries(database: str) -> Iterator[MakeTarget]:
     """Yield the targets and pattern rules of a database."""
     _, _, files = database.partition("\n# Files\n")
     rules = re.search(r"\n# (?:Pattern|Implicit) Rules\n(.*?)\n# (?:\d+|No) implicit rules", database, re.DOTALL)
@@ -147,7 +147,7 @@ def _entries(database: str) -> Iterator[Entry]:
             yield from _entry(entry)
 
 
-def _entry(entry: str) -> Iterator[Entry]:
+def _entry(entry: str) -> Iterator[MakeTarget]:
     """Yield the target of a paragraph. Lines before its head are its own variables or, as comments, remarks."""
     lines = entry.split("\n")
     settings = tuple(line[2:] for line in lines if re.match(r"# [\w.]+ [:?+!]?= ", line))
@@ -161,24 +161,24 @@ def _entry(entry: str) -> Iterator[Entry]:
     phony = any("Phony target" in line for line in lines)
     for name in names.split():
         if not re.match(r"\.[A-Z_]+$|\.$", name):
-            yield Entry(name, int(place[2]) if place else 0, words, phony, recipe, settings)
+            yield MakeTarget(name, int(place[2]) if place else 0, words, phony, recipe, settings)
 
 
 def _is_setting(line: str) -> bool:
     return bool(re.match(r"[^:=]*:\s*(?:export |override )?\s*\w+\s*[:?+!]*=", line))
 
 
-def _place(text: str) -> Callable[[Entry], tuple[int, str]]:
+def _place(text: str) -> Callable[[MakeTarget], tuple[int, str]]:
     """Return the key by which targets are in the order in which they stand in the file."""
 
-    def key(entry: Entry) -> tuple[int, str]:
+    def key(entry: MakeTarget) -> tuple[int, str]:
         found = re.search(rf"^[^#\t\n:=]*(?<![\w-]){re.escape(entry.name)}(?![\w-])[^=\n]*:(?!=)", text, re.MULTILINE)
         return (found.start() if found else 10**9, entry.name)
 
     return key
 
 
-def _old(box: Box, entry: Entry, entries: Mapping[str, Entry], text: str) -> Old:
+def _old(box: Box, entry: MakeTarget, entries: Mapping[str, MakeTarget], text: str) -> Old:
     closure = list(_closure(entry, entries, {}))
     written = "\n".join(line for each in closure for line in (*each.recipe, *each.settings, *each.parts))
     found = re.search(rf"^[^#\t\n:=]*(?<![\w-]){re.escape(entry.name)}(?![\w-])[^=\n]*:(?!=)", text, re.MULTILINE)
@@ -189,7 +189,7 @@ def _old(box: Box, entry: Entry, entries: Mapping[str, Entry], text: str) -> Old
     return Old(entry.name, line, _with_variables(written, text), _unsure(box, closure, written), tuple(parts))
 
 
-def _closure(entry: Entry, entries: Mapping[str, Entry], seen: dict[str, None]) -> Iterator[Entry]:
+def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[MakeTarget]:
     """Yield a target and all that it comes after."""
     if entry.name in seen:
         return
@@ -227,7 +227,7 @@ def _with_variables(written: str, text: str) -> str:
     return "\n".join(reached)
 
 
-def _unsure(box: Box, closure: list[Entry], written: str) -> str:
+def _unsure(box: Box, closure: list[MakeTarget], written: str) -> str:
     """Return why a run of a target does not show all that it may do."""
     for each in closure:
         is_there = os.path.exists(os.path.join(box.checkout, each.name))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions.testing import results
 from doit_cargo.actions.testing.results import CachedResult
-from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
 
 if TYPE_CHECKING:
@@ -54,25 +54,25 @@ def settings_of(session: Session, runner: str) -> tuple[tuple[str, ...], tuple[s
     return nextest.settings_files(session.root, session.environ), nextest.VARIABLES
 
 
-def is_for_cargo(program: Program) -> bool:
+def is_for_cargo(program: TestBinary) -> bool:
     """Tell whether nextest cannot run a program: it knows only executables with libtest."""
     return program.kind == DOC or program.own_harness
 
 
-def counting(program: Program, runner: str) -> tuple[str, ...]:
+def counting(program: TestBinary, runner: str) -> tuple[str, ...]:
     """Return those whose kept results count."""
     if is_for_cargo(program):
         return (CARGO,)
     return (CARGO, NEXTEST) if runner == EITHER else (runner,)
 
 
-def kept(state: str, program: Program, runner: str) -> list[CachedResult]:
+def kept(state: str, program: TestBinary, runner: str) -> list[CachedResult]:
     """Return the results that count, the latest first."""
     found = [one for who in counting(program, runner) for one in results.load(state, who, program)]
     return sorted(found, key=lambda one: -one.finished)
 
 
-def chosen(state: str, programs: Iterable[Program], runner: str) -> str:
+def chosen(state: str, programs: Iterable[TestBinary], runner: str) -> str:
     """Return who runs these programs now."""
     if runner != EITHER:
         return runner

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 from doit_cargo.actions.testing.reporting import Results
 from doit_cargo.actions.testing.results import FAILED, IGNORED, CaseResult, ProgramResult
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 
 
-def report(programs: Iterable[Program], results: Results, broken: Iterable[str]) -> str:
+def report(programs: Iterable[TestBinary], results: Results, broken: Iterable[str]) -> str:
     """Return the text of the report. `broken` are packages that do not compile."""
     root = ElementTree.Element("testsuites", name="doit-cargo")
     for program in programs:
@@ -28,7 +28,7 @@ def report(programs: Iterable[Program], results: Results, broken: Iterable[str])
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(program: Program, result: ProgramResult) -> ElementTree.Element:
+def _suite(program: TestBinary, result: ProgramResult) -> ElementTree.Element:
     failed = sum(case.outcome == FAILED for case in result.cases)
     skipped = sum(case.outcome == IGNORED for case in result.cases)
     suite = ElementTree.Element(
@@ -50,7 +50,7 @@ def _suite(program: Program, result: ProgramResult) -> ElementTree.Element:
     return suite
 
 
-def _add_case(suite: ElementTree.Element, program: Program, case: CaseResult, result: ProgramResult) -> None:
+def _add_case(suite: ElementTree.Element, program: TestBinary, case: CaseResult, result: ProgramResult) -> None:
     made = ElementTree.SubElement(suite, "testcase", name=_printable(case.name), classname=program.package)
     if case.seconds is not None:
         made.set("time", f"{case.seconds:.3f}")

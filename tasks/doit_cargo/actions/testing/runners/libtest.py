@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.results import ProgramResult, Reading
-from doit_cargo.actions.testing.test_binaries import DOC, Program
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
@@ -35,7 +35,7 @@ class OutputOptions(NamedTuple):
     shows: bool = False
 
 
-def environment_of(program: Program, base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+def environment_of(program: TestBinary, base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that cargo would give a program where cargo itself had `base`."""
     found = dict(base)
     found.update((name, value) for name, (_, value) in program.env.items())
@@ -43,7 +43,7 @@ def environment_of(program: Program, base: Mapping[str, str], extra: Mapping[str
     return found
 
 
-def arguments_of(program: Program, manner: OutputOptions) -> list[str]:
+def arguments_of(program: TestBinary, manner: OutputOptions) -> list[str]:
     """Return the whole command. Cargo passes what is for the tests to rustdoc word by word."""
     words = [manner.test] if manner.test else []
     words += ["--nocapture"] if manner.prints else []
@@ -54,7 +54,7 @@ def arguments_of(program: Program, manner: OutputOptions) -> list[str]:
 
 
 def run_program(
-    program: Program,
+    program: TestBinary,
     environ: Mapping[str, str],
     manner: OutputOptions,
     log: IO[str],
@@ -135,7 +135,7 @@ class _Reader:
                 self.reading.take(line)
 
 
-def ignored_tests(program: Program, environ: Mapping[str, str], manner: OutputOptions) -> list[str]:
+def ignored_tests(program: TestBinary, environ: Mapping[str, str], manner: OutputOptions) -> list[str]:
     """Return the names of the tests that libtest would ignore."""
     argv = [*program.argv, "--list", "--ignored", "--format", "terse"]
     argv += [manner.test] if manner.test else []

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from doit_cargo.actions.testing.results import FAILED, IGNORED, PASSED, CaseResult, ProgramResult
 from doit_cargo.actions.testing.runners.libtest import OutputOptions
-from doit_cargo.actions.testing.test_binaries import Program
+from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.paths import can_write_below
@@ -67,7 +67,7 @@ class NextestRequest(NamedTuple):
     """A run of nextest. `retries`: None leaves it to nextest's configuration, which `configured` wants in full."""
 
     plan: Plan
-    programs: Sequence[Program]
+    programs: Sequence[TestBinary]
     environ: Mapping[str, str]
     extra: Mapping[str, str]
     manner: OutputOptions
@@ -80,7 +80,7 @@ class NextestRequest(NamedTuple):
 
 
 def run_programs(
-    request: NextestRequest, ignored: Callable[[Program], list[str]]
+    request: NextestRequest, ignored: Callable[[TestBinary], list[str]]
 ) -> tuple[dict[str, ProgramResult], Outcome]:
     """Run the programs; return what came of each, by its identity, and of nextest itself.
 

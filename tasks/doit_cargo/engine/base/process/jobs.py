@@ -19,7 +19,7 @@ from doit_cargo.engine.base.process import guard
 HERE = hasattr(os, "waitid") and hasattr(os, "tcsetpgrp")
 
 
-class Job:
+class ProcessGroup:
     """The process group of one child, seen from the terminal."""
 
     def __init__(self, group: int) -> None:

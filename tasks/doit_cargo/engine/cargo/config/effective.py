@@ -1,7 +1,7 @@
 """What each cargo profile comes to: every key with its value, the place that set it, and the places it overrides.
 
 Follows cargo's own composition (`Profiles::new` and `ProfileMaker` in cargo): layers are merged key by key inside each
-profile first, then along `inherits`, then come build-override and the packages. Pure over `Settings`.
+profile first, then along `inherits`, then come build-override and the packages. Pure over `ConfigLayers`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from doit_cargo.engine.base.errors import Problem, unknown
 from doit_cargo.engine.base.model import Setting
 from doit_cargo.engine.cargo.config import keys
-from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.layers import ConfigLayers
 
 DEFAULT = "cargo's default"
 HOST = "cargo's default for build scripts and procedural macros"
@@ -93,7 +93,7 @@ def _matches(spec: str, package: str) -> bool:
 # --- resolution ------------------------------------------------------------------------------------------------------
 
 
-def profiles(settings: Settings) -> tuple[dict[str, CargoProfile], list[Problem]]:
+def profiles(settings: ConfigLayers) -> tuple[dict[str, CargoProfile], list[Problem]]:
     """Return the cargo profiles by name, and what cargo will refuse about them."""
     names = dict.fromkeys([*keys.BUILT_IN, *settings.keys(("profile",))])
     found: dict[str, CargoProfile] = {}
@@ -105,7 +105,7 @@ def profiles(settings: Settings) -> tuple[dict[str, CargoProfile], list[Problem]
     return found, problems
 
 
-def _chain(settings: Settings, name: str, known: tuple[str, ...], problems: list[Problem]) -> tuple[str, ...]:
+def _chain(settings: ConfigLayers, name: str, known: tuple[str, ...], problems: list[Problem]) -> tuple[str, ...]:
     """Return the profiles from the root down to `name`; none, and a problem, where cargo would refuse."""
     chain = [name]
     while chain[-1] not in keys.ROOTS:
@@ -127,12 +127,12 @@ def _chain(settings: Settings, name: str, known: tuple[str, ...], problems: list
     return tuple(reversed(chain))
 
 
-def _place(settings: Settings, name: str) -> str:
+def _place(settings: ConfigLayers, name: str) -> str:
     layers = (layer for layer in settings.layers if name in layer.table(("profile",)))
     return next((layer.where(("profile", name)) for layer in layers), "")
 
 
-def _compose(settings: Settings, name: str, chain: tuple[str, ...]) -> CargoProfile:
+def _compose(settings: ConfigLayers, name: str, chain: tuple[str, ...]) -> CargoProfile:
     root = keys.DEFAULTS[chain[0]]
     composed = {key: _value(settings, chain, (key,)) or Value(root[key], DEFAULT) for key in keys.SETTINGS}
     if name in TESTING:
@@ -152,7 +152,7 @@ def _compose(settings: Settings, name: str, chain: tuple[str, ...]) -> CargoProf
     )
 
 
-def _value(settings: Settings, chain: tuple[str, ...], path: tuple[str, ...]) -> Value | None:
+def _value(settings: ConfigLayers, chain: tuple[str, ...], path: tuple[str, ...]) -> Value | None:
     """Return what the last profile of the chain that sets a key says."""
     for name in reversed(chain):
         found = settings.all(("profile", name, *path))
@@ -161,16 +161,16 @@ def _value(settings: Settings, chain: tuple[str, ...], path: tuple[str, ...]) ->
     return None
 
 
-def _table(settings: Settings, chain: tuple[str, ...], path: tuple[str, ...]) -> dict[str, Value]:
+def _table(settings: ConfigLayers, chain: tuple[str, ...], path: tuple[str, ...]) -> dict[str, Value]:
     pairs = ((key, _value(settings, chain, (*path, key))) for key in keys.SETTINGS)
     return {key: value for key, value in pairs if value}
 
 
-def _table_keys(settings: Settings, chain: tuple[str, ...], path: tuple[str, ...]) -> Iterator[str]:
+def _table_keys(settings: ConfigLayers, chain: tuple[str, ...], path: tuple[str, ...]) -> Iterator[str]:
     yield from dict.fromkeys(key for name in chain for key in settings.keys(("profile", name, *path)))
 
 
-def _incremental(settings: Settings, of_profile: Value) -> Value | None:
+def _incremental(settings: ConfigLayers, of_profile: Value) -> Value | None:
     """Return what CARGO_INCREMENTAL, or else build.incremental, says: it overrides all profiles.
 
     Only "1" turns it on: any other text of the variable is off.

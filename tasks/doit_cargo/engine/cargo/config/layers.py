@@ -138,7 +138,7 @@ def shown(path: str, root: str) -> str:
 # --- all together ----------------------------------------------------------------------------------------------------
 
 
-class Settings:
+class ConfigLayers:
     """All layers of one call of cargo in a workspace, the strongest first."""
 
     def __init__(

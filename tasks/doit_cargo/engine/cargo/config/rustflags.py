@@ -1,7 +1,7 @@
 """Which rustflags count: four sources that exclude each other, the first that is set wins.
 
 CARGO_ENCODED_RUSTFLAGS, RUSTFLAGS, `target.*.rustflags`, `build.rustflags` (Cargo book, "build.rustflags"). Inside one
-source the layers are joined. Pure over `Settings`; the facts of a target come from the caller.
+source the layers are joined. Pure over `ConfigLayers`; the facts of a target come from the caller.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from doit_cargo.engine.base.model import Setting
 from doit_cargo.engine.cargo.config.cfg import holds
-from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.layers import ConfigLayers
 
 VARIABLES = ("CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS")
 
@@ -63,7 +63,7 @@ def pairs(flags: Iterable[str]) -> list[str]:
     return [*found, waiting] if waiting else found
 
 
-def resolve(settings: Settings, triple: str, facts: Callable[[], Iterable[str]]) -> Rustflags:
+def resolve(settings: ConfigLayers, triple: str, facts: Callable[[], Iterable[str]]) -> Rustflags:
     """Return what counts for a target. `facts` gives the lines of ``rustc --print cfg``, asked only if a section
     ``target.'cfg(...)'`` has flags.
     """
@@ -71,7 +71,7 @@ def resolve(settings: Settings, triple: str, facts: Callable[[], Iterable[str]])
     return Rustflags(triple, sources[0] if sources else None, tuple(source for source in sources[1:] if source.flags))
 
 
-def _of_variables(settings: Settings) -> list[FlagSource]:
+def _of_variables(settings: ConfigLayers) -> list[FlagSource]:
     found = []
     for name, separator in zip(VARIABLES, ("\x1f", " "), strict=True):
         if name in settings.environ:  # an empty variable clears all others
@@ -80,7 +80,7 @@ def _of_variables(settings: Settings) -> list[FlagSource]:
     return found
 
 
-def _of_target(settings: Settings, triple: str, facts: Callable[[], Iterable[str]]) -> list[FlagSource]:
+def _of_target(settings: ConfigLayers, triple: str, facts: Callable[[], Iterable[str]]) -> list[FlagSource]:
     found = settings.joined(("target", triple, "rustflags"))
     conditions = [key for key in settings.keys(("target",)) if key.startswith("cfg(")]
     conditional = [key for key in conditions if settings.all(("target", key, "rustflags"))]
@@ -94,7 +94,7 @@ def _of_target(settings: Settings, triple: str, facts: Callable[[], Iterable[str
     return [source] if source.flags else []
 
 
-def _of_build(settings: Settings) -> list[FlagSource]:
+def _of_build(settings: ConfigLayers) -> list[FlagSource]:
     found = settings.joined(("build", "rustflags"))
     return [_joined("build.rustflags", found)] if found else []
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from doit_cargo.engine.base.model import Dependency
-from doit_cargo.engine.cargo.resolver.graph import Graph, Manner, Node, Walk
+from doit_cargo.engine.cargo.resolver.graph import FeatureGraph, Manner, Node, Walk
 
 
 class Call(NamedTuple):
@@ -39,7 +39,7 @@ class Built(NamedTuple):
     outside: Mapping[tuple[Node, str], frozenset[str]]
 
 
-def built(graph: Graph, call: Call) -> Built:
+def built(graph: FeatureGraph, call: Call) -> Built:
     """Return what a call compiles."""
     apart = call.resolver >= 2
     manner = Manner(call.tests or not apart, apart, call.triple, call.host)

@@ -68,7 +68,7 @@ class Manner(NamedTuple):
         return applies(dependency.target, self.host if for_host else self.triple)
 
 
-class Graph:
+class FeatureGraph:
     """The packages and how they lead to each other."""
 
     def __init__(self, packages: Mapping[str, Package], members: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class Graph:
         self._by_folder = {os.path.normcase(package.directory): name for name, package in packages.items()}
 
     @classmethod
-    def of(cls, workspace: Workspace, others: Iterable[Package] = ()) -> Graph:
+    def of(cls, workspace: Workspace, others: Iterable[Package] = ()) -> FeatureGraph:
         """Return the graph of a workspace; `others` are packages outside it whose manifests are known."""
         packages = {package.name: package for package in others} | dict(workspace.packages)
         return cls(packages, workspace.packages)
@@ -153,7 +153,7 @@ class Walk:
     `activated`: the optional dependencies of each package that take part.
     """
 
-    def __init__(self, graph: Graph, roots: frozenset[Node], manner: Manner) -> None:
+    def __init__(self, graph: FeatureGraph, roots: frozenset[Node], manner: Manner) -> None:
         self.graph = graph
         self.roots = roots
         self.manner = manner

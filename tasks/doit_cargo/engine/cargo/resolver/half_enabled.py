@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from doit_cargo.engine.base.errors import nearest
-from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
+from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, State
 
 MEMBERS = 1024  # of a workspace, in memory
 
@@ -28,7 +28,7 @@ class Half:
         return f"{self.feature} is on in {', '.join(self.on)} but off in {self.package}"
 
 
-def halves(graph: Graph, state: State, base: State | None = None) -> list[Half]:
+def halves(graph: FeatureGraph, state: State, base: State | None = None) -> list[Half]:
     """Return what is half on. `base` is what was on before: what is half by itself is not told again."""
     found: dict[tuple[str, str], list[str]] = {}
     for member in graph.members:
@@ -39,7 +39,7 @@ def halves(graph: Graph, state: State, base: State | None = None) -> list[Half]:
     return [Half(member, feature, tuple(dict.fromkeys(on))) for (member, feature), on in found.items()]
 
 
-def _reached(graph: Graph, member: str, state: State) -> Iterator[tuple[str, str]]:
+def _reached(graph: FeatureGraph, member: str, state: State) -> Iterator[tuple[str, str]]:
     """Yield (package, feature) that is on beside an own feature of the same name that leads there but is off."""
     own = state.of(member)
     for feature, dependency, target in _namesakes(graph, member):
@@ -48,7 +48,7 @@ def _reached(graph: Graph, member: str, state: State) -> Iterator[tuple[str, str
 
 
 @lru_cache(maxsize=MEMBERS)
-def _namesakes(graph: Graph, member: str) -> tuple[tuple[str, str, str], ...]:
+def _namesakes(graph: FeatureGraph, member: str) -> tuple[tuple[str, str, str], ...]:
     """Return (feature, dependency, package) for each feature that leads to one of the same name in a dependency."""
     package = graph.packages[member]
     return tuple(
@@ -62,7 +62,7 @@ def _namesakes(graph: Graph, member: str) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _forwards(graph: Graph, member: str, own: str) -> Iterator[tuple[str, str]]:
+def _forwards(graph: FeatureGraph, member: str, own: str) -> Iterator[tuple[str, str]]:
     """Yield (dependency, feature) that a feature turns on, through others of the same package too."""
     table = graph.packages[member].features
     waiting, seen = [own], {own}
@@ -80,18 +80,20 @@ def _is_new(target: str, feature: str, base: State | None) -> bool:
     return base is None or (feature not in base.of(target) and feature not in base.outside.get(target, ()))
 
 
-def of_feature(graph: Graph, package: str, feature: str) -> list[Half]:
+def of_feature(graph: FeatureGraph, package: str, feature: str) -> list[Half]:
     """Return what one feature of a package leaves half on."""
     return halves(graph, graph.turn_on((package,), (feature,)), graph.turn_on((package,)))
 
 
-def of_selection(graph: Graph, packages: Iterable[str], features: Iterable[str], default: bool = True) -> list[Half]:
+def of_selection(
+    graph: FeatureGraph, packages: Iterable[str], features: Iterable[str], default: bool = True
+) -> list[Half]:
     """Return what a set of features leaves half on in the packages that are built."""
     roots = tuple(packages)
     return halves(graph, graph.turn_on(roots, features, default), graph.turn_on(roots, (), default))
 
 
-def misspelt(graph: Graph) -> list[tuple[str, str, str]]:
+def misspelt(graph: FeatureGraph) -> list[tuple[str, str, str]]:
     """Return (package, feature, what the packages that it leads to call it) of features that look misspelt."""
     found = []
     for member in graph.members:

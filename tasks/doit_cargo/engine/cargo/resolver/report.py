@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from doit_cargo.engine.base.launch import Rule
 from doit_cargo.engine.base.model import Profile
-from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Graph, State
+from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, State
 from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 
 
@@ -42,7 +42,7 @@ class Feature:
         return tuple(found)
 
 
-def features(graph: Graph, rules: Mapping[str, Rule], profiles: Iterable[Profile]) -> list[Feature]:
+def features(graph: FeatureGraph, rules: Mapping[str, Rule], profiles: Iterable[Profile]) -> list[Feature]:
     """Return all features of all members, in the order of the workspace and its manifests."""
     users = _users(profiles)
     likely = {(package, name): guess for package, name, guess in misspelt(graph)}
@@ -62,13 +62,13 @@ def _users(profiles: Iterable[Profile]) -> dict[str, list[str]]:
     return users
 
 
-def _is_implicit(graph: Graph, package: str, name: str) -> bool:
+def _is_implicit(graph: FeatureGraph, package: str, name: str) -> bool:
     """Tell whether cargo made the feature of an optional dependency: nobody has written it."""
     return graph.packages[package].features[name] == (f"dep:{name}",)
 
 
 def _feature(
-    graph: Graph, package: str, name: str, rule: Rule | None, users: Mapping[str, list[str]], likely: str
+    graph: FeatureGraph, package: str, name: str, rule: Rule | None, users: Mapping[str, list[str]], likely: str
 ) -> Feature:
     added = graph.effects(package, name)
     halves = of_feature(graph, package, name)
@@ -98,7 +98,7 @@ def _pairs(features: Mapping[str, Iterable[str]], among: set[str] | None = None)
             yield from (f"{package}/{name}" for name in sorted(names))
 
 
-def _new(graph: Graph, package: str, added: State) -> Iterator[str]:
+def _new(graph: FeatureGraph, package: str, added: State) -> Iterator[str]:
     """Yield the packages that are part of the build only with the feature."""
     before = graph.turn_on((package,))
     for name in (*added.features, *added.outside):

@@ -15,9 +15,16 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.config.named_files import HARMLESS
-from doit_cargo.engine.execution.observe.inputs import CHANGED_MEANWHILE, Run, Scope, inputs, takes_all, whole_run
+from doit_cargo.engine.execution.observe.inputs import (
+    CHANGED_MEANWHILE,
+    ObservedRun,
+    Scope,
+    inputs,
+    takes_all,
+    whole_run,
+)
 from doit_cargo.engine.execution.observe.model import Observed, Op, Process, lineage
-from doit_cargo.engine.execution.observe.units import COMPILERS, Group, Unit, by_unit
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, ObservedUnit, by_unit
 from doit_cargo.engine.state import fingerprint, seen
 from doit_cargo.engine.state.seen import World
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
@@ -94,7 +101,7 @@ def _toolchains(observed: Observed) -> Iterator[str]:
 # --- whose ----------------------------------------------------------------------------------------------------------
 
 
-def _keys(unit: Unit, group: Group, workspace: Workspace, started: int) -> Iterator[str]:
+def _keys(unit: ObservedUnit, group: Group, workspace: Workspace, started: int) -> Iterator[str]:
     if unit.kind == "build-script":
         found = [units.script_key(unit.key)]
     elif unit.kind == "compile":
@@ -109,7 +116,7 @@ def _keys(unit: Unit, group: Group, workspace: Workspace, started: int) -> Itera
             yield key
 
 
-def _compiled(process: Process, unit: Unit) -> Iterator[str]:
+def _compiled(process: Process, unit: ObservedUnit) -> Iterator[str]:
     """Yield the keys of what one call of a compiler made: cargo puts the hash of the folder into the files' names."""
     if "--crate-name" not in process.argv or "--out-dir" not in process.argv:
         return
@@ -127,7 +134,7 @@ def _compiled(process: Process, unit: Unit) -> Iterator[str]:
 
 
 def _rests_on(
-    unit: Unit, group: Group, run: Run, scope: Scope, world: World
+    unit: ObservedUnit, group: Group, run: ObservedRun, scope: Scope, world: World
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return the items of a group, and the reasons why they may not be all. A cache between rustc and its caller hides
     what rustc does; what it asks for itself changes no result.
@@ -156,7 +163,7 @@ def _is_compiler(process: Process) -> bool:
     return process.name in COMPILERS
 
 
-def _role(process: Process, unit: Unit) -> str:
+def _role(process: Process, unit: ObservedUnit) -> str:
     """Return as what a process works for its unit."""
     if unit.kind == "build-script":
         return SCRIPT
@@ -165,7 +172,7 @@ def _role(process: Process, unit: Unit) -> str:
     return LINKER if any(map(_is_compiler, lineage(process.parent))) else WRAPPER
 
 
-def _who(unit: Unit, group: Group, run: Run) -> Callable[[str], str]:
+def _who(unit: ObservedUnit, group: Group, run: ObservedRun) -> Callable[[str], str]:
     """Return who asked for a path; the compiler is named before those that it starts."""
     found: dict[str, str] = {}
     roles = [(_role(process, unit), process) for process in group.processes]
@@ -176,7 +183,7 @@ def _who(unit: Unit, group: Group, run: Run) -> Callable[[str], str]:
     return lambda path: found.get(path, SCRIPT if unit.kind == "build-script" else LINKER)
 
 
-def _asked(unit: Unit, group: Group) -> Iterator[tuple[tuple[str, str], str]]:
+def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the variables that somebody asked for, with who did."""
     for process in group.processes:
         by = _role(process, unit)

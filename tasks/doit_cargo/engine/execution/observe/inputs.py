@@ -64,14 +64,14 @@ class Scope:
         self.ignored = ignored
 
 
-class Inputs(NamedTuple):
+class ObservedInputs(NamedTuple):
     """`rows` are plain data, one for each item; with any of `reasons` they prove nothing."""
 
     rows: list[Row]
     reasons: list[str]
 
 
-class Run:
+class ObservedRun:
     """What is known of the run as a whole: what it made, and in which order; and its items, each taken once."""
 
     def __init__(self, started: int) -> None:
@@ -104,7 +104,7 @@ class Run:
         return self._plain[path]
 
 
-def inputs(run: Run, group: Group, scope: Scope, *, repeats: bool = True) -> Inputs:
+def inputs(run: ObservedRun, group: Group, scope: Scope, *, repeats: bool = True) -> ObservedInputs:
     """Return what the processes of a group of a run depended on.
 
     With `repeats`, what the next run will not find as this one did is a reason as well.
@@ -127,19 +127,19 @@ def inputs(run: Run, group: Group, scope: Scope, *, repeats: bool = True) -> Inp
             rows.append(row)
         elif reason:
             reasons.add(reason)
-    return Inputs(rows, sorted(reasons))
+    return ObservedInputs(rows, sorted(reasons))
 
 
-def _foreign(process: Process, run: Run) -> Iterator[str]:
+def _foreign(process: Process, run: ObservedRun) -> Iterator[str]:
     if any(event.op in (Op.CONNECT, Op.LOOKUP) for event in process.events):
         from doit_cargo.engine.execution.observe.network import foreign
 
         yield from foreign(process, run.serving)
 
 
-def whole_run(observed: Observed) -> Run:
+def whole_run(observed: Observed) -> ObservedRun:
     """Return what all groups of a run have in common."""
-    run = Run(observed.started)
+    run = ObservedRun(observed.started)
     events = [event for process in observed.processes for event in process.events]
     events.sort(key=itemgetter(0))
     for event in events:
@@ -157,13 +157,13 @@ def whole_run(observed: Observed) -> Run:
     return run
 
 
-def left(run: Run, scope: Scope) -> list[str]:
+def left(run: ObservedRun, scope: Scope) -> list[str]:
     """Return the files that a run made or changed, and that are there now."""
     dropped = _prefixes(scope.dropped)
     return sorted(path for path in run.first_change if os.path.isfile(path) and not _is_dropped(path, dropped))
 
 
-def _note_look(run: Run, event: Event) -> None:
+def _note_look(run: ObservedRun, event: Event) -> None:
     """Keep the first look at what was changed as well. What can only be made anew: nothing was there."""
     path = _normal(event.subject)
     if path not in run.first_change or (event.op in MADE_NEW and os.path.dirname(path) in _of_everybody()):
@@ -176,7 +176,7 @@ def _of_everybody() -> tuple[str, ...]:
     return "/tmp", "/var/tmp", _normal(os.environ.get("TMPDIR", ""))  # noqa: S108 - compared, not written
 
 
-def _note_change(run: Run, event: Event) -> None:
+def _note_change(run: ObservedRun, event: Event) -> None:
     path = _normal(event.subject)
     if path not in run.first_change:
         run.first_change[path] = event.order
@@ -210,7 +210,7 @@ def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
     return f"{_normal(path)}/".startswith(dropped)
 
 
-def _items(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[Item]:
+def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[Item]:
     for op, subject in {(event.op, event.subject) for event in process.events}:
         if subject.startswith("/") and (op in PATH_KINDS or op in MADE):
             if not _is_dropped(subject, dropped):
@@ -271,7 +271,7 @@ def _earlier_libraries(process: Process, dropped: tuple[str, ...]) -> Iterator[I
                 yield "stat", f"{folder}/{name}.so{'.'.join(numbers[: count + 1])}"
 
 
-def _conflict(item: Item, run: Run) -> str | None:
+def _conflict(item: Item, run: ObservedRun) -> str | None:
     """None: it is an input. "": the run made it. Else the reason for which it can be neither."""
     kind, subject = item
     if kind not in seen.PATHS:
@@ -285,7 +285,7 @@ def _conflict(item: Item, run: Run) -> str | None:
     return None
 
 
-def _of_changed(item: Item, path: str, run: Run, there: bool) -> str | None:
+def _of_changed(item: Item, path: str, run: ObservedRun, there: bool) -> str | None:
     looked = run.first_look.get(path, sys.maxsize)
     if path not in run.updated and looked > run.first_change[path]:
         return ""
@@ -307,7 +307,7 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
+def _changed_meanwhile(item: Item, path: str, run: ObservedRun) -> bool:
     if item[0] == "list":
         return path not in run.made_in and os.stat(path).st_mtime_ns >= run.started
     if item[0] not in ("read", "stat") or os.path.isdir(path):
@@ -317,7 +317,7 @@ def _changed_meanwhile(item: Item, path: str, run: Run) -> bool:
     return seen.changed_since(path, run.started)
 
 
-def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]:
+def _left(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[str]:
     """What the next run will not find as this one did: a folder that is made and stays, what is taken away."""
     for path in process.subjects(Op.FOLDER):
         if not _is_dropped(path, dropped) and os.path.isdir(path) and run.first_change[_normal(path)]:
@@ -329,7 +329,7 @@ def _left(process: Process, run: Run, dropped: tuple[str, ...]) -> Iterator[str]
             yield f"{process.name} removes {path}, which it has not made"
 
 
-def _own(item: Item, run: Run) -> list[str]:
+def _own(item: Item, run: ObservedRun) -> list[str]:
     """The names that the run itself put into a folder that it lists."""
     if item[0] == "list" or (item[0] == "read" and os.path.isdir(item[1])):
         return sorted(run.made_in.get(_normal(item[1]), []))

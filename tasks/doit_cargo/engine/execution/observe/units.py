@@ -17,7 +17,7 @@ COMPILERS = ("rustc", "clippy-driver", "rustdoc")
 HASHED = re.compile(r"-[0-9a-f]{16}(\.exe)?$")
 
 
-class Unit(NamedTuple):
+class ObservedUnit(NamedTuple):
     """`kind` is compile, build-script, test, doctest, probe or cargo; `key` tells units of one name apart."""
 
     kind: str
@@ -30,7 +30,7 @@ class Unit(NamedTuple):
         return " ".join(word for word in words if word)
 
 
-CARGO = Unit("cargo")
+CARGO = ObservedUnit("cargo")
 SHARED = ("cargo", "probe")  # kinds whose processes work for others
 
 
@@ -42,10 +42,10 @@ class Group:
         self.unobserved = list(unobserved)
 
 
-def by_unit(observed: Observed) -> dict[Unit, Group]:
+def by_unit(observed: Observed) -> dict[ObservedUnit, Group]:
     """Group a run by unit. What `CARGO` has belongs to the run as a whole: what is unseen there may be any unit's."""
-    units: dict[int, Unit] = {}
-    groups: dict[Unit, Group] = {}
+    units: dict[int, ObservedUnit] = {}
+    groups: dict[ObservedUnit, Group] = {}
     for process in observed.processes:  # in the order in which they began: parents first
         above = units.get(id(process.parent), CARGO)
         unit = units[id(process)] = (_own(process) or CARGO) if above.kind in SHARED else above
@@ -56,31 +56,31 @@ def by_unit(observed: Observed) -> dict[Unit, Group]:
     return groups
 
 
-def _own(process: Process) -> Unit | None:
+def _own(process: Process) -> ObservedUnit | None:
     given = process.variables
     package = given.get("CARGO_PKG_NAME", "")
     if "NEXTEST_BINARY_ID" in given and process.name != "cargo-nextest":  # which starts each test through itself
-        return Unit("test", package, given["NEXTEST_BINARY_ID"], given.get("NEXTEST_TEST_NAME", ""))
+        return ObservedUnit("test", package, given["NEXTEST_BINARY_ID"], given.get("NEXTEST_TEST_NAME", ""))
     compiler = next((os.path.basename(word) for word in process.argv[:3] if os.path.basename(word) in COMPILERS), "")
     if compiler:
         return _compiled(process.argv, package, compiler)
     if process.name.startswith("build-script-") and "OUT_DIR" in given:
-        return Unit("build-script", package, package, given["OUT_DIR"])
+        return ObservedUnit("build-script", package, package, given["OUT_DIR"])
     if "CARGO_MANIFEST_DIR" in given and HASHED.search(process.name):
-        return Unit("test", package, HASHED.sub("", process.name), process.program)
+        return ObservedUnit("test", package, HASHED.sub("", process.name), process.program)
     return None
 
 
-def _compiled(argv: Sequence[str], package: str, compiler: str) -> Unit:
+def _compiled(argv: Sequence[str], package: str, compiler: str) -> ObservedUnit:
     crate = _after(argv, "--crate-name")
     if compiler == "rustdoc" and "--test" in argv:
-        return Unit("doctest", package, crate)
+        return ObservedUnit("doctest", package, crate)
     if not crate or crate == "___":
-        return Unit("probe")
+        return ObservedUnit("probe")
     metadata = next(
         (word.split("metadata=", 1)[1] for word in argv if word.removeprefix("-C").startswith("metadata=")), ""
     )
-    return Unit("compile" if compiler != "rustdoc" else "document", package, crate, metadata)
+    return ObservedUnit("compile" if compiler != "rustdoc" else "document", package, crate, metadata)
 
 
 def _after(argv: Sequence[str], option: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
-from doit_cargo.engine.base.launch import Program
+from doit_cargo.engine.base.launch import OwnProgram
 from doit_cargo.engine.base.model import CARGO, FREE, Target
 from doit_cargo.engine.base.toml.locations import TomlFile
 
@@ -103,8 +103,8 @@ def _target(file: TomlFile, name: str, table: Mapping[str, Any], pack: str) -> T
     )
 
 
-def _program(table: Mapping[str, Any], inputs: Mapping[str, Any]) -> Program:
-    return Program(
+def _program(table: Mapping[str, Any], inputs: Mapping[str, Any]) -> OwnProgram:
+    return OwnProgram(
         argv=tuple(table["run"]),
         cwd=table.get("cwd", ""),
         env=dict(table.get("env", {})),

@@ -15,7 +15,7 @@ from doit_cargo.engine.base.model import Package, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.cargo.config import keys
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal
-from doit_cargo.engine.cargo.config.layers import MANIFEST, ConfigLayer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import MANIFEST, ConfigLayer, ConfigLayers, shown
 from doit_cargo.engine.cargo.discovery import CONFIG_NAMES
 
 ERROR, NOTE = "error", "note"
@@ -44,7 +44,7 @@ class SettingsCase:
     why what it finds here is meant so.
     """
 
-    settings: Settings
+    settings: ConfigLayers
     profiles: Mapping[str, CargoProfile]
     refused: tuple[Problem, ...]
     workspace: Workspace
@@ -191,6 +191,6 @@ def member_configs(workspace: Workspace) -> list[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def own_layers(settings: Settings) -> list[ConfigLayer]:
+def own_layers(settings: ConfigLayers) -> list[ConfigLayer]:
     """Return the files of the workspace itself, config files first."""
     return [layer for layer in settings.layers if layer.ours and layer.file and layer.kind != MANIFEST]

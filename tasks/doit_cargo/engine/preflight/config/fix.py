@@ -15,7 +15,7 @@ from typing import Any
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.cargo.config.effective import CargoProfile, normal, profiles
-from doit_cargo.engine.cargo.config.layers import ConfigLayer, Settings, shown
+from doit_cargo.engine.cargo.config.layers import ConfigLayer, ConfigLayers, shown
 from doit_cargo.engine.preflight.config.findings import SettingsCase, losing_strip, own_layers
 from doit_cargo.engine.preflight.config.lints import is_read_by_cargo
 from doit_cargo.engine.preflight.config.unknown_keys import renamed
@@ -243,9 +243,9 @@ def _changes(case: SettingsCase, new: Mapping[str, str]) -> list[tuple[str, str,
     return list(dict.fromkeys(found))
 
 
-def _own(root: str, texts: Mapping[str, str]) -> tuple[Settings, dict[str, CargoProfile]]:
+def _own(root: str, texts: Mapping[str, str]) -> tuple[ConfigLayers, dict[str, CargoProfile]]:
     """Return the settings and profiles as the files of the workspace alone make them."""
-    settings = Settings(root, {}, texts=texts)
+    settings = ConfigLayers(root, {}, texts=texts)
     settings.layers = [layer for layer in settings.layers if layer.ours]
     return settings, profiles(settings)[0]
 

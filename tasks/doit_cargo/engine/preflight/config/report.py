@@ -14,7 +14,7 @@ from doit_cargo.engine.base.model import Setting, Workspace
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.cargo.config.effective import CargoProfile, Value, Values, profiles
-from doit_cargo.engine.cargo.config.layers import Settings
+from doit_cargo.engine.cargo.config.layers import ConfigLayers
 from doit_cargo.engine.preflight.config import findings, lints, unknown_keys
 from doit_cargo.engine.preflight.config.findings import ERROR, NOTE, Finding, SettingsCase, member_files
 
@@ -46,7 +46,7 @@ def gather(
     """Return the case of a workspace. `arguments` is what a feature profile passes with --config; `deliberate` is what
     the pack says of rules.
     """
-    settings = Settings(workspace.root, environ, arguments)
+    settings = ConfigLayers(workspace.root, environ, arguments)
     composed, refused = profiles(settings)
 
     @cache

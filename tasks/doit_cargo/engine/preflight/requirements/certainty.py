@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from doit_cargo.engine.preflight.requirements.build_script import MAYBE, YES, BuildScript
-from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, closure
+from doit_cargo.engine.preflight.requirements.crates import Crate, CrateGraph, closure
 from doit_cargo.engine.preflight.requirements.requirement import Need
 from doit_cargo.engine.preflight.requirements.rules import NeedRule
 
@@ -19,7 +19,7 @@ from doit_cargo.engine.preflight.requirements.rules import NeedRule
 class Certainty:
     """Weighs the needs of one graph of crates."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: CrateGraph) -> None:
         self._graph = graph
         self._scripts: dict[str, BuildScript] = {}
 

@@ -42,7 +42,7 @@ class Crate:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class CrateGraph:
     """The crates of a plan and who depends on whom, by name. `basis` is CARGO, or LOCK with `why` there is no better.
 
     `asked` are all feature names that the members have on or ask of others: what the lock alone cannot place.
@@ -91,7 +91,7 @@ class Refusal(NamedTuple):
 
 def from_cargo(
     plan: Plan, directory: str, environ: Mapping[str, str], *, fetch: bool = False, locked: bool = True
-) -> Graph | Refusal:
+) -> CrateGraph | Refusal:
     """Return the crates as cargo resolves them; a `Refusal` with its error if it cannot.
 
     Offline nothing is downloaded or written. `fetch` lets cargo download what the plan's own command would.
@@ -155,13 +155,13 @@ class _Tree:
             self.crates[name, version, features] = crate
 
 
-def _parse(text: str) -> Graph:
+def _parse(text: str) -> CrateGraph:
     tree = _Tree()
     for line in text.splitlines():
         tree.read(line)
     below = {name: frozenset(names) for name, names in tree.below.items()}
     users = {name: frozenset(names) for name, names in tree.of_scripts.items()}
-    return Graph(tuple(tree.crates.values()), below, in_scripts=closure(users, below), of_scripts=users)
+    return CrateGraph(tuple(tree.crates.values()), below, in_scripts=closure(users, below), of_scripts=users)
 
 
 def closure(names: Iterable[str], below: Mapping[str, Iterable[str]]) -> frozenset[str]:

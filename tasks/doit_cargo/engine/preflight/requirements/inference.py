@@ -15,7 +15,7 @@ from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.plan.decision import platform_of
 from doit_cargo.engine.preflight.requirements.certainty import Certainty
-from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, Refusal, from_cargo
+from doit_cargo.engine.preflight.requirements.crates import Crate, CrateGraph, Refusal, from_cargo
 from doit_cargo.engine.preflight.requirements.lock_graph import from_lock
 from doit_cargo.engine.preflight.requirements.requirement import Inference, Need
 from doit_cargo.engine.preflight.requirements.rules import Knowledge, NeedRule
@@ -49,13 +49,13 @@ def _graph(
     knowledge: Knowledge,
     triple: str,
     fetch: Callable[[], None] | None,
-) -> tuple[Graph, str]:
+) -> tuple[CrateGraph, str]:
     answer = from_cargo(plan, directory, environ)
     insists = bool({"--locked", "--frozen"} & set(plan.invocation.argv))
     if isinstance(answer, Refusal) and fetch and (answer.sources_missing or (answer.lock_stale and not insists)):
         fetch()
         answer = from_cargo(plan, directory, environ, fetch=True, locked=insists)
-    if isinstance(answer, Graph):
+    if isinstance(answer, CrateGraph):
         return answer, ""
     graph = from_lock(plan, directory, environ, triple, knowledge.optional, _why(answer))
     return graph, answer.error.strip() if (fetch and answer.sources_missing) or (answer.lock_stale and insists) else ""
@@ -74,7 +74,7 @@ def _why(answer: Refusal) -> str:
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _needs(graph: Graph, knowledge: Knowledge, triple: str, manifests: str) -> Iterator[Need]:
+def _needs(graph: CrateGraph, knowledge: Knowledge, triple: str, manifests: str) -> Iterator[Need]:
     certainty = Certainty(graph)
     for crate in graph.crates:
         entry = knowledge.crates.get(crate.name)
@@ -86,7 +86,7 @@ def _needs(graph: Graph, knowledge: Knowledge, triple: str, manifests: str) -> I
             yield from _declared(crate, manifests)
 
 
-def _apply(rule: NeedRule, crate: Crate, graph: Graph, knowledge: Knowledge, triple: str) -> Iterator[Need]:
+def _apply(rule: NeedRule, crate: Crate, graph: CrateGraph, knowledge: Knowledge, triple: str) -> Iterator[Need]:
     if not (_fits(rule, crate, triple) and _concerns(rule, crate, graph)):
         return
     on = _features_hold(rule, crate, graph)
@@ -125,7 +125,7 @@ def _plain(version: str) -> str:
     return re.split(r"[+-]", version, maxsplit=1)[0]
 
 
-def _concerns(rule: NeedRule, crate: Crate, graph: Graph) -> bool:
+def _concerns(rule: NeedRule, crate: Crate, graph: CrateGraph) -> bool:
     """Return whether any dependant makes the crate do what the rule is about."""
     if rule.in_scripts and crate.name not in graph.in_scripts:
         return False
@@ -142,7 +142,7 @@ def _concerns(rule: NeedRule, crate: Crate, graph: Graph) -> bool:
     return bool(counting) or not dependants
 
 
-def _features_hold(rule: NeedRule, crate: Crate, graph: Graph) -> bool:
+def _features_hold(rule: NeedRule, crate: Crate, graph: CrateGraph) -> bool:
     if crate.certain:
         return set(rule.features) <= crate.features and not set(rule.unless_features) & crate.features
     below = graph.dependencies(crate.name)

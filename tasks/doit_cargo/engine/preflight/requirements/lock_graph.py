@@ -17,11 +17,11 @@ from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.cargo import metadata as facts
 from doit_cargo.engine.cargo.lockfile import Lock, Locked
-from doit_cargo.engine.cargo.resolver import Graph as Members
+from doit_cargo.engine.cargo.resolver import FeatureGraph as Members
 from doit_cargo.engine.cargo.resolver.built import Built, Call, built
 from doit_cargo.engine.cargo.resolver.graph import DEFAULT, Node
 from doit_cargo.engine.preflight.requirements.calls import selection, with_tests
-from doit_cargo.engine.preflight.requirements.crates import Crate, Graph, closure
+from doit_cargo.engine.preflight.requirements.crates import Crate, CrateGraph, closure
 from doit_cargo.engine.preflight.requirements.requirement import LOCK
 from doit_cargo.engine.state.trust import may_ask
 from doit_cargo.engine.toolchain.platform import host_triple
@@ -31,11 +31,11 @@ Optional = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 def from_lock(
     plan: Plan, directory: str, environ: Mapping[str, str], triple: str, optional: Optional, why: str
-) -> Graph:
+) -> CrateGraph:
     """Return the crates by the lock; without a lock, the members and what they name."""
     workspace = _workspace(directory, environ)
     if not workspace:
-        return Graph((), basis=LOCK, why=why)
+        return CrateGraph((), basis=LOCK, why=why)
     found = built(Members.of(workspace), _call(plan, workspace, triple))
     return _Walk(workspace, found, _lock(directory), optional).graph(why)
 
@@ -101,7 +101,7 @@ class _Walk:
     from_registry: set[str] = field(default_factory=set)
     paths: dict[str, str] = field(default_factory=dict)
 
-    def graph(self, why: str) -> Graph:
+    def graph(self, why: str) -> CrateGraph:
         members = {(node.package, self.found.features[node]): self._member(node) for node in self.found.edges}
         for node in self.found.edges:
             self._note_edges(node)
@@ -112,7 +112,7 @@ class _Walk:
         crates = (*members.values(), *(self._with_features(crate) for crate in self.crates.values()))
         below = {name: frozenset(names) for name, names in self.below.items()}
         users = {name: frozenset(names) for name, names in self._users_in_scripts().items()}
-        return Graph(crates, below, LOCK, why, asked, closure(users, below), users)
+        return CrateGraph(crates, below, LOCK, why, asked, closure(users, below), users)
 
     def _member(self, node: Node) -> Crate:
         package = self.workspace.packages[node.package]
