@@ -52,7 +52,9 @@ def _fix_on(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     fix = found.hint.fix
     parts = [_install(found, knowledge, place)]
     parts += [
-        _filled(fix[key], {**found.values, **_host_compiler(place)}) for key in (place.system, "any") if key in fix
+        _filled(fix[key], {**found.values, **_host_compiler(found, place)})
+        for key in (place.system, "any")
+        if key in fix
     ]
     return _joined([part for part in parts if part])
 
@@ -68,8 +70,10 @@ def all_fixes(found: Found, knowledge: HintRules) -> dict[str, str]:
     return {name: text for name, text in told.items() if not text.startswith("on ")}
 
 
-def _host_compiler(place: LogSystem) -> dict[str, tuple[str, ...]]:
-    """Return the newest gcc that the CUDA toolkit of a log takes, as {gcc}."""
+def _host_compiler(found: Found, place: LogSystem) -> dict[str, tuple[str, ...]]:
+    """Return the newest gcc that the CUDA toolkit of a log takes, as {gcc}: nvcc's own word, else what is known."""
+    if "gcc" in found.values:
+        return {"gcc": found.values["gcc"][:1]}
     known = cuda_release(place.cuda).get("max_gcc") or OLD_CUDA.get(place.cuda) if place.cuda else None
     return {"gcc": (str(known),)} if known else {}
 
@@ -87,7 +91,7 @@ def _install(found: Found, knowledge: HintRules, place: LogSystem) -> str:
         return _for_target(("openssl",), knowledge, place)
     if manager in fix:
         packages = fix[manager]
-        if compiler := _host_compiler(place).get("gcc"):
+        if compiler := _host_compiler(found, place).get("gcc"):
             packages = re.sub(r"(g(?:cc|\+\+))-?\d+", rf"\1-{compiler[0]}", packages)
         return install_command(manager, packages)
     if (not manager or manager in FOR_ADMINISTRATORS) and "apt" in fix:
