@@ -38,7 +38,7 @@ OF_THE_READER = {
 }
 # Words that a page types to show what a mistake looks like, and stand-ins for a name.
 MISTAKES = {"JOB"}
-STAND_INS = {"program", "ci.log", "-", "<", "header", "TARGET", "COMMAND", "WORD", "SHELL", "X", "NAME"}
+STAND_INS = {"program", "ci.log", "-", "<", "header", "TARGET", "COMMAND", "WORD", "SHELL", "X", "NAME", "generate"}
 DOIT_WORDS = catalogue.DOIT_COMMANDS | set(COMMANDS)
 
 PACKAGES = {path.parent.name for path in ROOT.glob("examples/mistralrs/*/Cargo.toml")}

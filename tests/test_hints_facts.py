@@ -274,8 +274,9 @@ def test_a_cross_build_gets_no_package_of_this_computer() -> None:
 
 @linux
 def test_the_host_compiler_is_one_that_the_cuda_of_the_log_takes() -> None:
-    error = "#error -- unsupported GNU version! gcc versions later than 12 are not supported!\n"
+    error = "#error -- unsupported GNU version! gcc versions later than 13 are not supported!\n"
     assert "g++-13" in read(f"/usr/local/cuda-12.4/include/crt/host_config.h:143:2: error: {error}")[0].fix
+    assert "g++-13" in read(f"/usr/include/crt/host_config.h:143:2: error: {error}")[0].fix, "nvcc says it itself"
 
 
 def test_nothing_is_made_up_about_an_empty_log() -> None:
