@@ -180,20 +180,24 @@ def test_all_wrong_variables_are_told_at_once(shared: Path) -> None:
     ]
 
 
+HELP = "doit-cargo --help shows what there is"
+OF_CARGO = f"{HELP}; what changes how cargo builds stands in [cargo] and [cargo.config] of a profile"
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "message", "fix"),
     [
-        (("--nope",), "--nope: unknown option"),
-        (("dev", "--nope"), "--nope: unknown option"),
-        (("-w",), "argument -w/--workspace: expected one argument"),
-        (("dev", "-w"), "argument -w/--workspace: expected one argument"),
+        (("--nope",), "--nope: unknown option", OF_CARGO),
+        (("dev", "--nope"), "--nope: unknown option", OF_CARGO),
+        (("build", "-p", "app", "--nope", "--no"), "--nope, --no: unknown options", OF_CARGO),
+        (("-w",), "argument -w/--workspace: expected one argument", HELP),
+        (("dev", "-w"), "argument -w/--workspace: expected one argument", HELP),
     ],
 )
-def test_an_unknown_option_says_where_the_known_ones_are(shared: Path, words: tuple[str, ...], message: str) -> None:
-    assert call(shared, "doit-cargo", *words) == refused(message, "doit-cargo --help shows what there is")
-
-
-HELP = "doit-cargo --help shows what there is"
+def test_an_unknown_option_says_where_the_known_ones_are(
+    shared: Path, words: tuple[str, ...], message: str, fix: str
+) -> None:
+    assert call(shared, "doit-cargo", *words) == refused(message, fix)
 
 
 @pytest.mark.parametrize(
