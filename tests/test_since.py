@@ -103,6 +103,20 @@ def test_what_a_test_has_read_or_a_check_of_the_group_concerns_it(root: Path) ->
     assert call(root, "doit-cargo", "fmt_check", "SINCE=HEAD").err.startswith("doit-cargo: fmt_check takes no SINCE\n")
 
 
+@pytest.mark.slow
+def test_a_record_of_a_part_or_of_other_sources_says_nothing_of_the_whole(root: Path) -> None:
+    write(root / "notes.md", "other notes\n")
+    assert call(root, "doit-cargo", "check", "PACKAGE=low").status == 0
+    assert len(affected(root, "check")) == 4, "only low was checked"
+    assert call(root, "doit-cargo", "check", "FEATURES=").status == 0
+    assert affected(root, "check") == []
+    write(root / "app/src/lib.rs", 'pub const NOTES: &str = include_str!("../../notes.md");\n')
+    git(root, "add", "app")
+    git(root, "commit", "-qm", "app reads the notes, and nothing was checked since")
+    assert len(affected(root, "check")) == 4, "what app reads now, no record tells"
+    assert len(affected(root, "check", "ALL_FEATURES=1")) == 4
+
+
 def affected(root: Path, *targets: str) -> list[str]:
     out = call(root, "doit-cargo", *targets, "SINCE=HEAD", "--explain").out
     return [line.strip() for line in out.splitlines()[1:] if "nothing on record reads" not in line]

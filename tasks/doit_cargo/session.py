@@ -75,10 +75,11 @@ class Session:
         from doit_cargo.engine.cargo import affected
         from doit_cargo.engine.execution.past import readers
 
+        given = {name: value for name, value in self._given.items() if name not in ("SINCE", "PACKAGE")}
         rows = map(self.known_row, self.with_parts([receipts.normalise(name) for name in self.asked]))
-        targets = [row["name"] for row in rows if row and row["kind"] != GROUP]
-        known = readers.on_record(self.state, targets, self.workspace)
-        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, known.of if known else None)
+        keys = [receipts.key_of(row["name"], _taken(row, given)) for row in rows if row and row["kind"] != GROUP]
+        read = readers.Record(self.state, keys, self.workspace, self.environ)
+        return affected.since(self._given["SINCE"].strip(), self.workspace, self.environ, read.readers_of)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker process needs that does not share this one's memory: the call; all else it finds out."""
@@ -321,8 +322,8 @@ class Session:
         Whoever is asked for beside it, and whether it runs by itself or as a part, changes neither what it does nor the
         name of its result. That each variable is taken by a target that was asked for, `variables` checks.
         """
-        takes = self._rows_by_name[name]["takes"] if self.raw and name in self._rows_by_name else ()
-        return {variable: value for variable, value in self.raw.items() if variable in takes}
+        row = self.known_row(name) if self.raw else None
+        return _taken(row, self.raw) if row else {}
 
     def has_run(self) -> None:
         """Forget what was known to be fresh: something has run, here or in a worker."""
@@ -434,3 +435,7 @@ class Session:
         outcome = execute(self.shared_request(row["name"]))
         self.interrupted |= outcome is not None and outcome.interrupted
         return outcome is None or outcome.ok
+
+
+def _taken(row: Row, given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name in row["takes"]}

@@ -22,8 +22,8 @@ OURS = (".doit-cargo", ".logs", ".testlogs", ".git")
 # Files that shape every member's build, wherever they are above it.
 EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
 
-Reading = Callable[[str], Iterable[str]] | None
-"""A file -> the packages of which a result on record rests on it ("": nobody knows which); None: nothing is known."""
+Reading = Callable[[str], Iterable[str]]
+"""A file -> the packages of which a result on record rests on it ("": nobody knows which)."""
 
 
 class Affected(NamedTuple):
@@ -43,11 +43,17 @@ class Affected(NamedTuple):
             yield f"  nothing on record reads {', '.join(self.ignored[:6])}{more}"
 
 
-def since(commit: str, workspace: Workspace, environ: Mapping[str, str], readers: Reading) -> Affected:
-    """Return the members that changes since a commit can affect. Raises `UserError` where git cannot tell."""
+def since(
+    commit: str, workspace: Workspace, environ: Mapping[str, str], readers_of: Callable[[list[str]], Reading | None]
+) -> Affected:
+    """Return the members that changes since a commit can affect. `readers_of` tells, for the files that changed, who
+    reads what; None where nobody knows. Raises `UserError` where git cannot tell.
+    """
     reasons: dict[str, str] = {}
     ignored: list[str] = []
-    for path in _changed(commit, workspace.root, environ):
+    changed = _changed(commit, workspace.root, environ)
+    readers = readers_of(changed)
+    for path in changed:
         shown = os.path.relpath(path, workspace.root).replace(os.sep, "/")
         owners = _owners(path, workspace, readers)
         if not owners:
@@ -96,7 +102,7 @@ def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -
     return done.out
 
 
-def _owners(path: str, workspace: Workspace, readers: Reading) -> Iterable[str]:
+def _owners(path: str, workspace: Workspace, readers: Reading | None) -> Iterable[str]:
     """Return the members that a changed file is an input of."""
     everybody = tuple(workspace.packages)
     if os.path.basename(path) in EVERYBODYS and os.path.dirname(path) in _above(workspace):

@@ -6,19 +6,21 @@ Knows nothing of workspaces: a package is a name, and "" stands for a result of 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo.units import package_of
+from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.state import dir_listing, receipts, store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Workspace
+    from doit_cargo.engine.state.change import Change
     from doit_cargo.engine.state.dir_listing import Rule
-    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.receipts import Key, Receipt
     from doit_cargo.engine.state.staleness import State
 
 # What a program of a package's tests has read, among the receipts: a success a row (`actions.testing.results`).
@@ -78,32 +80,45 @@ def _absent(state: State) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in names)
 
 
-def on_record(state: str, targets: Collection[str], workspace: Workspace) -> Readers | None:
-    """Return who read what; None where it cannot be told, since one of these targets has no success on record, or of
-    one not all was seen.
-    """
-    if not targets:
-        return None
-    ledger = Ledger(workspace.kept_in, workspace.target_directory)
-    by_unit: dict[str, dict[str, None]] = {}
-    for key, record in observed.records(ledger).items():
-        for _, row in record[3]:
-            by_unit.setdefault(row[1], {})[package_of(key)] = None
-    found, known, wanted, tests = Readers(), set(), set(targets), False
-    for _, receipt in receipts.every(state):
-        known.add(receipt["key"][0])
-        if receipt["key"][0] in wanted and receipt.get("unseen"):
-            return None
-        if receipt["key"][0] in wanted:
+class Record(NamedTuple):
+    """What is on record of calls, by the keys of their results."""
+
+    state: str
+    keys: Collection[Key]
+    workspace: Workspace
+    environ: Mapping[str, str]
+
+    def readers_of(self, changed: Collection[str]) -> Callable[[str], list[str]] | None:
+        """Return who reads a file; None where it cannot be told: of one of the calls no success is on record, not all
+        was seen, or it does not hold any more for another reason than these changed files, and may read more now.
+        """
+        found, tests = Readers(), False
+        by_unit = self._by_unit()
+        for key in self.keys:
+            receipt, changes = receipts.verdict(self.state, key, self.environ, True, equivalence.is_same)
+            if receipt is None or receipt.get("unseen") or not all(_is_one_of(change, changed) for change in changes):
+                return None
             found.add(receipt, by_unit)
             tests = tests or "tests" in receipt
-    if not wanted <= known:
-        return None
-    for package, kept in _tests(state) if tests else ():
-        if kept["reasons"]:
-            return None
-        found.add_rows(kept["seen"], (package,))
-    return found
+        for package, kept in _tests(self.state) if tests else ():
+            if kept["reasons"]:
+                return None
+            found.add_rows(kept["seen"], (package,))
+        return found.of if self.keys else None
+
+    def _by_unit(self) -> dict[str, dict[str, None]]:
+        """Return what units were seen to read -> their packages."""
+        by_unit: dict[str, dict[str, None]] = {}
+        ledger = Ledger(self.workspace.kept_in, self.workspace.target_directory)
+        for key, record in observed.records(ledger).items():
+            for _, row in record[3]:
+                by_unit.setdefault(row[1], {})[package_of(key)] = None
+        return by_unit
+
+
+def _is_one_of(change: Change, changed: Collection[str]) -> bool:
+    """Tell whether a change is of these files, or of what is made and not read."""
+    return change.kind in ("output", "artefact") or (change.kind == "file" and change.subject in changed)
 
 
 def _tests(state: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
