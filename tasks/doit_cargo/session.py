@@ -112,10 +112,6 @@ class Session:
     def root(self) -> str:
         return str(self._facts.value["root"])
 
-    @property
-    def target_directory(self) -> str:
-        return str(self._facts.value["target_directory"])
-
     def files_of(self, row: Row) -> tuple[str, ...]:
         """Return the files that shape a cargo call and are known before any run: none of them is a source file."""
         lock = os.path.join(self.root, "Cargo.lock")
@@ -189,11 +185,8 @@ class Session:
     def plan(self, name: str) -> Plan:
         """Return the plan of a cargo target: the one of its last success while it holds, else a new one."""
         if name not in self._plans:
-            self._plans[name] = self._stored_plan(name) or self.new_plan(name)
+            self._plans[name] = self.stored_plan(self.key(name)) or self.new_plan(name)
         return self._plans[name]
-
-    def _stored_plan(self, name: str) -> Plan | None:
-        return self.stored_plan(self.key(name))
 
     def stored_plan(self, key: tuple[str, ...]) -> Plan | None:
         """Return the plan of the last success of `key` while it holds, or None."""
@@ -214,19 +207,16 @@ class Session:
         """Variables that a result does not depend on, but the argument list does."""
         return tuple(secrets.kept(self.raw.get(name, "")) for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
 
-    def target(self, name: str) -> Target:
-        """Return the row of a target that the listing has."""
-        return self._targets[name]
-
     @cached_property
-    def _targets(self) -> dict[str, Target]:
+    def targets(self) -> dict[str, Target]:
+        """The rows of the targets that the listing has, by name."""
         from doit_cargo.targets import catalogue
 
         return {target.name: target for target in catalogue.targets(self.workspace, self.library, self.environ)}
 
     def new_plan(self, name: str) -> Plan:
         """Return a plan made from scratch."""
-        return self.plan_of(self.target(name))
+        return self.plan_of(self.targets[name])
 
     def plan_of(self, target: Target) -> Plan:
         """Return the plan of a row, which need not be the listing's own: an action may stand for a cargo call."""
@@ -289,7 +279,9 @@ class Session:
 
     def _look(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
         receipt, changes = receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
-        if receipt and changes and receipts.is_of_profiles(receipt, changes[0]) and self._is_plain(name):
+        row = self.known_row(name)
+        is_plain = row is not None and row["kind"] == CARGO and not row["handler"]
+        if receipt and changes and receipts.is_of_profiles(receipt, changes[0]) and is_plain:
             from doit_cargo.engine.execution import same_plan
 
             if same_plan.holds(receipt, changes[0], self.environ, lambda: self.request(name, self.plan(name))):
@@ -297,9 +289,6 @@ class Session:
         if receipt and not changes and self.raw.get("OBSERVE") == "strict" and receipt.get("unseen"):
             changes = [Change("always", "OBSERVE=strict", "", receipt["unseen"][0])]
         return receipt, changes
-
-    def _is_plain(self, name: str) -> bool:
-        return (row := self.known_row(name)) is not None and row["kind"] == CARGO and not row["handler"]
 
     def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""

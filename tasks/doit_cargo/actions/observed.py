@@ -73,7 +73,7 @@ def observe_target(session: Session, options: argparse.Namespace) -> int:
 def _seen(session: Session, name: str) -> SeenOfTarget:
     row = session.row(name)
     session.variables(row["name"])
-    program = session.target(row["name"]).program if row["watch"] else None
+    program = session.targets[row["name"]].program if row["watch"] else None
     if row["kind"] != CARGO and not row["handler"] and (program is None or program.is_declared):
         raise UserError(Problem(f"{row['name']} calls no cargo, and is not observed", "name a build or a test"))
     receipt, _ = session.verdict(row["name"], explain=True)

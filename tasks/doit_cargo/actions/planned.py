@@ -31,7 +31,7 @@ def plan_of(session: Session, values: Values, command: str, flags: Sequence[str]
     """
     from doit_cargo.engine.plan import plan
 
-    row = session.target(session.current)
+    row = session.targets[session.current]
     call = row._replace(command=command, action="", flags=tuple(flags), **fields)  # type: ignore[arg-type]
     return plan.make(call, values, session.workspace, session.library, session.machine)
 

@@ -30,9 +30,9 @@ def run(session: Session, values: Values) -> bool:
     program = _program(session)
     cwd = os.path.join(session.root, program.cwd)
     if not os.path.isdir(cwd):
-        where = session.target(target).where
+        where = session.targets[target].where
         raise UserError(Problem(f"there is no folder {program.cwd!r}", "correct cwd", where), COULD_NOT_RUN)
-    if program.is_declared or not session.target(target).watch:
+    if program.is_declared or not session.targets[target].watch:
         outcome = run_tool(session, target, program.argv, cwd=cwd, env=program.env, asks=True)
     else:
         outcome = _observed(session, values, program, cwd)
@@ -46,7 +46,7 @@ def check(session: Session, _: Any) -> bool:
     """Tell where the tools are that a row needs; had one or a service been missing, this would not have started."""
     from doit_cargo.engine.preflight.preflight import split_need
 
-    target = session.target(session.current)
+    target = session.targets[session.current]
     found = [session.machine.tool(split_need(need)[0]) for need in target.needs]
     texts = [f"{tool.name} {tool.version}  {tool.path}".replace("  ", " ", 1) for tool in found if tool]
     reporter.done(session.current, "; ".join([*texts, *(f"{name} answers" for name in target.services)]))
@@ -77,7 +77,7 @@ def _observed(session: Session, values: Values, program: OwnProgram, cwd: str) -
 def watch(session: Session, _: Any) -> ActionInputs:
     """Return what the row says that the program rests on, or what it was seen to, and the program itself."""
     program = _program(session)
-    target = session.target(session.current)
+    target = session.targets[session.current]
     seen = session.found.get((SEEN, session.current))
     rule = (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files)
     matching = {session.root: rule} if program.files else {}
@@ -103,7 +103,7 @@ def _named(patterns: tuple[str, ...]) -> list[str]:
 
 
 def _program(session: Session) -> OwnProgram:
-    program = session.target(session.current).program
+    program = session.targets[session.current].program
     if program is None:
         raise ValueError(f"{session.current} runs no program")
     return program.at(session.root)

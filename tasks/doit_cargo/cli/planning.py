@@ -71,7 +71,7 @@ def _undecided(session: Session, name: str, note: str = "") -> JsonPlan:
     """Return a plan without steps, for a target that finds out as it runs what there is to do."""
     from doit_cargo.engine.plan import plan
 
-    target = session.target(name)
+    target = session.targets[name]
     words = f"; in cargo's words: {' '.join(target.equivalent_command)}" if target.equivalent_command else ""
     text = note or f"{target.doc.rstrip('.')}. Which processes that takes is decided as it runs{words}"
     call, log = Invocation((), session.root), log_path(session, name)
@@ -122,7 +122,7 @@ def _print_step(step: JsonStep) -> None:
 
 def program_of(session: Session, _: Values) -> list[Plan]:
     """Return what a row of a TOML file runs: `shows` of such rows."""
-    target = session.target(session.current)
+    target = session.targets[session.current]
     program = (target.program or OwnProgram((), "")).at(session.root)
     call = Invocation(program.argv, os.path.normpath(os.path.join(session.root, program.cwd)), program.env)
     outputs = tuple(os.path.join(session.root, path) for path in program.outputs)

@@ -158,7 +158,7 @@ class Writer:
 
 def _is_written(session: Session, row: Mapping[str, object]) -> bool:
     """Tell whether a target is a row of the user's own pack, as those of an earlier migration are."""
-    return session.target(str(row["name"])).where.startswith((session.root, "profiles/"))
+    return session.targets[str(row["name"])].where.startswith((session.root, "profiles/"))
 
 
 def _tool_of(step: RecordedStep) -> str:
@@ -195,7 +195,7 @@ def built_in(session: Session) -> Iterator[tuple[str, CargoCall]]:
 
 def call_here(session: Session, row: Mapping[str, object]) -> CargoCall | None:
     """Return the cargo call of a target, as its plan or its row says."""
-    target = session.target(str(row["name"]))
+    target = session.targets[str(row["name"])]
     if row["kind"] != "cargo":
         return parse(target.equivalent_command) if target.equivalent_command and not target.profile else None
     try:

@@ -117,7 +117,7 @@ def _rust_plan(session: Session, values: Values) -> Plan:
     from doit_cargo.engine.plan import plan
 
     flags = ("--all-targets", "--fix", "--allow-dirty", "--allow-staged", "--allow-no-vcs")
-    target = session.target("lint")._replace(name="lint_fix", flags=flags, passthrough_args=())
+    target = session.targets["lint"]._replace(name="lint_fix", flags=flags, passthrough_args=())
     return plan.make(target, values, session.workspace, session.library, session.machine)
 
 

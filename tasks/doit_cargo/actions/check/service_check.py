@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check(session: Session, _: Any) -> bool:
     """Tell where the service answers."""
-    (name,) = session.target(session.current).services
+    (name,) = session.targets[session.current].services
     service = session.library.pack.services[name]
     places = ", ".join(services.addresses(service, session.environ))
     reporter.done(session.current, "there is a GPU" if name == GPU else f"{name} answers at {places}")

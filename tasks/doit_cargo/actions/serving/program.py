@@ -37,7 +37,7 @@ class ServerCall(NamedTuple):
 
 def package_of(session: Session, values: Values) -> str:
     """Return the one package whose program is meant: PACKAGE, or the one in the role `server`."""
-    chosen = select(session.target(BUILD), values, session.workspace, session.library.pack, session.machine)
+    chosen = select(session.targets[BUILD], values, session.workspace, session.library.pack, session.machine)
     if len(chosen.packages) == 1:
         return chosen.packages[0]
     what = (

@@ -44,7 +44,7 @@ def work_of(session: Session, name: str, values: Values) -> TestRequest:
 
 
 def _work(session: Session, name: str, values: Values) -> TestRequest:
-    target = session.target(name)
+    target = session.targets[name]
     selection = select(target, values, session.workspace, session.library.pack, session.machine)
     packages = selection.packages
     if name == QUICK and not values.words("PACKAGE"):

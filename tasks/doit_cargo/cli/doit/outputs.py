@@ -31,7 +31,7 @@ def writer(session: Session, path: str, preferred: Iterable[str] = ()) -> str:
 
     The one that the task names already; else the first of the listing, where the plain ones come first.
     """
-    if not path.startswith(session.target_directory + os.sep):
+    if not path.startswith(session.workspace.target_directory + os.sep):
         return ""
     return next((row["name"] for row in _candidates(session, set(preferred)) if path in of(session, row)), "")
 
