@@ -205,8 +205,10 @@ def test_a_failing_package_hides_no_other(trial: Trial, how: str) -> None:
     failed = trial.test()
     assert (failed.status, failed.failed) == (1, {"kit", "plain"}), failed.text
     assert failed.failed == trial.cargo_fails()
-    told = [line for line in failed.said.err.splitlines() if line.startswith("!! test  ") and "    fix: " not in line]
-    assert told[0].startswith("!! test  kit, plain failed (") or told[-1].startswith("!! test  kit, plain failed (")
+    lines = failed.said.err.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("!! test  kit, plain failed ("))
+    hint = ("!! test  cause: ", "!! test  likely: ", "!! test  look here: ", "!! test    fix: ")
+    assert [line for line in lines[place + 1 :] if not line.startswith(hint)] == []
     again = trial.test()
     assert (again.status, again.failed) == (1, {"kit", "plain"})
     assert again.ran == {"kit", "plain"}, "what passed beside a failure is not run again, what failed is"
