@@ -218,8 +218,9 @@ def test_a_library_is_found_where_its_loader_would_look(by: Observer, program: P
 
 
 def test_own_servers_are_told_from_others(by: Observer, program: Path, tmp_path: Path) -> None:
-    with socket.socket() as taken:
+    with socket.socket() as taken, socket.socket(socket.AF_UNIX) as named:
         taken.bind(("127.0.0.1", 0))
+        named.bind(os.path.relpath(tmp_path / "socket"))
         port = taken.getsockname()[1]
         seen = watch(by, [program, "connects", str(port), tmp_path / "socket"])
     process: Process = seen.observed.processes[0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,6 +103,21 @@ def test_a_file_that_is_not_there_counts_as_long_as_it_is_not(look: Looker, tmp_
     assert seen.changes() == set()
     write(tmp_path / ".env", "")
     assert seen.changes() == {"stat ./.env"}
+
+
+@pytest.mark.parametrize("kind", ["preload", "strace"])
+def test_a_socket_that_is_not_there_counts_as_absent_and_one_that_is_there_as_a_connection(
+    kind: str, tmp_path: Path
+) -> None:
+    asks = f"import os, socket; os.chdir({str(tmp_path)!r}); socket.socket(socket.AF_UNIX).connect_ex('at')"
+    look = Looker(observer(kind), tmp_path, {**os.environ, "HOME": str(tmp_path)})
+    python = os.path.realpath(sys.executable)
+    seen = look(python, "-I", "-c", asks)
+    assert (seen.reasons, seen.changes()) == ([], set())
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "at"))
+        assert seen.changes() == {"stat ./at"}
+        assert [reason.partition(" ")[2] for reason in look(python, "-I", "-c", asks).reasons] == ["connects to at"]
 
 
 MAKES_ANEW = (
@@ -223,10 +240,12 @@ def test_a_file_that_somebody_changes_meanwhile_proves_nothing(by: Observer, tmp
 
 def test_connections_to_others_prove_nothing(look: Looker, program: Path, tmp_path: Path) -> None:
     assert look(program, "connects").reasons == []
-    assert look(program, "connects", "1", tmp_path / "socket").reasons == [
-        "observed connects to ./socket",
-        "observed connects to 127.0.0.1:1",
-    ]
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(os.path.relpath(tmp_path / "socket"))
+        assert look(program, "connects", "1", tmp_path / "socket").reasons == [
+            "observed connects to ./socket",
+            "observed connects to 127.0.0.1:1",
+        ]
 
 
 def test_what_others_prove_is_dropped(look: Looker, tmp_path: Path) -> None:

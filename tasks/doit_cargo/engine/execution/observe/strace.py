@@ -151,7 +151,7 @@ class _Reader:
     def _events(self, call: SystemCall) -> Iterator[tuple[Op, str]]:
         words = [_plain(word) for word in STRING.findall(call.arguments)]
         if call.name in ("connect", "bind", "sendto", "getsockname"):
-            yield from _address(call)
+            yield from self._of_address(call)
         elif call.name in ("getdents", "getdents64", "fchmod"):
             at = RELATIVE_TO.match(call.arguments)
             if at and call.result >= 0:
@@ -160,6 +160,22 @@ class _Reader:
             self._go(call, "")
         elif words:
             yield from self._of_path(call, words)
+
+    def _of_address(self, call: SystemCall) -> Iterator[tuple[Op, str]]:
+        import ipaddress
+
+        op = Op.BIND if call.name in ("bind", "getsockname") else Op.CONNECT
+        if op is Op.BIND and call.result:
+            return
+        if found := UNIX.search(call.arguments):
+            path = _plain(found[2])
+            if call.error == "ENOENT" and not found[1]:  # as that of a name service: what a missing file tells
+                yield Op.ABSENT, os.path.join(self.folders[call.pid], path)
+            else:
+                yield op, f"unix {found[1]}{path}"
+        elif found := INET.search(call.arguments) or INET6.search(call.arguments):
+            at = ipaddress.ip_address(found[2])
+            yield op, f"{at.version} {at.packed.hex()} {int(found[1]):04x}"
 
     def _of_path(self, call: SystemCall, words: list[str]) -> Iterator[tuple[Op, str]]:
         path = self._absolute(call.pid, call.arguments, words[0])
@@ -231,16 +247,3 @@ SIMPLE: dict[str, Callable[[str], tuple[Op, ...]]] = {
 INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)')
 INET6 = re.compile(r'sin6_port=htons\((\d+)\).*?inet_pton\(AF_INET6, "([^"]+)"')
 UNIX = re.compile(r'sa_family=AF_UNIX, sun_path=(@?)"((?:[^"\\]|\\.)*)"')
-
-
-def _address(call: SystemCall) -> Iterator[tuple[Op, str]]:
-    import ipaddress
-
-    op = Op.BIND if call.name in ("bind", "getsockname") else Op.CONNECT
-    if op is Op.BIND and call.result:
-        return
-    if found := UNIX.search(call.arguments):
-        yield op, f"unix {found[1]}{_plain(found[2])}"
-    elif found := INET.search(call.arguments) or INET6.search(call.arguments):
-        at = ipaddress.ip_address(found[2])
-        yield op, f"{at.version} {at.packed.hex()} {int(found[1]):04x}"

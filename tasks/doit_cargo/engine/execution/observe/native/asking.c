@@ -75,8 +75,9 @@ static char *hexadecimal(char *to, const unsigned char *bytes, size_t n) {
     return to;
 }
 
-/* "4 address port" and "6 address port" in hexadecimal; "unix path", "unix @name". */
-static void note_address(int op, const struct sockaddr *address, socklen_t size) {
+/* "4 address port" and "6 address port" in hexadecimal; "unix path", "unix @name". A socket that is not there, as
+   that of a name service, told the program what a missing file tells it. */
+static void note_address(int op, const struct sockaddr *address, socklen_t size, int error) {
     char text[256], *at = text;
     if (!address || size < sizeof address->sa_family) return;
     if (address->sa_family == AF_INET && size >= sizeof(struct sockaddr_in)) {
@@ -100,13 +101,18 @@ static void note_address(int op, const struct sockaddr *address, socklen_t size)
         bool abstract = !un->sun_path[0];
         if (abstract) { *at++ = '@'; n = 1; }
         while (n < room && n < sizeof un->sun_path && (abstract || un->sun_path[n])) *at++ = un->sun_path[n++];
+        if (error == ENOENT && !abstract) {
+            *at = 0;
+            note_path(ABSENT, AT_FDCWD, text + 5);
+            return;
+        }
     } else return;
     note(op, text, at - text);
 }
 
 HOOK int connect(int descriptor, const struct sockaddr *address, socklen_t size) {
     int result = REAL(connect)(descriptor, address, size), error = errno;
-    if (observing) note_address(CONNECT, address, size);
+    if (observing) note_address(CONNECT, address, size, result ? error : 0);
     errno = error;
     return result;
 }
@@ -117,7 +123,7 @@ static int serving(int result, int descriptor) {
     struct sockaddr_storage own;
     socklen_t size = sizeof own;
     if (!result && observing && !sealed && !RAW(SYS_getsockname, descriptor, &own, &size, 0))
-        note_address(BIND, (const struct sockaddr *)&own, size);
+        note_address(BIND, (const struct sockaddr *)&own, size, 0);
     errno = error;
     return result;
 }
@@ -128,14 +134,15 @@ HOOK int listen(int descriptor, int backlog) { return serving(REAL(listen)(descr
 HOOK ssize_t sendto(int descriptor, const void *data, size_t n, int flags, const struct sockaddr *address, socklen_t size) {
     ssize_t result = REAL(sendto)(descriptor, data, n, flags, address, size);
     int error = errno;
-    if (address && observing) note_address(CONNECT, address, size);
+    if (address && observing) note_address(CONNECT, address, size, result < 0 ? error : 0);
     errno = error;
     return result;
 }
 HOOK ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
     ssize_t result = REAL(sendmsg)(descriptor, message, flags);
     int error = errno;
-    if (message && message->msg_name && observing) note_address(CONNECT, message->msg_name, message->msg_namelen);
+    if (message && message->msg_name && observing) 
+        note_address(CONNECT, message->msg_name, message->msg_namelen, result < 0 ? error : 0);
     errno = error;
     return result;
 }
