@@ -206,6 +206,17 @@ def test_a_group_answers_through_its_parts(locked: Needing) -> None:
     assert [one["target"] for one in json.loads(said.out)] == ["fmt_check", "check", "lint", "check_duplicates"]
 
 
+def test_a_call_that_wrote_the_program_since_is_named(tmp_path: Path) -> None:
+    main = 'fn main() { println!("{}", cfg!(feature = "fast")); }'
+    made = lay_out(tmp_path / "ws", {"app": {"features": {"fast": []}, "main": main}})
+    for features in ("", "fast"):
+        assert call(made.root, "doit-cargo", "dev", f"FEATURES={features}").status == 0
+    found = json.loads(call(made.root, "doit-cargo", "why", "dev", "--json").out)
+    assert found["changes"] == [change("run", "dev FEATURES=fast", "wrote app, libapp.rlib since")], found
+    said = call(made.root, "doit-cargo", "dev")
+    assert (said.status, ".. dev  dev FEATURES=fast wrote app, libapp.rlib since" in said.out) == (0, True), said.out
+
+
 def test_a_target_that_compiled_the_same_since_is_named(locked: Needing) -> None:
     assert call(locked.root, "doit-cargo", "check", "PACKAGE=all").status == 0
     assert call(locked.root, "doit-cargo", "check", "PACKAGE=app", "FORCE=1").status == 0

@@ -247,7 +247,8 @@ def split_consequences(changes: list[Change]) -> tuple[list[Change], list[Change
 def _other(change: Change, receipt: Receipt) -> str:
     root = _root_of(receipt)
     if change.kind == "run":
-        return change.new.partition(";")[0]
+        own, said = change.subject == receipt["key"][0], change.new.partition(";")[0]
+        return said if own else f"{change.subject} {said}"
     if change.kind in ("file", "output", "artefact", "listing"):
         return f"{change.kind} {relative(change.subject, root)}: {change.new}"
     return str(change)

@@ -80,7 +80,7 @@ def named(changes: list[Change], receipt: Receipt, root: str) -> tuple[list[Chan
             told.append(Change(change.kind, change.subject, change.old, text))
         else:
             told.append(change)
-    return _with_makers(told, receipt), members
+    return with_makers(told, receipt), members
 
 
 # --- the lock --------------------------------------------------------------------------------------------------------
@@ -146,19 +146,26 @@ def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
 # --- other targets ---------------------------------------------------------------------------------------------------
 
 
-def _with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
-    """Put the target that compiled a unit since in the place of the files that cargo touched for it."""
-    touched = [change for change in changes if change.kind == "artefact" and change.new == "changed"]
+def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
+    """Put the target that compiled a unit or wrote a program since in the place of the files that cargo touched."""
+    touched = [change for change in changes if change.kind in ("artefact", "output") and change.new == "changed"]
     makers = list(_later(receipt)) if touched else []
     made: dict[str, list[str]] = {}
     for change in touched:
-        stamp = fingerprint.signature(change.subject)
-        maker = next((one for one in makers if stamp and one["build"]["units"].get(change.subject) == stamp[:3]), None)
+        stamp = (fingerprint.signature(change.subject) or ())[:3]
+        maker = next((one for one in makers if stamp and _stamp_left(one, change) == stamp), None)
         if maker:
             made.setdefault(_title(maker), []).append(change.subject)
     known = {path for paths in made.values() for path in paths}
-    said = [Change("run", title, "", f"compiled {_packages(paths)} since") for title, paths in made.items()]
+    said = [Change("run", title, "", f"{_done(paths)} since") for title, paths in made.items()]
     return [*said, *(change for change in changes if change.subject not in known)]
+
+
+def _stamp_left(receipt: Receipt, change: Change) -> tuple[int, ...]:
+    """Return time, size and inode with which a success left a unit or a program."""
+    if change.kind == "artefact":
+        return tuple(receipt["build"]["units"].get(change.subject, ()))
+    return tuple((receipt["build"]["outputs"].get(change.subject, ((),))[0] or ())[:3])
 
 
 def _later(receipt: Receipt) -> Iterator[Receipt]:
@@ -174,9 +181,10 @@ def _title(receipt: Receipt) -> str:
     return " ".join(map(str, receipt["key"]))
 
 
-def _packages(paths: Iterable[str]) -> str:
-    """Return the packages of these units, which `.fingerprint/PACKAGE-HASH/...` tells; else the files."""
+def _done(paths: Iterable[str]) -> str:
+    """Say which packages these units are of, which `.fingerprint/PACKAGE-HASH/...` tells; else which files they are."""
     folders = [os.path.split(os.path.dirname(path)) for path in paths]
     names = dict.fromkeys(name.rpartition("-")[0] for above, name in folders if above.endswith(".fingerprint"))
     listed = list(names) or [os.path.basename(path) for path in paths]
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return f"{'compiled' if names else 'wrote'} {', '.join(listed[:SHOWN])}{more}"

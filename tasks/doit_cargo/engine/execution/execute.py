@@ -77,7 +77,8 @@ def _prepared(
     """Return the plan, what it rests on and the last success, and tell why something is to be done."""
     previous = receipt or receipts.last_receipt(request.state, request.key)
     plan, plan_state = _planned(request)
-    reporter.reasons(request.target, changes, previous)
+    told = causes.with_makers(changes, previous) if previous else changes
+    reporter.reasons(request.target, told, previous)
     return plan, plan_state, previous
 
 
