@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter, screen
+from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state import journal
 from doit_cargo.engine.state.receipts import key_of
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.change import Change
     from doit_cargo.engine.state.journal import End
     from doit_cargo.session import Session
     from doit_cargo.targets.listing import Row
@@ -100,13 +102,15 @@ def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
     receipt, changes = session.verdict(row["name"])
     if receipt is None:
         return f"{last.end} {journal.ago(last.time)}" if last and last.end == journal.DONE else NEVER
-    return f"stale: {_cause(changes[0].kind, changes[0].subject, session.root)}" if changes else FRESH
+    return f"stale: {_cause(causes.with_makers(changes, receipt)[0], session.root)}" if changes else FRESH
 
 
-def _cause(kind: str, subject: str, root: str) -> str:
+def _cause(change: Change, root: str) -> str:
     """Return what changed first, as short as it can be told."""
-    place = reporter.relative(subject, root)
-    return place if kind in ("file", "listing", "output", "artefact") else f"{kind} {place}"
+    if change.kind == "run":
+        return f"{change.subject} {change.new}"
+    place = reporter.relative(change.subject, root)
+    return place if change.kind in ("file", "listing", "output", "artefact") else f"{change.kind} {place}"
 
 
 def _failed(session: Session, room: int) -> Iterator[str]:

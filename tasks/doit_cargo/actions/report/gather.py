@@ -15,7 +15,7 @@ from doit_cargo.actions.report import graph
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import equivalence, history
+from doit_cargo.engine.execution import causes, equivalence, history
 from doit_cargo.engine.state import journal, receipts, store
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.engine.state.fingerprint import signature
@@ -62,7 +62,7 @@ def _result(session: Session, one: Receipt) -> dict[str, Any]:
     state = "failed since" if receipt is None else "stale" if changes else "up to date"
     cause = "the last run did not end well" if receipt is None else ""
     if receipt and changes:
-        first = changes[0]
+        first = causes.with_makers(changes, receipt)[0]
         said = difference_of(first.kind, first.old, first.new)
         cause = f"{first.kind} {reporter.below(first.subject, session.root)}: {said}"
     words = {"target": " ".join(one["key"]), "name": one["key"][0], "state": state, "cause": cause}
