@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints import floor, reading, systems
@@ -39,12 +40,24 @@ QUOTED = re.compile(
 HAPPENED = re.compile(
     r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
     r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
-    r"|process didn.t exit successfully|\(os error \d+\)$"
+    r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
 )
 # Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
 WARNING = re.compile(
     r"(?:\[(?P<labelled>[\w-]+) \d+\.\d+[^\]]*\]\s+)?"
     r"(?:(?P<says>warning\b|cargo:{1,2}warning=)(?::\s(?P<crate>[\w-]+)@\d)?)?",
+    re.IGNORECASE,
+)
+
+# A program that ended with a status was there, whatever a sentence with its name sounds like.
+RAN = re.compile(
+    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: \w+)? (?:status|code)\b|\bsignal:? \d|\bnon-zero\b"
+    r"|\breturned \d|\bterminated by",
+    re.IGNORECASE,
+)
+ABSENT = re.compile(
+    r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
+    r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
     re.IGNORECASE,
 )
 
@@ -74,8 +87,10 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if ended:
         watcher.signs.add("failed")
     beginning = ending = b""
+    lines = 0
     for window in windows(stream):
         ending = window.text[max(window.start, window.end - ENDING) : window.end]
+        lines = window.number + window.text.count(b"\n", window.start, window.end)
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
@@ -86,7 +101,11 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if end and all(one.hint.category != end.category for one in found):
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(watcher.events)
-    best = _best([*found, *([ground] if ground else [])])
+    best = _best([*_deepest(found, floor.chains(watcher.events)), *([ground] if ground else [])])
+    if not best and "succeeded" not in watcher.signs:
+        suspect = floor.of_suspects(watcher.suspects, watcher.events, lines)
+        best = [suspect] if suspect else []
+    best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
         best = [words] if (words := floor.last_words(ending.decode("utf-8", "replace"))) else []
     shown = "\n".join(text for one in best for _, text in one.lines)
@@ -102,6 +121,7 @@ class _Watcher:
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
         self.events: list[LogEvent] = []
+        self.suspects: list[LogEvent] = []
         self.captured = False
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
@@ -155,20 +175,28 @@ class _Watcher:
             return
         if sign == "succeeded" and not self.signs - {"succeeded"}:
             self.matches.clear()  # what stands before has not kept cargo from its end
-        if sign != "panicked":
+        if sign not in ("panicked", "suspect"):
             self.signs.add(sign)
         self.failed_crates.update(filter(None, hit.groupdict().values()))
-        if sign != "succeeded" and not self.captured and len(self.events) < EVENTS:
-            text, first = around(window, line, FOLLOWING)
-            lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
-            at = line.number - first
-            self.events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
+        if sign != "succeeded" and not self.captured:
+            self._keep(sign, window, line)
+
+    def _keep(self, sign: str, window: Window, line: Line) -> None:
+        """Keep a line that tells of a failure, with its surroundings: the first ones; of suspects the last."""
+        events = self.suspects if sign == "suspect" else self.events
+        if len(events) >= EVENTS and sign != "suspect":
+            return
+        text, first = around(window, line, FOLLOWING)
+        lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
+        at = line.number - first
+        events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
+        del events[: len(events) - EVENTS]
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
-        if self._tried[name] == TRIED and name not in ("captured", "told"):
+        if self._tried[name] == TRIED and name not in ("captured", "told", "suspect"):
             self.index.drop(owner)
 
     def _look_around(
@@ -181,6 +209,8 @@ class _Watcher:
         subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
+        if hint.name.endswith("-missing") and RAN.search(hit.string) and not ABSENT.search(hit.string):
+            return
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = [*{**hit.groupdict(), **dict(subject)}.items()]
         if hint.also or hint.unless:
@@ -242,6 +272,20 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     return Found(hint, {name: tuple(several)[:4] for name, several in values.items()}, tuple(lines[:5]))
 
 
+def _deepest(found: list[Found], chains: Sequence[tuple[int, int, int]]) -> list[Found]:
+    """Return the causes, but of those that only the beginning of a chain tells: what its last link says is why.
+
+    Where nobody knows that one, they say only where it happened.
+    """
+    for start, last, end in chains:
+        numbers = [{number for number, _ in one.lines} for one in found]
+        known = any(number in range(last, end + 1) for several in numbers for number in several)
+        early = [bool(several) and several <= set(range(start, last)) for several in numbers]
+        kept = [(one, weak) for one, weak in zip(found, early, strict=True) if not (weak and known)]
+        found = [one._replace(hint=replace(one.hint, rank=VAGUE + 1)) if weak else one for one, weak in kept]
+    return found
+
+
 def _best(found: list[Found]) -> list[Found]:
     """Return the best ones: root causes before consequences, one of each category; what says little only alone."""
     hidden = {name for one in found for name in one.hint.hides}
@@ -252,8 +296,18 @@ def _best(found: list[Found]) -> list[Found]:
     telling = [one for one in best.values() if one.hint.rank < VAGUE]
     vague = [one for one in best.values() if one.hint.rank < floor.RANK]
     ground = [one for one in best.values() if one.hint.rank == floor.RANK]
-    told = {number for one in vague[:1] for number, _ in one.lines}
-    return telling[:MOST] or [
-        *vague[:1],
-        *(one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told),
-    ]
+    first = [_with_words(one, ground) for one in vague[:1]]
+    told = {number for one in first for number, _ in one.lines}
+    script = (one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told)
+    return telling[:MOST] or [*first, *script]
+
+
+def _with_words(vague: Found, ground: Sequence[Found]) -> Found:
+    """Return what only says where, with the line in which the failure says why."""
+    told = {number for number, _ in vague.lines}
+    telling = (one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told)
+    says = next((one for one in telling if floor.why_of(one)), None)
+    if says is None:
+        return vague
+    lines = dict((*vague.lines, says.lines[-1]))
+    return vague._replace(values={**vague.values, "says": (floor.why_of(says),)}, lines=tuple(sorted(lines.items())))
