@@ -118,6 +118,15 @@ def test_what_was_overcome_is_no_error() -> None:
     assert unknown("warning: cannot reach the moon (2 tries remaining)\n") == []
 
 
+def test_a_panic_of_a_dependency_after_the_build_is_told() -> None:
+    built = "    Finished `dev` profile target(s) in 1s\n     Running `target/debug/app`\n"
+    place = "/home/dev/.cargo/registry/src/index.crates.io-6f17d22bba15001f/win-0.2.0/src/lib.rs:9:1"
+    panic = f"thread 'main' panicked at {place}:\nno display\nnote: run with `RUST_BACKTRACE=1` environment variable\n"
+    assert [hint.cause for hint in read(built + panic)] == ["The first error is: no display"]
+    assert read(built + panic + "test result: ok. 1 passed; 0 failed\n") == []
+    assert read(built + panic.replace(place, "src/main.rs:9:1")) == []
+
+
 def test_a_macro_that_asks_the_world_in_vain_is_told_and_one_that_complains_of_code_is_not() -> None:
     macro = "error: {}\n --> src/main.rs:4:1\n  |\n4 | query!()\n  |\n  = note: this error originates in a macro\n"
     assert [hint.name for hint in read(macro.format("no route (os error 99)"))] == ["macro-panicked"]

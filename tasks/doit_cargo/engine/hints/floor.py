@@ -21,6 +21,8 @@ SCRIPT = re.compile(
 )
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
 DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]")
+# Where an old rustc says that an unwrap panicked: in its own library.
+STANDARD = re.compile(r"(?:^|[/\\])(?:checkout|rustc|libcore|library)[/\\]")
 CODE = re.compile(r"error\[E\d{4}\]: ")
 COMPILED = re.compile(r"could not compile \W?([\w-]+)")
 LOCATION = re.compile(r"^\s*-->\s")
@@ -72,7 +74,8 @@ END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:(?:Compiling|Chec
 # Lines of a build script's output that tell cargo something, or what is asked of a compiler.
 TALK = re.compile(
     r"^(?:cargo:|[\w.-]+ = (?:Some|None)|running:?\s|note: |warning: |help: |stack backtrace|\s+\d+: |\s+at /"
-    r"|--- std|-- |[A-Z_]+_[A-Za-z_0-9-]+ = |exit status: |OPT_LEVEL|TARGET|HOST|CC_|CFLAGS|\s*$)"
+    r"|--- std|Caused by:|process didn.t exit successfully"
+    r"|-- |[A-Z_]+_[A-Za-z_0-9-]+ = |exit status: |OPT_LEVEL|TARGET|HOST|CC_|CFLAGS|\s*$)"
 )
 WHY = re.compile(
     r"(?:^|\W)(?:error(?:\[\w+\])?:? |fatal:? |fatal error|cannot |could not |couldn.t |can.t |unable to |failed to "
@@ -116,7 +119,7 @@ def of(events: Sequence[LogEvent]) -> Found | None:
         return _link(link)
     failures = [event for event in events if event.sign != PANICKED and not SUMMARY.search(bare(event.lines[0]))]
     panics = [event for event in events if event.sign == PANICKED]
-    return next((_first(event) for event in failures), None) or next(map(_panic, panics), None)
+    return next((_first(event) for event in failures), None) or next(filter(None, map(_panic, panics)), None)
 
 
 def _panic(event: LogEvent) -> Found | None:
@@ -126,7 +129,7 @@ def _panic(event: LogEvent) -> Found | None:
     said = said[start:] if start >= 0 else said[:-1]
     place = PLACE.search("\n".join(said))
     text = next((message for _, message in _panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
-    if not text or (place and not DEPENDENCY.search(place[0])):
+    if not text or (place and not (DEPENDENCY.search(place[0]) or STANDARD.search(place[0]))):
         return None
     return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
 

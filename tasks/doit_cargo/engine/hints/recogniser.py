@@ -94,7 +94,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
-    if watcher.signs == {"succeeded"}:
+    if watcher.signs == {"succeeded"} and not watcher.panicked_last():
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
     end = knowledge.owner("ended", ended)
@@ -123,6 +123,7 @@ class _Watcher:
         self.events: list[LogEvent] = []
         self.suspects: list[LogEvent] = []
         self.captured = False
+        self.succeeded = 0
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
@@ -172,7 +173,11 @@ class _Watcher:
         """Take what tells of success, failure, or output that a test has printed and that has not happened here."""
         if sign in ("captured", "told"):
             self.captured = sign == "captured"
+            if hit.string.lstrip().startswith("test result: ok"):
+                self.events = [event for event in self.events if event.sign != floor.PANICKED]
             return
+        if sign == "succeeded":
+            self.succeeded = line.number
         if sign == "succeeded" and not self.signs - {"succeeded"}:
             self.matches.clear()  # what stands before has not kept cargo from its end
         if sign not in ("panicked", "suspect"):
@@ -191,6 +196,10 @@ class _Watcher:
         at = line.number - first
         events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
         del events[: len(events) - EVENTS]
+
+    def panicked_last(self) -> bool:
+        """Tell whether a dependency's code panicked after the build: in the program that was then run."""
+        return any(event.sign == floor.PANICKED and event.number > self.succeeded for event in self.events)
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""

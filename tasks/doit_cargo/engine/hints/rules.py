@@ -116,7 +116,7 @@ which with you your
 
 @cache
 def _prose() -> frozenset[str]:
-    return frozenset(PROSE.split())
+    return frozenset(("", *PROSE.split()))
 
 
 def how_it_ended(status: int) -> str:
