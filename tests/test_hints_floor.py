@@ -43,6 +43,29 @@ def test_the_last_cause_of_a_chain_tells() -> None:
     assert found.lines[-1] == (10, "the moon is full")
 
 
+def test_the_chain_of_another_error_changes_nothing() -> None:
+    link = "  = note: LINK : fatal error LNK1181: cannot open input file 'zbar.lib'\n\n"
+    later = "error: failed to compile `a v1.0.0`\n\nCaused by:\n  could not compile `a` due to previous error\n"
+    assert [hint.confidence for hint in read(link + later)] == ["cause"]
+
+
+def test_what_a_program_tells_of_its_course_is_no_cause() -> None:
+    course = "[2022-07-31T18:06:11Z {} release] failed to acquire username/password from local configuration\n"
+    end = "[2022-07-31T18:11:11Z ERROR release] Fatal: the moon is full\n"
+    assert [hint.name for hint in read(course.format("DEBUG") + end)] == ["first-error"]
+    assert [hint.name for hint in read(course.format("ERROR") + end)] == ["git-dependency-auth"]
+
+
+def test_what_the_system_said_is_told_with_what_it_was_said_of() -> None:
+    chain = (
+        "error: failed to load source for `a`\n\nCaused by:\n  failed to read root of directory source: /w/vendor\n\n"
+    )
+    (found,) = read(chain + "Caused by:\n  No such file or directory (os error 2)\n")
+    assert found.cause.endswith(
+        "(failed to read root of directory source: /w/vendor: No such file or directory (os error 2))"
+    )
+
+
 # --- what says only where -------------------------------------------------------------------------------------------
 
 SCRIPT = "error: failed to run custom build command for `dep-sys v1.2.3`\n\nCaused by:\n  --- stderr\n{}"

@@ -33,6 +33,9 @@ OUTSIDE = re.compile(
     r"error: (?!cannot find)(.*(?:\(os error \d+\)|communicating with|could not connect|failed to connect).*)"
 )
 CAUSED = re.compile(r"\s*Caused by:\s*")
+ANOTHER = re.compile(r"\W{0,2}(?:error|fatal)\b", re.IGNORECASE)
+# What the system says, without of what: the cause above names that.
+SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
 CMAKE = re.compile(r"CMake Error at \S+ \(\w+\)")
 # What a program that fails says last, if it is its own: no step of the one that calls it.
 ENDED = re.compile(r"\bexit(?:ed)?(?: with)? (?:exit )?(?:status|code)\b|\bsignal:? \d|non-zero", re.IGNORECASE)
@@ -65,7 +68,7 @@ LINK = re.compile(r"linking with .{1,120} failed")
 COMMAND = re.compile(r'(?:= note: )?(?:\w+=\S+ )*"')
 LINKER = re.compile(
     r"(?:^|[\s/\\(])(?:(?:rust-)?l?ld(?:\.\w+)?|lld-link|mold|wild|link|clang\S*|gcc|cc|zig)(?:\.exe)?: |LNK\d{4}"
-    r"|undefined "
+    r"|undefined |\bERROR\b|\berror: "
 )
 RUNS = re.compile(r"(?:running command|running|executing|exec|run)[:\s\x22]{1,3}(\S.*)", re.IGNORECASE)
 NOT_THERE = re.compile(r"os error 2\b|no such file|code: 2, kind: NotFound|program not found", re.IGNORECASE)
@@ -151,11 +154,18 @@ def chains(events: Sequence[LogEvent]) -> list[tuple[int, int, int]]:
     found = []
     for event in events:
         shown = [bare(line) for line in event.lines[:CHAIN]]
-        heads = [at for at, line in enumerate(shown) if CAUSED.match(line)]
-        if heads and event.sign != PANICKED:
+        heads = _links(shown)
+        told = " ".join(shown[heads[-1] : heads[-1] + 2]) if heads else ""
+        if heads and event.sign != PANICKED and not (HOLLOW.search(told) or SUMMARY.search(told)):
             end = next((at for at in range(heads[-1] + 2, len(shown)) if not shown[at].startswith(" ")), len(shown))
             found.append((event.number, event.number + heads[-1], event.number + end - 1))
     return found
+
+
+def _links(shown: Sequence[str]) -> list[int]:
+    """Return where the links of the chain of causes are that belongs to the first of some lines, to no later error."""
+    end = next((at for at in range(1, len(shown)) if ANOTHER.match(shown[at])), len(shown))
+    return [at for at in range(end) if CAUSED.match(shown[at])]
 
 
 def why_of(found: Found) -> str:
@@ -294,13 +304,16 @@ def _first(event: LogEvent) -> Found:
 def _cause(event: LogEvent, text: str) -> tuple[int, str]:
     """Return why an error happened: the last cause of its chain, what is on the next line, or was said before it."""
     shown = [bare(line).strip() for line in event.lines[:CHAIN]]
-    chain = [at for at, line in enumerate(shown) if CAUSED.match(line)]
+    chain = _links(shown)
     if chain:
         at = chain[-1]
         inline = CAUSED.sub("", shown[at])
         at += 0 if inline or at + 1 == len(shown) else 1
         cause = re.sub(r"^\d+: ", "", inline or shown[at])
-        if cause not in text:
+        if SYSTEMS_WORD.match(cause) and len(chain) > 1:
+            above = " ".join(part for part in shown[chain[-2] : chain[-1]] if part)
+            cause = f"{CAUSED.sub('', above)}: {cause}"
+        if cause not in text and not SUMMARY.search(cause):
             return event.number + at, cause
     if text.endswith(":") or CMAKE.match(text):
         at = next((at for at in range(1, min(5, len(shown))) if shown[at]), 0)

@@ -36,6 +36,8 @@ QUOTED = re.compile(
     r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s|\+\s+(?:cargo|docker|echo|export)\s"
     r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
 )
+# What a program tells of its course is no failure, whatever it goes on without.
+TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
 # What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
 HAPPENED = re.compile(
     r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
@@ -144,7 +146,7 @@ class _Watcher:
     def _matches(self, window: Window, line: Line, text: str, tried: list[tuple[Pattern, Owner]]) -> bool:
         bare = reading.bare(text)
         plain = reading.plain(bare)
-        if QUOTED.match(plain):
+        if QUOTED.match(plain) or TOLD.match(bare):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
         seen = [(owner, pattern.search(text, bare if isinstance(owner, str) else plain)) for pattern, owner in tried]
