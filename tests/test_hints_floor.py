@@ -45,7 +45,7 @@ def test_the_last_cause_of_a_chain_tells() -> None:
 
 def test_the_chain_of_another_error_changes_nothing() -> None:
     link = "  = note: LINK : fatal error LNK1181: cannot open input file 'zbar.lib'\n\n"
-    later = "error: failed to compile `a v1.0.0`\n\nCaused by:\n  could not compile `a` due to previous error\n"
+    later = "error: failed to compile `a v1.0.0`\n\nCaused by:\n  the moon is full\n"
     assert [hint.confidence for hint in read(link + later)] == ["cause"]
 
 

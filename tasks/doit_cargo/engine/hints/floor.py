@@ -149,16 +149,15 @@ def of_suspects(events: Sequence[LogEvent], failures: Sequence[LogEvent], lines:
     return _first((telling or near)[0])._replace(hint=SUSPECT) if near else None
 
 
-def chains(events: Sequence[LogEvent]) -> list[tuple[int, int, int]]:
-    """Return the chains of causes that cargo shows: where each begins, where its last cause does, where that ends."""
+def chains(events: Sequence[LogEvent]) -> list[tuple[int, int]]:
+    """Return the chains of causes that cargo shows: where each begins, and where its last cause does."""
     found = []
     for event in events:
         shown = [bare(line) for line in event.lines[:CHAIN]]
         heads = _links(shown)
         told = " ".join(shown[heads[-1] : heads[-1] + 2]) if heads else ""
         if heads and event.sign != PANICKED and not (HOLLOW.search(told) or SUMMARY.search(told)):
-            end = next((at for at in range(heads[-1] + 2, len(shown)) if not shown[at].startswith(" ")), len(shown))
-            found.append((event.number, event.number + heads[-1], event.number + end - 1))
+            found.append((event.number, event.number + heads[-1]))
     return found
 
 

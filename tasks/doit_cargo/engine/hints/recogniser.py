@@ -283,17 +283,14 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     return Found(hint, {name: tuple(several)[:4] for name, several in values.items()}, tuple(lines[:5]))
 
 
-def _deepest(found: list[Found], chains: Sequence[tuple[int, int, int]]) -> list[Found]:
-    """Return the causes, but of those that only the beginning of a chain tells: what its last link says is why.
-
-    Where nobody knows that one, they say only where it happened.
-    """
-    for start, last, end in chains:
-        numbers = [{number for number, _ in one.lines} for one in found]
-        known = any(number in range(last, end + 1) for several in numbers for number in several)
-        early = [bool(several) and several <= set(range(start, last)) for several in numbers]
-        kept = [(one, weak) for one, weak in zip(found, early, strict=True) if not (weak and known)]
-        found = [one._replace(hint=replace(one.hint, rank=VAGUE + 1)) if weak else one for one, weak in kept]
+def _deepest(found: list[Found], chains: Sequence[tuple[int, int]]) -> list[Found]:
+    """Return the causes; those that only the beginning of a chain tells say where: what its last link says is why."""
+    for start, last in chains:
+        early = [bool(one.lines) and all(start <= number < last for number, _ in one.lines) for one in found]
+        found = [
+            one._replace(hint=replace(one.hint, rank=VAGUE + 1)) if weak else one
+            for one, weak in zip(found, early, strict=True)
+        ]
     return found
 
 
