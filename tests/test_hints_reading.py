@@ -76,8 +76,8 @@ def test_what_tools_put_before_a_line_is_no_part_of_it(prefix: str) -> None:
 
 @pytest.mark.parametrize(("between", "found"), [(1, ["own"]), (3, [])])
 def test_near_is_what_the_hint_says(between: int, found: list[str]) -> None:
-    known = with_hint(patterns=["quux failed"], also=["quux was asked"], near=1)
-    assert names("quux was asked\n" + "nothing\n" * (between - 1) + "quux failed\n", known) == found
+    known = with_hint(patterns=["quux broke"], also=["quux was asked"], near=1)
+    assert names("quux was asked\n" + "nothing\n" * (between - 1) + "quux broke\n", known) == found
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.base import paths
@@ -17,7 +16,7 @@ from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.hints import check, crates, fixes, floor, rules
 from doit_cargo.engine.hints.recogniser import recognise
-from doit_cargo.engine.hints.rules import Found, HintRules
+from doit_cargo.engine.hints.rules import Found, HintRules, how_it_ended
 from doit_cargo.engine.hints.systems import LogSystem
 from doit_cargo.engine.plan.profiles.packs import HINTS_FILE, OVERLAY
 from doit_cargo.engine.toolchain import platform
@@ -64,15 +63,6 @@ def read(stream: IO[bytes], known: HintRules, own_system: bool = True, status: i
         manager = place.manager
     where = place._replace(system=system, manager=manager)
     return [_hint(one, known, where, root) for one in reading.found]
-
-
-def how_it_ended(status: int) -> str:
-    """Return a bad exit status as the tables name it: ``SIGSEGV`` also for a shell's 139, ``0xc0000135``, ``127``."""
-    number = -status if status < 0 else status - 128 if 128 < status < 160 else 0
-    if status >= rules.NTSTATUS:
-        return f"{status:#x}"
-    names = [one.name for one in signal.Signals if one == number] if number else []
-    return names[0].lower() if names else str(status) if status else ""
 
 
 def _only_system(found: list[Found]) -> str:

@@ -78,11 +78,13 @@ HINT: Section = {
 }
 LIBRARY: Section = {"names": LIST, **dict.fromkeys(INSTALL, TEXT)}
 FILE: Section = {"hint": {ANY: HINT}, "library": {ANY: LIBRARY}}
+SORT: Section = {"patterns": EXPRESSIONS, "means": TEXT, "fix": TEXT}
 GRAMMAR: Section = {"subject": TEXT, "patterns": EXPRESSIONS}
 SHIPPED: Section = {
     **FILE,
     "signs": {ANY: EXPRESSIONS},
     "grammar": {ANY: GRAMMAR},
+    "kind": {ANY: SORT},
     "since": {ANY: LIST},
     "symbols": {ANY: {ANY: LIST}},
 }
@@ -115,9 +117,10 @@ def _incomplete(file: TomlFile, name: str, table: Mapping[str, Any], names: froz
 
 
 def _groups(table: Mapping[str, Any]) -> frozenset[str]:
-    return (SUBJECTS if table.get("of") else frozenset()) | {
+    groups = {
         group
         for key in ("patterns", "also")
         for source in table.get(key, ())
         for group in re.compile(source).groupindex
     }
+    return (SUBJECTS if table.get("of") else frozenset()) | groups | ({"toolkits"} if "arch" in groups else set())

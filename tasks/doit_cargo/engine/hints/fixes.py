@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from doit_cargo.engine.hints.rules import SYSTEMS, Found, HintRules
 from doit_cargo.engine.hints.systems import LogSystem
-from doit_cargo.engine.preflight.cuda.compiler import cuda_release
+from doit_cargo.engine.preflight.cuda.compiler import cuda_release, cuda_releases
 from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
 from doit_cargo.engine.toolchain.tools import ROWS, how_to_get
 
@@ -21,6 +21,20 @@ DEBIAN = {"aarch64": "arm64", "armv7": "armhf", "arm": "armel", "i": "i386", "ri
 DEBIAN |= {"powerpc64le": "ppc64el", "x86_64": "amd64"}
 # The newest gcc of toolkits before those of cuda.toml (NVIDIA's installation guides, table of host compilers).
 OLD_CUDA = {"10.2": 8, "11.0": 9, "11.1": 10, "11.2": 10, "11.3": 10, "11.4": 10, "11.5": 11, "11.6": 11, "11.7": 11}
+# Since which toolkit nvcc knows an architecture that the oldest one of cuda.toml knows (nvcc's release notes).
+OLD_SM = {
+    52: "6.5",
+    53: "7.0",
+    60: "8.0",
+    61: "8.0",
+    62: "8.0",
+    70: "9.0",
+    72: "9.2",
+    75: "10.0",
+    80: "11.0",
+    86: "11.1",
+    87: "11.4",
+}
 # How to find the package that holds a file, where no table names it.
 SEARCH = {
     "apt": "apt-file search {0}.pc; apt-file search lib{0}.so",
@@ -35,7 +49,28 @@ SEARCH = {
 
 def cause_of(found: Found) -> str:
     """Return the cause with what the log named."""
-    return _filled(found.hint.cause, found.values)
+    says = f" It says: {found.values['says'][0]}" if "says" in found.values else ""
+    means = f"{found.values['means'][0]}. " if "means" in found.values else ""
+    toolkits = [one for arch in found.values.get("arch", ()) if (one := toolkits_of(arch))]
+    values = {**found.values, "toolkits": tuple(toolkits)} if toolkits else found.values
+    return means + _filled(found.hint.cause, values) + says
+
+
+def toolkits_of(arch: str) -> str:
+    """Return which CUDA toolkits know an architecture (sm_120, compute_61, 8.6), or nothing for an unknown one."""
+    digits = re.search(r"\d+(?:\.\d)?", arch)
+    number = int(digits[0].replace(".", "")) if digits else 0
+    known = [release for release, facts in cuda_releases().items() if number in _numbers(facts.get("sm"))]
+    if not known:
+        return ""
+    releases = list(cuda_releases())
+    first = OLD_SM.get(number, known[0]) if known[0] == releases[0] else known[0]
+    last = "and newer" if known[-1] == releases[-1] else f"to {known[-1]}"
+    return f"sm_{number}: CUDA {first} {last}"
+
+
+def _numbers(value: object) -> list[int]:
+    return value if isinstance(value, list) else []
 
 
 def fix_of(found: Found, knowledge: HintRules, place: LogSystem) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from doit_cargo.engine.hints.reading import bare
-from doit_cargo.engine.hints.rules import Found, HintRule
+from doit_cargo.engine.hints.rules import Found, HintRule, HintRules
 
 RANK = 9
 PANICKED = "panicked"
@@ -21,9 +21,41 @@ SCRIPT = re.compile(
 )
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
 DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]")
+# Where an old rustc says that an unwrap panicked: in its own library.
+STANDARD = re.compile(r"(?:^|[/\\])(?:checkout|rustc|libcore|library)[/\\]")
 CODE = re.compile(r"error\[E\d{4}\]: ")
 COMPILED = re.compile(r"could not compile \W?([\w-]+)")
 LOCATION = re.compile(r"^\s*-->\s")
+MACRO = re.compile(r"error: (?:proc[- ]macro(?: derive)?|custom attribute) panicked")
+SAYS = re.compile(r"= help: message: (.*)")
+# A macro's own error that is none of the code: the system or a server said no.
+OUTSIDE = re.compile(
+    r"error: (?!cannot find)(.*(?:\(os error \d+\)|communicating with|could not connect|failed to connect).*)"
+)
+CAUSED = re.compile(r"\s*Caused by:\s*")
+ANOTHER = re.compile(r"\W{0,2}(?:error|fatal)\b", re.IGNORECASE)
+# What the system says, without of what: the cause above names that.
+SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
+CMAKE = re.compile(r"CMake Error at \S+ \(\w+\)")
+# What a program that fails says last, if it is its own: no step of the one that calls it.
+ENDED = re.compile(r"\bexit(?:ed)?(?: with)? (?:exit )?(?:status|code)\b|\bsignal:? \d|non-zero", re.IGNORECASE)
+STEP = re.compile(
+    r"\[?(?:INFO|DEBUG)\b|raise |return |\s*(?:Running|Compiling|Finished|Building)\s|\$ |\+ |> |-- |File \""
+)
+CHAIN = 40  # lines in which a chain of causes is looked for
+FEW = 100  # lines in which a compiler's complaint is
+TAIL = 40  # lines at the end of a log whose errors are not yet overcome
+# What sounds like an error and is none: warnings, progress, what is tried again.
+NOTICE = re.compile(
+    r"\W{0,3}(?:warn(?:ing)?|note|info|debug|help|hint|trace)\b|.*\b(?:retry|tries remaining|0 failed)", re.IGNORECASE
+)
+TESTS = re.compile(
+    r"(?:test result: |error: (?:test|bench|doctest|test run) failed|error: \d+ targets? failed|FAILED \S+::"
+    r"|\s*FAIL \[)",
+    re.IGNORECASE,
+)
+HANDED_ON = re.compile(r"(?:cargo:{1,2}warning=|warning: [\w-]+@\d[^:]*: )(.*)")
+COMPLAINT = re.compile(r"\berror\b|fatal|unimplemented|undefined|not found", re.IGNORECASE)
 # cargo's and rustc's last words over errors that stand above, or in the output of a test.
 SUMMARY = re.compile(
     r"(?:error: )?(?:could not compile|aborting due to|test failed|doctest failed|bench failed|\d+ targets? failed"
@@ -36,26 +68,31 @@ LINK = re.compile(r"linking with .{1,120} failed")
 COMMAND = re.compile(r'(?:= note: )?(?:\w+=\S+ )*"')
 LINKER = re.compile(
     r"(?:^|[\s/\\(])(?:(?:rust-)?l?ld(?:\.\w+)?|lld-link|mold|wild|link|clang\S*|gcc|cc|zig)(?:\.exe)?: |LNK\d{4}"
-    r"|undefined "
+    r"|undefined |\bERROR\b|\berror: "
 )
+RUNS = re.compile(r"(?:running command|running|executing|exec|run)[:\s\x22]{1,3}(\S.*)", re.IGNORECASE)
+NOT_THERE = re.compile(r"os error 2\b|no such file|code: 2, kind: NotFound|program not found", re.IGNORECASE)
 # The end of what a build script has said.
-END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:Compiling|Building|Finished|Checking) )")
+END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:(?:Compiling|Checking) \S+ v\d|Finished |Building \[))")
 # Lines of a build script's output that tell cargo something, or what is asked of a compiler.
 TALK = re.compile(
     r"^(?:cargo:|[\w.-]+ = (?:Some|None)|running:?\s|note: |warning: |help: |stack backtrace|\s+\d+: |\s+at /"
-    r"|--- std|-- |[A-Z_]+_[A-Za-z_0-9-]+ = |exit status: |OPT_LEVEL|TARGET|HOST|CC_|CFLAGS|\s*$)"
+    r"|--- std|Caused by:|process didn.t exit successfully"
+    r"|-- |[A-Z_]+_[A-Za-z_0-9-]+ = |exit status: |OPT_LEVEL|TARGET|HOST|CC_|CFLAGS|\s*$)"
 )
 WHY = re.compile(
     r"(?:^|\W)(?:error(?:\[\w+\])?:? |fatal:? |fatal error|cannot |could not |couldn.t |can.t |unable to |failed to "
-    r"|not found|no such file|undefined |unsupported |missing |is required|requires |must |invalid |denied|refused)",
+    r"|not found|no such file|undefined |unsupported |missing |is required|requires |must |invalid |denied|refused"
+    r"|\*\*\* [^\[])",
     re.IGNORECASE,
 )
 PANIC = re.compile(r"panicked at (?:'(?P<old>.*?)'?(?:, \S+:\d+:\d+)?$|\S+:\d+:\d+:?$|(?P<rest>.*))")
 PLACE = re.compile(r"\S+\.rs:\d+:\d+")
 # Panics that only say that something above has failed.
 HOLLOW = re.compile(
-    r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed"
-    r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while",
+    r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed(?! with error: \S)"
+    r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while|^build failed$"
+    r"|errors? encountered\b|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \[|^\W*maturin failed",
     re.IGNORECASE,
 )
 
@@ -75,6 +112,9 @@ def of(events: Sequence[LogEvent]) -> Found | None:
     if script:
         event = next(event for event in events if SCRIPT.search(event.lines[0]))
         return _script(script, event)
+    macro = next(filter(None, map(_macro, events)), None)
+    if macro:
+        return macro
     if any(_is_own(event) for event in events):
         return None
     link = next((event for event in events if LINK.search(event.lines[0])), None)
@@ -82,7 +122,7 @@ def of(events: Sequence[LogEvent]) -> Found | None:
         return _link(link)
     failures = [event for event in events if event.sign != PANICKED and not SUMMARY.search(bare(event.lines[0]))]
     panics = [event for event in events if event.sign == PANICKED]
-    return next((_first(event) for event in failures), None) or next(map(_panic, panics), None)
+    return next((_first(event) for event in failures), None) or next(filter(None, map(_panic, panics)), None)
 
 
 def _panic(event: LogEvent) -> Found | None:
@@ -92,9 +132,67 @@ def _panic(event: LogEvent) -> Found | None:
     said = said[start:] if start >= 0 else said[:-1]
     place = PLACE.search("\n".join(said))
     text = next((message for _, message in _panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
-    if not text or (place and not DEPENDENCY.search(place[0])):
+    if not text or (place and not (DEPENDENCY.search(place[0]) or STANDARD.search(place[0]))):
         return None
     return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
+
+
+def of_suspects(events: Sequence[LogEvent], failures: Sequence[LogEvent], lines: int) -> Found | None:
+    """Return the first line near the end of a log, of so many lines, that sounds like an error, where no tool says so.
+
+    `failures` are the lines that do: a mistake in one's own code or a failing test explains itself.
+    """
+    if any(map(_is_own, failures)) or any(TESTS.match(bare(event.lines[0])) for event in (*failures, *events)):
+        return None
+    near = [event for event in events if event.number > lines - TAIL and not NOTICE.match(bare(event.lines[0]))]
+    telling = [event for event in near if not HOLLOW.search(event.lines[0])]
+    return _first((telling or near)[0])._replace(hint=SUSPECT) if near else None
+
+
+def chains(events: Sequence[LogEvent]) -> list[tuple[int, int]]:
+    """Return the chains of causes that cargo shows: where each begins, and where its last cause does."""
+    found = []
+    for event in events:
+        shown = [bare(line) for line in event.lines[:CHAIN]]
+        heads = _links(shown)
+        told = " ".join(shown[heads[-1] : heads[-1] + 2]) if heads else ""
+        if heads and event.sign != PANICKED and not (HOLLOW.search(told) or SUMMARY.search(told)):
+            found.append((event.number, event.number + heads[-1]))
+    return found
+
+
+def _links(shown: Sequence[str]) -> list[int]:
+    """Return where the links of the chain of causes are that belongs to the first of some lines, to no later error."""
+    end = next((at for at in range(1, len(shown)) if ANOTHER.match(shown[at])), len(shown))
+    return [at for at in range(end) if CAUSED.match(shown[at])]
+
+
+def why_of(found: Found) -> str:
+    """Return what a failure says of itself, without what cargo puts around it."""
+    text = next((found.values[name][0] for name in ("why", "error") if name in found.values), "")
+    return "" if HOLLOW.search(text) else text
+
+
+def with_kind(found: Found, knowledge: HintRules) -> Found:
+    """Return what is known only by its words with the sort of failure that these tell of."""
+    if found.hint.rank < RANK and found.hint is not MACRO_PANICKED:
+        return found
+    texts = [found.values[name][0] for name in ("why", "error") if name in found.values]
+    kind = next((kind for text in texts if (kind := knowledge.kind_of(text))), None)
+    if kind is None:
+        return found
+    return found._replace(values={**found.values, "means": (kind.means,), "mend": (kind.fix,)})
+
+
+def _macro(event: LogEvent) -> Found | None:
+    """Return what a procedural macro says that panicked: mostly of a file, a folder or a service that is not there."""
+    first = bare(event.lines[0])
+    outside = OUTSIDE.match(first) if any("originates in" in line for line in event.lines[1:24]) else None
+    if not MACRO.match(first) and not outside:
+        return None
+    said = (SAYS.search(bare(line)) for line in event.lines[1:12])
+    text = outside[1] if outside else next((found[1] for found in said if found), "")
+    return Found(MACRO_PANICKED, {"why": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),)) if text else None
 
 
 def _is_own(event: LogEvent) -> bool:
@@ -132,13 +230,33 @@ def _why(event: LogEvent) -> tuple[int, str]:
     errors = [bare(line).strip() for _, line in said]
     start = next((at for at, text in enumerate(errors) if text.startswith("--- stderr")), -1)
     panic = next(((at, text) for at, text in _panics(errors) if not HOLLOW.search(text)), None)
+    if panic and NOT_THERE.search(panic[1]):
+        panic = panic[0], panic[1] + _after(errors[: panic[0]])
     ours = [at for at, text in enumerate(errors) if not TALK.match(text) and "panicked at" not in text]
     plain = [at for at in ours if at > start]
     telling = [at for at in plain if WHY.search(errors[at])]
     if panic and (not telling or panic[0] <= telling[0] or "Err` value" not in panic[1]):
         return said[panic[0]][0], panic[1][:LONGEST]
     at = next(iter(telling or plain), None)
+    if at is None or HOLLOW.search(errors[at]):
+        compiler = _compiler(event)
+        if compiler:
+            return compiler
     return (said[at][0], errors[at][:LONGEST]) if at is not None else (0, "")
+
+
+def _after(lines: Sequence[str]) -> str:
+    """Return what a build script says that it runs, before it says that something is not there."""
+    runs = [found[1] for line in lines if (found := RUNS.match(line))]
+    return f" (after: {runs[-1][:80]})" if runs else ""
+
+
+def _compiler(event: LogEvent) -> tuple[int, str] | None:
+    """Return the first complaint of a C compiler, which cargo hands on as a warning of the crate."""
+    lines = (*event.before[-FEW:], *event.lines[:FEW])
+    start = event.number - len(event.before[-FEW:])
+    told = ((start + at, HANDED_ON.match(bare(line).strip())) for at, line in enumerate(lines))
+    return next(((at, found[1][:LONGEST]) for at, found in told if found and COMPLAINT.search(found[1])), None)
 
 
 def _said(event: LogEvent) -> Iterator[tuple[int, str]]:
@@ -176,12 +294,33 @@ def _first(event: LogEvent) -> Found:
         return Found(DEPENDENCY_BROKEN, {"crate": (crate,), "error": (text,)}, ((event.number, text),))
     values = {"error": (text,)}
     lines: tuple[tuple[int, str], ...] = ((event.number, text),)
-    chain = [at for at, line in enumerate(event.lines[:40]) if bare(line).strip() == "Caused by:"]
-    if chain and chain[-1] + 1 < len(event.lines):
-        at = chain[-1] + 1
-        values["why"] = (re.sub(r"^\d+: ", "", bare(event.lines[at]).strip())[:LONGEST],)
-        lines = (*lines, (event.number + at, values["why"][0]))
+    number, why = _cause(event, text)
+    if why:
+        values["why"], lines = (why[:LONGEST],), (*lines, (number, why[:LONGEST]))
     return Found(FIRST_ERROR, values, lines)
+
+
+def _cause(event: LogEvent, text: str) -> tuple[int, str]:
+    """Return why an error happened: the last cause of its chain, what is on the next line, or was said before it."""
+    shown = [bare(line).strip() for line in event.lines[:CHAIN]]
+    chain = _links(shown)
+    if chain:
+        at = chain[-1]
+        inline = CAUSED.sub("", shown[at])
+        at += 0 if inline or at + 1 == len(shown) else 1
+        cause = re.sub(r"^\d+: ", "", inline or shown[at])
+        if SYSTEMS_WORD.match(cause) and len(chain) > 1:
+            above = " ".join(part for part in shown[chain[-2] : chain[-1]] if part)
+            cause = f"{CAUSED.sub('', above)}: {cause}"
+        if cause not in text and not SUMMARY.search(cause):
+            return event.number + at, cause
+    if text.endswith(":") or CMAKE.match(text):
+        at = next((at for at in range(1, min(5, len(shown))) if shown[at]), 0)
+        return (event.number + at, shown[at]) if at else (0, "")
+    before = [bare(line).strip() for line in event.before[-2:]]
+    if (ENDED.search(text) or HOLLOW.search(text)) and before and before[-1] and not STEP.match(before[-1]):
+        return event.number - 1, before[-1]
+    return 0, ""
 
 
 def last_words(text: str) -> Found | None:
@@ -194,10 +333,13 @@ def _rule(name: str, cause: str, fix: str, rank: int = RANK) -> HintRule:
     return HintRule(name, name, rank, (), (), (), 0, (), False, cause, {"any": fix})
 
 
+MACRO_PANICKED = _rule(
+    "macro-panicked", "A procedural macro stopped while it ran. It says: {why}", "{mend|mend what it says}", 7
+)
 BUILD_SCRIPT = _rule(
     "build-script-failed",
     "The build script of {crate} failed. It says: {why|nothing}",
-    "mend what it says; `cargo tree -i {name}` shows who pulls it in",
+    "{mend|mend what it says}; `cargo tree -i {name}` shows who pulls it in",
 )
 DEPENDENCY_BROKEN = _rule(
     "crate-broken-by-new-rustc",
@@ -207,9 +349,12 @@ DEPENDENCY_BROKEN = _rule(
     6,
 )
 LINK_FAILED = _rule(
-    "link-failed", "The link failed. The linker says: {why}", "mend what it says; the lines after it tell more"
+    "link-failed", "The link failed. The linker says: {why}", "{mend|mend what it says}; the lines after it tell more"
 )
 LAST_WORDS = _rule("last-words", "Nothing known. The last it said: {error}", "its output has more")
+SUSPECT = _rule(
+    "unknown-error", "Nothing known. It says: {error}{why|}", "{mend|mend what it says}; the lines around it tell more"
+)
 FIRST_ERROR = _rule(
-    "first-error", "The first error is: {error}{why|}", "mend what it says; the lines after it tell more"
+    "first-error", "The first error is: {error}{why|}", "{mend|mend what it says}; the lines after it tell more"
 )

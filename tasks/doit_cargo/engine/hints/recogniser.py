@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints import floor, reading, systems
@@ -35,16 +36,30 @@ QUOTED = re.compile(
     r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s|\+\s+(?:cargo|docker|echo|export)\s"
     r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
 )
+# What a program tells of its course is no failure, whatever it goes on without.
+TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
 # What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
 HAPPENED = re.compile(
     r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
     r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
-    r"|process didn.t exit successfully|\(os error \d+\)$"
+    r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
 )
 # Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
 WARNING = re.compile(
     r"(?:\[(?P<labelled>[\w-]+) \d+\.\d+[^\]]*\]\s+)?"
     r"(?:(?P<says>warning\b|cargo:{1,2}warning=)(?::\s(?P<crate>[\w-]+)@\d)?)?",
+    re.IGNORECASE,
+)
+
+# A program that ended with a status was there, whatever a sentence with its name sounds like.
+RAN = re.compile(
+    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: \w+)? (?:status|code)\b|\bsignal:? \d|\bnon-zero\b"
+    r"|\breturned \d|\bterminated by",
+    re.IGNORECASE,
+)
+ABSENT = re.compile(
+    r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
+    r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
     re.IGNORECASE,
 )
 
@@ -74,19 +89,25 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if ended:
         watcher.signs.add("failed")
     beginning = ending = b""
+    lines = 0
     for window in windows(stream):
         ending = window.text[max(window.start, window.end - ENDING) : window.end]
+        lines = window.number + window.text.count(b"\n", window.start, window.end)
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
-    if watcher.signs == {"succeeded"}:
+    if watcher.signs == {"succeeded"} and not watcher.panicked_last():
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
     end = knowledge.owner("ended", ended)
     if end and all(one.hint.category != end.category for one in found):
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(watcher.events)
-    best = _best([*found, *([ground] if ground else [])])
+    best = _best([*_deepest(found, floor.chains(watcher.events)), *([ground] if ground else [])])
+    if not best and "succeeded" not in watcher.signs:
+        suspect = floor.of_suspects(watcher.suspects, watcher.events, lines)
+        best = [suspect] if suspect else []
+    best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
         best = [words] if (words := floor.last_words(ending.decode("utf-8", "replace"))) else []
     shown = "\n".join(text for one in best for _, text in one.lines)
@@ -102,7 +123,9 @@ class _Watcher:
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
         self.events: list[LogEvent] = []
+        self.suspects: list[LogEvent] = []
         self.captured = False
+        self.succeeded = 0
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
@@ -123,7 +146,7 @@ class _Watcher:
     def _matches(self, window: Window, line: Line, text: str, tried: list[tuple[Pattern, Owner]]) -> bool:
         bare = reading.bare(text)
         plain = reading.plain(bare)
-        if QUOTED.match(plain):
+        if QUOTED.match(plain) or TOLD.match(bare):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
         seen = [(owner, pattern.search(text, bare if isinstance(owner, str) else plain)) for pattern, owner in tried]
@@ -152,23 +175,39 @@ class _Watcher:
         """Take what tells of success, failure, or output that a test has printed and that has not happened here."""
         if sign in ("captured", "told"):
             self.captured = sign == "captured"
+            if hit.string.lstrip().startswith("test result: ok"):
+                self.events = [event for event in self.events if event.sign != floor.PANICKED]
             return
+        if sign == "succeeded":
+            self.succeeded = line.number
         if sign == "succeeded" and not self.signs - {"succeeded"}:
             self.matches.clear()  # what stands before has not kept cargo from its end
-        if sign != "panicked":
+        if sign not in ("panicked", "suspect"):
             self.signs.add(sign)
         self.failed_crates.update(filter(None, hit.groupdict().values()))
-        if sign != "succeeded" and not self.captured and len(self.events) < EVENTS:
-            text, first = around(window, line, FOLLOWING)
-            lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
-            at = line.number - first
-            self.events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
+        if sign != "succeeded" and not self.captured:
+            self._keep(sign, window, line)
+
+    def _keep(self, sign: str, window: Window, line: Line) -> None:
+        """Keep a line that tells of a failure, with its surroundings: the first ones; of suspects the last."""
+        events = self.suspects if sign == "suspect" else self.events
+        if len(events) >= EVENTS and sign != "suspect":
+            return
+        text, first = around(window, line, FOLLOWING)
+        lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
+        at = line.number - first
+        events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
+        del events[: len(events) - EVENTS]
+
+    def panicked_last(self) -> bool:
+        """Tell whether a dependency's code panicked after the build: in the program that was then run."""
+        return any(event.sign == floor.PANICKED and event.number > self.succeeded for event in self.events)
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
-        if self._tried[name] == TRIED and name not in ("captured", "told"):
+        if self._tried[name] == TRIED and name not in ("captured", "told", "suspect"):
             self.index.drop(owner)
 
     def _look_around(
@@ -181,6 +220,8 @@ class _Watcher:
         subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
+        if hint.name.endswith("-missing") and RAN.search(hit.string) and not ABSENT.search(hit.string):
+            return
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = [*{**hit.groupdict(), **dict(subject)}.items()]
         if hint.also or hint.unless:
@@ -242,6 +283,17 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     return Found(hint, {name: tuple(several)[:4] for name, several in values.items()}, tuple(lines[:5]))
 
 
+def _deepest(found: list[Found], chains: Sequence[tuple[int, int]]) -> list[Found]:
+    """Return the causes; those that only the beginning of a chain tells say where: what its last link says is why."""
+    for start, last in chains:
+        early = [bool(one.lines) and all(start <= number < last for number, _ in one.lines) for one in found]
+        found = [
+            one._replace(hint=replace(one.hint, rank=VAGUE + 1)) if weak else one
+            for one, weak in zip(found, early, strict=True)
+        ]
+    return found
+
+
 def _best(found: list[Found]) -> list[Found]:
     """Return the best ones: root causes before consequences, one of each category; what says little only alone."""
     hidden = {name for one in found for name in one.hint.hides}
@@ -252,8 +304,18 @@ def _best(found: list[Found]) -> list[Found]:
     telling = [one for one in best.values() if one.hint.rank < VAGUE]
     vague = [one for one in best.values() if one.hint.rank < floor.RANK]
     ground = [one for one in best.values() if one.hint.rank == floor.RANK]
-    told = {number for one in vague[:1] for number, _ in one.lines}
-    return telling[:MOST] or [
-        *vague[:1],
-        *(one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told),
-    ]
+    first = [_with_words(one, ground) for one in vague[:1]]
+    told = {number for one in first for number, _ in one.lines}
+    script = (one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told)
+    return telling[:MOST] or [*first, *script]
+
+
+def _with_words(vague: Found, ground: Sequence[Found]) -> Found:
+    """Return what only says where, with the line in which the failure says why."""
+    told = {number for number, _ in vague.lines}
+    telling = (one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told)
+    says = next((one for one in telling if floor.why_of(one)), None)
+    if says is None:
+        return vague
+    lines = dict((*vague.lines, says.lines[-1]))
+    return vague._replace(values={**vague.values, "says": (floor.why_of(says),)}, lines=tuple(sorted(lines.items())))

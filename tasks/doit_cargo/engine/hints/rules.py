@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -94,14 +95,37 @@ class Grammar:
     def subject_of(self, found: re.Match[str]) -> str:
         """Return what a match is about, a file without its folder, what cmake's X_NAME_EXECUTABLE-NOTFOUND wants."""
         text = (found[self.subject] or "").strip()
-        if text.isdigit() and int(text) >= NTSTATUS:
-            return f"{int(text):#x}"
+        if re.fullmatch(r"-?\d{3,10}", text):
+            return how_it_ended(int(text) % (1 << 32))
+        text = re.sub(r"(?<=\w)\\n$", "", text)  # the end of a line within a text, as Rust's {:?} prints it
         if self.name in WITHOUT_FOLDER:
             text = re.split(r"[/\\]", text)[-1]
             text = re.sub(r"(?:_(?:EXECUTABLE|COMPILER|PROGRAM|COMMAND))?-NOTFOUND$", "-NOTFOUND", text)
             text = text.removesuffix("-NOTFOUND").split("_")[-1].lower() if text.endswith("-NOTFOUND") else text
             text = re.sub(r"\.exe$", "", text, flags=re.IGNORECASE)
         return text
+
+
+# What a sentence has in the place of a program's name.
+PROSE = """
+a an and any are but command compiler executable file for from has in interpreter is it library linker manager may
+module not of on one or package path please process program script shell support that the this to tool toolchain was
+which with you your
+"""
+
+
+@cache
+def _prose() -> frozenset[str]:
+    return frozenset(("", *PROSE.split()))
+
+
+def how_it_ended(status: int) -> str:
+    """Return a bad exit status as the tables name it: ``SIGSEGV`` also for a shell's 139, ``0xc0000135``, ``127``."""
+    number = -status if status < 0 else status - 128 if 128 < status < 160 else 0
+    if status >= NTSTATUS:
+        return f"{status:#x}"
+    names = [one.name for one in signal.Signals if one == number] if number else []
+    return names[0].lower() if names else str(status) if status else ""
 
 
 NTSTATUS = 0xC0000000  # from here on an exit status of Windows is an error of its kernel
@@ -136,6 +160,14 @@ class HintRule:
     of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+class FailureKind(NamedTuple):
+    """A sort of failure by the words of its line: what it `means`, and what mends such a thing."""
+
+    patterns: tuple[Pattern, ...]
+    means: str
+    fix: str
+
+
 class Found(NamedTuple):
     """A root cause that a log shows: the hint, the values of its named groups, the lines that matched."""
 
@@ -158,10 +190,17 @@ class HintRules:
     grammars: tuple[Grammar, ...] = ()
     since: Mapping[str, str] = field(default_factory=dict)
     symbols: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    kinds: tuple[FailureKind, ...] = ()
+
+    def kind_of(self, text: str) -> FailureKind | None:
+        """Return what sort of failure a line tells of."""
+        return next((kind for kind in self.kinds if any(pattern.find(text) for pattern in kind.patterns)), None)
 
     def owner(self, grammar: str, subject: str, line: str = "") -> HintRule | None:
         """Return the hint that tells of a subject of a line: of those whose glob fits, the one with most letters."""
-        if grammar == "item" and subject.lower() not in self.since:
+        if (grammar == "item" and subject.lower() not in self.since) or (
+            grammar == "program" and subject.lower() in _prose()
+        ):
             return None
         fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
         weight, _, best = max(fitting, key=lambda entry: entry[0], default=(0, None, None))
@@ -242,6 +281,10 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
         ),
         {item: release for release, items in values["since"].items() for item in items},
         values["symbols"],
+        tuple(
+            FailureKind(tuple(map(Pattern, table["patterns"])), table["means"], table["fix"])
+            for table in values["kind"].values()
+        ),
     )
 
 

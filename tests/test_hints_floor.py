@@ -1,0 +1,182 @@
+"""What is told of a failure that no hint knows, and that what was there is not said to be missing."""
+
+from __future__ import annotations
+
+import pytest
+from doit_cargo.engine.hints import fixes
+from hint_logs import KNOWN, first, read
+
+# --- precision ----------------------------------------------------------------------------------------------------
+
+PROGRAMS = sorted({glob for hint in KNOWN.hints for glob in hint.of.get("program", ()) if "*" not in glob})
+RAN = [
+    "Error: failed to execute `{}`: exited with exit status: 1\n",
+    "error: unable to run {}: it was terminated by signal: 11\n",
+    "Caused by: failed to run `/usr/bin/{}`: returned non-zero exit status 2\n",
+]
+
+
+@pytest.mark.parametrize("sentence", RAN)
+def test_a_program_that_ran_is_not_called_missing(sentence: str) -> None:
+    assert len(PROGRAMS) > 100
+    assert [name for name in PROGRAMS if first(sentence.format(name)).endswith("-missing")] == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Cargo, the package manager, is not installed or is not on PATH", "the manager is not installed", "it: not found"],
+)
+def test_a_word_of_a_sentence_is_no_program(sentence: str) -> None:
+    assert [hint.cause for hint in read(f"error: {sentence}\n") if hint.name == "program-missing"] == []
+
+
+def test_the_last_cause_of_a_chain_tells() -> None:
+    chain = (
+        "error: failed to get `a` as a dependency of package `w v0.1.0 (/w)`\n\nCaused by:\n  Unable to update x\n\n"
+    )
+    chain += "Caused by:\n  failed to update submodule `vendor/b`\n\nCaused by:\n  {}\n"
+    gone = "object not found - no match for id (5a10cd20)"
+    assert [hint.name for hint in read(chain.format(gone))] == ["git-revision-missing"]
+    (found,) = read(chain.format("the moon is full"))
+    assert found.confidence == "look here"
+    assert found.cause.endswith("It says: the moon is full")
+    assert found.lines[-1] == (10, "the moon is full")
+
+
+def test_the_chain_of_another_error_changes_nothing() -> None:
+    link = "  = note: LINK : fatal error LNK1181: cannot open input file 'zbar.lib'\n\n"
+    later = "error: failed to compile `a v1.0.0`\n\nCaused by:\n  the moon is full\n"
+    assert [hint.confidence for hint in read(link + later)] == ["cause"]
+
+
+def test_what_a_program_tells_of_its_course_is_no_cause() -> None:
+    course = "[2022-07-31T18:06:11Z {} release] failed to acquire username/password from local configuration\n"
+    end = "[2022-07-31T18:11:11Z ERROR release] Fatal: the moon is full\n"
+    assert [hint.name for hint in read(course.format("DEBUG") + end)] == ["first-error"]
+    assert [hint.name for hint in read(course.format("ERROR") + end)] == ["git-dependency-auth"]
+
+
+def test_what_the_system_said_is_told_with_what_it_was_said_of() -> None:
+    chain = (
+        "error: failed to load source for `a`\n\nCaused by:\n  failed to read root of directory source: /w/vendor\n\n"
+    )
+    (found,) = read(chain + "Caused by:\n  No such file or directory (os error 2)\n")
+    assert found.cause.endswith(
+        "(failed to read root of directory source: /w/vendor: No such file or directory (os error 2))"
+    )
+
+
+# --- what says only where -------------------------------------------------------------------------------------------
+
+SCRIPT = "error: failed to run custom build command for `dep-sys v1.2.3`\n\nCaused by:\n  --- stderr\n{}"
+
+
+def test_what_says_only_where_shows_the_line_that_says_why() -> None:
+    failed = 'error occurred: Command "gcc" "-c" "a.c" did not execute successfully (status code exit status: 1).\n'
+    found = read("cargo:warning=cc1: sorry, unimplemented: 64-bit mode\n" + SCRIPT.format(failed))
+    assert [hint.name for hint in found] == ["c-compile-failed", "build-script-failed"]
+    assert [hint.cause.partition("It says: ")[2] for hint in found] == ["cc1: sorry, unimplemented: 64-bit mode"] * 2
+
+
+def test_what_a_build_script_ran_is_told_where_it_was_not_there() -> None:
+    log = "  Running command: ./configure --a\n  thread 'main' panicked at build.rs:2:1:\n  No such file (os error 2)\n"
+    assert "(os error 2) (after: ./configure --a)" in read(SCRIPT.format(log))[0].cause
+
+
+# --- the sort of a failure ------------------------------------------------------------------------------------------
+
+SORTS = [
+    ("Unknown option '-0z'", "A program gets an option"),
+    ("--x can only be specified with --y", "Options or features"),
+    ("status code '401 Unauthorized'", "A server refuses"),
+    ("got status 404 for https://x.org/a.tgz", "What is fetched is not at that address"),
+    ("got 503 for https://x.org/a.tgz", "A server did not accept"),
+    ("Invoke-WebRequest : the moon is far", "Something is fetched from the network"),
+    ("renaming a: Operation not permitted", "This user may not"),
+    ("PAINT_DIR must be set", "A setting is missing"),
+    ("no prebuilt paint for this machine", "This is not made for this system"),
+    ("expected paint 3 but got paint 2", "Two versions do not fit"),
+    ("the brush already exists", "Something stands in the way"),
+    ("failed to parse brush.toml", "A file cannot be read"),
+    ("the moon does not exist", "What the line names is not there"),
+    ("exited with signal: 11", "A program that the build runs crashed"),
+    ("JavaScript heap limit reached", "Memory ran out"),
+    ("this is a bug, tell us", "A program stopped at a place"),
+]
+
+
+@pytest.mark.parametrize(("line", "sort"), SORTS)
+def test_an_unknown_error_is_told_with_its_sort(line: str, sort: str) -> None:
+    (found,) = read(f"error: {line}\n")
+    assert (found.name, found.confidence) == ("first-error", "look here")
+    assert found.cause.startswith(sort)
+    assert found.cause.endswith(f"The first error is: error: {line}")
+    assert "mend what it says" not in found.fix
+
+
+def test_every_sort_has_an_example() -> None:
+    told = {kind.means for line, _ in SORTS if (kind := KNOWN.kind_of(line))}
+    assert {kind.means for kind in KNOWN.kinds} == told
+
+
+# --- logs in which no tool says error -------------------------------------------------------------------------------
+
+STEPS = "step {}\n" * 60
+
+
+def unknown(log: str) -> list[tuple[str, str]]:
+    return [(hint.name, hint.cause.partition("It says: ")[2]) for hint in read(log)]
+
+
+def test_the_last_words_that_sound_like_an_error_are_told() -> None:
+    assert unknown(STEPS + "painter: unable to mix colours\n") == [("unknown-error", "painter: unable to mix colours")]
+    assert unknown("bash: ./frob: No such file or directory\n") == [
+        ("unknown-error", "bash: ./frob: No such file or directory")
+    ]
+
+
+def test_what_was_overcome_is_no_error() -> None:
+    assert unknown("cannot reach the moon\n" + STEPS) == []
+    assert unknown("cannot reach the moon\n    Finished `dev` profile target(s) in 1s\n") == []
+    assert unknown("warning: cannot reach the moon (2 tries remaining)\n") == []
+
+
+def test_a_panic_of_a_dependency_after_the_build_is_told() -> None:
+    built = "    Finished `dev` profile target(s) in 1s\n     Running `target/debug/app`\n"
+    place = "/home/dev/.cargo/registry/src/index.crates.io-6f17d22bba15001f/win-0.2.0/src/lib.rs:9:1"
+    panic = f"thread 'main' panicked at {place}:\nno display\nnote: run with `RUST_BACKTRACE=1` environment variable\n"
+    assert [hint.cause for hint in read(built + panic)] == ["The first error is: no display"]
+    assert read(built + panic + "test result: ok. 1 passed; 0 failed\n") == []
+    assert read(built + panic.replace(place, "src/main.rs:9:1")) == []
+
+
+def test_a_macro_that_asks_the_world_in_vain_is_told_and_one_that_complains_of_code_is_not() -> None:
+    macro = "error: {}\n --> src/main.rs:4:1\n  |\n4 | query!()\n  |\n  = note: this error originates in a macro\n"
+    assert [hint.name for hint in read(macro.format("no route (os error 99)"))] == ["macro-panicked"]
+    assert read(macro.format("expected a comma")) == []
+    panicked = "error: proc macro panicked\n --> src/main.rs:4:1\n  = help: message: `../dist` doesn't exist\n"
+    assert read(panicked)[0].cause.endswith("It says: `../dist` doesn't exist")
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arch", "told"),
+    [
+        ("sm_120", "sm_120: CUDA 12.8 and newer"),
+        ("compute_61", "sm_61: CUDA 8.0 to 12.9"),
+        ("8.9", "sm_89: CUDA 11.8 and newer"),
+        ("sm_42", ""),
+    ],
+)
+def test_which_toolkits_know_an_architecture(arch: str, told: str) -> None:
+    assert fixes.toolkits_of(arch) == told
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [("-1073741515", "dll-not-found"), ("3221225781", "dll-not-found"), ("137", "program-killed")],
+)
+def test_a_status_counts_in_any_form(status: str, hint: str) -> None:
+    assert first(f"process didn't exit successfully: `target/app` (exit code: {status})\n") == hint
