@@ -56,7 +56,13 @@ def without_passwords(text: str) -> str:
         return text
     import re
 
-    shown = re.sub(r"(://)(?!git@)[^/\s?#]*@", rf"\1{HIDDEN}@", text)
+    return re.sub(r"://\S+", lambda url: _without_password(url[0]), text)
+
+
+def _without_password(url: str) -> str:
+    import re
+
+    shown = re.sub(r"(://)(?!git@)[^/\s?#]*@", rf"\1{HIDDEN}@", url)
     return re.sub(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|auth)|sig\w*)=)[^&\s\"']+", rf"\1{HIDDEN}", shown)
 
 
