@@ -37,8 +37,8 @@ def phrase(text: str) -> str:
 
 
 def for_make(text: str) -> str:
-    """Return a description that make takes for nothing but a comment."""
-    return phrase(text).replace("$", "$$").rstrip("\\")
+    """Return one line as a comment of a Makefile: a backslash at its end would draw the next line into it."""
+    return text.rstrip("\\")
 
 
 def for_markdown(text: str) -> str:
