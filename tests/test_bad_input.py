@@ -417,6 +417,22 @@ def test_a_pinned_toolchain_that_is_not_installed_stops_builds_and_nothing_else(
     assert "  fix: rustup toolchain install 1.2.3 --component rustfmt\n" in fmt
 
 
+@pytest.mark.skipif(shutil.which("rustup") is None, reason="rustup chooses toolchains")
+@pytest.mark.parametrize("chosen", ["half", "a folder", ""])
+def test_a_toolchain_that_rustup_cannot_run_stops_no_look(workspace: Path, tmp_path: Path, chosen: str) -> None:
+    there = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "toolchains"
+    home = tmp_path / "rustup"
+    (home / "toolchains/half/lib").mkdir(parents=True)
+    for toolchain in there.glob("stable-*"):
+        (home / "toolchains" / toolchain.name).symlink_to(toolchain)
+    variables = {"RUSTUP_HOME": str(home), "RUSTUP_TOOLCHAIN": str(tmp_path) if chosen == "a folder" else chosen}
+    for words in (("info",), ("help", "dev"), ("list",), ("plan", "dev")):
+        found = call(workspace, "doit-cargo", *words, **variables)
+        assert (found.status, found.err) == (0, ""), (words, found)
+    doctor = call(workspace, "doit-cargo", "doctor", "dev", **variables)
+    assert (doctor.status, "toolchain" in doctor.out) == (1, True), doctor
+
+
 def folder_with(tmp_path: Path, *names: str) -> str:
     """Return a folder for PATH that holds nothing but these programs of ours."""
     folder = tmp_path / "bin"
