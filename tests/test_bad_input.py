@@ -304,6 +304,29 @@ def test_a_wrong_profile_is_told_with_its_line(workspace: Path, files: dict[str,
     assert call(workspace, "doit-cargo", "version").status == 0
 
 
+EXTREME = {
+    "X = " + "[" * 5000 + "]" * 5000: "2: is not TOML: it is nested too deeply\n  fix: correct that line\n",
+    "X = " + "{a=" * 3000 + "1" + "}" * 3000: "2: is not TOML: it is nested too deeply\n  fix: correct that line\n",
+    "X = " + "9" * 5000: "2: is not TOML: a number is too long\n  fix: correct that line\n",
+    '"" = "x"': "2: env names '', which no environment variable can be called\n  fix: correct the name\n",
+    '"A=B" = "x"': "2: env names 'A=B', which no environment variable can be called\n  fix: correct the name\n",
+    'X = "a\\u0000b"': "2: env.X holds a NUL character, which no program takes\n  fix: remove it\n",
+}
+
+
+def test_an_extreme_file_is_told_with_its_line(workspace: Path) -> None:
+    for text, message in EXTREME.items():
+        write(workspace / "profiles/dev.toml", f"[env]\n{text}\n")
+        said = call(workspace, "doit-cargo", "plan", "dev")
+        assert (said.status, said.err) == (3, f"doit-cargo: profiles/dev.toml:{message}")
+    for number in range(70):
+        write(workspace / f"profiles/p{number}.toml", f'extends = "p{number + 1}"\n')
+    write(workspace / "profiles/p70.toml", 'extends = "release"\n')
+    write(workspace / "profiles/dev.toml", 'extends = "p0"\n')
+    said = call(workspace, "doit-cargo", "plan", "dev")
+    assert (said.status, "through more than 64 others\n  fix: " in said.err) == (3, True), said
+
+
 def test_a_profile_that_appears_after_a_success_makes_its_targets_stale(workspace: Path) -> None:
     assert call(workspace, "doit-cargo", "dev").status == 0
     write(workspace / "profiles/dev.toml", 'features = ["fast"]\n')
@@ -415,6 +438,22 @@ def test_a_pinned_toolchain_that_is_not_installed_stops_builds_and_nothing_else(
     fmt = call(workspace, "doit-cargo", "fmt_check", RUSTUP_AUTO_INSTALL="0").err
     assert "and the toolchain 1.2.3 (rust-toolchain.toml:2) is not installed\n" in fmt
     assert "  fix: rustup toolchain install 1.2.3 --component rustfmt\n" in fmt
+
+
+@pytest.mark.skipif(shutil.which("rustup") is None, reason="rustup chooses toolchains")
+@pytest.mark.parametrize("chosen", ["half", "a folder", ""])
+def test_a_toolchain_that_rustup_cannot_run_stops_no_look(workspace: Path, tmp_path: Path, chosen: str) -> None:
+    there = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "toolchains"
+    home = tmp_path / "rustup"
+    (home / "toolchains/half/lib").mkdir(parents=True)
+    for toolchain in there.glob("stable-*"):
+        (home / "toolchains" / toolchain.name).symlink_to(toolchain)
+    variables = {"RUSTUP_HOME": str(home), "RUSTUP_TOOLCHAIN": str(tmp_path) if chosen == "a folder" else chosen}
+    for words in (("info",), ("help", "dev"), ("list",), ("plan", "dev")):
+        found = call(workspace, "doit-cargo", *words, **variables)
+        assert (found.status, found.err) == (0, ""), (words, found)
+    doctor = call(workspace, "doit-cargo", "doctor", "dev", **variables)
+    assert (doctor.status, "toolchain" in doctor.out) == (1, True), doctor
 
 
 def folder_with(tmp_path: Path, *names: str) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from calling import Said, call, linux, program
-from conftest import needs_cargo, write
+from conftest import make_workspace, needs_cargo, write
+from doit_cargo.engine.state.dir_listing import MOST_FILES
 
 pytestmark = [needs_cargo, linux, pytest.mark.slow]
 
@@ -213,6 +214,35 @@ def test_a_vendored_package_that_watches_what_is_not_there_never_skips(place: Pl
     write(manifest, PACKAGE.format(name="vx"))
     reason = f"the build script of vx watches {absent}, which does not exist: cargo reruns it each time"
     assert (said.status, f".. dev  always cargo: {reason}" in said.out) == (0, True), said.out
+
+
+def test_what_has_no_end_is_never_read_and_what_is_too_much_is_said(tmp_path: Path) -> None:
+    tool = ("timeout", "100", "doit-cargo")
+    root = make_workspace(tmp_path / "ws", {"pipes": {}, "many": {}, "large": {}})
+    for package in ("pipes", "many", "large"):
+        write(root / package / "build.rs", "fn main() {}\n")  # names nothing: all files of its package are its inputs
+    for place in ("pipes/pipe", "pipes/src/x.rs", "profiles/x.toml", "tasks/more.py"):
+        (root / place).parent.mkdir(exist_ok=True)
+        os.mkfifo(root / place)
+    (root / "pipes/zero").symlink_to("/dev/zero")
+    one = write(root / "many/data/0", "")
+    for number in range(MOST_FILES):
+        os.link(one, root / f"many/data/_{number}")
+    with (root / "large/data").open("wb") as file:
+        file.truncate(5 << 30)  # takes no place
+
+    write(root / "tasks/project.py", "TARGETS = ()\n")
+    assert "profiles/x.toml: cannot be read: this is no ordinary file" in call(root, *tool, "profiles").err
+    (root / "profiles/x.toml").unlink()
+    for words in ("dev_pipes", "dev_many", "dev_large", "doc PACKAGE=pipes"):
+        assert call(root, *tool, *words.split()).status == 0
+    assert call(root, *tool, "dev_pipes").out.startswith("-- dev_pipes  up to date: ")
+    os.utime(root / "pipes/pipe", ns=(OLD, OLD))
+    assert "pipes/pipe" in call(root, *tool, "why", "dev_pipes").out
+    text = "  always    cargo: {0}: {1}/{0} holds more than {2}, which is not looked through\n"
+    for package, much in ("many", "50000 files"), ("large", "4 GiB"):
+        assert call(root, *tool, "why", f"dev_{package}").out.endswith(text.format(package, root, much))
+        assert f"ok dev_{package} " in call(root, *tool, f"dev_{package}").out
 
 
 UNKNOWN = {

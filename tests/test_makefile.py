@@ -362,7 +362,8 @@ def test_a_folder_is_no_file_to_write(workspace: Path) -> None:
     assert call(workspace, "doit-cargo", "makefile", "--output", "app") == Said(
         2,
         "",
-        f"doit-cargo: {workspace}/app: cannot read: this is no ordinary file\n  fix: give another file with --output\n",
+        f"doit-cargo: {workspace}/app: cannot read: this is no ordinary file\n"
+        "  fix: make it readable, or give another file with --output\n",
     )
 
 

@@ -36,6 +36,9 @@ run = ["sh", "-c", "echo begun; sleep 600 & wait"]
 [target.leaves]
 doc = "Leaves a program behind that holds its output."
 run = ["sh", "-c", "sleep 600 & echo done"]
+[target.lingers]
+doc = "Leaves a program behind that goes on writing."
+run = ["sh", "-c", "(sleep 0.3; echo soon; sleep 5; echo late) & echo done"]
 [target.long]
 doc = "Prints one long line."
 run = ["sh", "-c", "head -c 24000000 /dev/zero | tr '\\\\0' x"]
@@ -201,6 +204,12 @@ def test_a_program_that_was_left_behind_is_named_and_not_waited_for(root: Path) 
     text = f"left behind by it and not waited for: sleep (process {left[0]}) still holds its output\n"
     assert (said.err, "done\n" in said.out) == (text, True)
     assert text in (root / ".logs/leaves.log").read_text()
+
+
+def test_what_is_left_behind_may_say_a_little_more_and_is_read_no_longer(root: Path) -> None:
+    said = call(root, "doit-cargo", "lingers")
+    assert (said.status, "done\nsoon\n" in said.out, "late" in said.out) == (0, True, False)
+    assert "still holds its output" in said.err
 
 
 def test_a_build_script_that_calls_doit_cargo_in_its_own_workspace_is_told_at_once(tmp_path: Path) -> None:

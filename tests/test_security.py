@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from calling import MAKE, call, environment, needs_make, posix, small_workspace
 from conftest import needs_cargo, write
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.state import trust
+from doit_cargo.targets import project_targets
 
 pytestmark = needs_cargo
 
@@ -83,6 +86,16 @@ def test_trust_holds_for_the_content_that_was_read(root: Path) -> None:
     call(root, "doit-cargo", "trust")
     call(root, "doit-cargo", "trust", "--revoke")
     assert call(root, "doit-cargo", "answer").status == 3
+
+
+def test_rows_that_changed_since_they_were_found_trusted_do_not_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root / "tasks/project.py", PROJECT)
+    monkeypatch.setattr(trust, "is_python_trusted", lambda *_: True)
+    with pytest.raises(UserError, match="not trusted"):
+        project_targets.load(str(root), {})
+    assert not (root / "tasks/ran").exists()
 
 
 def test_a_compiled_file_beside_the_rows_never_runs(root: Path) -> None:
@@ -261,6 +274,9 @@ def test_what_is_kept_holds_no_secret_proves_nothing_elsewhere_and_is_closed(roo
     write(root / "app/src/bin/app.rs", f'fn main() {{ println!("{{:?}}", ({read})); }}\n')
     (root / ".logs").mkdir()
     (root / ".doit-cargo").mkdir(mode=0o755)
+    says = "echo https://x/?token=hush6; echo 'https://x/?sig=hush7' >&2"
+    write(root / "profiles/pack.toml", f'[target.says]\ndoc = "Prints addresses."\nrun = ["sh", "-c", "{says}"]\n')
+    assert call(root, "doit-cargo", "says").status == 0
     mirror = "REGISTRY=https://me:hush4@127.0.0.1:9/index"
     assert call(root, "doit-cargo", "dev", mirror, **mine, CARGO_NET_OFFLINE="true").status == 0
     assert call(root, "doit-cargo", "dev", mirror, **mine).out.startswith("-- dev  up to date")
@@ -356,7 +372,7 @@ HOSTILE = [
 @needs_make
 def test_a_text_of_a_file_reaches_terminal_and_make_as_text(root: Path) -> None:
     rows = [
-        f'[target.row{number}]\ndoc = "{text}"\nfamily = "{text}"\nrun = ["true"]\n'
+        f'[target.row{number}]\ndoc = "{text}"\nfamily = "{text}"\ncommand = "check"\n'
         for number, text in enumerate(HOSTILE)
     ]
     write(root / "profiles/pack.toml", "\n".join(rows))
@@ -370,7 +386,8 @@ def test_a_text_of_a_file_reaches_terminal_and_make_as_text(root: Path) -> None:
     assert [line for line in makefile.splitlines() if line.startswith("row")] == [
         line for line in makefile.splitlines() if line.startswith("row") and "## " in line
     ]
-    assert [call(root, MAKE, f"row{number}").status for number in (0, 5)] == [0, 0]
+    # The line behind each holds the variables that it takes.
+    assert ["'nope'" in call(root, MAKE, f"row{number}", PROFILE="nope").err for number in (0, 5)] == [True, True]
 
 
 @posix

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.paths import ordinary
 from doit_cargo.engine.base.plain_text import for_make
 
 if TYPE_CHECKING:
@@ -175,11 +176,8 @@ def difference(path: str, text: str) -> str:
 
 
 def _read(path: str) -> str | None:
-    if os.path.exists(path) and not os.path.isfile(path):
-        what = "cannot read: this is no ordinary file"
-        raise UserError(Problem(what, "give another file with --output", path), COULD_NOT_RUN)
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+        with open(ordinary(path), encoding="utf-8", errors="replace", newline="") as stream:
             return stream.read().replace("\r\n", "\n")
     except FileNotFoundError:
         return None

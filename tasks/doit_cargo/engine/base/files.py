@@ -6,6 +6,8 @@ Knows no format but lines, and no tool.
 import contextlib
 import os
 
+from doit_cargo.engine.base.paths import ordinary
+
 
 def named_like(directory: str, beginnings: tuple[str, ...]) -> list[str]:
     """Return the entries of a folder whose names begin so, in the order of their names."""
@@ -19,7 +21,7 @@ def named_like(directory: str, beginnings: tuple[str, ...]) -> list[str]:
 def read_text(path: str) -> str:
     """Return what a file holds; bytes that are no UTF-8 are replaced."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(ordinary(path), encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

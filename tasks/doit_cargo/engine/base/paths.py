@@ -1,4 +1,4 @@
-"""The folder we stand in and those on the way up, and programs on PATH. Reads nothing of them."""
+"""The folder we stand in and those on the way up, programs on PATH, and what may be read. Reads nothing of them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def current_folder() -> str:
         raise UserError(
             Problem(what, "change to one that exists (`cd .` if it was made anew)"), COULD_NOT_RUN
         ) from None
+
+
+def ordinary(path: str) -> str:
+    """Return the path of what can be read to its end. Raises `OSError` for a pipe or device, which may have none."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        import errno
+
+        raise OSError(errno.EINVAL, "this is no ordinary file", path)
+    return path
 
 
 def which(name: str, environ: Mapping[str, str], system: str = "", before: tuple[str, ...] = ()) -> str:

@@ -37,8 +37,8 @@ def phrase(text: str) -> str:
 
 
 def for_make(text: str) -> str:
-    """Return a description that make takes for nothing but a comment."""
-    return phrase(text).replace("$", "$$").rstrip("\\")
+    """Return one line as a comment of a Makefile: a backslash at its end would draw the next line into it."""
+    return text.rstrip("\\")
 
 
 def for_markdown(text: str) -> str:
@@ -56,7 +56,13 @@ def without_passwords(text: str) -> str:
         return text
     import re
 
-    shown = re.sub(r"(://)(?!git@)[^/\s?#]*@", rf"\1{HIDDEN}@", text)
+    return re.sub(r"://\S+", lambda url: _without_password(url[0]), text)
+
+
+def _without_password(url: str) -> str:
+    import re
+
+    shown = re.sub(r"(://)(?!git@)[^/\s?#]*@", rf"\1{HIDDEN}@", url)
     return re.sub(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|auth)|sig\w*)=)[^&\s\"']+", rf"\1{HIDDEN}", shown)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from doit_cargo.engine.base.model import Plan, Workspace
-from doit_cargo.engine.base.paths import ancestors
+from doit_cargo.engine.base.paths import ancestors, ordinary
 from doit_cargo.engine.base.toml import toml
 
 TESTING_COMMANDS = frozenset({"test", "bench", "clippy", "nextest", "llvm-cov"})
@@ -127,7 +127,7 @@ def included(sources: Iterable[str]) -> list[str]:
     while waiting:
         source = waiting.pop()
         try:
-            with open(source, encoding="utf-8", errors="replace") as stream:
+            with open(ordinary(source), encoding="utf-8", errors="replace") as stream:
                 names = pattern.findall(stream.read())
         except OSError:
             continue

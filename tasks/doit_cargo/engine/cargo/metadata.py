@@ -91,11 +91,13 @@ def _find_upwards(directory: str, names: Iterable[str]) -> str:
 
 
 def _ask_cargo(directory: str, environ: Mapping[str, str], settings: Iterable[str] = ()) -> tuple[dict[str, Any], str]:
-    """Return what cargo tells, and the toolchain that told it if the pinned one is not installed, else ""."""
+    """Return what cargo tells, and the toolchain that told it if the one to take is not there as a whole, else ""."""
+    from doit_cargo.engine.toolchain.rustup import active_toolchain
+
     answer, error = _query(directory, environ, settings)
     if answer is not None:
         return answer, ""
-    if _NOT_INSTALLED.search(error):
+    if not active_toolchain(directory, environ).installed:
         for name in _installed(environ):
             answer, _ = _query(directory, {**environ, "RUSTUP_TOOLCHAIN": name}, settings)
             if answer is not None:

@@ -83,7 +83,8 @@ def _log_file(path: str, appends: bool) -> IO[bytes]:
 
 
 def _without_passwords(data: bytes) -> bytes:
-    if b"://" not in data or b"@" not in data:
+    # A single byte is found ten times as fast as three.
+    if (b"@" not in data and b"?" not in data) or b"://" not in data:
         return data
     return without_passwords(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 

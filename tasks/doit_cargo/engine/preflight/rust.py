@@ -45,10 +45,11 @@ def _absent_toolchain(look: CheckContext, toolchain: Toolchain) -> CheckRow:
     # A toolchain given by its path comes from no channel: nothing can fetch it.
     local = os.path.isabs(toolchain.name)
     kind = "pinned toolchain" if toolchain.pinned else "default toolchain"
-    what = f"the {kind} {toolchain.name} is not installed"
+    begun = os.path.isdir(toolchain.directory)
+    what = f"the {kind} {toolchain.name} {'has no rustc: it is half installed' if begun else 'is not installed'}"
     fix = "" if local else f"rustup toolchain install {toolchain.name}, or "
     fix += "set RUSTUP_TOOLCHAIN to an installed one (rustup toolchain list)"
-    status = WARN if auto_install(look.machine.environ) and not local else MISSING
+    status = WARN if auto_install(look.machine.environ) and not local and not begun else MISSING
     what += "; rustup will fetch it first" if status == WARN else ""
     return CheckRow(
         "toolchain",

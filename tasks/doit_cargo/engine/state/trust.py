@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.paths import ancestors, which
+from doit_cargo.engine.base.paths import ancestors, ordinary, which
 from doit_cargo.engine.state import store
 
 VARIABLE = "DOIT_CARGO_TRUST"
@@ -216,7 +216,7 @@ def _digest(content: bytes) -> str:
 
 def _content(path: str) -> bytes:
     try:
-        with open(path, "rb") as stream:
+        with open(ordinary(path), "rb") as stream:
             return stream.read()
     except OSError:
         return b""

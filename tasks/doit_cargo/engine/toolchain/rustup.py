@@ -21,7 +21,8 @@ class Toolchain:
     """The Rust toolchain that rustup's proxies run in a directory.
 
     `where` is what chose it: ``file:line``, a variable, or settings.toml. `directory` is "" and `problem`
-    says why if nothing can be chosen. `pinned`: by a file, an override or a variable, not by default.
+    says why if nothing can be chosen. `pinned`: by a file, an override or a variable, not by default. `installed`: to
+    its end, or linked; rustup makes the folder first.
     """
 
     __slots__ = ("directory", "installed", "name", "pinned", "problem", "where")
@@ -32,7 +33,7 @@ class Toolchain:
         self.where = where
         self.pinned = pinned
         self.problem = problem
-        self.installed = bool(directory) and os.path.isdir(directory)
+        self.installed = bool(directory) and os.path.isfile(self.program("rustc"))
 
     def program(self, name: str) -> str:
         """Return where the toolchain holds a program, whether or not it is there."""

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.base.paths import ordinary
 from doit_cargo.engine.base.toml import toml
 
 # A path to a value: keys of tables, and the index of an element of an array.
@@ -36,7 +37,7 @@ class TomlFile:
     def read(cls, path: str, label: str) -> TomlFile:
         """Read a file; one that is not there, not text or not TOML is a `UserError` that names it."""
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(ordinary(path), encoding="utf-8") as file:
                 text = file.read()
         except OSError as error:
             raise UserError(Problem(f"cannot be read: {error.strerror}", "make it readable", label)) from None

@@ -1,4 +1,4 @@
-"""TOML: read by `tomllib`, where a text that is nested too deeply is wrong as well, and how it writes a text."""
+"""TOML: read by `tomllib`, where what is nested too deeply or a giant number is wrong as well; how it writes a text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tomllib import TOMLDecodeError
 
 DEEP = 100
+LONG = 4300
 
 __all__ = ["TOMLDecodeError", "load", "loads", "text_at", "toml_text"]
 
@@ -30,6 +31,11 @@ def loads(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise tomllib.TOMLDecodeError(f"it is nested too deeply (at line {_deep_line(text)}, column 1)") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # Python makes no integer of so many digits
+        line = next((number for number, one in enumerate(text.split("\n"), 1) if len(one) > LONG), 1)
+        raise tomllib.TOMLDecodeError(f"a number is too long (at line {line}, column 1)") from None
 
 
 def _deep_line(text: str) -> int:
