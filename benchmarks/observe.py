@@ -81,7 +81,7 @@ def observed(work: Work, by: Observer) -> Cost:
     work.before()
     with by.start() as observation:
         start, processor = time.perf_counter(), spent()
-        argv, environ = observation.command(work.argv), observation.environ(os.environ)
+        argv, environ = observation.call(work.argv, os.environ)
         subprocess.run(argv, cwd=work.cwd, env=environ, check=True, capture_output=True)
         wall, processor = time.perf_counter() - start, spent() - processor
         size = sum(entry.stat().st_blocks * 512 for folder in observation.folders for entry in os.scandir(folder))

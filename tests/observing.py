@@ -73,8 +73,8 @@ def watch_in(
     code: int = 0,
     trusted: Sequence[str] = (),
 ) -> Sight:
-    given = observation.environ({**os.environ, **(environ or {})})
-    command = observation.command([str(word) for word in argv])
+    program = shutil.which(str(argv[0])) or str(argv[0])
+    command, given = observation.call([program, *map(str, argv[1:])], {**os.environ, **(environ or {})})
     done = subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stderr
     return Sight(observation.read(trusted), done)

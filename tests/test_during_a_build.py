@@ -80,10 +80,17 @@ def other_library(site: Site) -> None:
     site.make_library()
 
 
+def edit_with_another_name(site: Site) -> None:
+    site.path("/other").unlink(missing_ok=True)
+    os.link(site.path(PART), site.path("/other"))
+    site.edit(PART, "20", "23", site.mtime(PART))
+
+
 EDITS: dict[str, tuple[Change, dict[str, str]]] = {
     "content": (lambda site: site.edit(PART, "20", "21"), {"part": "21"}),
     "content under the same time": (lambda site: site.edit(PART, "20", "22", site.mtime(PART)), {"part": "22"}),
     "content under an older time": (lambda site: site.edit(PART, "20", "2000", OLD), {"part": "2000"}),
+    "content under the same time, and another name": (edit_with_another_name, {"part": "23"}),
     "watched file, once more": (
         lambda site: site.edit("crates/watching/watched/one.txt", "w9", "w8"),
         {"watched": "w2+w8"},
@@ -149,6 +156,17 @@ def test_a_file_that_comes_and_goes_during_a_build_leaves_no_trace(site: Site, n
         assert run.end()[0] == 0
 
     assert (site.tool("dev").status, site.printed()) == (0, BASELINE | WATCHED | {"data": "d2+d7"})
+
+
+def test_a_file_that_only_gets_another_name_during_a_build_is_unchanged(site: Site) -> None:
+    with halted(site) as run:
+        os.link(site.path(PART), site.path("/name"))
+        run.open()
+        assert run.end()[0] == 0
+
+    assert "kit" not in site.tool("dev").compiled
+    assert site.tool("dev").summary == FRESH
+    site.path("/name").unlink()
 
 
 def test_an_edit_during_a_build_that_is_taken_back_with_its_old_time(site: Site) -> None:

@@ -109,8 +109,14 @@ def rustfmt_at_home(_: Path, home: Path) -> None:
     write(home / ".rustfmt.toml", "hard_tabs = true\n")
 
 
-@pytest.mark.parametrize("change", [hidden_module, outside_module, rustfmt_of_the_user, rustfmt_at_home])
-def test_what_rustfmt_reads_elsewhere_counts(root: Path, tmp_path: Path, change: Callable[[Path, Path], None]) -> None:
+def extended_settings(root: Path, _: Path) -> None:
+    write(root.parent / "lines.toml", "line-length = 9\n")
+
+
+@pytest.mark.parametrize(
+    "change", [hidden_module, outside_module, rustfmt_of_the_user, rustfmt_at_home, extended_settings]
+)
+def test_what_is_read_elsewhere_counts(root: Path, tmp_path: Path, change: Callable[[Path, Path], None]) -> None:
     home = tmp_path / "home"
     module = '#[path = "../../{}/x.rs"]\nmod {};\n'
     indented = "pub fn g() {\n    f()\n}\n"
@@ -118,6 +124,9 @@ def test_what_rustfmt_reads_elsewhere_counts(root: Path, tmp_path: Path, change:
     write(root / "low/src/lib.rs", modules + "use one::f;\n" + indented)
     write(root / "low/.made/x.rs", GOOD_RUST)
     write(root.parent / "x.rs", GOOD_RUST)
+    write(root / "ruff.toml", 'extend = "tools/base.toml"\n')
+    write(root / "tools/base.toml", 'extend = "../../lines.toml"\n')
+    write(root.parent / "lines.toml", "line-length = 100\n")
     keep = {name: os.environ.get(name) or os.path.expanduser(f"~/{below}") for name, below in TOOLS.items()}
     known = {"HOME": str(home), "XDG_CONFIG_HOME": "", **keep}
     assert call(root, "doit-cargo", "fmt", **known).status == 0

@@ -313,9 +313,10 @@ def test_a_program_that_cannot_be_observed_runs_as_ever_and_is_named(
     (tmp_path / "script").write_text(f"#!{made}\n")
     (tmp_path / "script").chmod(0o755)
     for started in (made, tmp_path / "script"):  # a script is run by what its first line names
-        seen = watch(by, ["sh", "-c", '"$0"; true', started])
-        assert (seen.done.stdout, seen.done.stderr) == ("done\n", "")
-        assert seen.reasons == {f"{started.name}: {reason}"}
+        for before in ((), ("sh", "-c", '"$0"; true')):  # also where nobody observed starts it
+            seen = watch(by, [*before, started])
+            assert (seen.done.stdout, seen.done.stderr) == ("done\n", "")
+            assert seen.reasons == {f"{started.name}: {reason}"}
 
 
 def loader() -> Path:

@@ -231,7 +231,8 @@ def test_what_is_read_and_written_proves_nothing(look: Looker, tmp_path: Path, s
 def test_a_file_that_somebody_changes_meanwhile_proves_nothing(by: Observer, tmp_path: Path) -> None:
     file = write(tmp_path / "file", "before")
     with by.start() as observation:
-        subprocess.run(["cat", file], env=observation.environ(os.environ), check=True, capture_output=True)
+        argv, environ = observation.call([str(shutil.which("cat")), str(file)], os.environ)
+        subprocess.run(argv, env=environ, check=True, capture_output=True)
         write(file, "after")
         observed = observation.read()
     taken = inputs(whole_run(observed), by_unit(observed)[CARGO], Scope())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from calling import MAKE, call, needs_make, small_workspace
 from conftest import needs_cargo, write
-from observing import observer
+from observing import compiled, observer
 
 pytestmark = needs_cargo
 
@@ -153,6 +153,11 @@ outputs = []
 doc = "Ask somebody else."
 run = ["python3", "asks.py"]
 outputs = []
+
+[target.hides]
+doc = "Read what nobody sees."
+run = ["./hides"]
+outputs = []
 """
 SUMS = "mkdir -p out\ncat parts/* $MORE > out/sums.txt\nwc -l < out/sums.txt > out/lines.txt\n"
 ASKS = """\
@@ -160,6 +165,10 @@ import socket
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
     asked.connect(("127.0.0.1", 9))
 """
+
+
+# What it starts is observed, and it alone is not.
+HIDES = '#include <stdlib.h>\nint main(void) { return system("true"); }\n'
 
 
 @pytest.fixture(scope="module")
@@ -232,13 +241,17 @@ def test_a_program_without_outputs_is_judged_by_its_success_alone(seen: Path) ->
     assert "ok judges" in call(seen, "doit-cargo", "judges").out
 
 
-def test_a_program_that_asks_others_runs_each_time_and_says_why(seen: Path) -> None:
-    reason = "connects to 127.0.0.1:9"
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("asks", "connects to 127.0.0.1:9"), ("hides", "it cannot be observed: it is a static program")],
+)
+def test_a_program_that_asks_others_or_hides_runs_each_time_and_says_why(seen: Path, name: str, reason: str) -> None:
+    compiled(seen, "hides", "-static", source=write(seen / "hides.c", HIDES))
     for _ in range(2):
-        done = call(seen, "doit-cargo", "asks")
-        assert (done.status, reason in done.out, "ok asks" in done.out) == (0, True, True), done.out
-    assert reason in call(seen, "doit-cargo", "why", "asks").out
-    refused = call(seen, "doit-cargo", "asks", "OBSERVE=strict")
+        done = call(seen, "doit-cargo", name)
+        assert (done.status, reason in done.out, f"ok {name}" in done.out) == (0, True, True), done.out
+    assert reason in call(seen, "doit-cargo", "why", name).out
+    refused = call(seen, "doit-cargo", name, "OBSERVE=strict")
     assert (refused.status, reason in refused.err) == (1, True), refused
     assert "OBSERVE=off" in call(seen, "doit-cargo", "sums", "OBSERVE=off", "FORCE=1").out
 

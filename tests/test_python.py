@@ -207,22 +207,43 @@ def test_a_python_that_the_project_does_not_want_is_refused(restored: Path) -> N
 # --- using -----------------------------------------------------------------------------------------------------------
 
 
+SEES = """\
+import os, pathlib
+
+def test_seen(tmp_path):
+    prompts = [path.read_text() for path in pathlib.Path(__file__).parents[2].glob("prompts/*.txt")]
+    (tmp_path / "made").write_text("".join(prompts))
+    assert ((tmp_path / "made").read_text(), os.environ.get("SEES")) == ("one", None)
+"""
+
+
 @pytest.mark.slow
 def test_the_wheel_is_tried_in_a_fresh_environment_once(restored: Path) -> None:
+    write(restored / "mistralrs-pyo3/tests/test_seen.py", SEES)
+    write(restored / "prompts/one.txt", "one")
     said = run(restored, "test_python", "PROFILE=release")
     if "No matching distribution" in said.out + said.err:
         pytest.skip("PyPI cannot be reached")
     assert said.status == 0, said.out + said.err
     assert re.search(
-        r"ok test_python  [\d.]+ s: mistralrs imported, tests passed; 6 tests, 0 skipped; log: ", last(said)
+        r"ok test_python  [\d.]+ s: mistralrs imported, tests passed; 7 tests, 0 skipped; log: ", last(said)
     )
     assert last(run(restored, "test_python", "PROFILE=release")).startswith("-- test_python  up to date")
     assert not list((restored / "mistralrs-pyo3").rglob("*.pyc"))
+    write(restored / "notes.txt", "read by no test")
+    assert last(run(restored, "test_python", "PROFILE=release")).startswith("-- test_python  up to date")
+    seen = json.loads(run(restored, "observe", "test_python", "PROFILE=release", "--json").out)["seen"]
+    assert ("reads", "prompts/one.txt") in {(one["verb"], one["subject"]) for one in seen}
+    write(restored / "prompts/one.txt", "two")  # outside of the crate, by a name that stands nowhere
+    assert "1 failed, 6 passed" in run(restored, "test_python", "PROFILE=release").out
+    write(restored / "prompts/one.txt", "one")
+    assert run(restored, "test_python", "PROFILE=release").status == 0
+    assert "1 failed, 6 passed" in run(restored, "test_python", "PROFILE=release", SEES="1").out
     test = restored / "mistralrs-pyo3/tests/test_mistralrs.py"
     test.write_text(test.read_text().replace('"toy model"', '"another"'))
     for _ in range(2):
         broken = run(restored, "test_python", "PROFILE=release")
-        assert (broken.status, "1 failed, 5 passed" in broken.out) == (1, True)
+        assert (broken.status, "1 failed, 6 passed" in broken.out) == (1, True)
 
 
 @pytest.mark.slow

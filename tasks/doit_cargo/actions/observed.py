@@ -73,15 +73,15 @@ def observe_target(session: Session, options: argparse.Namespace) -> int:
 def _seen(session: Session, name: str) -> SeenOfTarget:
     row = session.row(name)
     session.variables(row["name"])
-    program = session.targets[row["name"]].program if row["watch"] else None
-    if row["kind"] != CARGO and not row["handler"] and (program is None or program.is_declared):
+    is_action = row["kind"] != CARGO and not row["handler"]
+    if is_action and "OBSERVE" not in row["takes"]:
         raise UserError(Problem(f"{row['name']} calls no cargo, and is not observed", "name a build or a test"))
     receipt, _ = session.verdict(row["name"], explain=True)
     receipt = receipt or session.last_receipt(row["name"])
     if receipt is None:
         raise UserError(Problem(f"{row['name']} has not run here", f"doit-cargo {row['name']}"))
     sights, unseen = dict[Sight, None](), dict.fromkeys(receipt.get("unseen", ()))
-    if program:
+    if is_action:
         sights.update(_of_program(row["name"], receipt["build"]))
         unseen.update(dict.fromkeys(filter(None, [receipt["build"]["always_stale_reason"]])))
     else:

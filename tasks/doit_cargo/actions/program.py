@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import LOGS, TEST_LOGS, finished, run_tool
+from doit_cargo.actions import LOGS, TEST_LOGS, finished, log_path, run_tool
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.launch import OwnProgram
 from doit_cargo.engine.base.model import ActionInputs
@@ -16,6 +18,7 @@ from doit_cargo.engine.state.dir_listing import MATCHING
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.run import Outcome
     from doit_cargo.session import Session
 
@@ -55,23 +58,43 @@ def check(session: Session, _: Any) -> bool:
 
 def _observed(session: Session, values: Values, program: OwnProgram, cwd: str) -> Outcome:
     """Run a program of whose inputs the row says nothing, and keep what it was seen to rest on."""
+    with observing(session, values, program.env, repeats=False) as observation:
+        outcome = run_tool(
+            session, session.current, program.argv, cwd=cwd, env=program.env, asks=True, observation=observation
+        )
+    if outcome.ok:
+        tell_unseen(session, values)
+    return outcome
+
+
+@contextlib.contextmanager
+def observing(
+    session: Session, values: Values, env: Mapping[str, str], dropped: Sequence[str] = (), *, repeats: bool = True
+) -> Iterator[Observation | None]:
+    """Observe what the target at hand runs within the block by the given observation, and keep it in `session.found`.
+
+    `env` is what the target gives to it; `dropped` and `repeats` are as for `inputs`.
+    """
     from doit_cargo.actions.testing.observing import TestWatch
     from doit_cargo.engine.execution.observe.inputs import Scope
     from doit_cargo.engine.state.seen import World
 
-    target, asked = session.current, values.text("OBSERVE")
+    target = session.current
     own = [session.state, *(os.path.join(session.root, name) for name in (LOGS, TEST_LOGS))]
-    with TestWatch.of(session.environ, (), asked).look() as look:
-        outcome = run_tool(
-            session, target, program.argv, cwd=cwd, env=program.env, asks=True, observation=look.observation
-        )
-        found = look.of_run(Scope(own, World({**session.environ, **program.env})), repeats=False)
-    session.found[SEEN, target] = found
-    if outcome.ok and found.reasons:
-        reporter.note(target, f"runs each time: {found.reasons[0]}")
-        if asked == STRICT:
-            raise UserError(Problem(f"OBSERVE=strict: {'; '.join(found.reasons)}", "leave OBSERVE=strict out"), code=1)
-    return outcome
+    os.makedirs(os.path.dirname(log_path(session, target)), exist_ok=True)  # no change of the root meanwhile
+    with TestWatch.of(session.environ, (), values.text("OBSERVE")).look() as look:
+        yield look.observation
+        scope = Scope((*own, *dropped), World({**session.environ, **env}))
+        session.found[SEEN, target] = look.of_run(scope, repeats=repeats)
+
+
+def tell_unseen(session: Session, values: Values) -> None:
+    """Say why the target at hand runs each time, if it does. Raises `UserError` where all must be seen."""
+    reasons = session.found[SEEN, session.current].reasons
+    if reasons:
+        reporter.note(session.current, f"runs each time: {reasons[0]}")
+        if values.text("OBSERVE") == STRICT:
+            raise UserError(Problem(f"OBSERVE=strict: {'; '.join(reasons)}", "leave OBSERVE=strict out"), code=1)
 
 
 def watch(session: Session, _: Any) -> ActionInputs:
@@ -81,15 +104,22 @@ def watch(session: Session, _: Any) -> ActionInputs:
     seen = session.found.get((SEEN, session.current))
     rule = (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files)
     matching = {session.root: rule} if program.files else {}
-    return ActionInputs(
+    found = ActionInputs(
         files=(*_literal(session, program.files), *session.library.pack.files),  # the row itself
         folders={**matching, **declared.of(session.workspace, _named(program.files)).folders},
         variables=program.variables,
         tools=(program.argv[0], *(need.partition(">")[0].partition("=")[0] for need in target.needs)),
         outputs=(*(os.path.join(session.root, path) for path in program.outputs), *(seen.left if seen else ())),
-        seen=tuple(seen.rows) if seen else (),
-        always_stale_reason=next(iter(seen.reasons), "") if seen else "",
     )
+    return with_seen(session, found)
+
+
+def with_seen(session: Session, found: ActionInputs) -> ActionInputs:
+    """Add what the target at hand was seen to rest on, or why that is not all."""
+    seen = session.found.get((SEEN, session.current))
+    if seen is None:
+        return found
+    return found._replace(seen=tuple(seen.rows), always_stale_reason=next(iter(seen.reasons), ""))
 
 
 def _literal(session: Session, patterns: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from doit_cargo.engine.base.model import Target
 from doit_cargo.engine.base.variables import CARGO
 
 _MODULE = "doit_cargo.actions.python"
-_TAKES = (*(name for name in CARGO if name != "TARGET"), "PYTHON")
+_TAKES = (*(name for name in CARGO if name not in ("TARGET", "OBSERVE")), "PYTHON")  # maturin is a static program
 
 
 def _action(name: str, doc: str, module: str, takes: tuple[str, ...] = _TAKES, after: tuple[str, ...] = ()) -> Target:
@@ -48,6 +48,7 @@ TARGETS: tuple[Target, ...] = (
         "test_python",
         "Test the wheel: installed into a fresh virtual environment, imported, and its Python tests run with pytest.",
         "use",
+        takes=(*_TAKES, "OBSERVE"),
         after=("build_python",),
     ),
 )

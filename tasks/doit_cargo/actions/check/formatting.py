@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import ask, log_path
 from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.paths import ancestors
 from doit_cargo.engine.base.process.processes import GIT, Answer
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # What rustfmt says of a file that it reads, if it is asked to be verbose.
 TOLD = re.compile(r"^Formatting (.+)$|^Using rustfmt config file (.+) for ")
+# How settings of ruff name others that they rest on.
+EXTENDS = re.compile(r"""^extend\s*=\s*["'](.+?)["']""", re.MULTILINE)
 # Windows takes 32,767 characters of arguments.
 FILES_A_CALL = 200
 
@@ -67,10 +70,12 @@ def watch(session: Session, _: Values) -> ActionInputs:
     formatters. What rustfmt has read besides, it tells after the run: a module may lie anywhere.
     """
     above = [os.path.join(folder, name) for folder in list(ancestors(session.root))[1:] for name in _configurations()]
+    of_user = _of_the_user(session.environ)
+    extended = _extended([*_below(session, PYTHON.configuration), *above, *of_user])
     ignored = [os.path.join(session.root, name) for name in GIT_FILES]
     read = session.found.get(READ, ())
     return ActionInputs(
-        files=(*above, *_of_the_user(session.environ), *ignored, *_manifests(session), *read),
+        files=(*above, *of_user, *extended, *ignored, *_manifests(session), *read),
         folders={
             session.root: (dir_listing.SOURCES, session.workspace.target_directory, *ENDINGS, ".gitignore"),
         },
@@ -92,6 +97,26 @@ def _of_the_user(environ: Mapping[str, str]) -> list[str]:
     for language in (RUST, PYTHON):
         found += [os.path.join(folder, language.tool, name) for folder in folders for name in language.configuration]
     return found
+
+
+def _extended(settings: Iterable[str]) -> list[str]:
+    """Return the settings that these of ruff rest on by `extend`, wherever they lie (its documentation, "Settings")."""
+    found: dict[str, None] = {}
+    waiting = list(settings)
+    for path in waiting:
+        for name in EXTENDS.findall(read_text(path)):
+            above, below = os.path.dirname(path), os.path.expandvars(os.path.expanduser(name))
+            named = os.path.normpath(os.path.join(above, below))
+            if named not in found:
+                found[named] = None
+                waiting.append(named)
+    return list(found)
+
+
+def _below(session: Session, names: tuple[str, ...]) -> list[str]:
+    """Return the files of these names in the workspace."""
+    rule = (dir_listing.SOURCES, session.workspace.target_directory, *names)
+    return [os.path.join(session.root, name) for name in dir_listing.list_tree(session.root, rule)[1]]
 
 
 def _configurations() -> list[str]:
@@ -130,10 +155,8 @@ def _is_chosen(session: Session, language: Language) -> bool:
     """Tell whether the project has chosen a formatter: Rust has one; the others show by their configuration."""
     if language is RUST or language.name in session.library.pack.languages:
         return True
-    rule = (dir_listing.SOURCES, session.workspace.target_directory, *language.configuration)
-    below = [os.path.join(session.root, name) for name in dir_listing.list_tree(session.root, rule)[1]]
     above = [os.path.join(folder, name) for folder in ancestors(session.root) for name in language.configuration]
-    return any(_configures(path, language.tool) for path in (*below, *above))
+    return any(_configures(path, language.tool) for path in (*_below(session, language.configuration), *above))
 
 
 def _configures(path: str, tool: str) -> bool:

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import TEST_LOGS, finished, log_path, require_consent, run_tool
+from doit_cargo.actions import TEST_LOGS, finished, log_path, program, require_consent, run_tool
 from doit_cargo.actions.python import crates, plans
 from doit_cargo.actions.python.crates import PythonCrate
 from doit_cargo.actions.python.plans import interpreter, tell_no_python
@@ -19,11 +19,11 @@ from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.paths import which
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state.dir_listing import MODULE
 from doit_cargo.engine.toolchain import python as pythons
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.toolchain.python import Python
     from doit_cargo.session import Session
 
@@ -85,10 +85,10 @@ def _install(session: Session, python: Python, wheel: str) -> bool:
 
 def install_command(python: Python, *words: str) -> list[str]:
     """Return the command that installs for an interpreter: with its own pip, ours, or uv."""
-    for program in (python.executable, sys.executable):
-        if _has_pip(program):
-            own = [] if program == python.executable else ["--python", python.executable]
-            return [program, "-m", "pip", "--disable-pip-version-check", "--no-input", *own, "install", *words]
+    for python_program in (python.executable, sys.executable):
+        if _has_pip(python_program):
+            own = [] if python_program == python.executable else ["--python", python.executable]
+            return [python_program, "-m", "pip", "--disable-pip-version-check", "--no-input", *own, "install", *words]
     uv = which("uv", os.environ)
     if not uv:
         fix = f"{python.executable} -m ensurepip"
@@ -138,11 +138,14 @@ def test_python(session: Session, values: Values) -> bool | None:
     if python is None:
         tell_no_python(session)
         return None
-    done = [_test(session, crate, python) for crate in crates.chosen(session, values)]
+    with program.observing(session, values, {}, [session.workspace.target_directory]) as observation:
+        done = [_test(session, crate, python, observation) for crate in crates.chosen(session, values)]
+    if all(done):
+        program.tell_unseen(session, values)
     return all(done)
 
 
-def _test(session: Session, crate: PythonCrate, python: Python) -> bool:
+def _test(session: Session, crate: PythonCrate, python: Python, observation: Observation | None) -> bool:
     wheel = wheel_of(session, crate)
     folder = os.path.join(session.workspace.target_directory, ENVIRONMENTS, crate.distribution)
     log = log_path(session, "test_python", TEST_LOGS)
@@ -153,9 +156,9 @@ def _test(session: Session, crate: PythonCrate, python: Python) -> bool:
     if not outcome.ok:
         return finished(session, "test_python", outcome, "", log)
     modules = list(_modules(wheel))
-    if not _import(session, fresh, modules, log):
+    if not _import(session, fresh, modules, log, observation):
         return False
-    return _run_pytest(session, crate, fresh, modules, log)
+    return _run_pytest(session, crate, fresh, modules, log, observation)
 
 
 def _fresh_environment(session: Session, python: Python, folder: str, log: str) -> Python:
@@ -175,25 +178,30 @@ def _modules(wheel: str) -> Iterator[str]:
     yield from dict.fromkeys(name for name in names if name.isidentifier())
 
 
-def _import(session: Session, fresh: Python, modules: list[str], log: str) -> bool:
+def _import(session: Session, fresh: Python, modules: list[str], log: str, observation: Observation | None) -> bool:
     """Import the modules, and hold that they are those of the fresh environment."""
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    print(importlib.import_module(name).__file__)"
-    argv = [fresh.executable, "-I", "-c", code, *modules]
-    outcome = run_tool(session, "test_python", argv, unset=MISLEADING, log=log)
+    argv = [fresh.executable, "-I", "-B", "-c", code, *modules]
+    outcome = run_tool(session, "test_python", argv, unset=MISLEADING, log=log, observation=observation)
     return outcome.ok or finished(session, "test_python", outcome, "", log)
 
 
-def _run_pytest(session: Session, crate: PythonCrate, fresh: Python, modules: list[str], log: str) -> bool:
+def _run_pytest(
+    session: Session, crate: PythonCrate, fresh: Python, modules: list[str], log: str, observation: Observation | None
+) -> bool:
     """Run the crate's tests against what is installed: pytest's own program keeps the source folder off sys.path."""
     scripts = os.path.dirname(fresh.executable)
     report = os.path.join(os.path.dirname(log), "test-python.xml")
     argv = [os.path.join(scripts, "pytest"), "-p", "no:cacheprovider", f"--junitxml={report}"]
+    argv.append(f"--basetemp={os.path.join(fresh.prefix, 'tmp')}")  # the usual one lists what others have left
     env = {
         "VIRTUAL_ENV": fresh.prefix,
         "PATH": os.pathsep.join([scripts, session.environ.get("PATH", "")]),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    outcome = run_tool(session, "test_python", argv, cwd=crate.directory, env=env, unset=MISLEADING, log=log)
+    outcome = run_tool(
+        session, "test_python", argv, cwd=crate.directory, env=env, unset=MISLEADING, log=log, observation=observation
+    )
     imported = f"{', '.join(modules)} imported"
     if outcome.status == NO_TESTS_COLLECTED and not outcome.interrupted:
         reporter.done(
@@ -216,15 +224,16 @@ def _counts(report: str) -> str:
 
 
 def watch_test_python(session: Session, values: Values) -> ActionInputs:
-    """Return the wheels, the interpreter, and the crates' folders with their tests."""
+    """Return the wheels, the interpreter, and what the tests were seen to rest on."""
     python = interpreter(session, values)
     if python is None:
         return ActionInputs()
     found = crates.chosen(session, values)
-    return ActionInputs(
-        files=(*(wheel_of(session, crate) for crate in found), python.base),
-        folders={crate.directory: (MODULE, *crate.workspace.built_in) for crate in found},
+    projects = (os.path.join(crate.directory, "pyproject.toml") for crate in found)
+    inputs = ActionInputs(
+        files=(*(wheel_of(session, crate) for crate in found), *projects, python.base),
         variables=VARIABLES,
         tools=("python",),
         packages=tuple(crate.name for crate in found),
     )
+    return program.with_seen(session, inputs)

@@ -112,7 +112,8 @@ class Look:
                 if unit.kind == "test" and (unit.name == program.nextest_id or unit.key == program.path):
                     group.processes += part.processes
                     group.unobserved += part.unobserved
-            seen_at_all = bool(group.processes)
+            path = os.path.realpath(program.path)
+            seen_at_all = any(os.path.realpath(process.program) == path for process in group.processes)
             _add(group, _shared(groups.get(CARGO, Group())))
             sighting = _sighting(group, observed.started, scope_of(program))
             found[program.identity] = sighting if seen_at_all else Sighting([], [NOTHING_SEEN])
@@ -132,7 +133,7 @@ def _shared(group: Group) -> Group:
 
 
 def _sighting(group: Group, started: int, scope: Scope, *, repeats: bool = True) -> Sighting:
-    if not group.processes:
+    if not group.processes and not group.unobserved:
         return Sighting([], [NOTHING_SEEN])
     for process in group.processes:
         if process.name in HAND_ON:
@@ -140,7 +141,7 @@ def _sighting(group: Group, started: int, scope: Scope, *, repeats: bool = True)
     # Of its own alone: what another program has left is an input of this one.
     run = whole_run(Observed(group.processes, [], started))
     rows, reasons = inputs(run, Group(group.processes), scope, repeats=repeats)
-    reasons = sorted({*reasons, *(_reason(one, group.processes[0]) for one in group.unobserved)})
+    reasons = sorted({*reasons, *(_reason(one, group.processes) for one in group.unobserved)})
     return Sighting(rows, reasons, left(run, scope))
 
 
@@ -149,7 +150,7 @@ def _lists_artefacts(row: Row, program: TestBinary) -> bool:
     return row[0] == "list" and row[1] in {os.path.dirname(path) for path in program.libraries}
 
 
-def _reason(unseen: Unobserved, first: Process) -> str:
-    if unseen.program == first.program:
+def _reason(unseen: Unobserved, processes: Sequence[Process]) -> str:
+    if unseen.by is None or unseen.program == processes[0].program:
         return f"it cannot be observed: {unseen.reason}"
     return f"starts {unseen.program}, which cannot be observed: {unseen.reason}"

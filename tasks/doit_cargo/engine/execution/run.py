@@ -133,7 +133,7 @@ def _run(
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
     if observation:
-        argv, child_environ = observation.command(argv, invocation.cwd), observation.environ(child_environ)
+        argv, child_environ = observation.call(argv, child_environ, invocation.cwd)
     # The launcher turns it off, for calls of milliseconds; what is there now will not be garbage.
     collects = gc.isenabled()
     gc.freeze()

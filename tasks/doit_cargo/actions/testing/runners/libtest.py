@@ -69,7 +69,7 @@ def run_program(
     reader = _Reader(log, manner.shows or manner.prints)
     call = _found(argv, environ)
     if observation:
-        call, environ = observation.command(call, program.cwd), observation.environ(environ)
+        call, environ = observation.call(call, environ, program.cwd)
     try:
         with Child(call, program.cwd, environ, merged=True) as child:
             child.read(child.process.stdout, reader.show)

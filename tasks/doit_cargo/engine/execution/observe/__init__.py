@@ -2,7 +2,8 @@
 
     observer = Observer.find(environ)              # or raises NotHere, which says why
     with observer.start() as observation:
-        subprocess.run(observation.command(argv), env=observation.environ(environ))
+        argv, environ = observation.call(argv, environ)
+        subprocess.run(argv, env=environ)
         observed = observation.read()
     run = whole_run(observed)
     for unit, group in by_unit(observed).items():

@@ -38,6 +38,19 @@ def build(environ: Mapping[str, str], cache: str = "") -> str:
     return path
 
 
+def unseen(library: str, program: str) -> tuple[str, bool]:
+    """Return why a program cannot be observed, "" if it can, and whether the library would break it."""
+    try:
+        import ctypes
+
+        judge, is_harmful = ctypes.CDLL(library).doit_cargo_unseen, ctypes.c_bool()
+    except (ImportError, OSError):
+        return "the observer's library cannot be loaded", True
+    judge.restype = ctypes.c_char_p
+    reason: bytes = judge(os.fsencode(program), ctypes.byref(is_harmful))
+    return reason.decode(), is_harmful.value
+
+
 def cache_folder(environ: Mapping[str, str]) -> str:
     """Return the user's folder for what can be made again."""
     home = environ.get("HOME") or os.path.expanduser("~")

@@ -1,4 +1,4 @@
-"""Starts an observation: a place for its logs, what a child's environment needs, and its result afterwards.
+"""Starts an observation: a place for its logs, the call of what is observed, and its result afterwards.
 
 Two ways give the same `Observed`: `preload`, a library in each process, and `strace`, which sees static programs as
 well but slows a run down and cannot tell which variables are asked for.
@@ -50,8 +50,8 @@ class Observer:
     def works(self, environ: Mapping[str, str]) -> None:
         """Try it on one small program. Raises `NotHere` if nothing is seen, as in a container that forbids it."""
         with self.start() as observation:
-            argv = observation.command(["true"])
-            done = processes.answer(argv, observation.environ(environ), 60)
+            argv, given = observation.call([which("true", environ)], environ)
+            done = processes.answer(argv, given, 60)
             if not done.ok or not observation.read().processes:
                 said = done.err.strip().splitlines()
                 raise NotHere(f"a program started under the observer was not seen{': ' + said[-1] if said else ''}")
@@ -78,30 +78,35 @@ class Observation:
         self.folders = folders
         self.started = started
         self._directory = os.getcwd()
+        self._hidden: list[tuple[str, str]] = []  # programs that were called, and why they cannot be observed
 
-    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment for what is to be observed. The user's own preloaded libraries stay the first."""
-        if self.observer.kind != "preload":
-            return dict(environ)
-        before = environ.get("LD_PRELOAD", "")
-        preload = f"{before}:{self.observer.program}" if before else self.observer.program
-        return {**environ, "LD_PRELOAD": preload, VARIABLE: ":".join(self.folders)}
-
-    def command(self, argv: Sequence[str], cwd: str | None = None) -> list[str]:
-        """Return the call that runs `argv` observed, in `cwd` if it is not here."""
+    def call(
+        self, argv: Sequence[str], environ: Mapping[str, str], cwd: str | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the call that runs `argv` observed, in `cwd` if it is not here, and its environment. The program must
+        be named by its path. The user's own preloaded libraries stay the first.
+        """
         self._directory = cwd or self._directory
         if self.observer.kind == "strace":
             from doit_cargo.engine.execution.observe import strace
 
-            return [*strace.command(self.observer.program, self._trace), *argv]
-        return list(argv)
+            return [*strace.command(self.observer.program, self._trace), *argv], dict(environ)
+        program = os.path.join(self._directory, argv[0])
+        reason, is_harmful = library.unseen(self.observer.program, program)
+        if reason:
+            self._hidden.append((program, reason))
+        if is_harmful:
+            return list(argv), dict(environ)
+        before = environ.get("LD_PRELOAD", "")
+        preload = f"{before}:{self.observer.program}" if before else self.observer.program
+        return list(argv), {**environ, "LD_PRELOAD": preload, VARIABLE: ":".join(self.folders)}
 
     def read(self, trusted: Sequence[str] = ()) -> Observed:
         """Return what was seen until now; call it when the run has ended.
 
         Programs in `trusted` folders (the toolchain) are not searched for system calls of their own.
         """
-        from doit_cargo.engine.execution.observe.model import Observed
+        from doit_cargo.engine.execution.observe.model import Observed, Unobserved
 
         if self.observer.kind == "strace":
             from doit_cargo.engine.execution.observe import strace
@@ -111,6 +116,7 @@ class Observation:
             from doit_cargo.engine.execution.observe import log, own_calls
 
             processes, unobserved = log.load(self.folders)
+            unobserved += [Unobserved(program, reason, None) for program, reason in self._hidden]
             unobserved += [*_alive(processes, self.folders[0]), *own_calls.programs(processes, trusted)]
         return Observed(processes, unobserved, self.started)
 

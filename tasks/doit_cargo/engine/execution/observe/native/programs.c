@@ -136,6 +136,13 @@ static struct program judge(const char *path) {
     return inspect(path, 0);
 }
 
+/* For the program that begins a run, which nobody observed starts. */
+HOOK const char *doit_cargo_unseen(const char *path, bool *harmful) {
+    struct program program = inspect(path, 0);
+    *harmful = program.harmful;
+    return program.reason;
+}
+
 /* Where a bare name is found on PATH; those looked for in vain are inputs as well. */
 static const char *search(const char *name, char *to, const char *path) {
     size_t n = length_of(name);
