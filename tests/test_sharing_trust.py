@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -354,6 +356,29 @@ def test_a_sick_server_costs_one_line_once(shop: Shop, kind: str) -> None:
             assert call(shop.b, "doit-cargo", "build").out.startswith("-- build  up to date")
             again = shop.take("FORCE=1", "SHARE=write")
             assert ("shared cache" in again.out, len(moments)) == (False, count)
+
+
+ASKS = """
+import time
+from doit_cargo.sharing.patience import Patience
+def slow():
+    print("asked", flush=True)
+    for _ in range(5):
+        time.sleep(0.05)
+    return "answer"
+print(Patience().ask(slow))
+"""
+
+
+def test_a_machine_that_stood_still_has_lost_no_patience() -> None:
+    """As a busy one does, or one that was asleep: the store had answered in time."""
+    with subprocess.Popen([sys.executable, "-c", ASKS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == "answer\n"
 
 
 def test_a_server_that_refuses_costs_one_line(shop: Shop) -> None:

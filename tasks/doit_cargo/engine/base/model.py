@@ -241,7 +241,8 @@ class Target(NamedTuple):
     step of the work: a module with `run(session, name, values) -> success`, which takes the place of the plain call,
     `explain(session, name)`, which answers `why`, and `plans(session, values)`. `shows` ("module:function" with session
     and values) returns the plans that an action carries out, for `plan`; without it, what an action runs is decided as
-    it runs.
+    it runs. `sharer` is a module with `shared_plan(session, name)`, by which results of an action are shared between
+    machines.
 
     `pool` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
     `feature_set` takes the place of the profile's features. `relevance` (as `absence`) returns why a target that would
@@ -276,6 +277,7 @@ class Target(NamedTuple):
     equivalent_command: tuple[str, ...] = ()
     handler: str = ""
     shows: str = ""
+    sharer: str = ""
     feature_set: FeatureSet | None = None
     pool: str = CARGO
     root_files: tuple[str, ...] = ()
