@@ -204,6 +204,16 @@ def test_a_program_is_bound_to_the_paths_that_it_knows_when_it_runs(tmp_path: Pa
         assert embedded.in_loaded([str(tmp_path / "main")], roots) == bound
 
 
+def test_a_library_is_known_by_what_it_calls_itself(tmp_path: Path) -> None:
+    """The linker reads libx.so; the program that it links asks for libx.so.1."""
+    write(tmp_path / "x.c", "int x(void) { return 1; }\n")
+    words = ["cc", "-shared", "-Wl,-soname,libx.so.1", "-o", "libx.so", "x.c"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    write(tmp_path / "libscript.so", "INPUT(-lx)\n")
+    paths = [str(tmp_path / name) for name in ("libx.so", "libscript.so")]
+    assert embedded.library_names(paths) == {"libx.so", "libx.so.1", "libscript.so"}
+
+
 def test_after_warm_only_what_is_edited_is_compiled(two: Two) -> None:
     """At the same path, as in a container: libraries hold paths. Times are those of a fresh clone."""
     assert "snapshot of " in two.run(two.a, "warm", "build", "SHARE=write").out

@@ -6,6 +6,7 @@ plain bytes cannot be found: compressed sections and kinds of files that pack ot
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import zipfile
@@ -15,7 +16,7 @@ from doit_cargo.sharing import elf, values
 from doit_cargo.sharing.path_set import NotShared
 from doit_cargo.sharing.roots import Roots
 
-WHEEL = ".whl"
+WHEEL, SHARED_OBJECT = ".whl", ".so"
 # The bill of materials of a wheel tells where it was built: no path that anybody would follow.
 BILL = ".dist-info/sboms/"
 # Archives of objects, zip and gzip: what is in them may be compressed.
@@ -72,6 +73,20 @@ def _is_packed(content: elf.Content) -> bool:
         return any(one.flags & elf.COMPRESSED for one in elf.sections(content))
     except elf.UnknownError:
         return True
+
+
+def library_names(paths: Iterable[str]) -> set[str]:
+    """Return the names by which programs may need one of these files: its own, and what a library calls itself.
+
+    The linker reads ``libz.so``, a program that it links needs ``libz.so.1``.
+    """
+    found = set[str]()
+    for path in paths:
+        found.add(os.path.basename(path))
+        for _, content in _parts(path) if SHARED_OBJECT in os.path.basename(path) else ():
+            with contextlib.suppress(elf.UnknownError):
+                found.add(elf.own_name(content))
+    return found
 
 
 def require_libraries(path: str, known: Collection[str]) -> None:

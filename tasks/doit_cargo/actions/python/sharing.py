@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from doit_cargo.actions.python.plans import NAME, WheelBuild, builds_of, interpreter
-from doit_cargo.engine.base.errors import UserError
-from doit_cargo.engine.cargo import units
+from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.seen import Row
+    from doit_cargo.engine.state.staleness import State
     from doit_cargo.session import Session
     from doit_cargo.sharing.share import Sharing
 
@@ -51,13 +52,16 @@ def shared_plan(session: Session, name: str) -> tuple[Plan, Mapping[str, str]]:
     values = session.values_for(name)
     python = interpreter(session, values)
     if python is None:
-        raise UserError(f"{name} needs a Python")
+        raise UserError(Problem(f"{name} needs a Python", "name one: PYTHON=path"))
     builds = builds_of(session, values, python)
     more = {f"wheel {build.crate.name}": os.path.relpath(build.crate.directory, session.root) for build in builds}
     tools = {"maturin": "maturin", "python": python.base}
     more |= {f"tool {kind}": machine.tool(program, session.environ, session.root) for kind, program in tools.items()}
+    call, told = builds[0].plan.invocation, pyo3.told(builds[0].profile_folder)
+    # What PyO3 was told here before spares compiling it again, and changes no wheel.
+    env = {name: value for name, value in call.env.items() if name != pyo3.PYTHON and told.get(name) != value}
     # Kept as one that must be made anew: nobody shall take it for the target's own call.
-    return builds[0].plan._replace(outputs=(), is_remade=True), more
+    return builds[0].plan._replace(invocation=call._replace(env=env), outputs=(), is_remade=True), more
 
 
 def of(session: Session, name: str) -> SharedWheel | None:
@@ -95,8 +99,13 @@ class SharedWheel:
             raise NotShared("it is of several Python crates: name one with PACKAGE")
         [one] = seen.values()
         build = receipt["build"]
-        state = {**build, "env": {**build["env"]}, "which": {**build["which"]}, "absent": {**build["absent"]}}
-        state["seen"] = list(build["seen"])
+        state: State = {
+            **build,
+            "env": {**build["env"]},
+            "which": {**build["which"]},
+            "absent": {**build["absent"]},
+            "seen": [*build["seen"]],
+        }
         known = state["files"]  # by content: the mode of a source is no part of a wheel
         rows_of.put(state, [row for row in one.rows if row[1] not in known], World(self.session.environ))
         plan_state = plan_state_of(self.request, self.request.plan)
