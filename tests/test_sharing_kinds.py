@@ -28,7 +28,13 @@ pub fn one() -> i32 { 1 }
 #[test]
 fn passes() { assert_eq!(one(), 1) }
 """
-READS = '#[test]\nfn reads() { assert_eq!(std::fs::read_to_string("data.txt").unwrap(), "data\\n") }\n'
+READS = """\
+#[test]
+fn reads() {
+    assert!(std::env::vars().count() > 0); // so all variables count
+    assert_eq!(std::fs::read_to_string("data.txt").unwrap(), "data\\n")
+}
+"""
 PASSED = "2 tests in 1 package"
 
 
@@ -47,7 +53,7 @@ class Two:
             subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
 
     def run(self, root: Path, *words: str, status: int = 0, environ: Mapping[str, str] | None = None) -> Said:
-        said = call(root, "doit-cargo", *words, **(environ or {}))
+        said = call(root, "doit-cargo", *words, **{"DOIT_CARGO_SHARE_SECRET": "of the team", **(environ or {})})
         assert said.status == status, said.out + said.err
         return said
 
@@ -87,7 +93,8 @@ def test_documentation_is_fetched_whole(two: Two) -> None:
 
 def test_tests_that_have_passed_elsewhere_do_not_run(two: Two) -> None:
     shutil.rmtree(two.b / ".doit-cargo", ignore_errors=True)
-    said = two.run(two.b, "test", "PACKAGE=low").out
+    # A store is named by a variable there, and by the pack here: no result rests on that.
+    said = two.run(two.b, "test", "PACKAGE=low", environ={"DOIT_CARGO_SHARE": str(two.store)}).out
     assert "ok test" in said
     assert f"fetched, passed on {said.partition('passed on ')[2].partition(' ')[0]}" in said
     assert PASSED in said
@@ -335,7 +342,7 @@ def test_a_wheel_is_fetched_at_another_path_installed_and_imported(wheels: Wheel
     assert wheels.run(b, *WHEEL_BUILD).startswith("-- build_python  up to date: 1 package, ")
     assert "1 result of other machines fetched" in wheels.run(b, "status")
     assert "ok install_python" in wheels.run(b, "install_python", "PROFILE=own")
-    asked = [b / ".venv/bin/python", "-c", "import tool; print(tool.WORD)"], [b / ".venv/bin/tool"]
+    asked = [f"{b}/.venv/bin/python", "-c", "import tool; print(tool.WORD)"], [f"{b}/.venv/bin/tool"]
     answers = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in asked]
     assert answers == ["right\n", "one unsaid\n"]
     write(b / "note.txt", "two")  # what only the compiler knows counts for what was fetched too

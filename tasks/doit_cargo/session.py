@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from doit_cargo.targets.listing import Row
 
 FETCHING = "cargo resolves the crates and downloads those that are not here yet, to tell what they need"
-# Knowledge about crates, in the folder of one's own profiles.
-SYSDEPS = "sysdeps.toml"
+SYSDEPS = "sysdeps.toml"  # knowledge about crates, in the folder of one's own profiles
 # A variable that names a store, whatever the pack says.
 SHARE, VERIFY = "DOIT_CARGO_SHARE", "verify"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
@@ -346,7 +345,6 @@ class Session:
         from doit_cargo.engine.base import model
         from doit_cargo.engine.execution import action_cache
 
-        shares = bool(row["sharer"]) and self.shares(row)
         request = action_cache.ActionRequest(
             state=self.state,
             key=self.key(row["name"]),
@@ -356,7 +354,7 @@ class Session:
             lock="" if row["pool"] in (model.CARGO, model.ALONE) else row["name"],
             watch=lambda: cast("ActionInputs", handlers.call(row["watch"], self, values)),
             act=lambda: cast("bool | None", handlers.call(row["action"], self, values)),
-            shared=handlers.module(row["sharer"]).of(self, row["name"]) if shares else None,
+            shared=handlers.module(row["sharer"]).of(self, row["name"]) if row["sharer"] and self.shares(row) else None,
         )
         return action_cache.run(request)
 
