@@ -1,14 +1,16 @@
-"""What sharing costs and gives on this machine: publish, hit, miss, a skip, a store that is dead.
+"""What sharing costs and gives on this machine: publish, hit, miss, a skip, a store that is dead, bytes.
 
     python benchmarks/sharing.py [FOLDER_OF_A_WORKSPACE] [TARGET]
 
 Copies the workspace (default: the scale model) twice to a temporary folder, with a folder as the store, and calls
-doit-cargo as a user does. Times are wall clock of whole calls; "already there" is what cargo says of its own work.
+doit-cargo as a user does. Times are wall clock of whole calls; where there is nothing to compile, cargo is asked and
+finds all its units fresh, so that the difference is what the store costs.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +43,39 @@ def forgotten(root: Path) -> Path:
     return root
 
 
+def edited(root: Path, target: str) -> Path:
+    """Change sources and build them, so that what the store knows is a miss that costs no compilation."""
+    for source in root.glob("*/src/*.rs"):
+        source.write_text(source.read_text() + "\n// edited\n")
+    call(root, target, "SHARE=off")
+    return root
+
+
+def zipped(folder: Path) -> int:
+    """Return the bytes of a folder as an archive, as caches of a CI keep it."""
+    return Path(shutil.make_archive(str(folder.parent / "archive"), "zip", folder)).stat().st_size
+
+
+def in_sccache(root: Path, target: str, place: Path) -> int | None:
+    """Return the bytes that sccache keeps of a build from nothing, None where it is not installed."""
+    sccache = shutil.which("sccache")
+    if sccache is None:
+        return None
+    shutil.rmtree(root / "target")
+    here = {"SCCACHE_DIR": str(place), "SCCACHE_SERVER_PORT": "42269"}
+    try:
+        call(forgotten(root), target, "SCCACHE=1", **here)
+    finally:
+        subprocess.run([sccache, "--stop-server"], env={**os.environ, **here}, capture_output=True, check=False)
+    return size_of(place)
+
+
+def publish_share(seconds: float, said: str) -> str:
+    """Return which part of a call publishing took, as the call itself says."""
+    found = re.search(r"shared: .* in ([\d.]+) s", said)
+    return f"{float(found[1]) / seconds:.1%}" if found else "not published"
+
+
 def main() -> None:
     """Print one line a call."""
     source = Path(sys.argv[1]).resolve() if sys.argv[1:] else MODEL
@@ -50,20 +85,26 @@ def main() -> None:
         for root in (one, other):
             shutil.copytree(source, root, ignore=LEFT_OUT)
         there = {"DOIT_CARGO_SHARE": str(store)}
+        built = call(one, target, "SHARE=write", **there)
         rows = [
-            ("build and publish", call(one, target, "SHARE=write", **there)),
+            ("build and publish", built),
             ("hit in another checkout", call(other, target, **there)),
             ("up to date, store configured", call(other, target, **there)),
             ("up to date, none configured", call(other, target)),
             ("nothing to compile, no store", call(forgotten(one), target)),
-            ("why it is a hit or not", call(other, "share", "why", target, **there)),
             ("nothing to compile, dead store", call(forgotten(one), target, DOIT_CARGO_SHARE="http://192.0.2.1/x")),
+            ("nothing to compile, a miss", call(forgotten(edited(one, target)), target, **there)),
+            ("why it is a hit or not", call(one, "share", "why", target, **there)),
         ]
         for name, (seconds, said) in rows:
             told = [line for line in said.splitlines() if "shared" in line or "fetched" in line]
             print(f"{name:32} {seconds:7.2f} s  {told[-1] if told else ''}")
-        built = size_of(one / "target") / 1e6
-        print(f"{'store':32} {size_of(store) / 1e6:7.1f} MB, beside {built:.1f} MB of target/ of the builder")
+        print(f"{'publishing, of the build':32} {publish_share(*built):>7}")
+        sizes = {"store": size_of(store), "target/ of the builder": size_of(one / "target")}
+        sizes["the same, zipped"] = zipped(one / "target")
+        sizes["sccache"] = in_sccache(one, target, Path(place, "sccache"))
+        for name, size in sizes.items():
+            print(f"{name:32} {f'{size / 1e6:7.1f} MB' if size is not None else 'not installed'}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Stores to share results through, as real servers on this machine: a folder, nginx with WebDAV, BuildGrid.
 
 A server that is not installed skips its tests, with the reason: nginx is Debian's `nginx-light` or `nginx`; BuildGrid
-needs Python 3.11 and an environment of its own, whose `bgd` TEST_BUILDGRID names or PATH leads to.
+needs Python 3.11 and an environment of its own, which is made where PyPI can be reached, or whose `bgd` TEST_BUILDGRID
+names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from pathlib import Path
 import pytest
 from conftest import write
 
+INSTALL_SECONDS = 300
 NGINX = """\
 worker_processes 1;
 daemon off;
@@ -129,13 +133,33 @@ def nginx(folder: Path, limits: str = "", listen: str = "127.0.0.1", certificate
         yield f"{'https' if certificate else 'http'}://{listen}:{port}"
 
 
+def _installed() -> str:
+    """Return BuildGrid's program, from an environment of its own that is made once and kept in the user's cache."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("BuildGrid needs Python 3.11: TEST_BUILDGRID names its bgd")
+    wanted = Path(__file__).with_name("data") / "buildgrid.txt"
+    mark = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "doit-cargo-tests" / f"buildgrid-{mark}"
+    if not (folder / "whole").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        python, uv = str(folder / "bin/python"), shutil.which("uv")
+        install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+        steps = [[sys.executable, "-m", "venv", str(folder)], [*install, "-q", "-r", str(wanted)]]
+        try:
+            for step in steps:
+                subprocess.run(step, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"BuildGrid cannot be installed here ({error}): TEST_BUILDGRID names its bgd")
+        write(folder / "whole", "")
+    return str(folder / "bin/bgd")
+
+
 @contextmanager
 def buildgrid(folder: Path) -> Iterator[str]:
     """Run BuildGrid's caches; yield the address of the one that may be written, which has a twin `reader`."""
     pytest.importorskip("grpc", reason="grpcio is not installed (the extra `remote`)")
-    program = os.environ.get("TEST_BUILDGRID") or shutil.which("bgd")
-    if not program:
-        pytest.skip("BuildGrid is not installed: python3.11 -m venv bg && bg/bin/pip install buildgrid==0.4.4")
+    program = os.environ.get("TEST_BUILDGRID") or _installed()
     port = free_port()
     conf = write(folder / "bgd.yml", BUILDGRID.format(folder=folder, port=port))
     with running([program, "server", "start", str(conf)], port, folder / "log"):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from calling import call, environment, linux
 from conftest import needs_cargo, write
+from sharing import store
 
 pytestmark = [needs_cargo, linux, pytest.mark.slow]
 
@@ -25,6 +26,7 @@ MANIFEST = """\
 resolver = "2"
 members = ["app", "low", "macros", "silent", "more/*"]
 """
+PROFILE = 'extends = "release"\n[inputs]\nfiles = ["declared.txt"]\n'
 PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n{more}'
 SCRIPT = r"""
 use std::{env, fs, process::Command};
@@ -127,7 +129,7 @@ def workspace(root: Path, store: str) -> Path:
         "more/first/src/lib.rs": "",
         "declared.txt": "declared\n",
         "profiles/pack.toml": f'[share]\nstore = "{store}"\n',
-        "profiles/own.toml": 'extends = "release"\n[inputs]\nfiles = ["declared.txt"]\n',
+        "profiles/own.toml": PROFILE,
     }
     for name, text in files.items():
         write(root / name, text)
@@ -291,10 +293,13 @@ def back(root: Path, kept: Path) -> None:
 
 # --- a random walk ---------------------------------------------------------------------------------------------------
 
-STEPS = int(os.environ.get("TEST_SHARING_STEPS", "6"))
-# File -> what it may hold; None: it is not there.
-TEXTS: dict[str, tuple[str | None, ...]] = {
+STEPS = int(os.environ.get("TEST_SHARING_STEPS", "4"))
+SPEED = "opt-level = 1\n"
+# File -> what it may hold, the usual content first; None: it is not there.
+FILES: dict[str, tuple[str | None, str | None]] = {
     "app/src/other.rs": ("pub const VALUE: i32 = 1;\n", "pub const VALUE: i32 = 3;\n"),
+    "app/src/elsewhere.rs": ("pub const VALUE: i32 = 2;\n", "pub const VALUE: i32 = 4;\n"),
+    "app/src/bin/new.rs": (None, "fn main() {}\n"),
     "app/text.txt": ("text\n", "other\n"),
     "macro.txt": ("macro\n", "other\n"),
     "low/watched.txt": ("watched\n", "other\n"),
@@ -302,74 +307,103 @@ TEXTS: dict[str, tuple[str | None, ...]] = {
     "low/unsaid.txt": ("unsaid\n", "other\n"),
     "low/optional.h": (None, "here\n"),
     "low/listed/b": (None, ""),
+    "low/Cargo.toml": (PACKAGE.format(name="low", more=""), PACKAGE.format(name="low", more='description = "x"\n')),
     "silent/any.txt": ("any\n", "other\n"),
+    "declared.txt": ("declared\n", "other\n"),
+    "Cargo.toml": (MANIFEST, f"{MANIFEST}[profile.release]\n{SPEED}"),
+    ".cargo/config.toml": (None, f"[profile.release]\n{SPEED}"),
+    "profiles/own.toml": (PROFILE, f"{PROFILE}[cargo.config.profile.release]\n{SPEED}"),
 }
-VARIABLES = ("CC_APP", "CC_MACRO", "CC_UNSAID")
+VARIABLES = {
+    **dict.fromkeys(("CC_APP", "CC_MACRO", "CC_UNSAID", "LOW_DECLARED"), "set"),
+    "RUSTFLAGS": "-C opt-level=1",
+    "CARGO_PROFILE_RELEASE_LTO": "thin",
+}
+LIBRARY, MODE, TOOL = "low/lib", "low/tool.sh", "tools"
+DIFFERENCES = [*FILES, *VARIABLES, LIBRARY, MODE, TOOL]
 
 
 class Walker:
-    """A checkout in a random walk: what its files and variables are, and so what its program must print."""
+    """A checkout in a random walk: `other` is what is not as usual there, and so what its program must print."""
 
-    def __init__(self, pair: Pair, root: Path) -> None:
-        self.pair, self.root = pair, root
-        self.texts = {name: choices[0] for name, choices in TEXTS.items()}
-        self.variables: dict[str, str] = {}
+    def __init__(self, pair: Pair, root: Path, chance: random.Random) -> None:
+        self.pair, self.root, self.chance = pair, root, chance
+        self.other: frozenset[str] = frozenset()
 
-    def change(self, chance: random.Random) -> None:
-        name = chance.choice([*TEXTS, *VARIABLES])
-        if name in TEXTS:
-            self.texts[name] = chance.choice(TEXTS[name])
-            path, text = self.root / name, self.texts[name]
-            if text is None:
-                path.unlink(missing_ok=True)
-            elif not path.exists() or path.read_text() != text:
-                write(path, text)
-        elif not self.variables.pop(name, ""):
-            self.variables[name] = "set"
+    def go(self, other: frozenset[str]) -> None:
+        """Make what differs from now on differ, and the rest as usual."""
+        for name in sorted(self.other ^ other):
+            self._turn(name, name in other)
+        self.other = other
 
-    @property
-    def state(self) -> str:
-        return repr((sorted(self.texts.items()), sorted(self.variables.items())))
+    def _turn(self, name: str, is_other: bool) -> None:
+        path = self.root / name
+        if name == LIBRARY:
+            compile_library(path, 8 if is_other else 7)
+        elif name == TOOL:
+            tool(path, "other" if is_other else "tool")
+        elif name == MODE:
+            path.chmod(0o444 if is_other else 0o644)
+        elif name in FILES:
+            text = FILES[name][is_other]
+            path.unlink() if text is None else write(path, text)
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()  # a clone has no empty folders
+        if path.is_file() and self.chance.random() < 0.5:
+            os.utime(path, (1_500_000_000, 1_500_000_000))  # as rsync or a restored cache leaves it
 
     def expected(self) -> str:
-        text = {name: value or "" for name, value in self.texts.items()}
-        listed = ["a", "b"] if self.texts["low/listed/b"] is not None else ["a"]
-        watched = ["one\n", *([text["low/watched/two.txt"]] if text["low/watched/two.txt"] else [])]
-        said = [*watched, text["low/watched.txt"], text["low/unsaid.txt"], text["low/optional.h"]]
-        said += [str(listed).replace("'", '"'), "", self.variables.get("CC_UNSAID", ""), "false", "tool"]
+        text = {name: texts[name in self.other] or "" for name, texts in FILES.items()}
+        given = {name: value for name, value in VARIABLES.items() if name in self.other}
+        listed = '["a", "b"]' if "low/listed/b" in self.other else '["a"]'
+        watched = ["one\n", *filter(None, [text["low/watched/two.txt"]])]
+        said = [*watched, text["low/watched.txt"], text["low/unsaid.txt"], text["low/optional.h"], listed]
+        said += [given.get("LOW_DECLARED", ""), given.get("CC_UNSAID", "")]
+        said += ["true" if MODE in self.other else "false", "other" if TOOL in self.other else "tool"]
         words = [
             text["app/text.txt"].strip(),
             text["app/src/other.rs"][-3],
-            "2",
-            self.variables.get("CC_APP", "-"),
-            text["macro.txt"].strip() + self.variables.get("CC_MACRO", ""),
+            text["app/src/elsewhere.rs"][-3],
+            given.get("CC_APP", "-"),
+            text["macro.txt"].strip() + given.get("CC_MACRO", ""),
             "|".join(said).replace("\n", " "),
             text["silent/any.txt"].strip(),
-            "7",
+            "8" if LIBRARY in self.other else "7",
         ]
         return " ".join(words) + "\n"
 
-    def build(self) -> str:
-        # On a machine that is too busy the folder may not answer in time; the next call asks it again.
-        (self.root / ".doit-cargo/share.json").unlink(missing_ok=True)
-        said = self.pair.run(self.root, *BUILD, "SHARE=write", **self.variables)
+    def build(self, store: str) -> str:
+        variables = {name: value for name, value in VARIABLES.items() if name in self.other}
+        path = f"{self.root / TOOL}{os.pathsep}{environment()['PATH']}"
+        variables |= {"DOIT_CARGO_SHARE": store, "DOIT_CARGO_SHARE_SECRET": "of the walk", "PATH": path}
+        said = self.pair.run(self.root, *BUILD, "SHARE=write", **variables)
         assert self.pair.output(self.root) == self.expected(), said
         return said
 
 
-def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", "http"])
+def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(kind: str, tmp_path: Path) -> None:
+    """What somebody has built must be fetched, what nobody has must not be; both of them may go back to what was."""
     pair, chance = Pair(tmp_path), random.Random(int(os.environ.get("TEST_SHARING_SEED", "1")))
-    walkers = [Walker(pair, pair.a), Walker(pair, pair.b)]
-    walkers[0].build()
-    known, counts = {walkers[0].state}, {"fetched": 0, "built": 0, "skipped": 0}
-    for _ in range(STEPS):
-        walker = chance.choice(walkers)
-        if chance.random() < 0.8:
-            walker.change(chance)
-        said = walker.build()
-        kind = "fetched" if "fetched, built by" in said else "skipped" if "-- build" in said else "built"
-        counts[kind] += 1
-        assert kind != "built" or walker.state not in known or "does not answer" in said, f"known, but built: {said}"
-        known.add(walker.state)
-    print(counts)
+    walkers = [Walker(pair, root, chance) for root in (pair.a, pair.b)]
+    for walker in walkers:
+        tool(walker.root / TOOL, "tool")
+    known, counts = list[frozenset[str]](), {"fetched": 0, "built": 0, "skipped": 0}
+    with store(kind, tmp_path / "server") as address:
+        for step in range(STEPS):
+            walker, luck = walkers[step % 2] if step < 2 else chance.choice(walkers), chance.random()
+            if known and luck < 0.4:
+                walker.go(chance.choice(known))
+            elif luck < 0.9:
+                walker.go(walker.other ^ {chance.choice(DIFFERENCES)})
+            said = walker.build(address)
+            came = "fetched" if "fetched, built by" in said else "skipped" if "-- build" in said else "built"
+            counts[came] += 1
+            if came == "built":
+                assert walker.other not in known, f"step {step}: known with {sorted(walker.other)}, but built: {said}"
+                assert ".. build  shared: " in said, f"step {step}: built, but not published: {said}"
+                known.append(walker.other)
+            elif came == "fetched":
+                assert walker.other in known, f"step {step}: nobody has built {sorted(walker.other)}: {said}"
+    print(kind, counts)
     assert sum(counts.values()) == STEPS

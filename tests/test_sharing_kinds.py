@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,7 +28,13 @@ pub fn one() -> i32 { 1 }
 #[test]
 fn passes() { assert_eq!(one(), 1) }
 """
-READS = '#[test]\nfn reads() { assert_eq!(std::fs::read_to_string("data.txt").unwrap(), "data\\n") }\n'
+READS = """\
+#[test]
+fn reads() {
+    assert!(std::env::vars().count() > 0); // so all variables count
+    assert_eq!(std::fs::read_to_string("data.txt").unwrap(), "data\\n")
+}
+"""
 PASSED = "2 tests in 1 package"
 
 
@@ -46,7 +53,7 @@ class Two:
             subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
 
     def run(self, root: Path, *words: str, status: int = 0, environ: Mapping[str, str] | None = None) -> Said:
-        said = call(root, "doit-cargo", *words, **(environ or {}))
+        said = call(root, "doit-cargo", *words, **{"DOIT_CARGO_SHARE_SECRET": "of the team", **(environ or {})})
         assert said.status == status, said.out + said.err
         return said
 
@@ -86,7 +93,8 @@ def test_documentation_is_fetched_whole(two: Two) -> None:
 
 def test_tests_that_have_passed_elsewhere_do_not_run(two: Two) -> None:
     shutil.rmtree(two.b / ".doit-cargo", ignore_errors=True)
-    said = two.run(two.b, "test", "PACKAGE=low").out
+    # A store is named by a variable there, and by the pack here: no result rests on that.
+    said = two.run(two.b, "test", "PACKAGE=low", environ={"DOIT_CARGO_SHARE": str(two.store)}).out
     assert "ok test" in said
     assert f"fetched, passed on {said.partition('passed on ')[2].partition(' ')[0]}" in said
     assert PASSED in said
@@ -203,6 +211,16 @@ def test_a_program_is_bound_to_the_paths_that_it_knows_when_it_runs(tmp_path: Pa
         assert embedded.in_loaded([str(tmp_path / "main")], roots) == bound
 
 
+def test_a_library_is_known_by_what_it_calls_itself(tmp_path: Path) -> None:
+    """The linker reads libx.so; the program that it links asks for libx.so.1."""
+    write(tmp_path / "x.c", "int x(void) { return 1; }\n")
+    words = ["cc", "-shared", "-Wl,-soname,libx.so.1", "-o", "libx.so", "x.c"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    write(tmp_path / "libscript.so", "INPUT(-lx)\n")
+    paths = [str(tmp_path / name) for name in ("libx.so", "libscript.so")]
+    assert embedded.library_names(paths) == {"libx.so", "libx.so.1", "libscript.so"}
+
+
 def test_after_warm_only_what_is_edited_is_compiled(two: Two) -> None:
     """At the same path, as in a container: libraries hold paths. Times are those of a fresh clone."""
     assert "snapshot of " in two.run(two.a, "warm", "build", "SHARE=write").out
@@ -232,3 +250,161 @@ def test_a_snapshot_writes_nowhere_but_where_cargo_keeps_its_units(path: str) ->
     row = warm.SnapshotRow(path, Digest.of(b""), False, 0)
     with pytest.raises(UnsoundError, match="would write elsewhere"):
         warm.unpack(warm.pack([row], {}))
+
+
+# --- wheels ----------------------------------------------------------------------------------------------------------
+
+WHEEL = {
+    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["py"]\n',
+    "note.txt": "one",
+    "LICENSE": "words",
+    "py/Cargo.toml": '[package]\nname = "tool"\nversion = "0.1.0"\nedition = "2021"\nlicense-file = "../LICENSE"\n',
+    "py/pyproject.toml": """\
+[build-system]
+requires = ["maturin>=1,<2"]
+build-backend = "maturin"
+[project]
+name = "tool"
+dynamic = ["version"]
+[tool.maturin]
+bindings = "bin"
+python-source = "python"
+""",
+    "py/python/tool/__init__.py": 'WORD = "right"\n',
+    "py/build.rs": """\
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=SAID={}", std::fs::read_to_string("unsaid.txt").unwrap().trim());
+}
+""",
+    "py/unsaid.txt": "unsaid\n",
+    "py/src/main.rs": 'fn main() { println!("{} {}", include_str!("../../note.txt"), env!("SAID")) }\n',
+    "profiles/own.toml": 'extends = "release"\n',
+}
+WHEEL_BUILD = ("build_python", "PROFILE=own")
+# What is in a wheel or shapes it -> another text of it.
+WHEEL_FILES = {
+    "py/src/main.rs": 'fn main() { println!("other") }\n',
+    "py/pyproject.toml": WHEEL["py/pyproject.toml"] + "strip = true\n",
+    "py/python/tool/__init__.py": 'WORD = "other"\n',
+    "py/unsaid.txt": "other\n",
+    "note.txt": "other",
+    "LICENSE": "other",
+    "profiles/own.toml": 'extends = "release"\n[cargo.config.profile.release]\nopt-level = 1\n',
+}
+
+
+class Wheels:
+    """Two checkouts with a Python crate, each with an active environment of its own; `a` has published its wheel."""
+
+    def __init__(self, folder: Path, maturin: str) -> None:
+        self.a, self.b = folder / "a", folder / "further/b"
+        for root in (self.a, self.b):
+            for name, text in {**WHEEL, "profiles/pack.toml": f'[share]\nstore = "{folder}/store"\n'}.items():
+                write(root / name, text)
+            subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=root, env=environment(), check=True)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+            (root / ".venv/bin/maturin").symlink_to(maturin)
+
+    def run(self, root: Path, *words: str, **variables: str) -> str:
+        path = os.pathsep.join([f"{root}/.venv/bin", environment()["PATH"]])
+        said = call(root, "doit-cargo", *words, **{"VIRTUAL_ENV": f"{root}/.venv", "PATH": path, **variables})
+        assert said.status == 0, said.out + said.err
+        return said.out
+
+    def is_hit(self, *words: str, **variables: str) -> bool:
+        said = self.run(self.b, "share", "why", *(words or WHEEL_BUILD), **variables)
+        assert ("would be fetched" in said) != (" differ" in said or "nobody has built" in said), said
+        return "would be fetched" in said
+
+    def content(self, root: Path) -> bytes:
+        [wheel] = (root / "target/wheels").glob("tool-0.1.0-*.whl")
+        return wheel.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
+    maturin = shutil.which("maturin", path=environment()["PATH"])
+    if maturin is None:
+        pytest.skip("maturin is not here: the extra python brings it")
+    made = Wheels(tmp_path_factory.mktemp("wheels"), maturin)
+    said = made.run(made.a, *WHEEL_BUILD, "SHARE=write")
+    assert ".. build_python  shared: 1 file" in said, said
+    return made
+
+
+def test_a_wheel_is_fetched_at_another_path_installed_and_imported(wheels: Wheels) -> None:
+    b = wheels.b
+    said = wheels.run(b, *WHEEL_BUILD)
+    assert re.search(r"ok build_python  [\d.]+ s: fetched, built by .*; 1 file [\d.]+ MB", said), said
+    assert wheels.content(b) == wheels.content(wheels.a)
+    assert not list(b.glob("target/release"))
+    assert wheels.run(b, *WHEEL_BUILD).startswith("-- build_python  up to date: 1 package, ")
+    assert "1 result of other machines fetched" in wheels.run(b, "status")
+    assert "ok install_python" in wheels.run(b, "install_python", "PROFILE=own")
+    asked = [f"{b}/.venv/bin/python", "-c", "import tool; print(tool.WORD)"], [f"{b}/.venv/bin/tool"]
+    answers = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in asked]
+    assert answers == ["right\n", "one unsaid\n"]
+    write(b / "note.txt", "two")  # what only the compiler knows counts for what was fetched too
+    assert ".. build_python  file note.txt: changed" in wheels.run(b, *WHEEL_BUILD)
+    assert subprocess.run([b / "target/release/tool"], capture_output=True, check=True).stdout == b"two unsaid\n"
+    write(b / "note.txt", "one")
+    assert "fetched, built by" in wheels.run(b, *WHEEL_BUILD)
+    assert wheels.content(b) == wheels.content(wheels.a)
+
+
+def test_no_wheel_fits_where_something_differs_that_shapes_it(wheels: Wheels) -> None:
+    for name, other in WHEEL_FILES.items():
+        path = wheels.b / name
+        write(path, other)
+        assert not wheels.is_hit(), name
+        write(path, WHEEL[name])
+    assert wheels.is_hit()
+    assert not wheels.is_hit(RUSTFLAGS="-C opt-level=1")
+    assert not wheels.is_hit(PYO3_CROSS_PYTHON_VERSION="3.9")
+    assert not wheels.is_hit("build_python", "PROFILE=release")
+
+
+def test_no_wheel_fits_another_maturin_or_python_at_the_same_place(wheels: Wheels) -> None:
+    maturin, environment_of_b = wheels.b / ".venv/bin/maturin", wheels.b / ".venv"
+    program = maturin.read_bytes()
+    maturin.unlink()
+    maturin.write_bytes(program + b"\0")
+    maturin.chmod(0o755)
+    assert not wheels.is_hit()
+    maturin.write_bytes(program)
+    assert wheels.is_hit()
+    python = another_python()
+    if python is None:
+        pytest.skip("there is no other Python here")
+    environment_of_b.rename(wheels.b / "kept")
+    subprocess.run([python, "-m", "venv", "--without-pip", environment_of_b], check=True)
+    shutil.copy(wheels.b / "kept/bin/maturin", maturin)
+    try:
+        assert not wheels.is_hit()
+    finally:
+        shutil.rmtree(environment_of_b)
+        (wheels.b / "kept").rename(environment_of_b)
+
+
+def another_python() -> str | None:
+    """Return a Python of another version, None where there is none."""
+    beside = Path(sys.base_prefix).parent.glob("*/bin/python3")  # where pyenv and uv install
+    others = [shutil.which(f"python3.{minor}") for minor in range(9, 15)] + [str(path) for path in beside]
+    asked = f"import sys, venv; sys.exit(sys.version_info[:2] == {sys.version_info[:2]})"
+    works = (one for one in others if one and subprocess.run([one, "-c", asked], check=False).returncode == 0)
+    return next(works, None)
+
+
+def test_a_wheel_of_which_not_all_was_seen_is_not_published(wheels: Wheels, tmp_path: Path) -> None:
+    """Units that maturin's cargo finds already compiled, while nobody looked."""
+    store = str(tmp_path / "store")
+    write(wheels.a / "py/src/main.rs", WHEEL["py/src/main.rs"] + "// edited\n")
+    try:
+        wheels.run(wheels.a, *WHEEL_BUILD, "SHARE=off")
+        (wheels.a / ".doit-cargo").rename(tmp_path / "state")
+        said = wheels.run(wheels.a, *WHEEL_BUILD, "SHARE=write", DOIT_CARGO_SHARE=store)
+        assert "not shared: tool was compiled while nobody observed it, so that nobody knows all that it" in said, said
+        assert not list(Path(store).rglob("ac/*/*"))
+    finally:
+        write(wheels.a / "py/src/main.rs", WHEEL["py/src/main.rs"])

@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from doit_cargo.targets.listing import Row
 
 FETCHING = "cargo resolves the crates and downloads those that are not here yet, to tell what they need"
-# Knowledge about crates, in the folder of one's own profiles.
-SYSDEPS = "sysdeps.toml"
+SYSDEPS = "sysdeps.toml"  # knowledge about crates, in the folder of one's own profiles
 # A variable that names a store, whatever the pack says.
 SHARE, VERIFY = "DOIT_CARGO_SHARE", "verify"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
@@ -331,7 +330,7 @@ class Session:
             reporter.done(row["name"], f"{', '.join(row['after'])}: all well")
             return True
         self._require(row)
-        if row["kind"] == ACTION and values.text("SHARE") not in ("", "off"):
+        if row["kind"] == ACTION and not row["sharer"] and values.text("SHARE") not in ("", "off"):
             reporter.note(row["name"], "SHARE changes nothing here: results of this target are not shared")
         if row["kind"] == ACTION:
             return self._act(row, values)
@@ -355,6 +354,7 @@ class Session:
             lock="" if row["pool"] in (model.CARGO, model.ALONE) else row["name"],
             watch=lambda: cast("ActionInputs", handlers.call(row["watch"], self, values)),
             act=lambda: cast("bool | None", handlers.call(row["action"], self, values)),
+            shared=handlers.module(row["sharer"]).of(self, row["name"]) if row["sharer"] and self.shares(row) else None,
         )
         return action_cache.run(request)
 
@@ -407,9 +407,9 @@ class Session:
     def shared_request(self, name: str) -> BuildRequest:
         """Return what running a target is about, with the store for its results, where one is configured."""
         row = self.row(name)
-        if row["kind"] != CARGO:
-            raise UserError(Problem(f"results of {row['name']} are not shared", "share why build, for example"))
-        name, own = row["name"], row["handler"]
+        name, own = row["name"], row["sharer"]
+        if row["kind"] != CARGO and not own:
+            raise UserError(Problem(f"results of {name} are not shared", "share why build, for example"))
         plan, more = handlers.module(own).shared_plan(self, name) if own else (self.plan(name), {})
         request = self.request(name, plan)
         if not self.shares(row):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 MAGIC, ELF64_LITTLE = b"\x7fELF", b"\x7fELF\x02\x01"
 LOADED, COMPRESSED = 0x2, 0x800
-DYNAMIC, NOTE, NO_BITS, NEEDED = 6, 7, 8, 1
+DYNAMIC, NOTE, NO_BITS = 6, 7, 8
+NEEDED, OWN_NAME = 1, 14
 Content = bytes | mmap.mmap
 
 
@@ -56,6 +57,15 @@ def loaded(content: Content) -> Iterator[bytes]:
 
 def needed(content: Content) -> Iterator[str]:
     """Yield the names of the libraries that a program is loaded with. Raises `UnknownError`."""
+    return _tagged(content, NEEDED)
+
+
+def own_name(content: Content) -> str:
+    """Return the name by which programs need a library, "" for one without. Raises `UnknownError`."""
+    return next(_tagged(content, OWN_NAME), "")
+
+
+def _tagged(content: Content, wanted: int) -> Iterator[str]:
     table = sections(content)
     for one in table:
         if one.kind != DYNAMIC:
@@ -65,7 +75,7 @@ def needed(content: Content) -> Iterator[str]:
         strings = table[one.link]
         for at in range(one.start, min(one.start + one.size, len(content) - 15), 16):
             tag, value = struct.unpack_from("<QQ", content, at)
-            if tag == NEEDED:
+            if tag == wanted:
                 yield _text(content, strings.start + value)
 
 

@@ -6,14 +6,19 @@ plain bytes cannot be found: compressed sections and kinds of files that pack ot
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
-from collections.abc import Collection, Iterable, Mapping
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from doit_cargo.sharing import elf, values
 from doit_cargo.sharing.path_set import NotShared
 from doit_cargo.sharing.roots import Roots
 
+WHEEL, SHARED_OBJECT = ".whl", ".so"
+# The bill of materials of a wheel tells where it was built: no path that anybody would follow.
+BILL = ".dist-info/sboms/"
 # Archives of objects, zip and gzip: what is in them may be compressed.
 PACKED = (b"!<ar", b"PK\x03\x04", b"\x1f\x8b")
 
@@ -22,16 +27,25 @@ def scan(paths: Iterable[str], texts: Iterable[bytes], roots: Roots, secret: Map
     """Return the folders whose paths are within files and texts. Raises `NotShared` where one holds a secret."""
     found: set[str] = set()
     for path in paths:
-        if os.path.getsize(path):
-            with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                found |= _roots_in(content, roots)
-                for value, name in secret.items():
-                    if content.find(value) >= 0:
-                        values.refuse(os.path.basename(path), name)
+        for part, content in _parts(path):
+            found |= _roots_in(content, roots) if BILL not in part else set()
+            for value, name in secret.items():
+                if content.find(value) >= 0:
+                    values.refuse(os.path.basename(path), name)
     for one in texts:
         found |= _roots_in(one, roots)
         values.require_no_secret(one, secret, "what cargo said")
     return found
+
+
+def _parts(path: str) -> Iterator[tuple[str, elf.Content]]:
+    """Yield a file, of a wheel the files in it; a wheel that cannot be read is packed as any archive."""
+    if path.endswith(WHEEL) and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from ((name, archive.read(name)) for name in archive.namelist())
+    elif os.path.getsize(path):
+        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield path, content
 
 
 def in_loaded(paths: Iterable[str], roots: Roots) -> set[str]:
@@ -61,16 +75,29 @@ def _is_packed(content: elf.Content) -> bool:
         return True
 
 
+def library_names(paths: Iterable[str]) -> set[str]:
+    """Return the names by which programs may need one of these files: its own, and what a library calls itself.
+
+    The linker reads ``libz.so``, a program that it links needs ``libz.so.1``.
+    """
+    found = set[str]()
+    for path in paths:
+        found.add(os.path.basename(path))
+        for _, content in _parts(path) if SHARED_OBJECT in os.path.basename(path) else ():
+            with contextlib.suppress(elf.UnknownError):
+                found.add(elf.own_name(content))
+    return found
+
+
 def require_libraries(path: str, known: Collection[str]) -> None:
     """Raise `NotShared` for a program that needs a library which is none of the known ones (by their file names)."""
-    if not os.path.getsize(path):
-        return
-    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content[:4] != elf.MAGIC:
-            return
-        try:
-            unknown = [name for name in elf.needed(content) if name not in known]
-        except elf.UnknownError as reason:
-            raise NotShared(f"{os.path.basename(path)} cannot be read: {reason}") from None
-    if unknown:
-        raise NotShared(f"{os.path.basename(path)} needs {unknown[0]}, of which nothing is known")
+    found = set[str]()
+    for name, content in _parts(path):
+        found.add(os.path.basename(name))
+        if content[:4] == elf.MAGIC:
+            try:
+                unknown = [one for one in elf.needed(content) if one not in known and one not in found]
+            except elf.UnknownError as reason:
+                raise NotShared(f"{os.path.basename(path)} cannot be read: {reason}") from None
+            if unknown:
+                raise NotShared(f"{os.path.basename(name)} needs {unknown[0]}, of which nothing is known")

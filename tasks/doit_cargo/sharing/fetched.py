@@ -112,8 +112,8 @@ def _receipt(found: Fetched, request: BuildRequest, plan: Plan, state: State) ->
     told, now = found.answer.told, time.time_ns()
     build = found.state
     written = {path: recorder.read_settled_or_hash(path, now) for path in found.drafts}
-    # Of a program it counts whether it can be run, of a page or what a plan leaves elsewhere only what is in it.
-    left = {*plan.writes} if plan.invocation.argv[1] != "doc" else {*written}
+    # Of a program it counts whether it can be run, of a page, a wheel or what a plan leaves elsewhere only its content.
+    left = {path for path in written if path in plan.writes or not os.access(path, os.X_OK)}
     build["outputs"] = {path: kept for path, kept in written.items() if path not in left}
     build["left"] = {path: kept for path, kept in written.items() if path in left}
     receipt: Receipt = {

@@ -220,11 +220,11 @@ def _is_program(path: str) -> bool:
     return ".so" not in os.path.basename(path) and os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-def known_names(state: State, roots: Roots) -> set[str]:
-    """Return the names of all files outside of the target directory that a state holds by their content."""
+def known_files(state: State, roots: Roots) -> set[str]:
+    """Return the files outside of the target directory that a state holds by their content."""
     read = [path for path, (_, content) in state["files"].items() if content is not None]
     read += [row[1] for row in state["seen"] if row[0] == "read" and isinstance(row[2], list)]
-    return {os.path.basename(path) for path in read if not roots.symbolic(path).startswith("${target}/")}
+    return {path for path in read if not roots.symbolic(path).startswith("${target}/")}
 
 
 def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:

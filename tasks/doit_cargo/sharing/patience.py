@@ -1,7 +1,8 @@
 """How long a store may keep a build waiting: one deadline for all answers of a call, and then peace for five minutes.
 
 The deadline is kept by a thread that is left behind: neither a server that trickles nor a resolver of names that is
-silent lets itself be interrupted.
+silent lets itself be interrupted. It counts while this process gets its turns: on a machine that is too busy, or was
+asleep, a store is not sick.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from doit_cargo.engine.base import atomic
 from doit_cargo.sharing.carriers import CarrierError
 
 SECONDS = 0.8
+TURN = 0.02
 PEACE = 300.0
 FILE = "share.json"
 T = TypeVar("T")
@@ -31,17 +33,23 @@ class Patience:
     def ask(self, question: Callable[[], T]) -> T:
         """Return the answer to a question. Raises `CarrierError` where it takes too long."""
         box: list[Any] = []
-        started = time.monotonic()
         thread = threading.Thread(target=_answer, args=(question, box), daemon=True)
         thread.start()
-        thread.join(max(self.left, 0.01))
-        self.left -= time.monotonic() - started
+        self._wait(thread)
+        while not box and self.left > 0:
+            self._wait(thread)
         if not box:
             raise CarrierError("does not answer")
         if isinstance(box[0], BaseException):
             raise box[0]
         found: T = box[0]
         return found
+
+    def _wait(self, thread: threading.Thread) -> None:
+        """Wait for a turn. One that takes longer than it should is no fault of the store: we did not run either."""
+        started = time.monotonic()
+        thread.join(TURN)
+        self.left -= min(time.monotonic() - started, TURN)
 
 
 def _answer(question: Callable[[], Any], box: list[Any]) -> None:

@@ -174,7 +174,7 @@ class Sharing:
 
     def _lines(self, paths: PathSet, bound: tuple[str, ...], state: State, roots: Roots, plan: Plan) -> dict[str, str]:
         lines = path_set.manifest(
-            paths, state, roots, self._ignored, lambda name: values.value_of(name, self.request.environ)
+            paths, state, roots, self._ignored, lambda name: roots.text(values.value_of(name, self.request.environ))
         )
         here = {keys.CPU: machine.cpu} if keys.CPU in bound else {}
         told = {name: ask() for name, ask in here.items()}

@@ -61,7 +61,7 @@ def require_whole(success: Success) -> None:
 
 def files_of(success: Success, roots: Roots) -> dict[File, str]:
     """Return the files as they were left: one that somebody has replaced since is none of this result."""
-    libraries = path_set.known_names(success.state, roots)
+    libraries = embedded.library_names(path_set.known_files(success.state, roots))
     found = {}
     for path, kept in success.files.items():
         embedded.require_libraries(path, libraries)

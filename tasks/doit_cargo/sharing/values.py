@@ -17,6 +17,7 @@ from doit_cargo.sharing.path_set import NotShared
 
 SHORTEST = 8  # characters of a value that is looked for in what is published
 SECRET = own_key.SHARE_SECRET
+HIDDEN = "hidden "
 
 
 def value_of(name: str, environ: Mapping[str, str]) -> str:
@@ -29,7 +30,29 @@ def value_of(name: str, environ: Mapping[str, str]) -> str:
     key = own_key.given_secret(SECRET)
     if not key:
         raise NotShared(f"it rests on the variable {name}, which may be a secret: give all machines one {SECRET}")
-    return "hidden " + hmac.new(os.fsencode(key), os.fsencode(f"{name}={value}"), hashlib.sha256).hexdigest()
+    return HIDDEN + hmac.new(os.fsencode(key), os.fsencode(f"{name}={value}"), hashlib.sha256).hexdigest()
+
+
+def published(name: str, kept: str, environ: Mapping[str, str]) -> str:
+    """Return what is published for a value that is kept here, if it is that of a variable now: hidden by the team's
+    secret instead of this machine's own.
+    """
+    value = environ.get(name)
+    if value is None or secrets.shown_digest(kept) == kept or secrets.kept_value(name, value) != kept:
+        return kept
+    try:
+        return value_of(name, environ)
+    except NotShared:
+        return kept
+
+
+def taken(name: str, shared: str, environ: Mapping[str, str]) -> str:
+    """Return what is kept here for a value that was published, if it is that of a variable here."""
+    value = environ.get(name)
+    if value is None or not shared.startswith(HIDDEN):
+        return shared
+    kept = secrets.kept_value(name, value)
+    return kept if published(name, kept, environ) == shared else shared
 
 
 def secret_values(environ: Mapping[str, str]) -> dict[bytes, str]:

@@ -16,10 +16,11 @@ import socket
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
@@ -38,6 +39,7 @@ from doit_cargo.sharing.wire import Digest
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Workspace
     from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.seen import Row
     from doit_cargo.sharing.action import Action
     from doit_cargo.sharing.share import Sharing
 
@@ -87,7 +89,8 @@ def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspac
         raise NotShared(f"it was not built here, or not observed: doit-cargo {request.target}")
     directory = workspace.kept_in
     found = _rows(directory, profiles)
-    index = pack(found, Ledger(directory).data)
+    environ = environment_of(request.plan.invocation, request.environ)
+    index = pack(found, _with_values(Ledger(directory).data, lambda name, kept: values.published(name, kept, environ)))
     secret = values.secret_values(request.environ)
     embedded.scan((os.path.join(directory, row.path) for row in found), (), Roots({}), secret)
     values.require_no_secret(zlib.decompress(index), secret, "what is known of its units")
@@ -166,6 +169,11 @@ def _take(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: 
     if index is None:
         raise UnsoundError("is there no more, or not whole")
     found, ledger = unpack(index)
+    environ = environment_of(request.plan.invocation, request.environ)
+    try:
+        ledger = _with_values(ledger, lambda name, shared: values.taken(name, shared, environ))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UnsoundError("is none that can be read") from None
     _put(carrier, directory, found, ledger)
     ago = savings.time_of(max(time.time() - float(answer.told["finished"]), 0))
     size = size_of(sum(row.blob.size for row in found))
@@ -188,6 +196,27 @@ def unpack(content: bytes) -> tuple[list[SnapshotRow], ledger_data.LedgerData]:
     if not all(_is_sound(row) for row in found):
         raise UnsoundError("would write elsewhere")
     return found, ledger
+
+
+def _with_values(ledger: ledger_data.LedgerData, turn: Callable[[str, str], str]) -> ledger_data.LedgerData:
+    """Return a ledger with the kept values of all variables turned: a machine's own digests mean nothing elsewhere."""
+    known: dict[int, Row] = {}
+
+    def of(row: Row) -> Row:
+        if id(row) not in known:
+            kind, subject, state, own = row
+            if kind == "variable":
+                state = [kept and turn(subject, kept) for kept in state]
+            elif kind == "environment":
+                state = {name: kept and turn(name, kept) for name, kept in state.items()}
+            known[id(row)] = [kind, subject, state, own]
+        return known[id(row)]
+
+    records = {
+        key: (*record[:3], tuple((by, of(row)) for by, row in record[3]), *record[4:])
+        for key, record in ledger["observed"].items()
+    }
+    return {**ledger, "observed": records}
 
 
 def _is_sound(row: SnapshotRow) -> bool:

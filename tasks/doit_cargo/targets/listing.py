@@ -41,6 +41,7 @@ class Row(TypedDict):
     # The pattern of a rule that made it, such as `build-<package>`.
     rule: str
     handler: str
+    sharer: str
     shows: str
     pool: str
     keep_going: bool
@@ -71,6 +72,7 @@ def row_of(entry: Entry) -> Row:
         "takes": target.takes,
         "rule": target.rule,
         "handler": target.handler,
+        "sharer": target.sharer or target.handler,
         "shows": target.shows or (PROGRAM if target.program else f"{target.handler}:plans" if target.handler else ""),
         "pool": target.pool,
         "keep_going": target.keep_going,

@@ -17,6 +17,7 @@ def _action(name: str, doc: str, module: str, takes: tuple[str, ...] = _TAKES, a
         action=f"{_MODULE}.{module}:{name}",
         watch=f"{_MODULE}.{module}:watch_{name}",
         shows=f"{_MODULE}.wheel:show" if module == "wheel" else "",
+        sharer=f"{_MODULE}.sharing" if module == "wheel" else "",
         check=f"{_MODULE}.use:check_install" if name == "install_python" else f"{_MODULE}.plans:check",
         absence=f"{_MODULE}.crates:absence",
         needs=("maturin>=1.5",) if module == "wheel" else (),

@@ -129,6 +129,8 @@ def _run(session: Session, build: WheelBuild) -> Outcome:
 
 
 def _run_held(session: Session, build: WheelBuild, ledger: Ledger) -> Outcome:
+    from doit_cargo.actions.python.sharing import observing
+
     maturin = session.machine.tool("maturin")
     snapshot, healing = ledger.begin({}, {})
     reporter.healed(NAME, healing, session.root)
@@ -139,9 +141,9 @@ def _run_held(session: Session, build: WheelBuild, ledger: Ledger) -> Outcome:
     path = os.pathsep.join([*step.path_prepend, session.environ.get("PATH", "")])
     argv = build.argv(maturin.path if maturin else "maturin")
     env = {**step.env, "PATH": path}
-    outcome = run_tool(
-        session, NAME, argv, cwd=build.crate.directory, env=env, unset=step.unset, log=_log(session, build.crate)
-    )
+    place, log = build.crate.directory, _log(session, build.crate)
+    with observing(session, build, ledger) as seen:
+        outcome = run_tool(session, NAME, argv, cwd=place, env=env, unset=step.unset, log=log, observation=seen)
     counts = count.taken()
     if counts:
         reporter.note(NAME, str(counts))

@@ -229,25 +229,23 @@ class Target(NamedTuple):
 
     `profile` lists feature profiles, of which the first one whose needs this machine meets is taken. `package` is a
     role, "all" (the whole workspace) or "" (cargo's own selection); `member` names a package instead. `after` names
-    targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are
-    tools that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts.
-    `packs`: empty = every workspace. `absence` ("module:function", called with workspace and library) returns why the
-    target does not exist in a checkout, "" if it does. `rule` is the pattern ("test_<package>") of a row that a rule
-    made of a member. `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row.
-    `services` must answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to
-    the workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
+    targets that run before. `takes` names the variables it accepts; a group takes those of its parts. `needs` are tools
+    that must be here, each a name with or without a specifier (``maturin>=1.4``), checked before it starts. `packs`:
+    empty = every workspace. `absence` ("module:function", called with workspace and library) returns why the target
+    does not exist in a checkout, "" if it does. `rule` is the pattern ("test_<package>") of a row that a rule made of a
+    member. `program` is what the action of a TOML file's row runs; `where` is the file:line of such a row. `services`
+    must answer before it starts: names of the pack's services, or "gpu". `writes` are files, relative to the
+    workspace's root, that a cargo call leaves beside its binaries: a build script may write into the source tree.
     `equivalent_command` is the cargo call for which an action stands, to compare with what an old Makefile calls; if
     the action names profiles, its packages and features are added. `handler` is for a cargo call that is only the first
     step of the work: a module with `run(session, name, values) -> success`, which takes the place of the plain call,
     `explain(session, name)`, which answers `why`, and `plans(session, values)`. `shows` ("module:function" with session
     and values) returns the plans that an action carries out, for `plan`; without it, what an action runs is decided as
-    it runs.
-
-    `pool` says what may run beside it. `root_files` must stand in the workspace's root, else the target is absent.
-    `feature_set` takes the place of the profile's features. `relevance` (as `absence`) returns why a target that would
-    run means nothing here: it is not listed. In `doc`, `{package}` and `{mode}` stand for what is built here, and how.
-    Of a group: `keep_going` runs all parts whatever becomes of one; `requires_all_parts` makes it absent if one of its
-    parts is.
+    it runs. `sharer` is a module that names an action's results for other machines. `pool` says what may run beside it.
+    `root_files` must stand in the workspace's root, else the target is absent. `feature_set` takes the place of the
+    profile's features. `relevance` (as `absence`) returns why a target that would run means nothing here: it is not
+    listed. In `doc`, `{package}` and `{mode}` stand for what is built here, and how. Of a group: `keep_going` runs all
+    parts whatever becomes of one; `requires_all_parts` makes it absent if one of its parts is.
     """
 
     name: str
@@ -276,6 +274,7 @@ class Target(NamedTuple):
     equivalent_command: tuple[str, ...] = ()
     handler: str = ""
     shows: str = ""
+    sharer: str = ""
     feature_set: FeatureSet | None = None
     pool: str = CARGO
     root_files: tuple[str, ...] = ()

@@ -128,6 +128,14 @@ def keys_in(profile: str, folder: str) -> Iterator[str]:
     return _hash_files(os.path.join(profile, FINGERPRINTS, folder))
 
 
+def keys_of(profiles: Iterable[str]) -> Iterator[str]:
+    """Yield the keys of all units that lie in these folders of cargo profiles."""
+    for profile in profiles:
+        for folder in _names(os.path.join(profile, FINGERPRINTS)):
+            yield from keys_in(profile, folder)
+            yield from _script_keys(os.path.join(profile, FINGERPRINTS, folder))
+
+
 def _by_name(unit: Unit, links: HardLinks) -> Iterator[Placed]:
     """Yield what bears the name of a cargo target: of a library without a hash in its file's name, the unit without.
 
@@ -203,16 +211,19 @@ def script_key(out_dir: str) -> str:
     folder = os.path.dirname(out_dir)
     profile = os.path.dirname(os.path.dirname(folder))
     place = os.path.join(profile, FINGERPRINTS, os.path.basename(folder))
-    found = [name for name in _names(place) if name.startswith(SCRIPT_RUN) and not name.endswith(".json")]
-    return os.path.join(place, found[0]) if found else ""
+    return next(_script_keys(place), "")
+
+
+def _script_keys(folder: str) -> Iterator[str]:
+    names = (name for name in _names(folder) if name.startswith(SCRIPT_RUN) and not name.endswith(".json"))
+    return (os.path.join(folder, name) for name in names)
 
 
 def script_runs(target_directory: str, package: str) -> Iterator[str]:
     """Yield the keys of all runs of a package's build script, in all variants."""
     for profile in profiles(target_directory):
         for folder in folders_of(profile, (package,)):
-            names = (name for name in _names(folder) if name.startswith(SCRIPT_RUN) and not name.endswith(".json"))
-            yield from (os.path.join(folder, name) for name in names)
+            yield from _script_keys(folder)
 
 
 def profiles(target_directory: str) -> Iterator[str]:

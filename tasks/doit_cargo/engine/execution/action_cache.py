@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from doit_cargo import __version__
 from doit_cargo.engine import toolchain
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from doit_cargo.engine.toolchain import Machine
 
 
+class SharedAction(Protocol):
+    """What other machines have made of an action, where its results are shared; one that is fetched has a receipt."""
+
+    def fetched(self) -> bool: ...
+
+    def published(self, receipt: Receipt) -> None: ...
+
+
 class ActionRequest(NamedTuple):
     """What a run is about: where its receipt is kept, the workspace's manifests, what it rests on, what it does.
 
@@ -42,6 +50,7 @@ class ActionRequest(NamedTuple):
     lock: str
     watch: Callable[[], ActionInputs]
     act: Callable[[], bool | None]
+    shared: SharedAction | None = None
 
 
 def run(request: ActionRequest) -> bool:
@@ -55,6 +64,8 @@ def run(request: ActionRequest) -> bool:
         receipt, changes = receipts.verdict(state, key, request.machine.environ, explain=True)
         reporter.reasons(key[0], changes, receipt or receipts.last_receipt(state, key))
         receipts.withdraw(state, key)
+        if request.shared and request.shared.fetched():
+            return True
         watched = request.watch()
         before = state_of(watched, request.machine)
         started, started_ns = time.monotonic(), time.time_ns()
@@ -70,6 +81,8 @@ def run(request: ActionRequest) -> bool:
         if len(answer) <= LONGEST_ANSWER:
             receipt = _receipt(request, before, watched, time.monotonic() - started)
             _keep(request, {**receipt, "answer": answer} if answer else receipt)
+            if request.shared:
+                request.shared.published(receipt)
         return True
 
 

@@ -42,8 +42,6 @@ VOLATILE = frozenset(
         "_",
         "_DOIT_CARGO_RECORD",
         "COLUMNS",
-        "DOIT_CARGO_OBSERVE",
-        "DOIT_CARGO_RUN",
         "LD_PRELOAD",
         "LINES",
         "MAKEFLAGS",
@@ -66,7 +64,10 @@ VOLATILE = frozenset(
 )
 # What activates a Python environment sets. Whoever starts a Python of it asks for these by name, which counts.
 ACTIVATED = ("VIRTUAL_ENV", "CONDA_*")
-VOLATILE_HEADS = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
+# Ours among them: where the store of shared results lies, say, is nothing that a result rests on.
+VOLATILE_HEADS = (
+    *("CARGO_MAKEFLAGS", "DBUS_", "DOIT_CARGO_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION"),
+)
 PATHS = ("read", "stat", "link", "resolve", "list", "tree")
 KINDS = (*PATHS, "variable", "environment", "program")
 

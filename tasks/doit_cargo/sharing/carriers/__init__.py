@@ -98,20 +98,25 @@ def open_store(address: str, access: Access) -> Carrier:
 
 
 class Pace:
-    """Ends a transfer that trickles: it has no end of its own, since blobs are of any size."""
+    """Ends a transfer that trickles: it has no end of its own, since blobs are of any size.
 
-    __slots__ = ("moved", "started")
+    Each few seconds count by themselves: what came fast before makes nobody wait longer.
+    """
+
+    __slots__ = ("before", "moved", "started")
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.moved = 0
+        self.moved = self.before = 0
 
     def took(self, count: int) -> None:
         """Count bytes. Raises `CarrierError` where they come too slowly."""
         self.moved += count
-        passed = time.monotonic() - self.started
-        if passed > IDLE_SECONDS and self.moved < passed * LEAST_RATE:
-            raise CarrierError(f"sends only {self.moved / passed / 1000:.1f} kB a second")
+        passed, lately = time.monotonic() - self.started, self.moved - self.before
+        if passed > IDLE_SECONDS:
+            if lately < passed * LEAST_RATE:
+                raise CarrierError(f"sends only {lately / passed / 1000:.1f} kB a second")
+            self.started, self.before = time.monotonic(), self.moved
 
 
 def receive(blob: Digest, chunks: Iterable[bytes], target: BinaryIO) -> None:
