@@ -67,6 +67,11 @@ def environment(**variables: str) -> dict[str, str]:
     return {**clean, "PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb", **variables}
 
 
+def needs(name: str) -> pytest.MarkDecorator:
+    """Skip a test where a program is not on PATH."""
+    return pytest.mark.skipif(not shutil.which(name, path=environment()["PATH"]), reason=f"{name} is not on PATH")
+
+
 def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
     """Run a program in a folder and return what it said; `variables` are added to its environment."""
     program = shutil.which(os.fsdecode(words[0]), path=environment()["PATH"])

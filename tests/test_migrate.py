@@ -28,7 +28,7 @@ STAMP := $(shell date +%s)
 .PHONY: first empty pinned other-place sub-make loop tested asks cleanup piped spoken chooses anyway built-at \\
         lint_All Build.x86_64 here per-platform with-own test-engine chain docs redirected hidden \\
         with-tools nested by-words of-ci gently by-path taken-away \\
-        there named asks-late installs either stamped
+        there named asks-late installs either stamped talks-of-it
 first: empty
 
 empty: ## with a feature list that is empty
@@ -77,6 +77,8 @@ else
 	cargo build --features turbo
 endif
 with-own: export STAGE = late
+with-own: export name = n
+with-own: export out = o
 with-own:
 	cargo build --release --features turbo
 test-engine: test-engine-oak
@@ -126,6 +128,9 @@ either:
 stamped:
 	cargo check
 	echo done > target/stamp
+talks-of-it: ## as cargo would
+	@# not by cargo itself
+	false
 """
 KEPT = {
     "nested": "chooses ([): [ -d models ] && rm -rf models; cargo test",
@@ -137,6 +142,7 @@ KEPT = {
     "either": "does something else where taplo is missing",
     "stamped": "writes or reads a file",
     "piped": "has a pipe",
+    "talks-of-it": "does not end well in a fresh copy",
     "chooses": "does not end well in a fresh copy",
     "anyway": "goes on, or ends well, though this fails: ",
     "built-at": "depends on date",
@@ -169,6 +175,7 @@ def test_what_always_does_the_same_is_taken_over_and_the_rest_is_kept_with_the_r
     wrong = {name: (reason, KEPT.get(name)) for name, reason in kept.items() if KEPT.get(name, "?") not in str(reason)}
     assert (migrated[1].status, wrong) == (0, {})
     assert kept.keys() == KEPT.keys()
+    assert [name for name, row in found.items() if not row["calls_cargo"]] == ["hidden", "talks-of-it"]
 
 
 def test_the_old_file_and_the_sources_are_untouched(migrated: tuple[Path, Said]) -> None:
@@ -189,6 +196,8 @@ def test_no_row_holds_a_path_a_number_a_date_or_a_word_of_a_shell(migrated: tupl
 def test_what_a_row_of_cargo_can_say_is_one_and_no_other_program_is_lost(migrated: tuple[Path, Said]) -> None:
     tables = tomllib.loads((migrated[0] / "profiles/pack.toml").read_text())["target"]
     assert tables["with_own"]["command"] == "build"
+    profile = tomllib.loads((migrated[0] / f"profiles/{tables['with_own']['profile']}.toml").read_text())
+    assert profile["env"].items() >= {"STAGE": "late", "name": "n", "out": "o"}.items()
     assert {"build", "check", "clippy", "bench"} <= {table.get("command") for table in tables.values()}
     assert [tables[part]["run"][0] for part in tables["with_tools"]["after"] if "run" in tables.get(part, {})] == [
         "rustup",

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
-import pytest
-from calling import call, environment, posix, program
+from calling import call, environment, needs, posix, program
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, posix]
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not shutil.which(name, path=environment()["PATH"]), reason=f"{name} is not on PATH")
 
 
 JUSTFILE = """\
@@ -56,6 +50,15 @@ args = ["build"]
 [tasks.with-words]
 command = "cargo"
 args = ["test", "${@}"]
+[tasks.below]
+cwd = "one"
+install_crate = false
+command = "cargo"
+args = ["check", "--target-dir", "${CARGO_MAKE_WORKING_DIRECTORY}/out"]
+[tasks.installs]
+install_crate = "cargo-hack"
+command = "cargo"
+args = ["hack", "check"]
 """
 MORE = """\
 [tasks.checked]
@@ -144,7 +147,10 @@ def test_tasks_of_cargo_make_are_taken_over_with_those_that_it_extends(tmp_path:
         "scripted": False,
         "here": False,
         "each": False,
-        "with-words": False,
+        "with-words": True,
+        "below": True,
+        "installs": False,
     }
+    assert '"{root}/out"' in (root / "profiles/pack.toml").read_text()
     said = call(root, "doit-cargo", "makefile", "--compare", "Makefile.toml")
     assert (said.status, " 0 differs, 0 unknown" in said.out) == (0, True), said.out

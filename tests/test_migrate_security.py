@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import MAKE, call, needs_make, posix, program
+from calling import MAKE, call, needs, needs_make, posix, program
 from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, needs_make, posix]
@@ -37,7 +37,7 @@ $(shell {python} -c 'import os; os.kill({pid}, 9)')
 $(shell ls /dev/pts /dev/sd* /dev/mem > $(CURDIR)/devices; {python} -c 'import os; os.mknod("{outside}/n")')
 $(shell echo > /proc/{pid}/root{outside}/o)
 $(shell /bin/ln -s {outside} link && /bin/touch link/p; /bin/ln {outside}/kept hard && echo changed > hard)
-$(shell echo changed >> $(firstword $(MAKEFILE_LIST)); echo changed >> {home}/.profile)
+$(shell echo >> $(firstword $(MAKEFILE_LIST)); echo changed >> {home}/.profile)
 $(shell /usr/bin/setsid /bin/sh -c 'trap "" HUP TERM; /bin/sleep 3; /bin/touch {outside}/q' > /dev/null 2>&1 &)
 $(shell git config core.fsmonitor '/bin/touch {outside}/r' && git status; git config --global alias.x '!touch {home}/s')
 $(shell {python} -c 'open("/proc/self/mem"); open("/proc/{pid}/mem", "w")'; echo x > /proc/sysrq-trigger)
@@ -57,6 +57,34 @@ nothing:
 	rm -rf $(CURDIR) ~/kept
 last:
 	$(file >{outside}/f,x)
+"""
+
+HOSTILE_JUST = """\
+set dotenv-load
+a := `touch {outside}/a; rm -rf server {home}/kept; echo x`
+export B := shell('touch {outside}/b; echo $1', a)
+all: (with a)
+    #!/usr/bin/env {python}
+    open("{outside}/c", "w")
+with what:
+    /bin/touch {outside}/d; /bin/rm -rf {home}/kept
+"""
+HOSTILE_TASKS = """\
+[config]
+default_to_workspace = false
+load_script = "touch {outside}/a"
+[env]
+A = {{ script = ["touch {outside}/b; rm -rf server {home}/kept"] }}
+[tasks.all]
+condition_script = ["touch {outside}/c"]
+install_script = "touch {outside}/d"
+script_runner = "@shell"
+script = "/bin/touch {outside}/e; /bin/rm -rf {home}/kept"
+[tasks.python]
+script_runner = "{python}"
+script = "open('{outside}/f', 'w')"
+[tasks.duck]
+script = ["#!@duckscript", "writefile {outside}/g x", "rm -r {home}/kept"]
 """
 
 
@@ -93,7 +121,15 @@ def daemon(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 @needs_namespaces
-@pytest.mark.parametrize("words", [("makefile", "--compare", "Makefile"), ("migrate",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("makefile", "--compare", "Makefile"),
+        ("migrate", "Makefile"),
+        pytest.param(("migrate", "justfile"), marks=needs("just")),
+        pytest.param(("migrate", "Makefile.toml"), marks=needs("cargo-make")),
+    ],
+)
 def test_a_hostile_file_changes_nothing_outside_of_the_box(
     words: tuple[str, ...], tmp_path: Path, daemon: socket.socket
 ) -> None:
@@ -109,11 +145,13 @@ def test_a_hostile_file_changes_nothing_outside_of_the_box(
     write(outside / "sourced", f"echo > {outside}/t")
     sleeping = subprocess.Popen(["sleep", "600"])
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or "python3"
-    write(root / "Makefile", HOSTILE.format(outside=outside, home=home, pid=sleeping.pid, python=python))
+    file = words[-1]
+    text = {"justfile": HOSTILE_JUST, "Makefile.toml": HOSTILE_TASKS}.get(file, HOSTILE)
+    write(root / file, text.format(outside=outside, home=home, pid=sleeping.pid, python=python))
     call(root, "doit-cargo", "list", HOME=str(home), **tools)
     before = contents(root, home, outside)
     said = call(root, "doit-cargo", *words, HOME=str(home), **tools)
-    assert said.status in (0, 1, 2, 3), said
+    assert said.status == ("--compare" in words), said
     written = {str(root / name) for name in ("GNUmakefile", "profiles", "profiles/pack.toml")}
     assert {path: what for path, what in contents(root, home, outside).items() if path not in written} == before
     with pytest.raises(BlockingIOError):

@@ -16,7 +16,7 @@ from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
-from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.recording.box import Box, Members
 from doit_cargo.migrate.sources import finding
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def opened(session: Session, path: str, yes: bool) -> Box:
     box = Box(session.root, session.environ, finding.words_in(session.root, path))
     box.programs = programs(session.workspace, finding.text_of(session.root, path))
     workspace = session.workspace
-    is_virtual = all(os.path.normpath(each.directory) != session.root for each in workspace.packages.values())
-    box.all_is_default = is_virtual and set(workspace.default_members) == set(workspace.packages)
+    folders = frozenset(os.path.relpath(each.directory, session.root) for each in workspace.packages.values())
+    is_all = "." not in folders and set(workspace.default_members) == set(workspace.packages)
+    box.members = Members(folders, is_all)
     try:
         say = f"each target of {path} is run to see what it does, with stand-ins for all programs, in {box.uses}"
         print(f"doit-cargo: {say}", file=sys.stderr)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from doit_cargo.migrate.cargo_call import COMPILING, differences, parse
+from doit_cargo.migrate.recording.box import Members
 from doit_cargo.migrate.recording.study import RecordedStep, Recording
 
 LOCK = "Cargo.lock"
@@ -59,33 +60,30 @@ def _heard(step: RecordedStep) -> RecordedStep:
     return RecordedStep(tuple(argv), step.folder, env, step.out, step.number)
 
 
-def differing(old: Recording, new: Recording, all_is_default: bool = False) -> list[str]:
-    """Return how the new side differs from the old one; empty if everything that can be observed is equal.
-
-    `all_is_default` says that cargo takes the whole workspace where a call names nothing.
-    """
+def differing(old: Recording, new: Recording, members: Members) -> list[str]:
+    """Return how the new side differs from the old one; empty if everything that can be observed is equal."""
     before, after = (
-        tuple(_spelt_out(step) for step in steps) if all_is_default else steps
+        tuple(_spelt_out(step) for step in steps) if members.all_are_default else steps
         for steps in (old.steps, own_steps(new, old.steps))
     )
     found = list(_steps(before, after))
     if old.ended != new.ended:
         found.append(f"ended {old.ended} -> {new.ended}" + (f" ({new.said})" if new.said else ""))
-    if not found and (paths := _other_files(old, new)):
+    if not found and (paths := _other_files(old, new, members.folders)):
         found.append(f"leaves other files: {', '.join(paths[:6])}")
     return found
 
 
-def _other_files(old: Recording, new: Recording) -> list[str]:
+def _other_files(old: Recording, new: Recording, folders: frozenset[str]) -> list[str]:
     """Return the files that two recordings of the same steps leave otherwise."""
     left = {path for path in {*old.changes, *new.changes} if old.changes.get(path) != new.changes.get(path)}
     # Whoever asks cargo first has it written; what is built writes it too, unless that is forbidden.
-    return sorted(left - {LOCK} if any(map(_writes_lock, old.steps)) else left)
+    return sorted(left - {LOCK} if any(_writes_lock(step, folders) for step in old.steps) else left)
 
 
-def _writes_lock(step: RecordedStep) -> bool:
+def _writes_lock(step: RecordedStep, folders: frozenset[str]) -> bool:
     call = parse(step.argv, step.folder) if step.is_cargo else None
-    is_plain = call is not None and call.command in COMPILING and not call.folder
+    is_plain = call is not None and call.command in COMPILING and call.folder in {"", *folders}
     return is_plain and not {"--locked", "--frozen", "--manifest-path"}.intersection(step.argv)
 
 

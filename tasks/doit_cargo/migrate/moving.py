@@ -123,7 +123,7 @@ def _proof(box: Box, move: Move, name: str) -> str:
     """Return how the new side of a target differs from its recording, also where its first call fails."""
     base = move.studies[name].base
     new = record_new(box, move, name)
-    found = differing(base, new, box.all_is_default)
+    found = differing(base, new, box.members)
     if not found and len(base.steps) > 1:
         from doit_cargo.migrate.compare import own_steps
 
@@ -132,7 +132,7 @@ def _proof(box: Box, move: Move, name: str) -> str:
             found = ["it goes on though its first call fails"]
     for _, tool in move.studies[name].tools:
         before = record_old(box, move.source, name, without=tool)
-        if differing(before, record_new(box, move, name, without=tool), box.all_is_default):
+        if differing(before, record_new(box, move, name, without=tool), box.members):
             found = [f"it does something else where {tool} is missing"]
     more = f" and {len(found) - 2} more" if len(found) > 3 else ""
     return ("; ".join(found if not more else [found[0], found[-1]]) + more).replace("\n", " ")
@@ -140,13 +140,13 @@ def _proof(box: Box, move: Move, name: str) -> str:
 
 def record_new(box: Box, move: Move, name: str, *, fail: int = 0, without: str = "") -> Recording:
     """Record a target through what was, or will be, written: the shim for a Makefile, else doit-cargo itself."""
-    from doit_cargo.migrate.newside import argv, environment
+    from doit_cargo.migrate.newside import CACHES, argv, environment
 
     row = move.proposal.stands_for.get(name, name_of(name))
     words = argv(box, move.source, name, row, {}, move.takes.get(row, ()))
     known = move.studies[name].base.steps
     env = environment(box, move.source)
-    return record(box, words, env, fail=fail, files=move.files, known=known, without=without)
+    return record(box, words, env, fail=fail, files=move.files, known=known, without=without, leaves=CACHES)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

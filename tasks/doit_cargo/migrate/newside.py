@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from doit_cargo.engine.base import own_key
 from doit_cargo.migrate.sources.source import Source, programs_in, words_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TRIPLE = re.compile(r"\b[a-z0-9_]+-[a-z0-9]+-[a-z0-9]+(?:-[a-z0-9]+)?\b")
 SHIM = "GNUmakefile"
+# Found out anew in each run of the box, though it is the same: what the workspace and its targets are.
+CACHES = (".doit-cargo/workspace", ".doit-cargo/catalogue")
 # Whether this machine could build is not the question, and the recorded cargo builds nothing to be observed. The shim
 # passes these on from the environment.
 QUIET = {"WITHOUT_PREFLIGHT": "1", "OBSERVE": "off"}
@@ -45,7 +48,8 @@ def environment(box: Box, source: Source) -> dict[str, str]:
     home = os.path.expanduser("~")
     places = {"RUSTUP_HOME": os.path.join(home, ".rustup"), "CARGO_HOME": os.path.join(home, ".cargo")}
     found = {name: box.environ.get(name, path) for name, path in places.items()}
-    return {**box.environment(), **source.env, **found, **QUIET}
+    # What one run leaves to the next is sealed with the key of this box: HOME, where the user's is, is empty each time.
+    return {**box.environment(), **source.env, **found, **QUIET, own_key.VARIABLE: os.path.basename(box.base)}
 
 
 def programs(workspace: Workspace, text: str) -> tuple[str, ...]:

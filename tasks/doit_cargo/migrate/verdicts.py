@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
-from doit_cargo.migrate.newside import argv, environment, program
+from doit_cargo.migrate.newside import CACHES, argv, environment, program
 from doit_cargo.migrate.recording.study import SENTINEL, record, record_old, tools_of
 from doit_cargo.migrate.rows import name_of
 
@@ -63,12 +63,12 @@ def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mappin
     for given, without in worlds:
         before = record_old(box, source, old.name, given, without=without)
         words = argv(box, source, old.name, target, given, takes) if moved else [*program().split(), target]
-        after = record(box, words, environment(box, source), known=before.steps, without=without)
+        after = record(box, words, environment(box, source), known=before.steps, without=without, leaves=CACHES)
         if "never" in (before.ended, after.ended):
             return Verdict(old.name, old.line, UNKNOWN, ("it does not come to an end",))
         if not (moved or without or before.steps):
             return Verdict(old.name, old.line, UNKNOWN, ("it runs no program that could be compared",))
-        found += [f"{_with(given, without)}{text}" for text in differing(before, after, box.all_is_default)]
+        found += [f"{_with(given, without)}{text}" for text in differing(before, after, box.members)]
         if not (given or without) and box.is_contained:
             worlds += [({}, tool) for tool in tools_of(before)]
     kind = DIFFERS if found else SAME if old.name in taken or not moved else KEPT

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
@@ -34,6 +34,15 @@ TIMED_OUT = -1
 AT_A_TIME = 2 * (os.cpu_count() or 1)
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The members of the workspace: their folders, relative to the root, and whether cargo takes all of them where a
+    call in the root names nothing."""
+
+    folders: frozenset[str] = frozenset()
+    all_are_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,8 @@ class Box:
         """Files of the checkout, relative to it, that are replaced by a recorder, whether they are there or not."""
         path = environ.get("PATH", os.defpath)
         recorder.write(self.base, words, path, environ, gentle=not self.is_contained)
-        self.all_is_default = False
-        """Whether cargo takes the whole workspace where a call in the root names nothing."""
+        self._left: dict[str, str] = {}
+        self.members = Members()
         self.root = self.checkout if self.is_contained else os.path.join(self.base, "copy", os.path.basename(root))
 
     def __enter__(self) -> Box:
@@ -141,9 +150,11 @@ class Box:
         files: Mapping[str, str] | None = None,
         gone: Sequence[str] = (),
         known: Iterable[Sequence[str]] = (),
+        leaves: Iterable[str] = (),
     ) -> BoxOutcome:
         """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not,
-        `known` are calls that do something though somebody listens."""
+        `known` are calls that do something though somebody listens. `leaves` are files in which one run leaves to the
+        next what it has found out."""
         steps = "|".join(text for words in known if "\n" not in (text := " ".join(words)))
         world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'} |{steps}|\n"}
         root = self.elsewhere if other and self.is_contained else self.root
@@ -154,6 +165,8 @@ class Box:
         job = self._job(list(argv), dict(env), {**world, **laid, **homes}, root)
         job["contained"] = self.is_contained
         job["gone"] = [os.path.join(root, path) for path in gone]
+        job["leaves"] = [os.path.join(root, path) for path in leaves]
+        job["left"] = {path: text for path, text in self._left.items() if path in job["leaves"]}
         try:
             printed, told = self._inside(job, self.is_contained)
         except subprocess.TimeoutExpired:
@@ -163,17 +176,20 @@ class Box:
         except ValueError:
             last = next(iter(reversed(told.strip().splitlines())), "no reason was given")
             raise UserError(Problem(f"nothing could be recorded: {last}", "try again"), COULD_NOT_RUN) from None
+        self._left |= said["left"]
         laid_paths = [*(files or {}), *self.programs, *gone]
         changes = {path: what for path, what in said["changes"].items() if not _is_laid(path, laid_paths)}
         out, err = (said[name].encode("latin-1").decode("utf-8", "replace") for name in ("out", "err"))
         return BoxOutcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
 
-    def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], root: str) -> dict[str, object]:
+    def _job(self, argv: list[str], env: dict[str, str], files: dict[str, str], root: str) -> dict[str, Any]:
         return {
             "argv": argv,
             "env": env,
             "files": files,
             "gone": [],
+            "left": {},
+            "leaves": [],
             "checkout": self.checkout,
             "root": root,
             "cwd": root,

@@ -45,7 +45,7 @@ SHOWN = 10_000_000
 
 
 def main() -> int:
-    """Run the program of a description; print {status, out, err, changes, calls}."""
+    """Run the program of a description; print {status, out, err, changes, calls, left}."""
     job = json.load(sys.stdin)
     before: dict[str, str] = {}
     if job["contained"]:
@@ -61,13 +61,16 @@ def main() -> int:
     for path in job["programs"]:
         _write(path, job["program"])
         os.chmod(path, 0o755)  # noqa: S103 - it must run
+    for path, content in job["left"].items():
+        _write(path, content, "latin-1")
     status = _start(job)
     now = dict(_listing(os.path.join(job["run"], "upper") if job["contained"] else job["root"]))
     changes = now if job["contained"] else _changed(before, now)
     log = os.path.join(job["run"], "log")
     calls = [_bytes(os.path.join(log, name)) for name in sorted(os.listdir(log), key=int)]
     said = {name: _bytes(os.path.join(job["run"], name)) for name in ("out", "err")}
-    sys.stdout.write(json.dumps({"status": status, "changes": changes, "calls": calls, **said}))
+    left = {path: _bytes(path) for path in job["leaves"] if os.path.isfile(path)}
+    sys.stdout.write(json.dumps({"status": status, "changes": changes, "calls": calls, "left": left, **said}))
     return 0
 
 
@@ -195,11 +198,11 @@ def _start(job: dict[str, Any]) -> int:
             process.wait()
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, encoding: str = "utf-8") -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.lexists(path):
         os.unlink(path)
-    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+    with open(path, "w", encoding=encoding, newline="") as stream:
         stream.write(text)
 
 

@@ -1,7 +1,8 @@
 """The programs that stand for all others while a build file is recorded: each writes down how it was called.
 
-One shell script in several kinds, made of built-ins alone, since it is started for each call; a link a name. Knows
-nothing of build files, and not who runs them.
+One shell script in several kinds, made of built-ins alone, since it is started for each call; a link a name. What it
+calls its own begins with `dc_`, since what is exported under a name that it sets would be written down, and handed on,
+with its value. Knows nothing of build files, and not who runs them.
 """
 
 from __future__ import annotations
@@ -43,59 +44,70 @@ GENTLE = frozenset({"mkdir", "touch"})
 HEAD = """\
 #!/bin/sh
 case $0 in
-    "@BASE@"/*) name=${0##*/} ;;
-    *) name=$0 ;;
+    "@BASE@"/*) dc_name=${0##*/} ;;
+    *) dc_name=$0 ;;
 esac
 set -C
-n=1
-while ! { printf '' >"@LOG@/$n"; } 2>/dev/null; do
-    n=$((n + 1))
-    [ "$n" -le 5000 ] || exit 125
+dc_n=1
+while ! { printf '' >"@LOG@/$dc_n"; } 2>/dev/null; do
+    dc_n=$((dc_n + 1))
+    [ "$dc_n" -le 5000 ] || exit 125
 done
 set +C
 shown() {
-    if [ "$1" -ef "@RUN@/out" ] || [ "$1" -ef "@RUN@/err" ]; then io=shown
-    elif [ -p "$1" ]; then io=pipe
-    elif [ "$1" -ef /dev/null ]; then io=null
-    else io=file
+    if [ "$1" -ef "@RUN@/out" ] || [ "$1" -ef "@RUN@/err" ]; then dc_io=shown
+    elif [ -p "$1" ]; then dc_io=pipe
+    elif [ "$1" -ef /dev/null ]; then dc_io=null
+    else dc_io=file
     fi
 }
-shown /dev/fd/1; out=$io
-shown /dev/fd/2; err=$io
-{ printf '%s\\0' @KIND@ "$name" "$out" "$err" "$#" "$@"; pwd -P; printf '\\0'; export -p; } >>"@LOG@/$n"
-read -r fail other steps <"@RUN@/world"
-[ "$n" != "$fail" ] || exit 101
+shown /dev/fd/1; dc_out=$dc_io
+shown /dev/fd/2; dc_err=$dc_io
+{ printf '%s\\0' @KIND@ "$dc_name" "$dc_out" "$dc_err" "$#" "$@"; pwd -P; printf '\\0'; export -p; } >>"@LOG@/$dc_n"
+read -r dc_fail dc_other dc_steps <"@RUN@/world"
+[ "$dc_n" != "$dc_fail" ] || exit 101
 """
+# The program of that name on the caller's PATH.
 REAL = """\
+dc_real= dc_path=@PATH@ dc_ifs=$IFS
+IFS=:
+set -f
+for dc_folder in $dc_path; do
+    if [ -x "$dc_folder/$dc_name" ] && [ ! -d "$dc_folder/$dc_name" ]; then dc_real=$dc_folder/$dc_name; break; fi
+done
+IFS=$dc_ifs
+set +f
 run() {
     export CARGO_NET_OFFLINE=true RUSTUP_HOME="${RUSTUP_HOME:-@RUSTUP@}" CARGO_HOME="${CARGO_HOME:-@CARGO@}"
-    exec "@REAL@/$name" "$@"
+    exec "$dc_real" "$@"
 }
 """
 LINE = """exec @SHELL@ "$@"\n"""
 WORK = (
-    REAL
-    + """\
-question=no
-case "$name ${1-}" in
-    *" --version"|*" -V"|*" -version"|*" version") question=yes ;;
-    "cargo metadata"|"cargo locate-project"|"cargo tree"|"cargo pkgid"|"cargo --list") question=yes ;;
+    """\
+dc_question=no
+case "$dc_name ${1-}" in
+    *" --version"|*" -V"|*" -version"|*" version") dc_question=yes ;;
+    "cargo metadata"|"cargo locate-project"|"cargo tree"|"cargo pkgid"|"cargo --list") dc_question=yes ;;
 esac
-[ $question = yes ] || exit 0
-if [ "$other" = other ] && [ "$name ${1-}" != "cargo --list" ]; then echo "$name 9.9.9"; exit 0; fi
-[ ! -x "@REAL@/$name" ] || run "$@"
-echo "$name 1.0.0"
+[ $dc_question = yes ] || exit 0
+"""
+    + REAL
+    + """\
+if [ "$dc_other" = other ] && [ "$dc_name ${1-}" != "cargo --list" ]; then echo "$dc_name 9.9.9"; exit 0; fi
+[ -z "$dc_real" ] || run "$@"
+echo "$dc_name 1.0.0"
 """
 )
 # Nobody takes what it says, or it is known for one: it is a step like any other, and nothing of it is run.
 STEP = """\
-case $out$steps in shown*|null*|*"|$name $*|"*) exit 0 ;; esac
+case $dc_out$dc_steps in shown*|null*|*"|$dc_name $*|"*) exit 0 ;; esac
 """
 ASK = (
     STEP
     + REAL
     + """\
-case "$name ${1-}" in
+case "$dc_name ${1-}" in
     "git "*)
         case ${1-} in
             rev-parse|describe|log|status|show|branch|config|ls-files|diff|symbolic-ref|rev-list|name-rev|cat-file) ;;
@@ -106,16 +118,16 @@ case "$name ${1-}" in
     "rustup show"|"rustup which"|"rustup --version") ;;
     "rustc "*|"rustup "*) exit 0 ;;
 esac
-if [ "$other" != other ]; then
+if [ "$dc_other" != other ]; then
     # One moment for all that is compared; GNU's date says it so, the others the second way.
-    if [ "$name" = date ]; then
-        "@REAL@/date" -d "@@NOW@" "$@" 2>/dev/null || "@REAL@/date" -r "@NOW@" "$@" 2>/dev/null || run "$@"
+    if [ "$dc_name" = date ]; then
+        "$dc_real" -d "@@NOW@" "$@" 2>/dev/null || "$dc_real" -r "@NOW@" "$@" 2>/dev/null || run "$@"
         exit
     fi
-    [ ! -x "@REAL@/$name" ] || run "$@"
+    [ -z "$dc_real" ] || run "$@"
     exit 0
 fi
-case "$name $*" in
+case "$dc_name $*" in
     "uname -m"|"arch ") echo arm64 ;;
     "uname"*) echo Darwin ;;
     "date +%s") echo 981173106 ;;
@@ -126,35 +138,38 @@ esac
 )
 # What a reader says is put between two other words: if they reach a call, its words are those of a file of today.
 READ = (
-    f"""case $name in {"|".join(map(shlex.quote, sorted(SPEAKERS)))}) ;; *)\n{STEP};; esac\n"""
+    f"""case $dc_name in {"|".join(map(shlex.quote, sorted(SPEAKERS)))}) ;; *)\n{STEP};; esac\n"""
     + REAL
     + """\
-if [ "$other" = other ] && [ "$out" = pipe ]; then
-    echo doit-cargo-other; "@REAL@/$name" "$@"; status=$?; echo doit-cargo-other; exit $status
+if [ "$dc_other" = other ] && [ "$dc_out" = pipe ]; then
+    echo doit-cargo-other; "$dc_real" "$@"; dc_status=$?; echo doit-cargo-other; exit $dc_status
 fi
-[ ! -x "@REAL@/$name" ] || run "$@"
+[ -z "$dc_real" ] || run "$@"
 """
 )
-CHANGE = REAL + """[ ! -x "@REAL@/$name" ] || run "$@"\n"""
+CHANGE = REAL + """[ -z "$dc_real" ] || run "$@"\n"""
 # A shell with a text writes that down and runs it; with a script it is a program like others.
 SHELL_PROGRAM = """\
 #!/bin/sh
-is_text=no
-for word in "$@"; do
-    case $word in
+dc_is_text=no
+for dc_word in "$@"; do
+    case $dc_word in
         --*) ;;
-        -*c) is_text=yes ;;
+        -*c) dc_is_text=yes ;;
         -*|+*|pipefail|errexit|nounset|xtrace) ;;
         *) break ;;
     esac
 done
-[ $is_text = no ] || exec "@KINDS@/text-as/${0##*/}" "$word" "$@"
+[ $dc_is_text = no ] || exec "@KINDS@/text-as/${0##*/}" "$dc_word" "$@"
 exec "@KINDS@/work-as/${0##*/}" "$@"
 """
-TEXT = """\
+TEXT = (
+    REAL
+    + """\
 shift
-exec "@REAL@/$name" "$@"
+exec "$dc_real" "$@"
 """
+)
 KINDS = {"work": WORK, "ask": ASK, "read": READ, "change": CHANGE, "line": LINE, "text": TEXT}
 
 
@@ -208,18 +223,16 @@ def write(base: str, words: Iterable[str], path: str, environ: Mapping[str, str]
     """
     places = _places(base)
     home = os.path.expanduser("~")
-    places["real"], places["kinds"] = os.path.join(base, "real"), os.path.join(base, "kinds")
+    places["path"], places["kinds"] = shlex.quote(path), os.path.join(base, "kinds")
     places["rustup"] = environ.get("RUSTUP_HOME") or os.path.join(home, ".rustup")
     places["cargo"] = environ.get("CARGO_HOME") or os.path.join(home, ".cargo")
-    for folder in ("bin", "real", "kinds", "run", "kinds/work-as", "kinds/text-as"):
+    for folder in ("bin", "kinds", "run", "kinds/work-as", "kinds/text-as"):
         os.makedirs(os.path.join(base, folder))
     for kind, tail in KINDS.items():
         if kind != "line":
             _script(os.path.join(base, "kinds", kind), HEAD.replace("@KIND@", kind) + tail, places)
     _script(os.path.join(base, "kinds", "shell"), SHELL_PROGRAM, places)
     found = _programs(path)
-    for name, real in found.items():
-        os.symlink(real, os.path.join(base, "real", name))
     for name in {*found, *(word for word in words if "/" not in word and word not in (".", ".."))}:
         _link(base, name, found.get(name), gentle)
 
@@ -232,7 +245,11 @@ def _link(base: str, name: str, real: str | None, gentle: bool) -> None:
     if kind == "shell":
         os.symlink("../work", os.path.join(base, "kinds", "work-as", name))
         os.symlink("../text", os.path.join(base, "kinds", "text-as", name))
-    os.symlink(f"../kinds/{'work' if kind == 'starter' else kind}", os.path.join(base, "bin", name))
+    made = os.path.join(base, "kinds", "work" if kind == "starter" else kind)
+    try:
+        os.link(made, os.path.join(base, "bin", name))  # a new file for each of thousands of names takes seconds
+    except OSError:
+        os.symlink(made, os.path.join(base, "bin", name))
 
 
 def _kind(name: str, gentle: bool) -> str:

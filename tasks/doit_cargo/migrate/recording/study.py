@@ -32,8 +32,8 @@ NOISE = re.compile(
 # Places that no row can name; `{root}` it can.
 PLACES = re.compile(r"\{(part|home|tmp|box)\}")
 PLACE_NAMES = {"part": "a piece of the checkout's path", "home": "HOME", "tmp": "a temporary file", "box": "PATH"}
-# A call of cargo as it is written, in a recipe or in TOML.
-NAMES_CARGO = re.compile(r"(?<![\w./-])(?:cargo|cross)(?=[\s\"'])")
+# A call of cargo as it is written, in a recipe or in TOML; a comment that speaks of cargo calls nothing.
+NAMES_CARGO = re.compile(r"^(?![ \t@]*#)(?:(?!\s##? ).)*(?<![\w./-])(?:cargo|cross)(?=[\s\"'])", re.MULTILINE)
 # Programs that start another one, here.
 AROUND = frozenset({"rustup", "nice", "ionice", "timeout", "nohup", "stdbuf", "setsid", "sudo"})
 # The line of an error message that says what is wrong.
@@ -131,12 +131,13 @@ def record(
     gone: Sequence[str] = (),
     known: Sequence[RecordedStep] = (),
     without: str = "",
+    leaves: Sequence[str] = (),
 ) -> Recording:
     """Run a program in the box once and return what it did; `known` are steps to which it may listen, `without` is a
-    tool that is not there."""
+    tool that is not there, `leaves` are files for the next run."""
     words = {step.argv for step in known}
     gone = (*gone, *box.programs_called(without))
-    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone, known=words)
+    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone, known=words, leaves=leaves)
     return _recording(box, outcome, env, words)
 
 

@@ -21,11 +21,14 @@ DOING = ("command", "dependencies", "run_task", "alias", "extend")
 SCRIPTS = ("script", "script_runner", "script_path", "script_extension")
 # Keys by which a task may do something else another time.
 CHOOSING = (
-    *("condition", "condition_script", "watch", "plugin", "install_crate", "install_script", "cwd", "linux", "mac"),
+    *("condition", "condition_script", "watch", "plugin", "install_crate", "install_script", "linux", "mac"),
     *("windows", "ignore_errors", "force", "fork", "cleanup_task"),
 )
-# What cargo-make sets itself begins so.
-OWN = "CARGO_MAKE_"
+# What cargo-make sets itself begins so, and may be another value each time; of these, a recording shows a place of the
+# checkout for what it is.
+OWN = re.compile(r"CARGO_MAKE_(?!(?:WORKSPACE_)?WORKING_DIRECTORY\b)\w+")
+# The words that somebody adds to `cargo make NAME`; without any there are none in the call.
+ADDED = re.compile(r"\$\{@[^}]*\}|@@split\(CARGO_MAKE_TASK_ARGS\b[^)]*\)|\$\{CARGO_MAKE_TASK_ARGS\}")
 
 
 def _is_worked_out(name: str, value: object) -> bool:
@@ -34,8 +37,8 @@ def _is_worked_out(name: str, value: object) -> bool:
     if isinstance(value, Mapping):
         is_default = value.get("condition", {"env_not_set": [name]}) == {"env_not_set": [name]}
         is_known = set(value) <= {"script", "multi_line", "unset", "value", "condition"}
-        return not (is_default and is_known) or OWN in str(value.get("value", ""))
-    return OWN in str(value)
+        return not (is_default and is_known) or bool(OWN.search(str(value.get("value", ""))))
+    return bool(OWN.search(str(value)))
 
 
 def program() -> str:
@@ -50,6 +53,7 @@ def source(box: Box, path: str) -> Source:
     """Return a Makefile.toml as a source."""
     make = program()
     tasks, env, text = _read(box, path)
+    read = (*env, *re.findall(r"\$\{(\w+)\}", text))
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:
         words = [word for key, value in given.items() for word in ("--env", f"{key}={value}")]
@@ -63,7 +67,8 @@ def source(box: Box, path: str) -> Source:
         call=call,
         listens=True,
         default="default" if "default" in tasks else "",
-        variables={name: ("1",) for name in (*env, *re.findall(r"\$\{(\w+)\}", text)) if not name.startswith(OWN)},
+        variables={name: ("1",) for name in read if not name.startswith("CARGO_MAKE_")},
+        notes=tuple(_notes(tasks)),
         asks_for=tuple(os.path.normpath(name) for name in re.findall(r'"(\.?[\w./-]*\.env[\w.-]*)"', text)),
     )
 
@@ -119,12 +124,19 @@ def _unsure(name: str, tasks: Mapping[str, Any], seen: dict[str, None]) -> str:
 def _of_task(name: str, task: Mapping[str, Any]) -> str:
     if any(key in task for key in SCRIPTS):
         return f"{name} is a script of its own"
-    if key := next((key for key in CHOOSING if key in task), ""):
+    if key := next((key for key in CHOOSING if task.get(key, False) is not False), ""):
         return f"{name} has {key}, of which a recording does not show all"
-    if re.search(r"\$\{@\}|@@|CARGO_MAKE_TASK_ARGS", str(task)):
-        return "takes arguments"
-    found = re.search(rf"\$\{{({OWN}\w+)", str(task))
-    return f"{name} has {found[1]}, which cargo-make finds out anew each time" if found else ""
+    written = ADDED.sub("", str(task))
+    if "@@" in written:
+        return f"{name} has @@, of which a recording does not show all"
+    found = OWN.search(written)
+    return f"{name} has {found[0]}, which cargo-make finds out anew each time" if found else ""
+
+
+def _notes(tasks: Mapping[str, Any]) -> Iterator[str]:
+    named = [name for name, task in tasks.items() if ADDED.search(str(task))]
+    if named:
+        yield f"with arguments of their own, these stay with cargo make: {', '.join(named)}"
 
 
 def _parts(task: Mapping[str, Any]) -> Iterator[str]:

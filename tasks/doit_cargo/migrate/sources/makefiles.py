@@ -214,7 +214,7 @@ def _with_variables(written: str, text: str) -> str:
         if found:
             definitions.setdefault(found[1], []).append(line)
     # Conditionals, exports, heads of rules and what starts another make count for all.
-    heads = re.compile(r"\s*(if|else\s+if|export\b|unexport\b)|[^\t#=]*:(?!=)[^=]*\$")
+    heads = re.compile(r"\s*((?:else\s+)?ifn?(?:eq|def)\b|(?:un)?export\b)|[^\t#=]*:(?!=)[^=]*\$")
     everywhere = [line for line in re.sub(r"\\\n", " ", text).splitlines() if heads.match(line)]
     reached, rest = [written, *everywhere], [written, *everywhere]
     if re.search(r"\$[({]MAKE[)}]|\bmake\b", written):
