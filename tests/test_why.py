@@ -206,15 +206,23 @@ def test_a_group_answers_through_its_parts(locked: Needing) -> None:
     assert [one["target"] for one in json.loads(said.out)] == ["fmt_check", "check", "lint", "check_duplicates"]
 
 
-def test_a_call_that_wrote_the_program_since_is_named(tmp_path: Path) -> None:
+def test_a_call_that_wrote_the_program_since_is_named_and_no_test_is_said_to_run_for_it(tmp_path: Path) -> None:
     main = 'fn main() { println!("{}", cfg!(feature = "fast")); }'
     made = lay_out(tmp_path / "ws", {"app": {"features": {"fast": []}, "main": main}})
-    for features in ("", "fast"):
-        assert call(made.root, "doit-cargo", "dev", f"FEATURES={features}").status == 0
+    runs = 'let said = std::process::Command::new(env!("CARGO_BIN_EXE_app")).output().unwrap();'
+    test = f'#[test] fn runs() {{ {runs} assert_eq!(said.stdout, b"false\\n"); }}\n'
+    write(made.root / "crates/app/tests/run.rs", test)
+    for words in (["dev"], ["test"], ["dev"], ["dev", "FEATURES=fast"]):
+        assert call(made.root, "doit-cargo", *words).status == 0
     found = json.loads(call(made.root, "doit-cargo", "why", "dev", "--json").out)
     assert found["changes"] == [change("run", "dev FEATURES=fast", "wrote app, libapp.rlib since")], found
+    found = json.loads(call(made.root, "doit-cargo", "why", "test", "--json").out)
+    assert (found["changes"], found["rebuilds"]) == ([change("run", "dev FEATURES=fast", "wrote app since")], [])
+    assert "  tests " not in call(made.root, "doit-cargo", "why", "test").out
+    said = call(made.root, "doit-cargo", "test")
+    assert (said.status, "1 passed before" in said.out) == (0, True), said.out
     said = call(made.root, "doit-cargo", "dev")
-    assert (said.status, ".. dev  dev FEATURES=fast wrote app, libapp.rlib since" in said.out) == (0, True), said.out
+    assert (said.status, ".. dev  dev FEATURES=fast wrote libapp.rlib since" in said.out) == (0, True), said.out
 
 
 def test_a_target_that_compiled_the_same_since_is_named(locked: Needing) -> None:

@@ -152,8 +152,7 @@ def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
     makers = list(_later(receipt)) if touched else []
     made: dict[str, list[str]] = {}
     for change in touched:
-        stamp = (fingerprint.signature(change.subject) or ())[:3]
-        maker = next((one for one in makers if stamp and _stamp_left(one, change) == stamp), None)
+        maker = next((one for one in makers if _has_left(one, change)), None)
         if maker:
             made.setdefault(_title(maker), []).append(change.subject)
     known = {path for paths in made.values() for path in paths}
@@ -161,11 +160,13 @@ def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
     return [*said, *(change for change in changes if change.subject not in known)]
 
 
-def _stamp_left(receipt: Receipt, change: Change) -> tuple[int, ...]:
-    """Return time, size and inode with which a success left a unit or a program."""
-    if change.kind == "artefact":
-        return tuple(receipt["build"]["units"].get(change.subject, ()))
-    return tuple((receipt["build"]["outputs"].get(change.subject, ((),))[0] or ())[:3])
+def _has_left(receipt: Receipt, change: Change) -> bool:
+    """Tell whether a unit or a program is as this success left it. One that was too young for its times is compared."""
+    stamp = fingerprint.signature(change.subject)
+    if stamp is None or change.kind == "artefact":
+        return stamp is not None and receipt["build"]["units"].get(change.subject) == stamp[:3]
+    left, content = receipt["build"]["outputs"].get(change.subject, (None, None))
+    return left[:3] == stamp[:3] if left else content is not None and content == fingerprint.digest(change.subject)
 
 
 def _later(receipt: Receipt) -> Iterator[Receipt]:
