@@ -28,10 +28,13 @@ needs_cargo = pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is
 
 
 def pytest_configure() -> None:
-    """Let what the tests start hear Ctrl-C and a hang-up, though we may be a background job or run by nohup.
+    """Let what the tests start hear Ctrl-C and a hang-up, though we may be a background job or run by nohup; and let
+    it keep compiled modules whatever the caller's variable says: without, each start compiles hundreds of them anew.
 
     What is ignored stays ignored in every child; a handler that does nothing is not inherited.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     for number in (signal.SIGINT, *((signal.SIGHUP, signal.SIGQUIT) if os.name != "nt" else ())):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
