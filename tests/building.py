@@ -267,6 +267,8 @@ class Site:
 
     top: Path
     variables: dict[str, str] = field(default_factory=dict)
+    built_times: dict[str, int] = field(default_factory=dict)
+    """The times of the sources when the tool last built them: cargo takes new ones for changes, where we skip."""
 
     def __post_init__(self) -> None:
         self.ws = self.top / "parent/ws"
@@ -410,13 +412,17 @@ class Site:
     def tool(self, *words: str, cwd: Path | None = None) -> Run:
         """Run the tool to its end."""
         self.calls.unlink(missing_ok=True)
+        times = self.times()
         process = self.start(*words, cwd=cwd)
         try:
             out, err = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        return Run(process.returncode, out, err, self.cargo_calls())
+        run = Run(process.returncode, out, err, self.cargo_calls())
+        if run.builds:
+            self.built_times = times if words[:1] == ("dev",) and not run.status else {}
+        return run
 
     def cargo_calls(self) -> tuple[tuple[str, ...], ...]:
         """Return the argument lists of all cargo calls since the last `tool` began."""

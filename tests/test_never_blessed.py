@@ -27,7 +27,8 @@ fn main() {
 MADE = 'include!(concat!(env!("OUT_DIR"), "/made.rs"));\nfn main() {\n    println!("{MADE}");\n}\n'
 FORMATTED = 'pub fn f(x: u8) -> String {\n    format!("{}", x)\n}\n'
 FILES = {
-    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n'
+    "[profile.dev]\ndebug = false\nincremental = false\n",
     "profiles/dev.toml": 'extends = "dev"\n[inputs]\nenv = ["DECLARED"]\n',
     "crates/native/Cargo.toml": MANIFEST.format(name="native", more='[lib]\ncrate-type = ["cdylib", "staticlib"]\n'),
     "crates/native/src/lib.rs": '#[unsafe(no_mangle)]\npub extern "C" fn f() -> i32 {\n    7\n}\n',

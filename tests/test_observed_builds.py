@@ -78,7 +78,7 @@ use proc_macro::TokenStream;
 """
 FILES = {
     "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["app", "macros", "bystander"]\nexclude = ["vendor"]\n'
-    "[profile.dev]\ndebug = false\n",
+    "[profile.dev]\ndebug = false\nincremental = false\n",
     ".cargo/config.toml": '[source.crates-io]\nreplace-with = "given"\n[source.given]\ndirectory = "vendor"\n',
     "vendor/given/Cargo.toml": PACKAGE.format("given", ""),
     "vendor/given/.cargo-checksum.json": '{"files":{}}',

@@ -87,7 +87,8 @@ class Run:
 
 def workspace(root: Path) -> Path:
     write(
-        root / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["app", "macros"]\n[profile.dev]\ndebug = false\n'
+        root / "Cargo.toml",
+        '[workspace]\nresolver = "2"\nmembers = ["app", "macros"]\n[profile.dev]\ndebug = false\nincremental = false\n',
     )
     write(
         root / "macros/Cargo.toml",

@@ -44,7 +44,8 @@ LOOKS = {
     'std::fs::write(&p, "x").unwrap(); std::fs::read(&p).unwrap(); std::fs::remove_file(&p).unwrap();',
 }
 FILES = {
-    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n[profile.dev]\ndebug = false\n',
+    "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n'
+    "[profile.dev]\ndebug = false\nincremental = false\n",
     "crates/sees/Cargo.toml": '[package]\nname = "sees"\nversion = "0.1.0"\nedition = "2021"\n',
     "crates/sees/src/main.rs": "fn main() {}\n",
     "crates/sees/data/read.txt": "1",
