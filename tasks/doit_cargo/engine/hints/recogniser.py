@@ -109,7 +109,8 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     best = _best([*_deepest(found, floor.chains(watcher.events)), *([ground] if ground else [])])
     end_of_log = last.decode("utf-8", "replace")
     if not best and not watcher.good and (ended or not ending.ends_well(end_of_log)):
-        suspect = floor.of_suspects(watcher.suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
+        suspects = [_event("suspect", *one) for one in watcher.suspects]
+        suspect = floor.of_suspects(suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
         best = [suspect] if suspect else []
     best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
@@ -127,7 +128,7 @@ class _Watcher:
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
         self.events: list[LogEvent] = []
-        self.suspects: list[LogEvent] = []
+        self.suspects: list[tuple[Window, Line]] = []
         self.captured = False
         self.good = False
         self.bad: set[str] = set()
@@ -208,15 +209,14 @@ class _Watcher:
         return self.good and not (self.bad or self.signs or self.events)
 
     def _keep(self, sign: str, window: Window, line: Line) -> None:
-        """Keep a line that tells of a failure, with its surroundings: the first ones; of suspects the last."""
-        events = self.suspects if sign == "suspect" else self.events
-        if len(events) >= EVENTS and sign != "suspect":
-            return
-        text, first = around(window, line, FOLLOWING)
-        lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
-        at = line.number - first
-        events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
-        del events[: len(events) - EVENTS]
+        """Keep a line that tells of a failure, with its surroundings: the first ones; where the last suspects are."""
+        if sign == "suspect":
+            near = (one for one in self.suspects if one[1].number > line.number - floor.TAIL)
+            self.suspects = [*near, (window, line)]
+        elif len(self.events) < EVENTS:
+            self.events.append(_event(sign, window, line))
+            if len(self.events) == EVENTS:
+                self.index.drop("suspect")  # so much that tools say needs no guess
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""
@@ -257,6 +257,14 @@ class _Watcher:
             warning = WARNING.match(bare)
             crate, warns = _whose(warning) if warning else ("", False)
             kept.append(Match(tuple(shown), filled, warns, crate))
+
+
+def _event(sign: str, window: Window, line: Line) -> LogEvent:
+    """Return a line with its surroundings."""
+    text, first = around(window, line, FOLLOWING)
+    lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
+    at = line.number - first
+    return LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:]))
 
 
 def _whose(warning: re.Match[str]) -> tuple[str, bool]:
