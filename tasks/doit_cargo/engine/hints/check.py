@@ -83,6 +83,7 @@ GRAMMAR: Section = {"subject": TEXT, "patterns": EXPRESSIONS}
 SHIPPED: Section = {
     **FILE,
     "signs": {ANY: EXPRESSIONS},
+    "verdict": {ANY: {"good": EXPRESSIONS, "bad": EXPRESSIONS}},
     "grammar": {ANY: GRAMMAR},
     "kind": {ANY: SORT},
     "since": {ANY: LIST},

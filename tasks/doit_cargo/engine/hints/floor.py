@@ -32,6 +32,7 @@ SAYS = re.compile(r"= help: message: (.*)")
 OUTSIDE = re.compile(
     r"error: (?!cannot find)(.*(?:\(os error \d+\)|communicating with|could not connect|failed to connect).*)"
 )
+REFUSES = re.compile(r"error: (?!cannot find)(\S.*)")
 CAUSED = re.compile(r"\s*Caused by:\s*")
 ANOTHER = re.compile(r"\W{0,2}(?:error|fatal)\b", re.IGNORECASE)
 # What the system says, without of what: the cause above names that.
@@ -70,6 +71,7 @@ LINKER = re.compile(
     r"(?:^|[\s/\\(])(?:(?:rust-)?l?ld(?:\.\w+)?|lld-link|mold|wild|link|clang\S*|gcc|cc|zig)(?:\.exe)?: |LNK\d{4}"
     r"|undefined |\bERROR\b|\berror: "
 )
+OPEN = re.compile(r"undefined (?:symbol|reference)|unresolved external symbol|LNK2019|LNK2001")
 RUNS = re.compile(r"(?:running command|running|executing|exec|run)[:\s\x22]{1,3}(\S.*)", re.IGNORECASE)
 NOT_THERE = re.compile(r"os error 2\b|no such file|code: 2, kind: NotFound|program not found", re.IGNORECASE)
 # The end of what a build script has said.
@@ -92,7 +94,8 @@ PLACE = re.compile(r"\S+\.rs:\d+:\d+")
 HOLLOW = re.compile(
     r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed(?! with error: \S)"
     r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while|^build failed$"
-    r"|errors? encountered\b|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \[|^\W*maturin failed",
+    r"|errors? encountered\b|exited with an error:|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \["
+    r"|^\W*maturin failed",
     re.IGNORECASE,
 )
 
@@ -112,7 +115,7 @@ def of(events: Sequence[LogEvent]) -> Found | None:
     if script:
         event = next(event for event in events if SCRIPT.search(event.lines[0]))
         return _script(script, event)
-    macro = next(filter(None, map(_macro, events)), None)
+    macro = next(filter(None, map(_macro, events)), None) or next(filter(None, map(_refuses, events)), None)
     if macro:
         return macro
     if any(_is_own(event) for event in events):
@@ -193,6 +196,15 @@ def _macro(event: LogEvent) -> Found | None:
     said = (SAYS.search(bare(line)) for line in event.lines[1:12])
     text = outside[1] if outside else next((found[1] for found in said if found), "")
     return Found(MACRO_PANICKED, {"why": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),)) if text else None
+
+
+def _refuses(event: LogEvent) -> Found | None:
+    """Return with what words a dependency keeps itself from being compiled: mostly for its features or the target."""
+    says = REFUSES.match(bare(event.lines[0]))
+    shown = "\n".join(event.lines[1:8])
+    if not says or "compile_error!" not in shown or not DEPENDENCY.search(shown):
+        return None
+    return Found(CRATE_REFUSES, {"why": (says[1].strip()[:LONGEST],)}, ((event.number, says[0].strip()[:LONGEST]),))
 
 
 def _is_own(event: LogEvent) -> bool:
@@ -281,8 +293,10 @@ def _panics(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def _link(event: LogEvent) -> Found | None:
     """Return the linker's first own words: cargo shows its whole command before them."""
-    said = ((at, bare(line).strip()) for at, line in enumerate(event.lines[1:200], event.number + 1))
-    at, text = next(((at, text) for at, text in said if LINKER.search(text) and not COMMAND.match(text)), (0, ""))
+    shown = ((at, bare(line).strip()) for at, line in enumerate(event.lines[1:200], event.number + 1))
+    said = [(at, text) for at, text in shown if LINKER.search(text) and not COMMAND.match(text)]
+    # What lacks ends a link; what is only mixed mostly does not.
+    at, text = next((one for one in said if OPEN.search(one[1])), next(iter(said), (0, "")))
     text = text.removeprefix("= note: ")
     return Found(LINK_FAILED, {"why": (text[:LONGEST],)}, ((at, text[:LONGEST]),)) if text else None
 
@@ -323,38 +337,39 @@ def _cause(event: LogEvent, text: str) -> tuple[int, str]:
     return 0, ""
 
 
-def last_words(text: str) -> Found | None:
-    """Return the last line of a log that tells nothing else."""
-    said = [line for line in (bare(one).strip() for one in text.splitlines()) if line and not line.startswith("#")]
-    return Found(LAST_WORDS, {"error": (said[-1][:LONGEST],)}, ()) if said else None
+def rule(name: str, cause: str, fix: str, rank: int = RANK, hides: tuple[str, ...] = ()) -> HintRule:
+    """Return a hint that no table has."""
+    return HintRule(name, name, rank, (), (), (), 0, hides, False, cause, {"any": fix})
 
 
-def _rule(name: str, cause: str, fix: str, rank: int = RANK) -> HintRule:
-    return HintRule(name, name, rank, (), (), (), 0, (), False, cause, {"any": fix})
-
-
-MACRO_PANICKED = _rule(
+MACRO_PANICKED = rule(
     "macro-panicked", "A procedural macro stopped while it ran. It says: {why}", "{mend|mend what it says}", 7
 )
-BUILD_SCRIPT = _rule(
+CRATE_REFUSES = rule(
+    "crate-refuses",
+    "A dependency does not let itself be built like this. It says: {why}",
+    "change its features in Cargo.toml, or the target, as it says",
+    5,
+    ("crate-broken-by-new-rustc",),
+)
+BUILD_SCRIPT = rule(
     "build-script-failed",
     "The build script of {crate} failed. It says: {why|nothing}",
     "{mend|mend what it says}; `cargo tree -i {name}` shows who pulls it in",
 )
-DEPENDENCY_BROKEN = _rule(
+DEPENDENCY_BROKEN = rule(
     "crate-broken-by-new-rustc",
     "The code of a dependency, {crate}, does not compile here, not yours: {error}",
     "cargo update -p NAME (of the crate), or the toolchain that the lock was made for; what its build script found "
     "missing may be the cause too",
     6,
 )
-LINK_FAILED = _rule(
+LINK_FAILED = rule(
     "link-failed", "The link failed. The linker says: {why}", "{mend|mend what it says}; the lines after it tell more"
 )
-LAST_WORDS = _rule("last-words", "Nothing known. The last it said: {error}", "its output has more")
-SUSPECT = _rule(
+SUSPECT = rule(
     "unknown-error", "Nothing known. It says: {error}{why|}", "{mend|mend what it says}; the lines around it tell more"
 )
-FIRST_ERROR = _rule(
+FIRST_ERROR = rule(
     "first-error", "The first error is: {error}{why|}", "{mend|mend what it says}; the lines after it tell more"
 )

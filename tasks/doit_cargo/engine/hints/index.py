@@ -35,5 +35,5 @@ class Index:
     def drop(self, owner: Owner) -> None:
         """Look no longer for what is known well enough."""
         for word, entries in self._by_word.items():
-            self._by_word[word] = [entry for entry in entries if entry[1] is not owner]
+            self._by_word[word] = [entry for entry in entries if entry[1] != owner]
         self.words = frozenset(word for word, entries in self._by_word.items() if entries)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
+from doit_cargo.engine.hints import unwrapping
 from doit_cargo.engine.hints.index import Index
 
 BLOCK = 1 << 20
@@ -33,7 +34,8 @@ FOLD = bytes(
 PREFIX = re.compile(
     r"(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"
     r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
-    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s))*\s*"
+    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s"
+    r"|\[INFO\] \[std(?:out|err)\] ))*\s*"
 )
 LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
 
@@ -64,11 +66,19 @@ class Line(NamedTuple):
 def windows(stream: IO[bytes]) -> Iterator[Window]:
     """Yield a stream as windows of whole lines without colours."""
     before, current, number = b"", b"", 1
-    for following in _and_nothing(_whole_lines(_blocks(stream))):
+    for following in _and_nothing(_unbroken(_whole_lines(_blocks(stream)))):
         if current:
             yield Window(before + current + following[:MARGIN], len(before), len(before) + len(current), number)
         number += current.count(b"\n")
         before, current = (before + current)[-MARGIN:], following
+
+
+def _unbroken(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same with the lines put together that a console has broken, if the beginning shows that one has."""
+    width = None
+    for chunk in chunks:
+        width = unwrapping.width_of(chunk) if width is None else width
+        yield unwrapping.joined(chunk, width) if width else chunk
 
 
 def _and_nothing(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import floor, reading, systems
+from doit_cargo.engine.hints import ending, floor, reading, systems
 from doit_cargo.engine.hints.floor import LogEvent
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
-from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern
+from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern, ToolVerdict
 from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
@@ -33,11 +33,14 @@ DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
 # a test its name: what such lines hold has not happened.
 QUOTED = re.compile(
-    r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s|\+\s+(?:cargo|docker|echo|export)\s"
+    r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s"
+    r"|\+\s+(?:cargo|docker|echo|export|git)\s|\[command\]"
     r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
 )
 # What a program tells of its course is no failure, whatever it goes on without.
 TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
+# What is tried again has not failed, unless the log says so at the end.
+RETRIED = re.compile(r"\(\d+ tries remaining\)|Retry\(total=[1-9]")
 # What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
 HAPPENED = re.compile(
     r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
@@ -87,16 +90,16 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     """Read a log once. The log of a success tells nothing; `ended` says that it is none, and how the program ended."""
     watcher = _Watcher(knowledge)
     if ended:
-        watcher.signs.add("failed")
-    beginning = ending = b""
+        watcher.bad.add("ended")
+    beginning = last = b""
     lines = 0
     for window in windows(stream):
-        ending = window.text[max(window.start, window.end - ENDING) : window.end]
+        last = window.text[max(window.start, window.end - ENDING) : window.end]
         lines = window.number + window.text.count(b"\n", window.start, window.end)
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
-    if watcher.signs == {"succeeded"} and not watcher.panicked_last():
+    if watcher.went_well():
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
     end = knowledge.owner("ended", ended)
@@ -104,18 +107,20 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(watcher.events)
     best = _best([*_deepest(found, floor.chains(watcher.events)), *([ground] if ground else [])])
-    if not best and "succeeded" not in watcher.signs:
-        suspect = floor.of_suspects(watcher.suspects, watcher.events, lines)
+    end_of_log = last.decode("utf-8", "replace")
+    if not best and not watcher.good and (ended or not ending.ends_well(end_of_log)):
+        suspects = [_event("suspect", *one) for one in watcher.suspects]
+        suspect = floor.of_suspects(suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
         best = [suspect] if suspect else []
     best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
-        best = [words] if (words := floor.last_words(ending.decode("utf-8", "replace"))) else []
+        best = [words] if (words := ending.last_words(end_of_log)) else []
     shown = "\n".join(text for one in best for _, text in one.lines)
     return LogReading(best, systems.of(beginning.decode("utf-8", "replace") + "\n" + shown))
 
 
 class _Watcher:
-    """What was seen so far: matches by hint, and signs of success and failure."""
+    """What was seen since the last good verdict: matches by hint, signs of failure; and whose bad verdicts stand."""
 
     def __init__(self, knowledge: HintRules) -> None:
         self._knowledge = knowledge
@@ -123,9 +128,10 @@ class _Watcher:
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
         self.events: list[LogEvent] = []
-        self.suspects: list[LogEvent] = []
+        self.suspects: list[tuple[Window, Line]] = []
         self.captured = False
-        self.succeeded = 0
+        self.good = False
+        self.bad: set[str] = set()
         self.failed_crates: set[str] = set()
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
@@ -149,10 +155,15 @@ class _Watcher:
         if QUOTED.match(plain) or TOLD.match(bare):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
-        seen = [(owner, pattern.search(text, bare if isinstance(owner, str) else plain)) for pattern, owner in tried]
+        seen = [
+            (owner, pattern.search(text, plain if isinstance(owner, HintRule | Grammar) else bare))
+            for pattern, owner in tried
+        ]
         hits = [(owner, hit) for owner, hit in seen if hit]
         for owner, hit in hits:
-            if isinstance(owner, str):
+            if isinstance(owner, ToolVerdict):
+                self._note_verdict(owner)
+            elif isinstance(owner, str):
                 self._note_sign(owner, hit, window, line)
             elif not self.captured or HAPPENED.search(plain):
                 self._take_fact(owner, hit, window, line, bare)
@@ -172,39 +183,45 @@ class _Watcher:
             self._look_around(window, line, told, hit, bare, values)
 
     def _note_sign(self, sign: str, hit: re.Match[str], window: Window, line: Line) -> None:
-        """Take what tells of success, failure, or output that a test has printed and that has not happened here."""
+        """Take what tells of failure, or of output that a test has printed and that has not happened here."""
         if sign in ("captured", "told"):
             self.captured = sign == "captured"
-            if hit.string.lstrip().startswith("test result: ok"):
-                self.events = [event for event in self.events if event.sign != floor.PANICKED]
             return
-        if sign == "succeeded":
-            self.succeeded = line.number
-        if sign == "succeeded" and not self.signs - {"succeeded"}:
-            self.matches.clear()  # what stands before has not kept cargo from its end
         if sign not in ("panicked", "suspect"):
             self.signs.add(sign)
         self.failed_crates.update(filter(None, hit.groupdict().values()))
-        if sign != "succeeded" and not self.captured:
+        if not self.captured:
             self._keep(sign, window, line)
 
-    def _keep(self, sign: str, window: Window, line: Line) -> None:
-        """Keep a line that tells of a failure, with its surroundings: the first ones; of suspects the last."""
-        events = self.suspects if sign == "suspect" else self.events
-        if len(events) >= EVENTS and sign != "suspect":
-            return
-        text, first = around(window, line, FOLLOWING)
-        lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
-        at = line.number - first
-        events.append(LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:])))
-        del events[: len(events) - EVENTS]
+    def _note_verdict(self, verdict: ToolVerdict) -> None:
+        """Take how a tool ended. A bad end stands; else what stands before a good one has kept nothing from it."""
+        if not verdict.good:
+            self.bad |= set() if self.captured else {verdict.name}
+        elif self.bad:
+            self.events = [event for event in self.events if event.sign != floor.PANICKED]
+        else:
+            self.good = True
+            for seen in (self.signs, self.matches, self.events, self.suspects, self.failed_crates):
+                seen.clear()
 
-    def panicked_last(self) -> bool:
-        """Tell whether a dependency's code panicked after the build: in the program that was then run."""
-        return any(event.sign == floor.PANICKED and event.number > self.succeeded for event in self.events)
+    def went_well(self) -> bool:
+        """Tell whether the last that a tool said is that it went well."""
+        return self.good and not (self.bad or self.signs or self.events)
+
+    def _keep(self, sign: str, window: Window, line: Line) -> None:
+        """Keep a line that tells of a failure, with its surroundings: the first ones; where the last suspects are."""
+        if sign == "suspect":
+            near = (one for one in self.suspects if one[1].number > line.number - floor.TAIL)
+            self.suspects = [*near, (window, line)]
+        elif len(self.events) < EVENTS:
+            self.events.append(_event(sign, window, line))
+            if len(self.events) == EVENTS:
+                self.index.drop("suspect")  # so much that tools say needs no guess
 
     def _count(self, owner: Owner) -> None:
         """Stop looking for what was seen often enough."""
+        if isinstance(owner, ToolVerdict):
+            return
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
         if self._tried[name] == TRIED and name not in ("captured", "told", "suspect"):
@@ -242,6 +259,14 @@ class _Watcher:
             kept.append(Match(tuple(shown), filled, warns, crate))
 
 
+def _event(sign: str, window: Window, line: Line) -> LogEvent:
+    """Return a line with its surroundings."""
+    text, first = around(window, line, FOLLOWING)
+    lines = [one.rstrip("\r").rpartition("\r")[2] for one in text.split("\n")]
+    at = line.number - first
+    return LogEvent(sign, line.number, tuple(lines[:at]), tuple(lines[at:]))
+
+
 def _whose(warning: re.Match[str]) -> tuple[str, bool]:
     """Return whose line it is, and whether it is one that alone is no failure."""
     crate = warning["crate"] or warning["labelled"] or ""
@@ -266,9 +291,11 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     """Return what a log shows of one hint. A warning explains the failure of its crate's program, not of code."""
     warnings_count = "program_failed" in watcher.signs or "code_failed" not in watcher.signs
     failed = watcher.failed_crates
+    went_on = not (watcher.signs or watcher.bad)
     matches = [
         match
         for match in watcher.matches[hint.name]
+        if not (went_on and RETRIED.search(match.lines[0][1]))
         if not match.warns
         or hint.warnings
         or (warnings_count and (not match.crate or not failed or match.crate in failed))

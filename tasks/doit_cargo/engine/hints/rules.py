@@ -176,17 +176,25 @@ class Found(NamedTuple):
     lines: tuple[tuple[int, str], ...]
 
 
-Owner = HintRule | Grammar | str
-"""Whose a pattern is: a hint's, a grammar's, or the name of a sign."""
+class ToolVerdict(NamedTuple):
+    """What a tool says at its end: whether it went well."""
+
+    name: str
+    good: bool
+
+
+Owner = HintRule | Grammar | ToolVerdict | str
+"""Whose a pattern is: a hint's, a grammar's, a tool's verdict, or the name of a sign."""
 
 
 @dataclass(frozen=True)
 class HintRules:
-    """All hints, the packages of libraries (name -> package manager -> packages), and signs of success and failure."""
+    """All hints, the packages of libraries (name -> package manager -> packages), signs of failure, and verdicts."""
 
     hints: tuple[HintRule, ...]
     libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    verdicts: Mapping[ToolVerdict, tuple[Pattern, ...]] = field(default_factory=dict)
     grammars: tuple[Grammar, ...] = ()
     since: Mapping[str, str] = field(default_factory=dict)
     symbols: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
@@ -257,6 +265,8 @@ class HintRules:
             yield from ((pattern, hint) for pattern in hint.patterns)
         for grammar in self.grammars:
             yield from ((pattern, grammar) for pattern in grammar.patterns)
+        for verdict, patterns in self.verdicts.items():
+            yield from ((pattern, verdict) for pattern in patterns)
         for sign, patterns in self.signs.items():
             yield from ((pattern, sign) for pattern in patterns)
 
@@ -275,6 +285,11 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
         tuple(_hint(name, table) for name, table in hints.items()),
         {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
+        {
+            ToolVerdict(tool, word == "good"): tuple(map(Pattern, sources))
+            for tool, words in values["verdict"].items()
+            for word, sources in words.items()
+        },
         tuple(
             Grammar(name, table["subject"], tuple(map(Pattern, table["patterns"])))
             for name, table in values["grammar"].items()
