@@ -111,6 +111,7 @@ SHAPES: dict[str, Callable[[str], bytes]] = {
     "quoted": _prefixed("> "),
     "clock": _prefixed("[00:01:12] "),
     "colours": _coloured,
+    "colours as cat -v shows them": lambda text: _coloured(text).replace(b"\x1b", b"^["),
     "progress bar": _progress,
     "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
     "UTF-16": lambda text: text.encode("utf-16"),

@@ -31,6 +31,9 @@ VERDICTS = {
     "pytest -q": ("6 passed, 1 warning in 0.93s\n", "6 passed, 1 error in 0.93s\n"),
     "cmake": ("-- Build files have been written to: /w/b\n", "-- Configuring incomplete, errors occurred!\n"),
     "ctest": ("100% tests passed, 0 tests failed out of 3\n", "67% tests passed, 1 tests failed out of 3\n"),
+    "unittest": ("OK (skipped=1, expected failures=1)\n", "FAILED (failures=1, errors=2)\n"),
+    "go": ("ok  \texample.com/x\t0.004s\n", "FAIL\texample.com/x\t0.004s\n"),
+    "tap": ("# fail 0\n", "# fail 2\n"),
     "github": (
         "2026-02-03T10:11:12.1234567Z Cleaning up orphan processes\n",
         "2026-02-03T10:11:12.1234567Z ##[error]Process completed with exit code 1.\n",

@@ -19,7 +19,8 @@ DENSE = 30  # how often in a slice a word is common
 SLICE = 1 << 16  # words are looked up a slice at a time: its words fit in the processor's cache
 MARGIN = 1 << 16  # how far the lines around a line reach, in bytes
 LONGEST_LINE = 1 << 13
-ANSI = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>])")
+# As terminals take them, and as `cat -v` shows colours.
+ANSI = re.compile(rb"\^\[\[[0-9;]*m|\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>])")
 ENTITY = re.compile(rb"&(?:quot|apos|lt|gt|amp|#0?39|#x27|#34);")
 ENTITIES = {b"&quot;": b'"', b"&#34;": b'"', b"&lt;": b"<", b"&gt;": b">", b"&amp;": b"&"}  # any other: an apostrophe
 MARKS = {codecs.BOM_UTF8: "", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -127,7 +128,7 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _plain(text: bytes) -> bytes:
     """Take colours away, and what a web page made of quotation marks."""
-    text = ANSI.sub(b"", text) if b"\x1b" in text else text
+    text = ANSI.sub(b"", text) if b"\x1b" in text or b"^[[" in text else text
     return ENTITY.sub(lambda found: ENTITIES.get(found[0], b"'"), text) if b"&" in text else text
 
 
