@@ -320,7 +320,7 @@ def test_a_foreign_makefile_is_never_written_over(workspace: Path) -> None:
         3,
         "",
         f"doit-cargo: {path}: this Makefile was not written by doit-cargo\n"
-        "  fix: doit-cargo makefile --output Makefile.doit keeps both; --force replaces it\n",
+        "  fix: doit-cargo migrate takes it over; --output Makefile.doit keeps both; --force replaces it\n",
     )
     assert path.read_text() == "all:\n\techo mine\n"
 

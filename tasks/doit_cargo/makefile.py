@@ -143,7 +143,7 @@ def write(path: str, text: str, force: bool) -> str:
     if old == text:
         return f"{path} is up to date"
     if old is not None and not old.startswith(MARK) and not force:
-        fix = "doit-cargo makefile --output Makefile.doit keeps both; --force replaces it"
+        fix = "doit-cargo migrate takes it over; --output Makefile.doit keeps both; --force replaces it"
         raise UserError(Problem("this Makefile was not written by doit-cargo", fix, path))
     try:
         atomic.write(path, text, makes_folder=False)
