@@ -17,7 +17,7 @@ from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.metadata import dependents
 
 GIT_SECONDS = 60.0
-# Whatever lies in these, it is none of cargo's inputs: our own state and logs, git's, what doit has compiled of dodo.py.
+# Whatever lies in these, it is none of cargo's inputs: our own state and logs, git's, and dodo.py as doit compiled it.
 OURS = (".doit-cargo", ".logs", ".testlogs", ".git", "__pycache__")
 # Files that shape every member's build, wherever they are above it.
 EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
