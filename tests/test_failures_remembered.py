@@ -66,7 +66,7 @@ def test_what_was_up_to_date_says_what_that_has_saved(root: Path) -> None:
 def test_each_command_that_tells_of_runs_tells_of_the_last_failure(root: Path) -> None:
     status = call(root, "doit-cargo", "status").out
     assert re.search(r"^failed +[\d-]+ [\d:]+ +[\d.]+ s  lint  .logs/lint.log$", status, re.MULTILINE)
-    assert "1 did not end well: doit-cargo hint tells why, doit-cargo rerun does it again\n" in status
+    assert "1 did not end well: doit-cargo why lint tells why, doit-cargo rerun does it again\n" in status
     assert "could not compile `finder`" in call(root, "doit-cargo", "show_log").out
     assert call(root, "doit-cargo", "show_log").out.splitlines()[-1].startswith("ok show_log  .logs/lint.log, written ")
     why = call(root, "doit-cargo", "why", "lint").out

@@ -27,6 +27,7 @@ ACROSS = {
     ("serving.program", "models.places"): "a server is started with a model",
     ("serving.program", "mcp_servers.config"): "and with MCP servers",
     ("program", "testing.observing"): "a program of a row is observed as one of a test is",
+    ("testing.why", "maintenance.failures"): "the test that failed last is named",
     ("observed", "testing.results"): "what was seen of tests lies with what is kept of them",
 }
 # What starts a program that goes on, or that has the terminal.

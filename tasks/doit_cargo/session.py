@@ -16,10 +16,9 @@ from doit_cargo.engine.base import own_key, secrets
 from doit_cargo.engine.base.errors import Absent, Problem, UserError
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.engine.state.staleness import Change
-from doit_cargo.targets import handlers
+from doit_cargo.targets import again, handlers
 from doit_cargo.targets.answers import ANSWERS, no_target
 from doit_cargo.targets.commands import CARGO_WORDS
 
@@ -204,7 +203,7 @@ class Session:
     @property
     def cosmetic_options(self) -> tuple[str, ...]:
         """Variables that a result does not depend on, but the argument list does."""
-        return tuple(secrets.kept(self.raw.get(name, "")) for name in ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE"))
+        return tuple(secrets.kept(self.raw.get(name, "")) for name in again.COSMETIC)
 
     @cached_property
     def targets(self) -> dict[str, Target]:
@@ -277,17 +276,14 @@ class Session:
         return self._look(name, explain)
 
     def _look(self, name: str, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
-        receipt, changes = receipts.verdict(self.state, self.key(name), self.environ, explain, equivalence.is_same)
-        row = self.known_row(name)
-        is_plain = row is not None and row["kind"] == CARGO and not row["handler"]
-        if receipt and changes and receipts.is_of_profiles(receipt, changes[0]) and is_plain:
-            from doit_cargo.engine.execution import same_plan
-
-            if same_plan.holds(receipt, changes[0], self.environ, lambda: self.request(name, self.plan(name))):
-                return receipt, []
+        receipt, changes = self.verdict_of(self.key(name), explain)
         if receipt and not changes and self.raw.get("OBSERVE") == "strict" and receipt.get("unseen"):
             changes = [Change("always", "OBSERVE=strict", "", receipt["unseen"][0])]
         return receipt, changes
+
+    def verdict_of(self, key: tuple[str, ...], explain: bool = False) -> tuple[Receipt | None, list[Change]]:
+        """Return (receipt, changes) of any result on record, as the call that would renew it finds them."""
+        return again.verdict(self, key, explain)
 
     def last_receipt(self, name: str) -> Receipt | None:
         """Return the last success that a failed run has put aside, or None."""

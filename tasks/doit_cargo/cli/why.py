@@ -29,7 +29,9 @@ MOST_UNOBSERVED = 6
 
 def why_target(session: Session, options: argparse.Namespace) -> int:
     """`why`: what makes a target stale, roots first; or that it is fresh."""
-    found = [_why(session, part) for name in wanted(options, "why") for part in session.parts(name)]
+    names = [session.row(name)["name"] for name in wanted(options, "why")]
+    session.prepare(names)
+    found = [_why(session, part) for name in names for part in session.parts(name)]
     texts = [one.pop("says", None) for one in found]
     if options.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
@@ -144,7 +146,8 @@ def _print_why(why: Why) -> None:
         print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
-        print(f"  rebuilds  {reporter.listed(why['changed'] + others)}; {counted(why['skipped'], 'package')} skipped")
+        skipped = f"; {counted(why['skipped'], 'package')} skipped" if why["skipped"] else ""
+        print(f"  rebuilds  {reporter.listed(why['changed'] + others)}{skipped}")
     if why.get("takes"):
         print(f"  takes     {why['takes']}")
     _print_unobserved(why)

@@ -19,7 +19,7 @@ from doit_cargo.engine.base.tables import aligned, counted, size_of
 from doit_cargo.engine.cargo import garbage, units
 from doit_cargo.engine.cargo.garbage import UnitFiles
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import build_places, equivalence
+from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.state import lock, receipts
 from doit_cargo.session import Session
@@ -102,7 +102,7 @@ def look(session: Session) -> BuildDirectory:
 
 
 def _result(session: Session, receipt: Receipt, kept: list[UnitFiles]) -> Holder:
-    now, changes = receipts.verdict(session.state, receipt["key"], session.environ, alike=equivalence.is_same)
+    now, changes = session.verdict_of(receipt["key"])
     marks = frozenset(filter(None, map(garbage.mark_of, _paths(receipt))))
     if "observed" not in receipt:
         marks |= _untold(session, receipt["key"], kept)
@@ -221,7 +221,7 @@ def _require_fresh(session: Session, found: BuildDirectory, given_up: list[Holde
     for result in found.results:
         if not result.is_fresh or result in given_up:
             continue
-        receipt, changes = receipts.verdict(session.state, result.key, session.environ, alike=equivalence.is_same)
+        receipt, changes = session.verdict_of(result.key)
         if receipt is None or changes:
             what = f"{result.name} was up to date before, and is not any more: {changes[0].subject}"
             raise UserError(Problem(what, "please report this with the folder .doit-cargo/"), COULD_NOT_RUN)

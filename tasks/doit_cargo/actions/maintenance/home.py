@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What one does all day, in this order; the last that are here make room for those before them.
 DAILY = ("dev", "build", "run_server", "check", "test", "lint", "fmt", "ci", "doc", "clean")
 MOST = 8
-FRESH, NEVER, EACH_TIME = "fresh", "never run", "runs each time"
+FRESH, STALE, NEVER, EACH_TIME = "fresh", "stale: ", "never run", "runs each time"
 SHORTEST_DOC = 12
 
 
@@ -81,19 +81,21 @@ def _brief(doc: str) -> str:
 def _coloured(state: str) -> str:
     if state == FRESH:
         return screen.good(state)
-    if state.startswith("stale"):
+    if state.startswith(STALE):
         return screen.notable(state)
-    return screen.bad(state) if state.startswith(journal.BAD) else screen.dim(state)
+    return screen.bad(state) if _is_bad(state) else screen.dim(state)
+
+
+def _is_bad(state: str) -> bool:
+    """Tell whether a run did not end well, of the target itself or, with its name, of a part."""
+    _, _, after_name = state.partition(" ")
+    return state.startswith(journal.BAD) or (not state.startswith(STALE) and after_name.startswith(journal.BAD))
 
 
 def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
     """Return how a target stands; a group as the worst of its parts."""
     if row["kind"] == "group":
-        parts = [f"{_state(session, session.row(part), ends)} ({part})" for part in row["after"]]
-        worst = [part for part in parts if not part.startswith((FRESH, EACH_TIME))]
-        first = next((part for part in worst if part.startswith(journal.BAD)), *worst[:1])
-        never = [part for part in worst if part.startswith(NEVER)]
-        return NEVER if len(never) == len(parts) else first or FRESH
+        return _of_parts({part: _state(session, session.row(part), ends) for part in row["after"]})
     last = ends.get(key_of(row["name"], {}))
     if last and last.is_bad:
         return f"{last.end} {journal.ago(last.time)}"
@@ -102,7 +104,18 @@ def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
     receipt, changes = session.verdict(row["name"])
     if receipt is None:
         return f"{last.end} {journal.ago(last.time)}" if last and last.end == journal.DONE else NEVER
-    return f"stale: {_cause(causes.with_makers(changes, receipt)[0], session.root)}" if changes else FRESH
+    return f"{STALE}{_cause(causes.with_makers(changes, receipt)[0], session.root)}" if changes else FRESH
+
+
+def _of_parts(states: dict[str, str]) -> str:
+    """Return how a group stands: as the part that stands worst; it did not fail itself, nor need it ever have run."""
+    worst = {part: state for part, state in states.items() if not state.startswith((FRESH, EACH_TIME))}
+    for part, state in worst.items():
+        if _is_bad(state):
+            return f"{part} {state}" if state.startswith(journal.BAD) else state
+    if not worst or all(state.startswith(NEVER) for state in states.values()):
+        return NEVER if worst else FRESH
+    return "{1} ({0})".format(*next(iter(worst.items())))
 
 
 def _cause(change: Change, root: str) -> str:
@@ -117,7 +130,7 @@ def _failed(session: Session, room: int) -> Iterator[str]:
     failures = journal.failures(session.state)
     if failures:
         names = ", ".join(" ".join(end.words) for end in reversed(failures))
-        again = "doit-cargo rerun does it again; doit-cargo hint tells why"
+        again = f"doit-cargo rerun does it again; {failures[-1].asking} tells why"
         yield screen.cut(f"{screen.bad('failed last')}: {names}", room)
         yield screen.cut(f"  {again}", room)
 

@@ -17,9 +17,8 @@ from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process.processes import GIT
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import dir_listing, footprint, journal, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
 from doit_cargo.sharing import savings
@@ -150,7 +149,7 @@ def on_record(session: Session) -> list[OnRecord]:
 
 
 def _looked_at(session: Session, one: Receipt) -> OnRecord:
-    receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
+    receipt, changes = session.verdict_of(one["key"])
     now = "failed since" if receipt is None else "stale" if changes else "up to date"
     return OnRecord(" ".join(one["key"]), now, float(one["finished"]), float(one["seconds"]))
 
@@ -172,12 +171,14 @@ def status(session: Session, values: Values) -> bool:
     if not of_tests:
         _tell_savings(session)
         _warn_of_disk(session)
-    text = f"{len(found)} results on record" if found else "no result is on record yet"
+    text = f"{counted(len(found), 'result')} on record" if found else "no result is on record yet"
     skips = [skip for skip in journal.skips(session.state) if skip.target in names]
     if skips:
-        text += f"; {len(skips)} skips have saved {journal.took(sum(skip.seconds for skip in skips))}"
-    again = f"; {len(failed)} did not end well: doit-cargo hint tells why, doit-cargo rerun does it again"
-    reporter.done(session.current, text + (again if failed else ""))
+        have = "skip has" if len(skips) == 1 else "skips have"
+        text += f"; {len(skips)} {have} saved {journal.took(sum(skip.seconds for skip in skips))}"
+    if failed:
+        text += f"; {len(failed)} did not end well: {failed[-1].asking} tells why, doit-cargo rerun does it again"
+    reporter.done(session.current, text)
     return True
 
 

@@ -15,7 +15,7 @@ from doit_cargo.actions.report import graph
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import causes, equivalence, history
+from doit_cargo.engine.execution import causes, history
 from doit_cargo.engine.state import journal, receipts, store
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.engine.state.fingerprint import signature
@@ -58,7 +58,7 @@ def now(session: Session) -> list[dict[str, Any]]:
 
 
 def _result(session: Session, one: Receipt) -> dict[str, Any]:
-    receipt, changes = receipts.verdict(session.state, one["key"], session.environ, alike=equivalence.is_same)
+    receipt, changes = session.verdict_of(one["key"])
     state = "failed since" if receipt is None else "stale" if changes else "up to date"
     cause = "the last run did not end well" if receipt is None else ""
     if receipt and changes:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.causes import Why
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 
@@ -55,6 +57,13 @@ def shared_plan(session: Session, name: str) -> tuple[Plan, Mapping[str, str]]:
     from doit_cargo.actions.testing import sharing
 
     return sharing.plan_of(session, name)
+
+
+def request_again(session: Session, receipt: Receipt) -> BuildRequest | None:
+    """Return the request behind a success of tests or of their compilation, with its plan made anew."""
+    from doit_cargo.actions.testing import selection
+
+    return selection.request_again(session, receipt)
 
 
 def forget(state: str) -> None:

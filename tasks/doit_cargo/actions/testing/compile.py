@@ -17,7 +17,6 @@ from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import ALL, Values
-from doit_cargo.engine.execution import equivalence
 from doit_cargo.engine.state import receipts, store
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _make_plan(work: TestRequest) -> Plan:
 
 def verdict(work: TestRequest, explain: bool = False) -> tuple[Receipt | None, list[Change]]:
     """Return (receipt, changes) of the compilation."""
-    return receipts.verdict(work.session.state, key_of(work), work.session.environ, explain, equivalence.is_same)
+    return work.session.verdict_of(key_of(work), explain)
 
 
 def compile_tests(work: TestRequest) -> Compiled | None:
@@ -139,9 +138,7 @@ def _compile_rest(work: TestRequest, broken: tuple[str, ...]) -> Compiled | None
         if set(work.packages) <= set(without):
             break
         reporter.note(work.name, f"{', '.join(without)}: not compiled; the other packages go on without")
-        outcome = _call(
-            work, *receipts.verdict(work.session.state, key_of(work, without), work.session.environ), without
-        )
+        outcome = _call(work, *work.session.verdict_of(key_of(work, without)), without)
         if outcome.ok:
             return _of_receipt(_receipt(work, without), work, without)
         if outcome.interrupted:
@@ -175,8 +172,8 @@ def plan_in(receipt: Mapping[str, Any], work: TestRequest, without: tuple[str, .
     from doit_cargo.engine.plan import serialize
 
     if receipt["stored_plan"] is None:
-        return _without(plan_of(work), without)
-    return discovery.without_recorder(serialize.plan_from_data(receipt["stored_plan"], receipt["plan"]))
+        return without_packages(plan_of(work), without)
+    return serialize.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
 
 def _same_outside(receipt: Mapping[str, Any], work: TestRequest) -> bool:
@@ -203,12 +200,11 @@ def _call(
     session = work.session
     if receipt is None and not without:
         _tell_whole(work)
-    plan = session.stored_plan(key_of(work, without))
-    base = discovery.without_recorder(plan) if plan else _without(plan_of(work), without)
-    base = base._replace(log=log_path(session, work.name, TEST_LOGS))
-    writer, recorded = discovery.prepare(base, session.state, session.workspace, session.environ)
-    recorded = discovery.only_compiling(base) if known else recorded
-    outside = processes.environment_of(base.invocation, session.environ)
+    typed = session.stored_plan(key_of(work, without)) or without_packages(plan_of(work), without)
+    typed = typed._replace(log=log_path(session, work.name, TEST_LOGS))
+    writer, recorded = discovery.prepare(typed, session.state, session.workspace, session.environ)
+    recorded = discovery.only_compiling(typed) if known else recorded
+    outside = processes.environment_of(typed.invocation, session.environ)
 
     def keeps(outcome: Outcome) -> tuple[TestProgram, ...]:
         if known:
@@ -217,7 +213,7 @@ def _call(
         return test_programs.to_data(found)
 
     request = session.request(work.name, recorded)._replace(
-        key=key_of(work, without), more=CargoCallOptions(STARTS, keeps, appends=bool(without))
+        key=key_of(work, without), more=CargoCallOptions(STARTS, keeps, typed, appends=bool(without))
     )
     outcome = execute_locked(request, receipt, changes)
     session.interrupted = session.interrupted or outcome.interrupted
@@ -238,7 +234,8 @@ def _tell_whole(work: TestRequest) -> None:
         )
 
 
-def _without(plan: Plan, packages: tuple[str, ...]) -> Plan:
+def without_packages(plan: Plan, packages: tuple[str, ...]) -> Plan:
+    """Return the plan without packages that do not compile."""
     argv = plan.invocation.argv
     if not packages:
         return plan

@@ -90,16 +90,6 @@ def prepare(plan: Plan, state: str, workspace: Workspace, environ: Mapping[str, 
     return recorder, plan._replace(invocation=call._replace(argv=_with_option(call.argv, setting), env=env))
 
 
-def without_recorder(plan: Plan) -> Plan:
-    """Return the plan as a user would type it."""
-    call = plan.invocation
-    ours = next((place for place, word in enumerate(call.argv) if word.startswith("target.") and SCRIPT in word), 0)
-    argv = tuple(word for word in _without(call.argv, ours) if word != ONLY_COMPILE)
-    added = {name for name, value in call.env.items() if name == RECORD or SCRIPT in value}
-    env = {name: value for name, value in call.env.items() if name not in added}
-    return plan._replace(invocation=call._replace(argv=argv, env=env))
-
-
 def only_compiling(plan: Plan) -> Plan:
     """Return the plan with nothing started and nothing recorded."""
     argv = plan.invocation.argv
@@ -110,10 +100,6 @@ def only_compiling(plan: Plan) -> Plan:
 def _with_option(argv: tuple[str, ...], setting: str) -> tuple[str, ...]:
     place = argv.index("--") if "--" in argv else len(argv)
     return (*argv[:place], "--config", setting, *argv[place:])
-
-
-def _without(argv: tuple[str, ...], place: int) -> tuple[str, ...]:
-    return (*argv[: place - 1], *argv[place + 1 :]) if place else argv
 
 
 def _write_script(state: str) -> str:

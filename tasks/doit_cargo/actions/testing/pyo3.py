@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import name_of_member
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.state import receipts
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -49,7 +48,7 @@ def _test_satellite(session: Session, folder: str) -> bool:
     reporter.note(
         TARGET, f"{folder} is a workspace of its own: tests are compiled and kept there, paths are from there"
     )
-    receipt, changes = receipts.verdict(other.state, other.key("test"), other.environ)
+    receipt, changes = other.verdict("test")
     if receipt and not changes and not other.forced:
         reporter.skipped(TARGET, receipt)
         return True

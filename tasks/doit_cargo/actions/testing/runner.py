@@ -311,7 +311,6 @@ class _Run:
         receipt = {
             **self.compiled.receipt,
             "key": key,
-            "stored_plan": None,
             "programs": (),
             "parts": ("plan", "build", "tests"),
             "tests": state,

@@ -6,13 +6,16 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions.testing.compile import TestRequest, is_whole, key_of, plan_of
+from doit_cargo.actions.testing.compile import KEY, TestRequest, is_whole, key_of, plan_of, without_packages
 from doit_cargo.actions.testing.test_binaries import TestBinary, kind_of
 from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.variables import ALL
 from doit_cargo.engine.plan.selection import select
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
 MODEL = "MODEL"
@@ -50,6 +53,24 @@ def _work(session: Session, name: str, values: Values) -> TestRequest:
     if name == QUICK and not values.words("PACKAGE"):
         packages = _quick(session, packages)
     return TestRequest(session, name, values, target, packages, whole=False)
+
+
+def request_again(session: Session, receipt: Receipt) -> BuildRequest | None:
+    """Return the request of a compilation, or of tests that have passed after one, with its plan made anew.
+
+    None where it cannot be told whether the same tests are meant.
+    """
+    key = receipt["key"]
+    if key[0] != KEY:
+        work = work_of(session, key[0], session.values_for(key[0]))
+        return None if work.values.flag("WHOLE") else session.request(key[0], plan_of(work))
+    name = receipt["stored_plan"]["target"] if receipt["stored_plan"] else ""
+    named = [word.partition("=") for word in key]
+    packages = tuple(next(value for word, _, value in named if word == "packages").split(","))
+    without = tuple(value for word, _, value in named if word == "without")
+    values, target = session.values_for(name), session.targets[name]
+    work = TestRequest(session, name, values, target, packages, whole=packages == (ALL,))
+    return session.request(name, without_packages(plan_of(work), without))._replace(key=key_of(work, without))
 
 
 def _quick(session: Session, packages: tuple[str, ...]) -> tuple[str, ...]:

@@ -154,7 +154,9 @@ class TestInputs:
         if kept.result.flaky and not keeps_flaky:
             found.append(Change("run", program.package, "", f"{', '.join(kept.result.flaky)}: flaky"))
         rows = [row for row in kept.seen if not self._ignored.holds(row)]
-        return [*found, *seen.changes(rows, self.scope(program).world)]
+        told = {change.subject for change in found}
+        moved = seen.changes(rows, self.scope(program).world)
+        return [*found, *(change for change in moved if change.subject not in told)]
 
     def _settings(self, given: Mapping[str, str]) -> Identity:
         """Return what the runner is told, as far as it is: settings that are not there do not tell it from another."""

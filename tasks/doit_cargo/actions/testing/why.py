@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from doit_cargo.actions.maintenance import failures
 from doit_cargo.actions.testing import selection, test_inputs
 from doit_cargo.actions.testing import test_binaries as test_programs
 from doit_cargo.actions.testing.compile import TestRequest, plan_in, verdict
 from doit_cargo.actions.testing.runners import choice
 from doit_cargo.actions.testing.test_inputs import TestInputs
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
 from doit_cargo.engine.state.staleness import Change
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 Reasons = dict[str, list[Change]]
 """Package -> why its tests would run."""
+Programs = list[tuple[test_programs.TestBinary, list[Change]]]
+"""Each program that is asked for, with why it would run; of one that has passed before nothing."""
 ONLY_NEW = "tests run only where a program comes out that has not passed before"
 
 
@@ -28,14 +32,14 @@ def explain(session: Session, name: str) -> Why:
     work = selection.work_of(session, name, session.values_for(name))
     whole, differs = session.verdict(name, explain=True)
     if whole and not differs:
-        return _of_programs(work, {})
+        return _of_programs(work, [])
     receipt, changes = verdict(work, explain=True)
     if whole and receipt is None:  # that they passed came from another machine: here nothing was compiled
         return _of_compilation(work, differs, whole)
     last = receipt or _last(work)
     if receipt is None or changes:
         return _of_compilation(work, changes, last)
-    return _of_programs(work, _reasons(work, receipt))
+    return _of_programs(work, _programs(work, receipt))
 
 
 def _last(work: TestRequest) -> Any:
@@ -87,18 +91,22 @@ def _certain(work: TestRequest, last: Any) -> Reasons:
     made = {*last["outputs"]}
     found = {
         name: [one for one in many if one.kind != "output" and one.subject not in made]
-        for name, many in _reasons(work, last).items()
+        for name, many in _reasons(_programs(work, last)).items()
     }
     return {name: changes for name, changes in found.items() if changes}
 
 
-def _reasons(work: TestRequest, receipt: Any) -> Reasons:
-    programs = test_programs.from_data(receipt["programs"])
+def _programs(work: TestRequest, receipt: Any) -> Programs:
     runner = choice.runner_of(work)
     world = test_inputs.of_call(work, receipt, plan_in(receipt, work), runner)
+    wanted = selection.wanted(work, test_programs.from_data(receipt["programs"]))
+    return [(program, _changes(program, runner, world, work)) for program in wanted]
+
+
+def _reasons(programs: Programs) -> Reasons:
     found: Reasons = {}
-    for program in selection.wanted(work, programs):
-        found.setdefault(program.package, []).extend(_changes(program, runner, world, work))
+    for program, changes in programs:
+        found.setdefault(program.package, []).extend(changes)
     return {package: changes for package, changes in found.items() if changes}
 
 
@@ -110,13 +118,27 @@ def _changes(program: test_programs.TestBinary, runner: str, world: TestInputs, 
     return min((world.changes(program, one, work.values.flag("KEEP_FLAKY")) for one in kept), key=len)
 
 
-def _of_programs(work: TestRequest, reasons: Reasons) -> Why:
-    found, runs = _rows(work, reasons), list(reasons)
+def _of_programs(work: TestRequest, programs: Programs) -> Why:
+    reasons = _reasons(programs)
+    found, runs = _failure(work, reasons) or _rows(work, reasons), list(reasons)
     if not found:
         return _answer(work, [], [], [], [f"{work.name} is up to date: all its tests have passed with what is here"])
     says = [f"{work.name} is stale:", *(_line(row) for row in found)]
-    says.append(f"  tests     {_names(runs)} run; {len(work.packages) - len(runs)} packages passed before")
+    passed = sum(not changes for _, changes in programs)
+    before = f"; {passed} of {counted(len(programs), 'program')} passed before" if passed else ""
+    says.append(f"  tests     {_names(runs)} run{before}")
     return _answer(work, found, runs, runs, says)
+
+
+def _failure(work: TestRequest, reasons: Reasons) -> list[JsonChange]:
+    """Return that the last run failed, if nothing differs since but what that run has compiled itself."""
+    end = failures.of_target(work.session, work.name)
+    if not end or any(change.kind not in ("output", "run") for changes in reasons.values() for change in changes):
+        return []
+    cause = failures.explained(work.session, end).cause
+    name = cause.removeprefix("test ").removesuffix(" ... FAILED")
+    told = ": ".join(filter(None, (f"the last run {end.end}", name)))
+    return [_row(Change("run", work.name, "", told), _names(reasons), work)] if reasons else []
 
 
 def _rows(work: TestRequest, reasons: Reasons) -> list[JsonChange]:

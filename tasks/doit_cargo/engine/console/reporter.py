@@ -264,10 +264,8 @@ def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> st
     rebuilt = rebuilds(changed, receipt)
     others = [name for name in rebuilt if name not in changed]
     untouched = len(receipt["packages"]) - len(rebuilt)
-    return (
-        f"{listed(parts)}; that rebuilds {listed(others) or 'nothing else'}; "
-        f"{untouched} of {_count(len(receipt['packages']), 'package')} skipped"
-    )
+    skipped = f"; {untouched} of {_count(len(receipt['packages']), 'package')} skipped" if untouched else ""
+    return f"{listed(parts)}; that rebuilds {listed(others) or 'nothing else'}{skipped}"
 
 
 def listed(names: list[str]) -> str:

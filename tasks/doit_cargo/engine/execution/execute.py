@@ -320,7 +320,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
         "key": request.key,
         "state": request.state,
         "cosmetic_options": request.cosmetic_options,
-        "stored_plan": stored(plan),
+        "stored_plan": stored(request.more.typed if request.more else plan),
         "version": __version__,
         "plan": plan_state,
         "build": state,

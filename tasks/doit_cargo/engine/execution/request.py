@@ -51,12 +51,13 @@ class BuildRequest(NamedTuple):
 class CargoCallOptions(NamedTuple):
     """What a target that goes on after its cargo call wants of it.
 
-    `hidden` are lines of cargo's that nobody shall see, `keeps` gives the test programs that the receipt keeps, and
-    `appends` goes on in the log of an earlier call of the same run.
+    `hidden` are lines of cargo's that nobody shall see, `keeps` gives the test programs that the receipt keeps, with
+    the plan as it would be `typed`, and `appends` goes on in the log of an earlier call of the same run.
     """
 
     hidden: re.Pattern[str]
     keeps: Callable[[Outcome], tuple[TestProgram, ...]]
+    typed: Plan
     appends: bool = False
 
 

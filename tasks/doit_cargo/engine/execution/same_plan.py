@@ -5,7 +5,6 @@ Knows receipts and how plans are kept. A success holds for an equal plan, as far
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -40,13 +39,15 @@ CUDA_VARIABLES = (
     "CUDA_NVCC_FLAGS",
 )
 # What of a kept plan says where something stands, and what is told of it, not what is to be done.
-SAID = ("files", "folders", "notes", "log")
+SAID = ("target", "files", "folders", "notes", "log")
 
 
-def holds(receipt: Receipt, first: Change, environ: Mapping[str, str], request: Callable[[], BuildRequest]) -> bool:
+def holds(
+    receipt: Receipt, first: Change, environ: Mapping[str, str], request: Callable[[], BuildRequest | None]
+) -> bool:
     """Tell whether a success holds although files of profiles differ, and keep that. `first` is the first difference.
 
-    `request` makes the plan anew; bad input makes it stale: it is told where the plan is made.
+    `request` makes the plan anew, if that is possible; bad input makes it stale: it is told where the plan is made.
     """
     known = receipt["stored_plan"]
     if known is None or not receipts.is_of_profiles(receipt, first):
@@ -58,9 +59,9 @@ def holds(receipt: Receipt, first: Change, environ: Mapping[str, str], request: 
         asked = request()
     except UserError:
         return False
-    if asked.plan.is_remade or _work(_kept(asked.plan)) != _work(known):
+    if asked is None or asked.plan.is_remade or _work(_kept(asked.plan)) != _work(known):
         return False
-    receipts.renew(asked.state, asked.key, receipt, _renewed(receipt, known, asked))
+    receipts.renew(asked.state, receipt["key"], receipt, _renewed(receipt, asked))
     return True
 
 
@@ -74,8 +75,11 @@ def _are_of_profiles_alone(receipt: Receipt, changes: Iterable[Change], environ:
 
 
 def _is_built(receipt: Receipt, environ: Mapping[str, str]) -> bool:
-    changes = staleness.Check(receipt["build"], environ, time.time_ns()).changes()
-    return all(equivalence.is_same(receipt, change, environ) for change in changes)
+    build, tests = receipt["build"], receipt.get("tests")
+    changes = staleness.Check(build, environ, time.time_ns()).changes()
+    if not all(equivalence.is_same(receipt, change, environ) for change in changes):
+        return False
+    return tests is None or next(staleness.Check(tests, environ, time.time_ns()).changes(), None) is None
 
 
 def _kept(plan: Plan) -> StoredPlan:
@@ -90,10 +94,10 @@ def _work(data: StoredPlan) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in SAID}
 
 
-def _renewed(receipt: Receipt, known: StoredPlan, request: BuildRequest) -> Receipt:
+def _renewed(receipt: Receipt, request: BuildRequest) -> Receipt:
     state = plan_state_of(request, request.plan)
-    folders = tuple(os.path.join(folder, "") for folder in known["folders"])
-    files = {path: entry for path, entry in receipt["plan"]["files"].items() if not path.startswith(folders)}
+    kept = receipt["plan"]["files"].items()
+    files = {path: entry for path, entry in kept if not receipts.is_in_profiles(receipt, path)}
     return {**receipt, "plan": {**state, "files": files | state["files"]}, "stored_plan": _kept(request.plan)}
 
 

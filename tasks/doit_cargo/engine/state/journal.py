@@ -54,6 +54,11 @@ class End(NamedTuple):
 
         return shlex.join(("doit-cargo", *self.words))
 
+    @property
+    def asking(self) -> str:
+        """The line that tells why."""
+        return self.command.replace("doit-cargo ", "doit-cargo why ", 1)
+
 
 class Skip(NamedTuple):
     """A target that was up to date; `seconds` is what its last success took, and the skip saved."""

@@ -317,10 +317,14 @@ def _differences(check: Check, receipt: Receipt, alike: Alike) -> Iterator[Chang
 
 def is_of_profiles(receipt: Receipt, change: Change) -> bool:
     """Tell whether a change is one of a folder of profiles: the plan may still be the same."""
+    return change.kind in ("file", "listing") and is_in_profiles(receipt, change.subject)
+
+
+def is_in_profiles(receipt: Receipt, path: str) -> bool:
+    """Tell whether a path is a folder of profiles, which need not be there yet, or lies in one."""
     plan = receipt.get("stored_plan")
     places = tuple(plan["folders"]) if plan else ()
-    below = tuple(os.path.join(place, "") for place in places)
-    return change.kind in ("file", "listing") and (change.subject in places or change.subject.startswith(below))
+    return path in places or path.startswith(tuple(os.path.join(place, "") for place in places))
 
 
 def renew(state: str, key: Key, old: Receipt, new: Receipt) -> None:

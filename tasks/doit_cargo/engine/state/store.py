@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 A_DAY = 86_400_000_000_000  # nanoseconds
 STATE_DIRECTORY = ".doit-cargo"
 # marshal's format belongs to one Python version, ours to one release of the format below.
-HEADER = b"doit-cargo state 18, python %d.%d\n" % sys.version_info[:2]
+HEADER = b"doit-cargo state 19, python %d.%d\n" % sys.version_info[:2]
 
 
 def state_directory(root: str, environ: Mapping[str, str]) -> str:
