@@ -180,7 +180,7 @@ class Sharing:
         told = {name: ask() for name, ask in here.items()}
         if keys.GPU in bound:
             told[keys.GPU] = machine.gpu(machine_of(self.request, plan))
-        return lines | keys.bound_lines(bound, roots, told)
+        return lines | keys.bound_lines(bound, roots, told) | values.of_secret(lines)
 
     def _first_result(self, carrier: Carrier, candidates: list[Candidate]) -> tuple[Candidate, SharedResult] | None:
         for candidate in candidates:
@@ -353,9 +353,23 @@ def _differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str
     for candidate in candidates[:MOST_COMPARED]:
         content = action.small(carrier, candidate.known.manifest)
         known = json.loads(content or b"{}")
-        mine = candidate.lines
-        found.append([name for name in {**known, **mine} if known.get(name) != mine.get(name)] if known else [])
+        found.append(_differing(known, candidate.lines) if known else [])
     return found
+
+
+def _differing(known: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
+    """Return the subjects that differ, files first; of another secret only itself, since it hides all that it hides
+    otherwise.
+    """
+    found = [name for name in {**known, **mine} if known.get(name) != mine.get(name)]
+    if values.LINE in found:
+        hidden = {name for name in found if _is_hidden(known, name) and _is_hidden(mine, name)}
+        found = [name for name in found if name not in hidden or name == values.LINE]
+    return sorted(found, key=path_set.rank)
+
+
+def _is_hidden(lines: Mapping[str, str], name: str) -> bool:
+    return str(lines.get(name, "")).startswith(values.HIDDEN)
 
 
 def _told(differences: list[list[str]], most: int = 3) -> str:
