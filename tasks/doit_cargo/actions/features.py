@@ -8,20 +8,22 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from doit_cargo.actions import feature_sets
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Package, Profile
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.variables import parse
 from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
 from doit_cargo.engine.cargo.resolver.page import page, valid
 from doit_cargo.engine.cargo.resolver.report import Feature, features, to_json
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import features as of_plan
+from doit_cargo.engine.plan.selection import select
 from doit_cargo.engine.toolchain.triples import host_of
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.launch import FeatureSet
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.cargo.facts import PackageFacts
     from doit_cargo.session import Session
@@ -125,7 +127,7 @@ def _validate_profiles(session: Session) -> bool:
             problems |= {f"{text}: {problem}": None for problem in judged.problems}
         elif judged.profile.features:
             reporter.note("validate_features", f"{text}: {judged.reason or 'valid'}")
-    problems |= dict.fromkeys(map(str, feature_sets.problems(session)))
+    problems |= dict.fromkeys(map(str, set_problems(session)))
     for problem in problems:
         reporter.failed("validate_features", problem)
     if not problems:
@@ -195,6 +197,30 @@ def _half_problems(
 def _shortened(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+
+
+# --- the sets of a pack ----------------------------------------------------------------------------------------------
+
+
+def set_problems(session: Session) -> list[Problem]:
+    """Return what is wrong with each set of the pack, on any platform: its package, its features, the rules."""
+    return [found for one in session.library.pack.feature_sets.values() for found in _problems_of(session, one)]
+
+
+def _problems_of(session: Session, one: FeatureSet) -> list[Problem]:
+    pack, workspace = session.library.pack, session.workspace
+    try:
+        target = session.targets[f"check_set_{one.name.replace('-', '_')}"]
+        packages = select(target, parse({}, {}), workspace, pack, session.machine).packages
+    except Absent:
+        return [unknown("package or role", one.package, (*workspace.packages, *pack.roles), one.where)]
+    asked = of_plan.asked_for(Profile(""), (), Collector(), one)
+    try:
+        of_plan.require_existing(asked, packages, workspace)
+        of_plan.check_rules(asked, of_plan.anywhere(pack.rules), "", "")
+    except UserError as error:
+        return error.problems
+    return []
 
 
 # --- feature_docs ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.actions import feature_sets
+from doit_cargo.actions.features import set_problems
 from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.tables import aligned
 
@@ -29,7 +29,7 @@ class MatrixJob(NamedTuple):
 
 def jobs(session: Session) -> list[MatrixJob]:
     """Return the jobs of a workspace. Raises `UserError` for a feature set that no job could run."""
-    if wrong := feature_sets.problems(session):
+    if wrong := set_problems(session):
         raise UserError(wrong)
     pack = session.library.pack
     names = [name.replace("-", "_") for name in pack.feature_sets]
