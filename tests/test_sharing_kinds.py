@@ -287,6 +287,15 @@ def test_what_is_not_shared_is_told_with_what_helps(tmp_path: Path) -> None:
     assert said == f"{known}, another DOIT_CARGO_SHARE_SECRET differ from the known build\n"
     said = say("share", "why", "check", A_KEY="other")
     assert said == f"{known}, variable A_KEY differ from the known build\n"
+    yet = f"check:\n  {store}: not shared yet:"
+    said = say("share", "why", "check", RUSTFLAGS="-g")
+    assert said == f"{yet} variable RUSTFLAGS differs from the known build\n"
+    said = say("share", "why", "check", "NO_DEFAULT_FEATURES=1")
+    assert said.startswith(yet)
+    assert "--no-default-features" in said
+    assert said.endswith(" differ from the known build\n")
+    write(root / "Cargo.toml", (root / "Cargo.toml").read_text() + "\n")
+    assert say("share", "why", "check") == f"{yet} Cargo.toml differs from the known build\n"
 
 
 # --- wheels ----------------------------------------------------------------------------------------------------------
