@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -245,3 +246,20 @@ def test_json_has_the_documented_fields(command: str, words: list[str], tmp_path
     printed = json.loads(subprocess.run(call, cwd=workspace, capture_output=True, text=True, check=True).stdout)
     shown = {name.removeprefix("[].") for name in fields(printed)}
     assert shown == documented_fields(command)
+
+
+# --- the tutorial ----------------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_followed_to_the_lines_of_files() -> None:
+    follow = runpy.run_path(str(ROOT / "docs/follow.py"))
+    said = follow["pattern"]("took 1.5 s (the rule: profiles/pack.toml:37)\n")
+    assert said.fullmatch("took 22.0 s (the rule: profiles/pack.toml:37)\n")
+    assert not said.fullmatch("took 1.5 s (the rule: profiles/pack.toml:54)\n")
+
+
+def test_rules_stand_where_pages_say() -> None:
+    cited = re.findall(r"the rule: (profiles/\S+):(\d+)\)", page(ROOT / "docs/tutorial.md"))
+    assert cited
+    for name, line in cited:
+        assert page(ROOT / name).splitlines()[int(line) - 1].startswith("[rules."), f"{name}:{line}"

@@ -299,6 +299,12 @@ def test_validate_features_finds_half_a_set_that_no_rule_names(tmp_path: Path) -
     assert tool(tmp_path, "validate_features", "FEATURES=fast,gpu").status == 0
 
 
+HALF = (
+    "!! validate_features  half (nccl): profiles/half.toml:2: nccl requires the feature cuda\n"
+    "  fix: add cuda to FEATURES, or take nccl out (the rule: profiles/mistralrs/pack.toml:76)\n"
+)
+
+
 def test_validate_features_without_a_set_judges_every_feature_profile(root: Path) -> None:
     profile = root / "profiles/half.toml"
     write(profile, 'doc = "x"\nfeatures = ["nccl"]\n')
@@ -306,7 +312,7 @@ def test_validate_features_without_a_set_judges_every_feature_profile(root: Path
         said = tool(root, "validate_features")
     finally:
         write(profile, 'doc = "x"\nfeatures = ["metal"]\n')
-    assert (said.status, said.err) == (1, "!! validate_features  half (nccl): nccl requires the feature cuda\n")
+    assert (said.status, said.err) == (1, HALF)
     assert ".. validate_features  cuda (cuda, flash-attn, cudnn): valid\n" in said.out
 
 

@@ -252,6 +252,52 @@ def test_a_snapshot_writes_nowhere_but_where_cargo_keeps_its_units(path: str) ->
         warm.unpack(warm.pack([row], {}))
 
 
+# --- what is told ----------------------------------------------------------------------------------------------------
+
+TAKES_ALL = """\
+fn main() {
+    std::process::Command::new("sh").args(["-c", "true"]).status().unwrap();
+}
+"""
+
+
+def test_what_is_not_shared_is_told_with_what_helps(tmp_path: Path) -> None:
+    root, store = small_workspace(tmp_path / "ws"), tmp_path / "store"
+    write(root / "low/build.rs", TAKES_ALL)
+
+    def say(*words: str, status: int = 0, secret: str = "one", **variables: str) -> str:
+        given = {"DOIT_CARGO_SHARE": str(store), "DOIT_CARGO_SHARE_SECRET": secret, "SOME_TOKEN": "t", "A_KEY": "k"}
+        said = call(root, "doit-cargo", *words, **{**given, **variables})
+        assert said.status == status, said.out + said.err
+        return said.out
+
+    assert say("share", "check") == f"{store}: is not there; who publishes first makes it\n"
+    said = say("share", "check", status=1, DOIT_CARGO_SHARE="/proc/none", secret="")
+    assert said.startswith("/proc/none: is not there, and cannot be made: No such file or directory (")
+    assert "\nDOIT_CARGO_SHARE_SECRET is not set: what rests on a variable whose value may be secret is not" in said
+    said = say("check", "SHARE=write", secret="")
+    assert "may be a secret: give all machines one DOIT_CARGO_SHARE_SECRET, or name it in [share] ignore" in said
+    assert not store.exists()
+    assert say("check", "SHARE=write").endswith("; SHARE=write publishes what runs: FORCE=1 runs it\n")
+    assert " shared: that it passes" in say("check", "SHARE=write", "FORCE=1")
+    write(root / "low/src/lib.rs", "pub fn edited() {}\n")
+    known = f"check:\n  {store}: known build 1: low/src/lib.rs"
+    assert say("share", "why", "check") == f"{known} differs from the known build\n"
+    said = say("share", "why", "check", secret="two")
+    assert said == f"{known}, another DOIT_CARGO_SHARE_SECRET differ from the known build\n"
+    said = say("share", "why", "check", A_KEY="other")
+    assert said == f"{known}, variable A_KEY differ from the known build\n"
+    yet = f"check:\n  {store}: not shared yet:"
+    said = say("share", "why", "check", RUSTFLAGS="-g")
+    assert said == f"{yet} variable RUSTFLAGS differs from the known build\n"
+    said = say("share", "why", "check", "NO_DEFAULT_FEATURES=1")
+    assert said.startswith(yet)
+    assert "--no-default-features" in said
+    assert said.endswith(" differ from the known build\n")
+    write(root / "Cargo.toml", (root / "Cargo.toml").read_text() + "\n")
+    assert say("share", "why", "check") == f"{yet} Cargo.toml differs from the known build\n"
+
+
 # --- wheels ----------------------------------------------------------------------------------------------------------
 
 WHEEL = {

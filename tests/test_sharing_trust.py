@@ -234,7 +234,7 @@ def test_a_path_set_without_sources_makes_nothing_fit(shop: Shop) -> None:
     """Whoever may write could ask for less; a result says what it was made from, and nothing was made from less."""
     from doit_cargo.sharing import index
 
-    [(path, files)] = [(path, files) for path, files in shop.entries().items() if files[-1].path != result.NAME]
+    [(path, files)] = [(path, files) for path, files in shop.entries().items() if files[-1].path == index.MANIFEST]
     empty: dict[str, object] = {kind: [] for kind in ("file", "listing", "seen", "absent", "env", "which")}
     content = index.pack(index.Known(empty, (), files[1].digest))
     path.write_bytes(wire.action_result([OutputFile(index.SET, Digest.of(content), content=content), files[1]]))

@@ -147,9 +147,12 @@ def _stores(session: Session) -> Iterator[CheckRow]:
         return
     for address in found.reads:
         said = check.of(address, found)
-        told = f"answers in {said.seconds * 1000:.0f} ms" if said.answers else ""
-        fix = "" if said.answers else "doit-cargo share check; without it all is built here"
-        yield CheckRow("shared results", OK if said.answers else WARN, told, said.store, what=said.trouble, fix=fix)
+        if said.answers:
+            told = said.trouble or f"answers in {said.seconds * 1000:.0f} ms"
+            yield CheckRow("shared results", OK, told, said.store)
+        else:
+            fix = "doit-cargo share check; without it all is built here"
+            yield CheckRow("shared results", WARN, "", said.store, what=said.trouble, fix=fix)
 
 
 def _observing(session: Session) -> CheckRow:

@@ -6,22 +6,24 @@ import argparse
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
-from doit_cargo.engine.base.launch import Rule
 from doit_cargo.engine.base.model import Package, Profile
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.variables import parse
 from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
 from doit_cargo.engine.cargo.resolver.page import page, valid
 from doit_cargo.engine.cargo.resolver.report import Feature, features, to_json
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import features as of_plan
+from doit_cargo.engine.plan.selection import select
 from doit_cargo.engine.toolchain.triples import host_of
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.launch import FeatureSet
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.cargo.facts import PackageFacts
     from doit_cargo.session import Session
@@ -83,14 +85,16 @@ def _line(feature: Feature, label: str, parts: list[str], whole: bool) -> str:
 
 
 def _features(session: Session, graph: FeatureGraph) -> list[Feature]:
-    return features(graph, session.library.pack.rules, (profile for profile, _ in _judged(session, graph, "")))
+    return features(graph, session.library.pack.rules, (judged.profile for judged in _judged(session, graph, "")))
 
 
 # --- validate_features -----------------------------------------------------------------------------------------------
 
 
 def validate_features(session: Session, values: Values) -> bool:
-    """Judge FEATURES, or one profile, or all: do they exist, do the rules allow them, is anything half on."""
+    """Judge FEATURES, or one profile, or all of the profiles and feature sets: do they exist, do the rules allow them,
+    is anything half on.
+    """
     if not values.words("FEATURES") and not values.text("PROFILE"):
         return _validate_profiles(session)
     name = "build" if _is_here(session, "build") else "check"
@@ -113,56 +117,72 @@ def _is_here(session: Session, name: str) -> bool:
 
 def _validate_profiles(session: Session) -> bool:
     graph, _ = graph_of(session)
-    found = _judged(session, graph, session.machine.platform)
-    wrong = 0
-    for profile, reason in found:
-        if not profile.features:
-            continue
-        text = f"{profile.name} ({', '.join(profile.feature_names)})"
-        if reason.startswith("not here"):
-            reporter.note("validate_features", f"{text}: {reason}")
-        elif reason:
-            wrong += 1
-            reporter.failed("validate_features", f"{text}: {reason}")
-        else:
-            reporter.note("validate_features", f"{text}: valid")
-    checked = sum(bool(profile.features) for profile, _ in found)
-    if not wrong:
-        reporter.done("validate_features", f"{checked} feature profiles; FEATURES=a,b checks a set of your own")
-    return not wrong
+    checked, problems = 0, dict[str, None]()
+    for judged in _judged(session, graph, session.machine.platform):
+        text = f"{judged.profile.name} ({', '.join(judged.profile.feature_names)})"
+        checked += bool(judged.profile.features)
+        if not judged.is_read:
+            problems |= dict.fromkeys(map(str, judged.problems))
+        elif judged.profile.features and judged.problems and not judged.is_elsewhere:
+            problems |= {f"{text}: {problem}": None for problem in judged.problems}
+        elif judged.profile.features:
+            reporter.note("validate_features", f"{text}: {judged.reason or 'valid'}")
+    problems |= dict.fromkeys(map(str, set_problems(session)))
+    for problem in problems:
+        reporter.failed("validate_features", problem)
+    if not problems:
+        sets = len(session.library.pack.feature_sets)
+        more = f" and {sets} feature set{'' if sets == 1 else 's'}" if sets else ""
+        reporter.done("validate_features", f"{checked} feature profiles{more}; FEATURES=a,b checks a set of your own")
+    return not problems
 
 
-def _judged(session: Session, graph: FeatureGraph, platform: str) -> list[tuple[Profile, str]]:
-    """Return the feature profiles, each with why it is not valid, empty if it is; for no platform, on its own."""
+class JudgedProfile(NamedTuple):
+    """A feature profile and what is wrong with it; `is_read` is False where its file says nothing that we can read,
+    `is_elsewhere` True where it is not for this checkout or platform, as what we ship may be.
+    """
+
+    profile: Profile
+    problems: tuple[Problem, ...] = ()
+    is_read: bool = True
+    is_elsewhere: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why it is not valid, empty if it is."""
+        text = "; ".join(problem.what for problem in self.problems)
+        return f"not here: {text}" if self.is_elsewhere else text
+
+
+def _judged(session: Session, graph: FeatureGraph, platform: str) -> list[JudgedProfile]:
+    """Return the feature profiles, judged; for no platform, each on its own."""
     found = []
     for name in session.library.names():
         try:
             profile = session.library.compose(name)
         except UserError as error:
-            found.append((Profile(name), str(error)))
+            found.append(JudgedProfile(Profile(name), tuple(error.problems), is_read=False))
         else:
-            found.append((profile, _reason_against(session, graph, profile, platform)))
+            found.append(_against(session, graph, profile, platform))
     return found
 
 
-def _reason_against(session: Session, graph: FeatureGraph, profile: Profile, platform: str) -> str:
+def _against(session: Session, graph: FeatureGraph, profile: Profile, platform: str) -> JudgedProfile:
     """Judge the features of a profile for all members: do they exist, do the rules allow them, is anything half on."""
     asked = of_plan.asked_for(profile, (), Collector())
     packages = tuple(session.workspace.packages)
     try:
         of_plan.require_existing(asked, packages, session.workspace)
-        rules = session.library.pack.rules
-        of_plan.check_rules(asked, rules if platform else _anywhere(rules), platform, f"this is {platform}")
-    except Absent as absent:
-        return f"not here: {'; '.join(problem.what for problem in absent.problems)}"
     except UserError as error:
-        return "; ".join(problem.what for problem in error.problems)
+        # What we ship names features of the projects that it is for; the user's own profile means this one.
+        return JudgedProfile(profile, tuple(error.problems), is_elsewhere=not session.library.is_own(profile.name))
+    rules = session.library.pack.rules
+    try:
+        of_plan.check_rules(asked, rules if platform else of_plan.anywhere(rules), platform, f"this is {platform}")
+    except UserError as error:
+        return JudgedProfile(profile, tuple(error.problems), is_elsewhere=isinstance(error, Absent))
     halves = _half_problems(graph, packages, tuple(asked), bool(profile.default_features.value), profile.name)
-    return "; ".join(problem.what for problem in halves)
-
-
-def _anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    return {name: rule._replace(platforms=()) for name, rule in rules.items()}
+    return JudgedProfile(profile, tuple(halves))
 
 
 def _half_problems(
@@ -179,6 +199,30 @@ def _shortened(names: Iterable[str]) -> str:
     return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
+# --- the sets of a pack ----------------------------------------------------------------------------------------------
+
+
+def set_problems(session: Session) -> list[Problem]:
+    """Return what is wrong with each set of the pack, on any platform: its package, its features, the rules."""
+    return [found for one in session.library.pack.feature_sets.values() for found in _problems_of(session, one)]
+
+
+def _problems_of(session: Session, one: FeatureSet) -> list[Problem]:
+    pack, workspace = session.library.pack, session.workspace
+    try:
+        target = session.targets[f"check_set_{one.name.replace('-', '_')}"]
+        packages = select(target, parse({}, {}), workspace, pack, session.machine).packages
+    except Absent:
+        return [unknown("package or role", one.package, (*workspace.packages, *pack.roles), one.where)]
+    asked = of_plan.asked_for(Profile(""), (), Collector(), one)
+    try:
+        of_plan.require_existing(asked, packages, workspace)
+        of_plan.check_rules(asked, of_plan.anywhere(pack.rules), "", "")
+    except UserError as error:
+        return error.problems
+    return []
+
+
 # --- feature_docs ----------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +235,8 @@ def _page(session: Session, output: str, check: bool) -> int:
     """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
     graph = FeatureGraph.of(session.workspace)
     rules = [rule for name, rule in session.library.pack.rules.items() if _is_known(graph, name)]
-    text = page(_features(session, graph), _judged(session, graph, ""), rules)
+    profiles = [(judged.profile, judged.reason) for judged in _judged(session, graph, "")]
+    text = page(_features(session, graph), profiles, rules)
     path = os.path.join(session.root, output)
     if check:
         same = os.path.isfile(path) and _text(path) == text

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 
-from doit_cargo.engine.base.errors import DONE, FAILED, Problem, UserError, unknown
+from doit_cargo.engine.base.errors import DONE, FAILED, Problem, UserError
 from doit_cargo.engine.base.plain_text import phrase
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.session import Session
@@ -46,7 +46,7 @@ def show_profiles(session: Session, options: argparse.Namespace) -> int:
         return DONE
     for name in options.targets:
         if not session.library.has(normalise(name)):
-            raise UserError(unknown("profile", name, session.library.names()))
+            raise UserError(session.library.unknown(name))
         print(to_toml(session.library.compose(normalise(name))), end="")
     return DONE
 

@@ -109,7 +109,7 @@ def _fresh(session: Session, row: Mapping[str, Any]) -> Receipt | None:
     receipt, changes = session.verdict(row["name"])
     if receipt is None or changes:
         return None
-    reporter.skipped(row["name"], receipt)
+    reporter.skipped(row["name"], receipt, session.raw.get("SHARE", ""))
     receipts.note_skip(receipt)
     return receipt
 

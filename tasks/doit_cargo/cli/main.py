@@ -142,7 +142,7 @@ def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bo
             return False, "" if receipts.is_of_profiles(receipt, changes[0]) else target
         found.append((target, receipt))
     for target, receipt in found:
-        reporter.skipped(target, receipt)
+        reporter.skipped(target, receipt, variables.get("SHARE", ""))
         receipts.note_skip(receipt)
     return True, ""
 

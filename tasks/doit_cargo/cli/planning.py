@@ -95,7 +95,7 @@ def _print(plan: JsonPlan, root: str) -> None:
     _line(f"{plan['target']}{by}")
     if plan["packages"]:
         _line(f"  packages  {', '.join(plan['packages'])}")
-        _line(f"  features  {', '.join(plan['features']) or 'default'}")
+        _line(f"  features  {_features(plan)}")
     for step in plan["steps"]:
         _print_step(step)
     for output in plan["outputs"]:
@@ -105,6 +105,17 @@ def _print(plan: JsonPlan, root: str) -> None:
     _line(f"  log       {plan['log']}")
     for note in plan["notes"]:
         _line(f"  note      {note}")
+
+
+def _features(plan: JsonPlan) -> str:
+    """Return which features are on, as cargo's own call says it."""
+    words = {word for step in plan["steps"] for word in step["argv"]}
+    if "--all-features" in words:
+        return "all"
+    named = ", ".join(plan["features"])
+    if "--no-default-features" in words:
+        return f"{named}, without default" if named else "none"
+    return named or "default"
 
 
 def _print_step(step: JsonStep) -> None:

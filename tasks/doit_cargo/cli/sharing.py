@@ -87,7 +87,7 @@ def _check(session: Session, names: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps([one._asdict() for one in said], indent=2))
     else:
-        print("\n".join(map(str, said)))
+        print("\n".join([*map(str, said), *check.of_secret()]))
     return DONE if all(one.answers for one in said) else FAILED
 
 

@@ -20,10 +20,11 @@ Manifest = Mapping[str, str]
 
 
 class Action(NamedTuple):
-    """The digest under which an entry is kept, and the blobs that it is made of."""
+    """The digest under which an entry is kept, the blobs that it is made of, and what they say, as lines."""
 
     digest: Digest
     blobs: Mapping[Digest, bytes]
+    parts: Manifest
 
 
 def make(arguments: Sequence[str], platform: Mapping[str, str], manifest: Manifest) -> Action:
@@ -32,7 +33,9 @@ def make(arguments: Sequence[str], platform: Mapping[str, str], manifest: Manife
     command = wire.command(arguments, tuple(platform.items()))
     folder = wire.directory([(MANIFEST, Digest.of(listed))])
     action = wire.action(Digest.of(command), Digest.of(folder))
-    return Action(Digest.of(action), {Digest.of(blob): blob for blob in (listed, command, folder, action)})
+    blobs = {Digest.of(blob): blob for blob in (listed, command, folder, action)}
+    words = {f"word {word}": "given" for word in arguments} | {f"platform {name}": platform[name] for name in platform}
+    return Action(Digest.of(action), blobs, words | dict(manifest))
 
 
 def text(data: object) -> bytes:

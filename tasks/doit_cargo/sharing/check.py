@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import time
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
-from doit_cargo.sharing import action, settings
+from doit_cargo.engine.base import own_key
+from doit_cargo.sharing import action, settings, values
 from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
+from doit_cargo.sharing.carriers.folder import Folder
 from doit_cargo.sharing.patience import Patience
 from doit_cargo.sharing.settings import ShareSettings
 from doit_cargo.sharing.wire import Digest
@@ -25,8 +28,8 @@ class Said(NamedTuple):
     trouble: str = ""
 
     def __str__(self) -> str:
-        if not self.answers:
-            return f"{self.store}: {self.trouble} ({self.seconds:.1f} s)"
+        if self.trouble:
+            return f"{self.store}: {self.trouble}" + ("" if self.answers else f" ({self.seconds:.1f} s)")
         return f"{self.store}: answers in {self.seconds * 1000:.0f} ms; {self.writes}"
 
 
@@ -37,6 +40,11 @@ def of(address: str, found: ShareSettings) -> Said:
     carrier: Carrier | None = None
     try:
         carrier = open_store(address, settings.access(address, found))
+        if _is_absent(carrier):
+            if why := carrier.absence():
+                raise CarrierError(f"is not there, and cannot be made: {why}")
+            if found.writes != address:
+                return Said(store, True, time.monotonic() - started, "", "is not there; who publishes first makes it")
         asked = carrier
         Patience(5).ask(lambda: asked.entry(action.make(["check"], {}, {}).digest))
         seconds = time.monotonic() - started
@@ -46,6 +54,18 @@ def of(address: str, found: ShareSettings) -> Said:
     finally:
         if carrier:
             carrier.close()
+
+
+def of_secret() -> list[str]:
+    """Return what it costs that machines have no secret in common."""
+    if own_key.given_secret(values.SECRET):
+        return []
+    cost = "what rests on a variable whose value may be secret is not shared; a build script with a shell rests on all"
+    return [f"{values.SECRET} is not set: {cost} that [share] ignore does not name"]
+
+
+def _is_absent(carrier: Carrier) -> TypeGuard[Folder]:
+    return isinstance(carrier, Folder) and not os.path.isdir(carrier.root)
 
 
 def _write(carrier: Carrier) -> str:

@@ -63,6 +63,7 @@ def first(request: BuildRequest, plan: Plan, state: State, roots: Roots, more: M
     lines |= {f"set {name}": _value_set(name, value, roots) for name, value in plan.invocation.env.items()}
     lines |= machine.facts(plan, request.workspace.root, machine_of(request, plan), state["which"], request.environ)
     lines |= more
+    lines |= values.of_secret(lines)
     lines["unset"] = " ".join(sorted(plan.invocation.unset))
     lines["path"] = " ".join(map(roots.text, plan.invocation.path_prepend))
     lines["config"] = _order_of_configs(request, roots)

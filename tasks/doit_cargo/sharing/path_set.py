@@ -197,10 +197,18 @@ def is_whole(found: PathSet) -> bool:
     return any(path.startswith("${ws}/") for path in found[FILE])
 
 
+def rank(line: str) -> int:
+    """Return where the subject of a line stands in a message: what somebody has edited comes first."""
+    kind = line.partition(" ")[0]
+    return (FILE, "read", LISTING, "list").index(kind) if kind in (FILE, "read", LISTING, "list") else 9
+
+
 def subject_of(line: str) -> str:
     """Return what a line speaks of, as a message names it."""
     kind, _, subject = line.partition(" ")
     name = subject.removeprefix("${ws}/")
+    if kind == "secret":
+        return "another DOIT_CARGO_SHARE_SECRET"
     if kind == ROOT:
         return f"the path of {ROOTS.get(name, name)} (it is within the result)"
     return f"variable {name}" if kind == ENV else f"program {name}" if kind == PROGRAM else name or kind

@@ -16,6 +16,7 @@ from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.request import machine_of
 from doit_cargo.sharing import (
     action,
+    calls,
     documentation,
     embedded,
     index,
@@ -180,7 +181,7 @@ class Sharing:
         told = {name: ask() for name, ask in here.items()}
         if keys.GPU in bound:
             told[keys.GPU] = machine.gpu(machine_of(self.request, plan))
-        return lines | keys.bound_lines(bound, roots, told)
+        return lines | keys.bound_lines(bound, roots, told) | values.of_secret(lines)
 
     def _first_result(self, carrier: Carrier, candidates: list[Candidate]) -> tuple[Candidate, SharedResult] | None:
         for candidate in candidates:
@@ -252,6 +253,11 @@ class Sharing:
             told, files = found[1].told, found[1].files
             what = _counted(len(files), sum(one.digest.size for one in files))
             return [f"would be fetched: built by {told['machine']}, {what}"]
+        if not known:
+            others = patience.ask(lambda: calls.known(carrier, self._calls()))
+            differences = [_differing(one, key.parts) for one in others]
+            if any(differences):
+                return [_told(differences, MOST_SHOWN).replace("not shared", "not shared yet", 1)]
         if not candidates:
             return [self._miss(carrier, candidates, patience, bool(known))]
         differences = patience.ask(lambda: _differences(carrier, candidates))
@@ -259,6 +265,9 @@ class Sharing:
             f"known build {number}: {_told([names], MOST_SHOWN).removeprefix('not shared: ')}"
             for number, names in enumerate(differences, 1)
         ]
+
+    def _calls(self) -> Action:
+        return calls.name_of(self.request.target, self.request.workspace.packages)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
@@ -285,6 +294,8 @@ class Sharing:
         if there is None or not self._is_result(carrier, there, second.digest):
             self._upload(carrier, second, files, log, one)
         index.keep(carrier, key, known, others)
+        if not self.is_one_of_many:
+            calls.keep(carrier, self._calls(), key)
         size = sum(os.path.getsize(path) for path in files.values())
         self._note(f"shared: {_counted(len(files), size)} in {time.monotonic() - started:.1f} s")
 
@@ -353,9 +364,23 @@ def _differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str
     for candidate in candidates[:MOST_COMPARED]:
         content = action.small(carrier, candidate.known.manifest)
         known = json.loads(content or b"{}")
-        mine = candidate.lines
-        found.append([name for name in {**known, **mine} if known.get(name) != mine.get(name)] if known else [])
+        found.append(_differing(known, candidate.lines) if known else [])
     return found
+
+
+def _differing(known: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
+    """Return the subjects that differ, files first; of another secret only itself, since it hides all that it hides
+    otherwise.
+    """
+    found = [name for name in {**known, **mine} if known.get(name) != mine.get(name)]
+    if values.LINE in found:
+        hidden = {name for name in found if _is_hidden(known, name) and _is_hidden(mine, name)}
+        found = [name for name in found if name not in hidden or name == values.LINE]
+    return sorted(found, key=path_set.rank)
+
+
+def _is_hidden(lines: Mapping[str, str], name: str) -> bool:
+    return str(lines.get(name, "")).startswith(values.HIDDEN)
 
 
 def _told(differences: list[list[str]], most: int = 3) -> str:

@@ -18,6 +18,7 @@ from doit_cargo.sharing.path_set import NotShared
 SHORTEST = 8  # characters of a value that is looked for in what is published
 SECRET = own_key.SHARE_SECRET
 HIDDEN = "hidden "
+LINE = "secret"
 
 
 def value_of(name: str, environ: Mapping[str, str]) -> str:
@@ -29,8 +30,17 @@ def value_of(name: str, environ: Mapping[str, str]) -> str:
         return f"= {value}"
     key = own_key.given_secret(SECRET)
     if not key:
-        raise NotShared(f"it rests on the variable {name}, which may be a secret: give all machines one {SECRET}")
+        fix = f"give all machines one {SECRET}, or name it in [share] ignore if it changes no result"
+        raise NotShared(f"it rests on the variable {name}, which may be a secret: {fix}")
     return HIDDEN + hmac.new(os.fsencode(key), os.fsencode(f"{name}={value}"), hashlib.sha256).hexdigest()
+
+
+def of_secret(lines: Mapping[str, str]) -> dict[str, str]:
+    """Return a line that tells one secret from another, where lines are hidden by it: all of them differ with it."""
+    key = own_key.given_secret(SECRET)
+    if not key or not any(value.startswith(HIDDEN) for value in lines.values()):
+        return {}
+    return {LINE: HIDDEN + hmac.new(os.fsencode(key), LINE.encode(), hashlib.sha256).hexdigest()}
 
 
 def published(name: str, kept: str, environ: Mapping[str, str]) -> str:

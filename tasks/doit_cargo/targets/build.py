@@ -24,7 +24,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     _build(
         name="build_server",
-        doc="Build the server {package} alone {mode}: no other package's tools, such as Python, are needed.",
+        doc="Build the server, {package}, alone {mode}: no other package's tools, such as Python, are needed.",
         profile=("release",),
         relevance=relevance.SERVER,
     ),

@@ -83,7 +83,8 @@ TARGETS: tuple[Target, ...] = (
     _action(
         "validate_features",
         "features",
-        "Check FEATURES against the manifests and the rules of the pack, or without FEATURES every feature profile.",
+        "Check FEATURES against the manifests and the rules of the pack, or without FEATURES every feature profile "
+        "and feature set.",
         ("FEATURES", "PACKAGE", "PROFILE", "TARGET", "FORCE"),
         watch=_WATCH,
     ),

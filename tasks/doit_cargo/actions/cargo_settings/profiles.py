@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from doit_cargo.actions import confirmed
-from doit_cargo.engine.base.errors import UserError, unknown
+from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import Profile
 from doit_cargo.engine.cargo.config.effective import UNWIND, CargoProfile, Value, normal
 from doit_cargo.engine.cargo.config.rustflags import pairs
@@ -49,7 +49,7 @@ def feature_profile(session: Session, name: str) -> Profile | None:
         return session.library.compose(normalise(name))
     known = (*session.library.names(), *session.workspace.cargo_profiles)
     if name and name not in known:
-        raise UserError(unknown("profile", name, known, "PROFILE", shown=len(known)))
+        raise UserError(session.library.unknown(name, "PROFILE", tuple(session.workspace.cargo_profiles)))
     return None
 
 

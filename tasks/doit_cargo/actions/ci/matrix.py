@@ -9,7 +9,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.engine.base.errors import DONE
+from doit_cargo.actions.features import set_problems
+from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.tables import aligned
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ class MatrixJob(NamedTuple):
 
 
 def jobs(session: Session) -> list[MatrixJob]:
-    """Return the jobs of a workspace."""
+    """Return the jobs of a workspace. Raises `UserError` for a feature set that no job could run."""
+    if wrong := set_problems(session):
+        raise UserError(wrong)
     pack = session.library.pack
     names = [name.replace("-", "_") for name in pack.feature_sets]
     sets = [MatrixJob(f"set {name}", f"check_set_{name} test_set_{name}") for name in names]

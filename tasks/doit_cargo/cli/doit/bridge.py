@@ -189,7 +189,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             return
         for check, *_ in task.uptodate:
             if isinstance(check, Fresh) and check.receipt:
-                reporter.skipped(check.name, check.receipt)
+                share = self.session.raw.get("SHARE", "") if self.session else ""
+                reporter.skipped(check.name, check.receipt, share)
                 receipts.note_skip(check.receipt)
                 self.saved[check.name] = float(check.receipt["seconds"])
 

@@ -72,12 +72,12 @@ class Collector:
             raise UserError(self.problems)
 
 
-def nearest(name: str, known: "list[str] | tuple[str, ...]") -> str:
+def nearest(name: str, known: "list[str] | tuple[str, ...]", likeness: float = 0.6) -> str:
     """Return the known name most like `name`, or an empty string."""
     import difflib
 
     plain = {candidate.replace("-", "_").lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.replace("-", "_").lower(), plain, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.replace("-", "_").lower(), plain, n=1, cutoff=likeness)
     return plain[found[0]] if found else ""
 
 

@@ -72,17 +72,21 @@ def note(target: str, text: str) -> None:
     _line("..", target, text)
 
 
-def skipped(target: str, receipt: Receipt) -> None:
-    """Tell why nothing ran, and repeat the warnings that cargo would have repeated."""
+def skipped(target: str, receipt: Receipt, share: str = "") -> None:
+    """Tell why nothing ran, and repeat the warnings that cargo would have repeated. `share` is the word of SHARE=."""
     repeat(receipt["warnings"])
     if receipt.get("answer"):
         print(_for_terminal(receipt["answer"], sys.stdout), end="", flush=True)
     if receipt.get("passed"):
-        _line("--", target, receipt["passed"])
+        _line("--", target, receipt["passed"] + _unpublished(share))
         return
     inputs = _count(len(receipt["plan"]["files"]) + len(receipt["build"]["files"]), "input")
     packages = f"{_count(len(receipt['packages']), 'package')}, " if receipt["packages"] else ""
-    _line("--", target, f"up to date: {packages}{inputs} unchanged")
+    _line("--", target, f"up to date: {packages}{inputs} unchanged" + (_unpublished(share) if packages else ""))
+
+
+def _unpublished(share: str) -> str:
+    return "; SHARE=write publishes what runs: FORCE=1 runs it" if share == "write" else ""
 
 
 def repeat(warnings: Iterable[str]) -> None:

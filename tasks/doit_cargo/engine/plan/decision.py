@@ -75,7 +75,9 @@ def _complete(case: PlanCase, choice: _Choice, selection: Selection, problems: C
     _require_platform(case, _names(profile.platforms), platform)
     _require_cargo_targets(case, selection)
     chosen = case.target.feature_set
-    asked = features.asked_for(profile, case.values.words("FEATURES"), problems, chosen)
+    default = _default_features(case, profile)
+    on = [case.workspace.packages[name] for name in selection.packages] if default else []
+    asked = features.asked_for(profile, case.values.words("FEATURES"), problems, chosen, on)
     if case.target.rule and case.target.member:
         asked = features.that_it_has(asked, case.workspace.packages[case.target.member])
     _gather(problems, lambda: features.require_existing(asked, selection.packages, case.workspace))
@@ -90,10 +92,15 @@ def _complete(case: PlanCase, choice: _Choice, selection: Selection, problems: C
         triple=platform.triple,
         platform=platform.name,
         notes=(*choice.notes, *selection.notes),
-        default_features=bool(chosen.default_features if chosen else profile.default_features.value)
-        and not case.values.flag("NO_DEFAULT_FEATURES"),
+        default_features=default,
         all_features=case.values.flag("ALL_FEATURES") or bool(chosen and chosen.all_features),
     )
+
+
+def _default_features(case: PlanCase, profile: Profile) -> bool:
+    chosen = case.target.feature_set
+    said = chosen.default_features if chosen else bool(profile.default_features.value)
+    return said and not case.values.flag("NO_DEFAULT_FEATURES")
 
 
 # Options of cargo that name a cargo target, and the kind that it must be (cargo build --help, "Target Selection").
@@ -169,8 +176,7 @@ def _feature_profile(named: str, case: PlanCase) -> str:
     for name in (named, named.replace("-", "_")):
         if case.library.has(name):
             return name
-    known = tuple(dict.fromkeys([*case.library.names(), *case.workspace.cargo_profiles]))
-    raise UserError(unknown("profile", named, known, "PROFILE", shown=len(known)))
+    raise UserError(case.library.unknown(named, "PROFILE", tuple(case.workspace.cargo_profiles)))
 
 
 def _lost_features(named: Profile, case: PlanCase, selection: Selection | None) -> tuple[str, ...]:

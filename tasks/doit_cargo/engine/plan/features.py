@@ -16,9 +16,16 @@ VARIABLE = "FEATURES"
 
 
 def asked_for(
-    profile: Profile, words: tuple[str, ...], problems: Collector, chosen: FeatureSet | None = None
+    profile: Profile,
+    words: tuple[str, ...],
+    problems: Collector,
+    chosen: FeatureSet | None = None,
+    defaults: Iterable[Package] = (),
 ) -> dict[str, str]:
-    """Return each feature and who asks for it: a file:line, or FEATURES. Removing what is not set is a problem."""
+    """Return each feature and who asks for it: a file:line, or FEATURES. Removing what is not set is a problem.
+
+    `defaults` are the packages whose default features are on.
+    """
     asked = {str(setting.value): setting.where for setting in profile.features}
     if chosen:
         asked = dict.fromkeys(chosen.features, chosen.where)
@@ -26,9 +33,29 @@ def asked_for(
         if not word.startswith("-"):
             asked.setdefault(word, VARIABLE)
         elif asked.pop(word[1:], None) is None:
-            fix = f"leave it out; the profile {profile.name} sets {', '.join(profile.feature_names) or 'none'}"
-            problems.add(f"the feature {word[1:]!r} cannot be removed, it is not set", fix, VARIABLE)
+            problems.problems.append(_not_removed(word[1:], profile, asked, list(defaults)))
     return asked
+
+
+def _not_removed(name: str, profile: Profile, asked: Mapping[str, str], defaults: list[Package]) -> Problem:
+    """Return why a feature cannot be removed: nothing sets it, or default does, which cargo only takes away whole."""
+    feature = name.rpartition("/")[2]
+    by = [package for package in defaults if feature in turned_on(package, ["default"])]
+    if not by:
+        fix = f"leave it out; the profile {profile.name} sets {', '.join(profile.feature_names) or 'none'}"
+        return Problem(f"the feature {name!r} cannot be removed, it is not set", fix, VARIABLE)
+    others = {one: None for package in by for one in _without(feature, package)} if feature != "default" else {}
+    kept = ",".join(dict.fromkeys([*others, *(one for one in asked if asked[one] == VARIABLE)]))
+    fix = "NO_DEFAULT_FEATURES=1" + (f" FEATURES={kept}" if kept else "")
+    through = "" if feature == "default" else " through default"
+    what = f"the feature {name!r} cannot be removed: it is on{through} in {', '.join(one.name for one in by[:4])}"
+    return Problem(what, fix, VARIABLE)
+
+
+def _without(feature: str, package: Package) -> list[str]:
+    """Return what the default features of a package turn on, except one feature and those that turn it on."""
+    names = [one for one in package.features["default"] if not one.startswith("dep:") and "?" not in one]
+    return [one for one in names if feature not in turned_on(package, [one])]
 
 
 def that_it_has(asked: Mapping[str, str], package: Package) -> dict[str, str]:
@@ -140,6 +167,11 @@ def _conflicts(active: list[Rule], names: Mapping[str, str]) -> list[Problem]:
 def _misfit(rule: Rule, place: str, origin: str) -> Problem:
     what = f"the feature {rule.feature} is only for {' and '.join(rule.platforms)}; {place}"
     return Problem(what, f"take {rule.feature} out (the rule: {rule.where})", where=origin)
+
+
+def anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Return rules without the platforms that they name."""
+    return {name: rule._replace(platforms=()) for name, rule in rules.items()}
 
 
 # --- what a package then has -----------------------------------------------------------------------------------------

@@ -23,6 +23,17 @@ class Folder:
     def __init__(self, root: str) -> None:
         self.root = root
 
+    def absence(self) -> str:
+        """Return why this folder cannot be made, "" if it can or is there: tried in the folder above it."""
+        above = self.root
+        while not os.path.lexists(above) and above != os.path.dirname(above):
+            above = os.path.dirname(above)
+        try:
+            os.rmdir(tempfile.mkdtemp(dir=above))
+        except OSError as error:
+            return "" if os.path.isdir(self.root) else error.strerror or str(error)
+        return ""
+
     def _path(self, kind: str, name: str) -> str:
         return os.path.join(self.root, kind, name[:2], name)
 

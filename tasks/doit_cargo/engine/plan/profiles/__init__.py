@@ -60,6 +60,19 @@ class Library:
     def has(self, name: str) -> bool:
         return name in self.pack.profiles
 
+    def is_own(self, name: str) -> bool:
+        """Tell whether a profile is the user's own, or changed by one of that name."""
+        return any(layer.is_overlay and layer.has(name) for layer in self.layers)
+
+    def unknown(self, name: str, where: str = "", others: tuple[str, ...] = ()) -> Problem:
+        """Return the problem of a name that is no profile; a file of that name that is none is told."""
+        known = tuple(dict.fromkeys([*self.names(), *others]))
+        problem = unknown("profile", name, known, where, shown=len(known) if others else 12)
+        for layer in self.layers:
+            if keys := layer.strange_keys(name):
+                problem.what += f": {layer.label}/{name}.toml has no key of a profile, only {', '.join(keys)}"
+        return problem
+
     def compose(self, name: str) -> Profile:
         """Return a profile with all that it extends; raises every problem of the files that it needs at once."""
         if name not in self._composed:
@@ -69,7 +82,7 @@ class Library:
     def _compose(self, name: str) -> Profile:
         source = self._find(name)
         if source is None:
-            raise UserError(unknown("profile", name, self.names()))
+            raise UserError(self.unknown(name))
         problems = Collector()
         order = self._ordered(source, problems)
         files = [self.layers[each.layer].file(each.name) for each in order if self._is_readable(each)]
@@ -135,7 +148,7 @@ class Library:
             elif name == source.name:
                 problems.problems.append(_cycle([(source, ""), (source, where)]))
             else:
-                problems.problems.append(unknown("profile", name, self.names(), where))
+                problems.problems.append(self.unknown(name, where))
         return parents
 
 

@@ -9,15 +9,26 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from doit_cargo.engine.base.errors import Problem, unknown
+from doit_cargo.engine.base.errors import Problem, nearest, unknown
 from doit_cargo.engine.base.toml.locations import Path, TomlFile
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.plan.profiles.kinds import ANY, Kind, Section, goal_problems, shown, variable_problems
 
+# How alike two keys are of which one is surely the other, misspelt.
+ALIKE = 0.8
+
 
 def is_known(file: TomlFile, section: Section) -> bool:
-    """Tell whether a file is meant for us: a TOML file without any key that we know is somebody else's."""
-    return any(key in section for key in file.values)
+    """Tell whether a file is meant for us: a TOML file without any key that we know is somebody else's.
+
+    A key that is surely one of ours, misspelt, counts: left alone, the file would be without effect and without a word.
+    """
+    return any(key in section or _is_misspelt(key, value, section) for key, value in file.values.items())
+
+
+def _is_misspelt(key: str, value: object, section: Section) -> bool:
+    kind = section.get(nearest(key, tuple(section), ALIKE))
+    return kind.accepts(value) if isinstance(kind, Kind) else kind is not None and isinstance(value, dict)
 
 
 def problems_of(file: TomlFile, section: Section) -> Iterator[Problem]:

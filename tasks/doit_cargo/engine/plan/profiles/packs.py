@@ -80,6 +80,11 @@ class Layer:
             self._names = tuple(name for name in names if self._is_ours(name, keys.PROFILE))
         return self._names
 
+    def strange_keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys of a file here that is left alone, since none of them is one of a profile."""
+        passed_over = f"{name}.toml" in self._listing() and not self.has(name)
+        return tuple(self.file(name).values) or ("none at all",) if passed_over and name != "pack" else ()
+
     def _listing(self) -> list[str]:
         try:
             return sorted(name for name in os.listdir(self.directory) if name.endswith(".toml"))
