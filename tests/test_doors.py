@@ -271,7 +271,7 @@ def test_a_workspace_nested_in_another_is_its_own(workspace: Path) -> None:
     write(inner / "low/src/lib.rs", "pub fn f() {}\n")
     assert call(workspace / "app", "doit-cargo", "dev").out.startswith("-- dev  up to date: ")
     assert call(inner / "app", "doit-cargo", "dev").out.startswith(
-        ".. dev  low changed (low/src/lib.rs); that rebuilds app;"
+        ".. dev  low changed (low/src/lib.rs); that rebuilds app\n"
     )
 
 
