@@ -58,6 +58,17 @@ class Said:
     err: str
 
 
+# The beginning of the pyproject.toml of a program that maturin packs.
+TOOL_PROJECT = """\
+[build-system]
+requires = ["maturin>=1,<2"]
+build-backend = "maturin"
+[project]
+name = "tool"
+dynamic = ["version"]
+"""
+
+
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment with our scripts first on PATH and none of the caller's settings of cargo, make or doit."""
     ours = ("CARGO_", "RUST", "MAKE", "MFLAGS", "DOIT_", "CUDA", "NVCC", "PYTEST", "COLUMNS", "NO_COLOR", "GITHUB_")

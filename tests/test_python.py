@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment, posix, small_workspace
+from calling import TOOL_PROJECT, Said, call, environment, posix, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.cargo.pyo3 import bindings, difference, told
@@ -307,13 +307,8 @@ PROGRAM = {
     "tool/legal/data/one.txt": "words",
     "tool/Cargo.toml": '[workspace]\nmembers = ["py"]\nresolver = "2"\n[workspace.package]\nlicense-file = "LICENSE"\n',
     "tool/Cargo.lock": 'version = 4\n\n[[package]]\nname = "tool"\nversion = "0.1.0"\n',
-    "tool/py/pyproject.toml": """\
-[build-system]
-requires = ["maturin>=1,<2"]
-build-backend = "maturin"
-[project]
-name = "tool"
-dynamic = ["version"]
+    "tool/py/pyproject.toml": TOOL_PROJECT
+    + """\
 readme = "../README.md"
 [tool.maturin]
 bindings = "bin"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment, linux, small_workspace
+from calling import TOOL_PROJECT, Said, call, environment, linux, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.actions.testing import sharing as of_tests
 from doit_cargo.sharing import embedded, warm
@@ -305,13 +305,8 @@ WHEEL = {
     "note.txt": "one",
     "LICENSE": "words",
     "py/Cargo.toml": '[package]\nname = "tool"\nversion = "0.1.0"\nedition = "2021"\nlicense-file = "../LICENSE"\n',
-    "py/pyproject.toml": """\
-[build-system]
-requires = ["maturin>=1,<2"]
-build-backend = "maturin"
-[project]
-name = "tool"
-dynamic = ["version"]
+    "py/pyproject.toml": TOOL_PROJECT
+    + """\
 [tool.maturin]
 bindings = "bin"
 python-source = "python"

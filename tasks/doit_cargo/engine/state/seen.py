@@ -36,9 +36,13 @@ NAMES_MOST = 200
 READ_MOST = 1 << 29
 # What we ourselves put into a workspace, at any time.
 OURS = (".doit-cargo", ".logs", ".testlogs")
+# Our own variables: where the store of shared results lies, say, is nothing that a result rests on.
+OWN = ("AUDIT", "KEY", "NOTIFY", "OBSERVE", "PICK", "RUN", "STATE", "TRUST", "WORKSPACE")
+OWN_OF_SHARING = ("SHARE", "SHARE_SECRET", "SHARE_SIGNING_KEY", "SHARE_TOKEN", "SHARE_WRITE_TO")
 # Variables of the terminal, the session and the caller's make.
 VOLATILE = frozenset(
     {
+        *(f"DOIT_CARGO_{name}" for name in (*OWN, *OWN_OF_SHARING)),
         "_",
         "_DOIT_CARGO_RECORD",
         "COLUMNS",
@@ -64,10 +68,7 @@ VOLATILE = frozenset(
 )
 # What activates a Python environment sets. Whoever starts a Python of it asks for these by name, which counts.
 ACTIVATED = ("VIRTUAL_ENV", "CONDA_*")
-# Ours among them: where the store of shared results lies, say, is nothing that a result rests on.
-VOLATILE_HEADS = (
-    *("CARGO_MAKEFLAGS", "DBUS_", "DOIT_CARGO_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION"),
-)
+VOLATILE_HEADS = ("CARGO_MAKEFLAGS", "DBUS_", "NEXTEST_", "SSH_", "TERM_", "TMUX", "VSCODE_", "XDG_SESSION")
 PATHS = ("read", "stat", "link", "resolve", "list", "tree")
 KINDS = (*PATHS, "variable", "environment", "program")
 
