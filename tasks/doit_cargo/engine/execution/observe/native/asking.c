@@ -141,7 +141,7 @@ HOOK ssize_t sendto(int descriptor, const void *data, size_t n, int flags, const
 HOOK ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
     ssize_t result = REAL(sendmsg)(descriptor, message, flags);
     int error = errno;
-    if (message && message->msg_name && observing) 
+    if (message && message->msg_name && observing)
         note_address(CONNECT, message->msg_name, message->msg_namelen, result < 0 ? error : 0);
     errno = error;
     return result;
