@@ -131,7 +131,7 @@ MADE = ("new", "created", "link", "name", "pipe")
 def test_what_can_only_be_made_where_nothing_is_counts_as_absent(kind: str, tmp_path: Path) -> None:
     write(tmp_path / "file", "")
     script = f"import os; os.chdir({str(tmp_path)!r}); {MAKES_ANEW}; [os.unlink(name) for name in {MADE}]"
-    seen = Looker(observer(kind), tmp_path, dict(os.environ))("python3", "-c", script)
+    seen = Looker(observer(kind), tmp_path, dict(os.environ))("python3", "-S", "-c", script)
     assert (seen.reasons, seen.changes()) == ([], set())
     for name in MADE:
         write(tmp_path / name, "")
@@ -212,6 +212,19 @@ def test_what_the_run_makes_is_no_input(look: Looker, tmp_path: Path) -> None:
     assert seen.changes() == set()
 
 
+def test_a_file_of_the_run_is_known_under_a_name_that_it_got_past_libc(
+    look: Looker, program: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "read.txt", "one")
+    seen = look(program, "saves", tmp_path, "read.txt")
+    assert (seen.reasons, "read ./read.txt" in seen.named(), seen.changes()) == ([], True, set())
+    for name in ("saved.txt", "looked-at.txt"):
+        write(tmp_path / name, "of somebody else, and replaced whole")
+    assert (seen.changes(), look(program, "saves", tmp_path).reasons) == (set(), [])
+    write(tmp_path / "read.txt", "two")
+    assert seen.changes() == {"read ./read.txt"}
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -219,7 +232,7 @@ def test_what_the_run_makes_is_no_input(look: Looker, tmp_path: Path) -> None:
         ("echo more >> file; cat file", "./file is read and also written by the run itself"),
         ("cat file; rm file", "./file is read and then removed by the run itself"),
         ("test -e new || touch new", "./new is read and also written by the run itself"),
-        ("python3 -c \"open('new', 'x')\"", "./new is read and also written by the run itself"),
+        ("python3 -S -c \"open('new', 'x')\"", "./new is read and also written by the run itself"),
         ("mkdir stays", "mkdir makes the folder ./stays, which stays"),
     ],
 )
@@ -256,7 +269,7 @@ def test_what_others_prove_is_dropped(look: Looker, tmp_path: Path) -> None:
 
 def test_two_runs_without_an_edit_have_the_same_states(look: Looker, tmp_path: Path) -> None:
     write(tmp_path / "file", "x")
-    script = ("sh", "-c", "cat file; ls; python3 -c 'import json'; git --version; mktemp -u")
+    script = ("sh", "-c", "cat file; ls; python3 -S -c 'import json'; git --version; mktemp -u")
     first, second = look(*script), look(*script)
     assert (first.reasons, first.changes(), second.changes()) == ([], set(), set())
     names = {tuple(item[:2]) for item in first.taken.rows} ^ {tuple(item[:2]) for item in second.taken.rows}

@@ -209,6 +209,33 @@ static void changes(char **to) { /* in FOLDER: whole.txt replaced, kept.txt appe
     CHECK(chmod("mode.txt", 0640) == 0); take("mode.txt");
     CHECK(opendir(".") != NULL);
 }
+static long rename_past_libc(const char *from, const char *to) {
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = (long)to, r8 __asm__("r8") = 0;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_renameat2), "D"((long)AT_FDCWD), "S"(from), "d"((long)AT_FDCWD),
+                     "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    return result;
+#else
+    register long x8 __asm__("x8") = SYS_renameat2, x0 __asm__("x0") = AT_FDCWD, x1 __asm__("x1") = (long)from,
+                  x2 __asm__("x2") = AT_FDCWD, x3 __asm__("x3") = (long)to, x4 __asm__("x4") = 0;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    return x0;
+#endif
+}
+static void saves(char **to) { /* in FOLDER, as Rust's tempfile does: written aside, put in place, read, removed */
+    const char *names[] = {"saved.txt", "looked-at.txt"};
+    struct statx x;
+    CHECK(chdir(to[0]) == 0);
+    for (int i = 0; i < 2; i++) {
+        int file = open("aside.txt", O_RDWR | O_CREAT | O_EXCL, 0600);
+        CHECK(file >= 0 && write(file, "x", 1) == 1 && rename_past_libc("aside.txt", names[i]) == 0);
+        if (i) CHECK(statx(AT_FDCWD, names[i], 0, STATX_ALL, &x) == 0);
+        take(names[i]);
+        CHECK(unlink(names[i]) == 0);
+    }
+    if (to[1]) take(to[1]);
+}
 static void ring(char **to) { (void)to; char room[128] = ""; syscall(SYS_io_uring_setup, 2, room); }
 
 static volatile const char *in_handler;
@@ -231,7 +258,7 @@ static const struct { const char *name; void (*run)(char **); } WAYS[] = {
     {"reads", reads}, {"looks", looks}, {"lists", lists}, {"asks", asks}, {"walks", walks}, {"spawns", spawns}, {"shells", shells},
     {"escapes", escapes}, {"forks", forks}, {"lingers", lingers}, {"threads", threads}, {"opens", opens}, {"starves", starves},
     {"seals", seals}, {"roots", roots}, {"loads", loads}, {"connects", connects}, {"changes", changes}, {"ring", ring},
-    {"signals", signals}, {"dies", dies},
+    {"saves", saves}, {"signals", signals}, {"dies", dies},
 };
 
 int main(int count, char **argv) {

@@ -62,7 +62,7 @@ HOOK int fchmod(int descriptor, mode_t mode) {
 }
 
 #define TEMPORARY(name, parameters, ...) HOOK int name parameters { \
-    int result = REAL(name)(__VA_ARGS__), error = errno; if (result >= 0) note_path(WRITE, AT_FDCWD, path); errno = error; return result; }
+    int result = REAL(name)(__VA_ARGS__), error = errno; if (result >= 0) { remember_made(result); note_path(WRITE, AT_FDCWD, path); } errno = error; return result; }
 TEMPORARY(mkstemp, (char *path), path)
 TEMPORARY(mkstemp64, (char *path), path)
 TEMPORARY(mkostemp, (char *path, int flags), path, flags)

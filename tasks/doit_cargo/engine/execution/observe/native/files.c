@@ -45,7 +45,7 @@ OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64)
 FORTIFIED(__open_2) FORTIFIED(__open64_2) FORTIFIEDAT(__openat_2) FORTIFIEDAT(__openat64_2)
 
 #define CREAT(name) HOOK int name(const char *path, mode_t mode) { \
-    int result = REAL(name)(path, mode); note_outcome(WRITE, result >= 0, AT_FDCWD, path); return result; }
+    int result = REAL(name)(path, mode); note_open(O_WRONLY | O_TRUNC, result, AT_FDCWD, path); return result; }
 CREAT(creat) CREAT(creat64)
 
 HOOK int open_by_handle_at(int mount, struct file_handle *handle, int flags) { /* a number in place of a path */
@@ -71,10 +71,10 @@ static int stream_flags(const char *mode) {
     return excludes | (mode[0] == 'w' ? O_WRONLY | O_TRUNC : both ? O_RDWR : O_WRONLY);
 }
 #define FOPEN(name) HOOK FILE *name(const char *path, const char *mode) { \
-    FILE *result = REAL(name)(path, mode); opened(false, stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); return result; }
+    FILE *result = REAL(name)(path, mode); opened(false, stream_flags(mode), result ? fileno(result) : -1, AT_FDCWD, path); return result; }
 #define FREOPEN(name) HOOK FILE *name(const char *path, const char *mode, FILE *stream) { \
     FILE *result = REAL(name)(path, mode, stream); MAYBE_NULL(path); \
-    if (path) { opened(false, stream_flags(mode), result ? 0 : -1, AT_FDCWD, path); } \
+    if (path) { opened(false, stream_flags(mode), result ? fileno(result) : -1, AT_FDCWD, path); } \
     return result; }
 FOPEN(fopen) FOPEN(fopen64) FREOPEN(freopen) FREOPEN(freopen64)
 
@@ -101,7 +101,13 @@ HOOK int inotify_add_watch(int descriptor, const char *path, uint32_t mask) {
 STATAT(fstatat, struct stat) STATAT(fstatat64, struct stat64) STATATV(__fxstatat, struct stat) STATATV(__fxstatat64, struct stat64)
 HOOK int statx(int folder, const char *restrict path, int flags, unsigned mask, struct statx *restrict to) {
     NEWER(statx)
-    LOOKAT(REAL(statx)(folder, path, flags, mask, to)) }
+    int result = REAL(statx)(folder, path, flags, mask, to), error = errno;
+    MAYBE_NULL(path);
+    if (!path || !*path) return result;
+    if (!result && looked_at_made(to)) note_path(WRITE, folder, path);
+    errno = error;
+    note_outcome(STAT, !result, folder, path);
+    return result; }
 HOOK int faccessat(int folder, const char *path, int mode, int flags) { LOOKAT(REAL(faccessat)(folder, path, mode, flags)) }
 
 #define XATTR(name) HOOK ssize_t name(const char *path, const char *key, void *to, size_t room) { \

@@ -93,6 +93,11 @@ void note_outcome(int op, bool done, int folder, const char *path);
 void note_open(int flags, int result, int folder, const char *path);
 size_t descriptor_path(int descriptor, char *to, size_t room);
 
+/* made.c */
+void remember_made(int descriptor);
+bool made_here(int descriptor);
+bool looked_at_made(const struct statx *file);
+
 /* libraries.c */
 extern _Atomic bool libraries_changed;
 void note_libraries(void);

@@ -70,5 +70,9 @@ static int meaning(int flags) {
 }
 
 void note_open(int flags, int result, int folder, const char *path) {
-    note_outcome(meaning(flags), result >= 0, folder, path);
+    int op = meaning(flags), error = errno;
+    if (result >= 0 && (op == CREATED || op == WRITE)) remember_made(result);
+    if (result >= 0 && op == READ && made_here(result)) note_path(WRITE, folder, path);
+    errno = error;
+    note_outcome(op, result >= 0, folder, path);
 }
