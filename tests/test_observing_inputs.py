@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import needs_cargo
 from doit_cargo.engine.execution.observe.inputs import ObservedInputs, Scope, inputs, whole_run
 from doit_cargo.engine.execution.observe.observer import Observer
 from doit_cargo.engine.execution.observe.units import CARGO, by_unit
@@ -194,6 +195,37 @@ def test_a_variable_counts_by_name_and_a_walk_by_all_but_the_terminals(look: Loo
     assert (asked.changes(), walked.changes()) == (set(), {"environment "})
     look.environ["ASKED_PLAIN"] = "1"
     assert asked.changes() == {"variable ASKED_PLAIN"}
+
+
+WALKS_IN_RUST = {
+    "hands-on": ("", ""),
+    "counts": ("", 'println!("{}", std::env::vars_os().count());'),
+    "reads-text": ("", 'println!("{}", std::env::vars().count());'),
+    "through-a-pointer": (
+        "static WALK: [fn() -> std::env::VarsOs; 1] = [std::env::vars_os];",
+        'println!("{}", WALK[std::env::args().count() - 1]().count());',
+    ),
+    "through-libc": (
+        'unsafe extern "C" { static environ: *const *const std::ffi::c_char; }',
+        'println!("{:?}", unsafe { std::ffi::CStr::from_ptr(*environ) });',
+    ),
+}
+
+
+@needs_cargo
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="of other machines the instructions are not known")
+@pytest.mark.parametrize("way", WALKS_IN_RUST)
+def test_a_walk_of_a_rust_program_counts_unless_all_that_it_can_do_is_hand_on(
+    way: str, look: Looker, tmp_path: Path
+) -> None:
+    item, does = WALKS_IN_RUST[way]
+    child = 'std::process::Command::new("/bin/cat").arg("/dev/null").env_remove("NOBODY").status().unwrap();'
+    source = write(tmp_path / "dropped/walker.rs", f"{item}\nfn main() {{ {child} {does} }}\n")
+    made = tmp_path / "dropped/walker"
+    subprocess.run(["rustc", "--edition=2024", "-Cdebuginfo=0", "-o", made, source], check=True)
+    seen = look(made)
+    look.environ["ANYTHING"] = "1"
+    assert (seen.reasons, seen.changes()) == ([], set() if way == "hands-on" else {"environment "})
 
 
 def test_a_library_put_before_the_one_that_was_loaded_counts(look: Looker, program: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.config.named_files import HARMLESS
+from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.inputs import (
     CHANGED_MEANWHILE,
     ObservedRun,
@@ -220,7 +221,7 @@ def _counts(name: str, process: Process) -> bool:
 
 def _hands_on(process: Process) -> bool:
     """A compiler driver copies all variables for those that it starts, and reads none but by name."""
-    return bool(TOOLS.fullmatch(process.name))
+    return bool(TOOLS.fullmatch(process.name)) or only_hands_on(process.program)
 
 
 def _started(

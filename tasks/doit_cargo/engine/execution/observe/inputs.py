@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from doit_cargo.engine.base import NamedTuple
+from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.units import Group
 from doit_cargo.engine.state import seen
@@ -45,7 +46,6 @@ PATH_KINDS = {
 _OTHERS: dict[Op, tuple[Item, ...]] = {
     Op.LOOKUP: (("read", "/etc/hosts"),),
     Op.START: (("variable", "PATH"),),
-    Op.ENVIRONMENT: (("environment", ""),),
 }
 MADE_NEW = frozenset({Op.CREATED, Op.FOLDER})
 MADE = MADE_NEW | {Op.WRITE, Op.UPDATE, Op.NOT_MADE}
@@ -221,6 +221,8 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
             yield from _wanted(subject, process, dropped)
         else:
             yield from _OTHERS.get(op, ())
+            if op is Op.ENVIRONMENT and not only_hands_on(process.program):
+                yield "environment", ""
     yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
     if takes_all(process):

@@ -10,7 +10,7 @@ static _Atomic uint32_t count;
 
 /* The same file for sure: an inode alone is used again. 0 where the file system does not say when a file was born. */
 static uint64_t identity(const struct statx *file) {
-    if (!(file->stx_mask & STATX_BTIME) || !(file->stx_mask & STATX_INO)) return 0;
+    if (!(file->stx_mask & STATX_BTIME) || !(file->stx_mask & STATX_INO) || file->stx_btime.tv_sec <= 0) return 0;
     const uint64_t parts[] = {file->stx_dev_major, file->stx_dev_minor, file->stx_ino, (uint64_t)file->stx_btime.tv_sec,
                               file->stx_btime.tv_nsec};
     uint64_t hash = 1469598103934665603u;
