@@ -71,9 +71,13 @@ dynamic = ["version"]
 
 def environment(**variables: str) -> dict[str, str]:
     """Return an environment with our scripts first on PATH and none of the caller's settings of cargo, make or doit."""
-    ours = ("CARGO_", "RUST", "MAKE", "MFLAGS", "DOIT_", "CUDA", "NVCC", "PYTEST", "COLUMNS", "NO_COLOR", "GITHUB_")
+    ours = ("CARGO_", "RUST", "MAKE", "MFLAGS", "DOIT_", "CUDA", "NVCC", "PYTEST", "COLUMNS", "NO_COLOR")
     kept = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_AUTO_INSTALL")
-    clean = {name: value for name, value in os.environ.items() if name in kept or not name.startswith((*ours, "CI"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or not name.startswith((*ours, "CI", "GITHUB_", "VIRTUAL_ENV", "CONDA_"))
+    }
     path = os.pathsep.join([SCRIPTS, clean.get("PATH", "")])
     return {**clean, "PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb", **variables}
 

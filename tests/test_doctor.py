@@ -173,6 +173,26 @@ def test_without_sources_doctor_says_what_it_knows_and_downloads_nothing(site: S
     assert list(home.rglob("*.crate")) == []
 
 
+def test_without_a_workspace_or_without_cargo_it_looks_at_what_any_build_needs(site: Site, tmp_path: Path) -> None:
+    nowhere = site.call("doit-cargo", "doctor", "-w", str(tmp_path))
+    assert (nowhere.status, nowhere.out.splitlines()[0].partition(" (")[0]) == (0, "no Cargo.toml here or above")
+    assert {"ok cargo", "ok rustc", "ok linker"} <= {" ".join(line.split()[:2]) for line in nowhere.out.splitlines()}
+    (site.bin / "cargo").unlink()
+    home = tmp_path / "home"
+    bare = site.call("doit-cargo", "doctor", CARGO_HOME=str(home))
+    first, missing, why, fix = bare.out.splitlines()[:4]
+    assert (bare.status, first) == (
+        1,
+        "cargo is not on PATH (install Rust from https://rustup.rs, then open a new terminal)",
+    )
+    assert (missing, why) == ("missing cargo for any build", " any build needs cargo, which is not on PATH")
+    assert fix.startswith(" fix: ")
+    program(home / "bin/cargo", "exit 1")
+    there = site.call("doit-cargo", "build", CARGO_HOME=str(home))
+    told = f"doit-cargo: cargo is not on PATH\n fix: it is in {home}/bin: open a new terminal, or add that to PATH\n"
+    assert (there.status, there.err) == (2, told)
+
+
 def test_cargo_is_asked_once_and_again_when_the_lock_has_changed(site: Site) -> None:
     (site.bin / "cargo").unlink()
     program(site.bin / "cargo", f'echo "$@" >> {site.root}/calls\nexec {shutil.which("cargo")} "$@"')

@@ -252,6 +252,8 @@ UNKNOWN = {
     "dat": "there is no file or folder 'dat'\n  fix: did you mean 'data'? ",
     "?": "no file matches '?'\n  fix: names are relative ",
     "huge": "'huge' is more than 4 GiB or 50,000 files, which is not looked through\n  fix: declare what tells of its ",
+    "": "'' holds the target directory, so each build would change it",
+    "..": "'..' holds the target directory, so each build would change it",
 }
 
 

@@ -5,7 +5,7 @@ Makes no check of its own: those are in engine/preflight. Changes nothing and do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,18 @@ from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.preflight import linker_report, preflight, services
-from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow
+from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, row_for
 from doit_cargo.engine.preflight.cuda import report
 from doit_cargo.engine.preflight.requirements.checks import look_at_needs
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
+from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.platform import install_command
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 # What a look into the environment is glad to see beside what is needed.
+NEEDED = ("cargo", "rustc", "linker")
 ALSO = ("rustup", "git", "cc", "c++", "python", "nvcc", "sccache", "cargo-nextest")
 CUDA_TARGETS = ("build_cuda_full", "build_cuda")
 CUDA_THINGS = frozenset({"nvcc", "capability", "cudnn", "nccl", "c++"})
@@ -31,12 +33,13 @@ PYTHON_THINGS = frozenset({"python", "libpython"})
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The rows for some targets. `why` says why they rest on Cargo.lock alone, "" where cargo resolved the crates."""
+    """The rows for some targets. `why` says why they rest on Cargo.lock or less, "" where cargo resolved the crates."""
 
     targets: tuple[str, ...]
     rows: tuple[CheckRow, ...]
     why: str = ""
     manager: str = ""
+    of_tools: bool = False  # alone, without a workspace; `why` says so
 
     @property
     def bad(self) -> tuple[CheckRow, ...]:
@@ -65,8 +68,18 @@ def of_targets(session: Session, names: list[str]) -> Diagnosis:
     plans = list(_plans(session, asked))
     rows, why = _rows(session, plans)
     rows += [row for name in asked for row in _services(session, name)]
-    rows += [] if names else list(_also(session, rows))
+    rows += [] if names else [*_also(session.machine, session.environ, rows), *_stores(session)]
     return _diagnosis(session, tuple(plan.target for plan in plans), rows, why)
+
+
+def of_tools(folder: str, environ: Mapping[str, str], error: UserError) -> Diagnosis:
+    """Return what any Rust build needs, where there is no workspace, or no cargo, to tell more."""
+    machine, problem = Machine(environ, directory=folder), error.problems[0]
+    rows = [row_for(machine, name, "", "any build", "any build") for name in NEEDED]
+    rows += _also(machine, environ, rows)
+    return Diagnosis(
+        ("this computer",), tuple(rows), f"{problem.what} ({problem.fix})", machine.package_manager, of_tools=True
+    )
 
 
 def _services(session: Session, name: str) -> Iterator[CheckRow]:
@@ -123,19 +136,18 @@ def _with_both(row: CheckRow, other: CheckRow) -> CheckRow:
     return row._replace(needed_by=", ".join(names))
 
 
-def _also(session: Session, rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
+def _also(machine: Machine, environ: Mapping[str, str], rows: Iterable[CheckRow]) -> Iterator[CheckRow]:
     """Yield the tools that are here though nothing needs them."""
     told = {row.name for row in rows}
     for name in ALSO:
-        tool = session.machine.tool(name) if name not in told else None
+        tool = machine.tool(name) if name not in told else None
         if tool:
             yield CheckRow(name, OK, tool.version, tool.path)
-    if session.machine.has("sccache"):
+    if machine.has("sccache"):
         from doit_cargo.engine.preflight import sccache_report
 
-        yield from sccache_report.rows(session.environ)
-    yield _observing(session)
-    yield from _stores(session)
+        yield from sccache_report.rows(environ)
+    yield _observing(environ)
 
 
 def _stores(session: Session) -> Iterator[CheckRow]:
@@ -155,14 +167,14 @@ def _stores(session: Session) -> Iterator[CheckRow]:
             yield CheckRow("shared results", WARN, "", said.store, what=said.trouble, fix=fix)
 
 
-def _observing(session: Session) -> CheckRow:
+def _observing(environ: Mapping[str, str]) -> CheckRow:
     """Return whether what a run really reads can be seen here: tried, since a container may forbid it."""
     from doit_cargo.engine.execution.observe.library import NotHere
     from doit_cargo.engine.execution.observe.observer import Observer
 
     try:
-        observer = Observer.find(session.environ)
-        observer.works(session.environ)
+        observer = Observer.find(environ)
+        observer.works(environ)
     except NotHere as absent:
         what = f"what tests and build scripts read is not seen: {absent.why}"
         return CheckRow("observing", WARN, what=what, fix=absent.fix or "declare it in [inputs] of a profile")
@@ -231,7 +243,7 @@ def _plan_of_tools(target: str, root: str, *tools: str) -> Plan:
 def print_diagnosis(found: Diagnosis) -> None:
     """Print one line a check: its state, name, version and place, and who needs it; what is wrong and the fix below."""
     if found.why:
-        print(f"from Cargo.lock and the manifests, without cargo: {found.why}")
+        print(f"{'' if found.of_tools else 'from Cargo.lock and the manifests, without cargo: '}{found.why}")
     name_width = max((len(row.name) for row in found.rows), default=0)
     version_width = max((len(row.version) for row in found.rows), default=0)
     for row in found.rows:
@@ -264,7 +276,7 @@ def to_json(found: Diagnosis) -> dict[str, object]:
     return {
         "targets": list(found.targets),
         "ok": found.ok,
-        "basis": "lock" if found.why else "cargo",
+        "basis": "tools" if found.of_tools else "lock" if found.why else "cargo",
         "why": found.why,
         "checks": [row._asdict() for row in found.rows],
         "install": found.install,

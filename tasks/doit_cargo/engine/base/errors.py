@@ -57,6 +57,10 @@ class Absent(UserError):  # noqa: N818 - a state of a target, not a fault
     """This checkout lacks what a target needs (a role, a feature, a platform): the target is absent, not broken."""
 
 
+class NoWorkspaceError(UserError):
+    """There is no workspace here, or no cargo to ask about it: what needs neither can still be told."""
+
+
 class Collector:
     """Gather every problem of one input, so that all are reported at once."""
 

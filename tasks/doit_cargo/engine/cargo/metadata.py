@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, NoWorkspaceError, Problem, UserError
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.base.paths import ancestors, which
@@ -71,7 +71,7 @@ def read_directories(directory: str, environ: Mapping[str, str], settings: Itera
 def _require_manifest(directory: str) -> None:
     if _find_upwards(directory, ("Cargo.toml",)):
         return
-    raise UserError(
+    raise NoWorkspaceError(
         Problem(
             "no Cargo.toml here or above",
             "cd into a Cargo workspace, or name its folder: doit-cargo -w DIR",
@@ -135,8 +135,13 @@ def _find_cargo(environ: Mapping[str, str]) -> str:
     found = which("cargo", environ)
     if found:
         return found
-    fix = "install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"
-    raise UserError(Problem("cargo is not on PATH", fix), COULD_NOT_RUN)
+    from doit_cargo.engine.toolchain.rustup import cargo_home
+
+    fix = "install Rust from https://rustup.rs, then open a new terminal"
+    installed = os.path.join(cargo_home(environ), "bin")
+    if which("cargo", {**environ, "PATH": installed}):
+        fix = f"it is in {installed}: open a new terminal, or add that to PATH"
+    raise NoWorkspaceError(Problem("cargo is not on PATH", fix), COULD_NOT_RUN)
 
 
 # --- what cargo says when it fails ---------------------------------------------------------------------------------

@@ -95,14 +95,30 @@ def require(workspace: Workspace, inputs: DeclaredInputs) -> None:
         if not os.path.isdir(os.path.join(workspace.root, name)) and not of(workspace, (name,)).found()
     ]
     problems += [
+        _written(name, where)
+        for name, where in zip(inputs.files, places, strict=True)
+        if _holds_builds(workspace, name)
+    ]
+    problems += [
         problem
         for name, where in zip(inputs.files, places, strict=True)
+        if not _holds_builds(workspace, name)
         for problem in _too_large(workspace, name, where)
     ]
     known = (*workspace.packages, ALL)
     problems += [unknown("package", name, known, "[inputs] complete") for name in inputs.complete if name not in known]
     if problems:
         raise UserError(problems)
+
+
+def _holds_builds(workspace: Workspace, name: str) -> bool:
+    folder = os.path.realpath(os.path.join(workspace.root, name))
+    return any(f"{os.path.realpath(place)}/".startswith(f"{folder.rstrip('/')}/") for place in workspace.built_in)
+
+
+def _written(name: str, where: str) -> Problem:
+    what = f"[inputs] files: {name!r} holds the target directory, so each build would change it"
+    return Problem(what, "name the folders and files in it that count", where)
 
 
 def _too_large(workspace: Workspace, name: str, where: str) -> Iterator[Problem]:
