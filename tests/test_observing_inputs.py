@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -273,15 +274,42 @@ def test_what_is_read_and_written_proves_nothing(look: Looker, tmp_path: Path, s
     assert look("sh", "-c", script).reasons == [reason]
 
 
-def test_a_file_that_somebody_changes_meanwhile_proves_nothing(by: Observer, tmp_path: Path) -> None:
+def edited(file: Path) -> None:
+    write(file, "after")
+
+
+def replaced_by_an_equal_one(file: Path) -> None:
+    shutil.copy2(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+def edited_under_its_old_time(file: Path) -> None:
+    found = file.stat()
+    write(file, "AFTER!")
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def got_another_name(file: Path) -> None:
+    os.link(file, file.with_name("name"))
+
+
+@pytest.mark.parametrize("was_read", [False, True])
+@pytest.mark.parametrize("change", [edited, replaced_by_an_equal_one, edited_under_its_old_time, got_another_name])
+def test_a_file_that_somebody_changes_meanwhile_proves_nothing_unless_it_is_the_very_one_that_was_read_before(
+    by: Observer, tmp_path: Path, change: Callable[[Path], None], was_read: bool
+) -> None:
     file = write(tmp_path / "file", "before")
+    os.utime(file, ns=(10**18, 10**18))
+    time.sleep(0.05)  # so that a later change must show
+    before = {str(file): seen.take("read", str(file), (), World({}))} if was_read else {}
     with by.start() as observation:
         argv, environ = observation.call([str(shutil.which("cat")), str(file)], os.environ)
         subprocess.run(argv, env=environ, check=True, capture_output=True)
-        write(file, "after")
+        change(file)
         observed = observation.read()
-    taken = inputs(whole_run(observed), by_unit(observed)[CARGO], Scope())
-    assert taken.reasons == [f"{file} was changed by something else while the run was going on"]
+    taken = inputs(whole_run(observed), by_unit(observed)[CARGO], Scope(world=World(dict(os.environ), before)))
+    same = was_read and change is got_another_name
+    assert taken.reasons == ([] if same else [f"{file} was changed by something else while the run was going on"])
 
 
 def test_connections_to_others_prove_nothing(look: Looker, program: Path, tmp_path: Path) -> None:

@@ -178,6 +178,8 @@ def _shown(value: str | None) -> str:
 
 def became(old: Any, now: Any) -> str:
     """Return in a word or two what has become of an item."""
+    if isinstance(old, str) and old.startswith("was "):
+        return old
     if isinstance(old, dict):
         return f"{', '.join(_others(['', '', old], now)[:3])} changed"
     if "absent" in (old, now):
@@ -237,6 +239,20 @@ def changed_since(path: str, started: int) -> bool:
     """Tell whether a file, its link or its mode was changed at or after a moment, as far as its clock can tell."""
     try:
         return any(_not_before(found.st_ctime_ns, started) for found in (os.lstat(path), os.stat(path)))
+    except OSError:
+        return False
+
+
+def is_as_before(path: str, started: int, world: World) -> bool:
+    """Tell whether a file is what was read before the moment, and only its links, owner or mode were touched since: the
+    very inode, with the time and the content of then. A package manager or a hard link does so to the C library.
+    """
+    known = world.contents.get(path)
+    try:
+        if not known or not known[2] or (_not_before(os.lstat(path).st_ctime_ns, started) and os.path.islink(path)):
+            return False
+        state = _read(path, (), world)
+        return isinstance(state, list) and state[:2] == known[:2] and _stamp(os.stat(path))[:3] == known[2][:3]
     except OSError:
         return False
 

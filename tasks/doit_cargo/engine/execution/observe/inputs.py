@@ -94,7 +94,7 @@ class ObservedRun:
             own = list(scope.ignored) if kind == "environment" else _own(item, self)
             row = [kind, subject, seen.take(kind, subject, own, scope.world), own]
             # Asked last: what changed while the state was taken counts as well.
-            self._rows[item] = row, _conflict(item, self)
+            self._rows[item] = row, _conflict(item, self, scope.world)
         return self._rows[item]
 
     def plain(self, path: str) -> str:
@@ -273,7 +273,7 @@ def _earlier_libraries(process: Process, dropped: tuple[str, ...]) -> Iterator[I
                 yield "stat", f"{folder}/{name}.so{'.'.join(numbers[: count + 1])}"
 
 
-def _conflict(item: Item, run: ObservedRun) -> str | None:
+def _conflict(item: Item, run: ObservedRun, world: World) -> str | None:
     """None: it is an input. "": the run made it. Else the reason for which it can be neither."""
     kind, subject = item
     if kind not in seen.PATHS:
@@ -282,7 +282,7 @@ def _conflict(item: Item, run: ObservedRun) -> str | None:
     there = os.path.lexists(path)
     if path in run.first_change:
         return _of_changed(item, path, run, there)
-    if there and _changed_meanwhile(item, path, run):
+    if there and _changed_meanwhile(item, path, run) and not seen.is_as_before(path, run.started, world):
         return f"{path} {CHANGED_MEANWHILE}"
     return None
 
