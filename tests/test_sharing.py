@@ -275,6 +275,36 @@ def test_no_result_fits_where_an_input_differs(pair: Pair, name: str, tmp_path: 
     assert pair.is_hit()
 
 
+def as_somebody_else(root: Path) -> dict[str, str]:
+    """As a colleague has it: a private clone, settings of cargo's that change no result, usual places by name."""
+    os.umask(0o077)
+    for path in (root, *root.rglob("*")):
+        if path.name != "tool.sh":  # whose mode was looked at, and is not as a umask leaves it
+            path.chmod(path.stat().st_mode & 0o7700)
+    write(root.parent / "home/config.toml", '[alias]\nb = "build"\n[build]\njobs = 2\n[net]\nretry = 3\n')
+    asked = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True).stdout
+    return {
+        "CARGO_HOME": str(root.parent / "home"),
+        "CARGO_TARGET_DIR": str(root / "target"),
+        "RUSTUP_TOOLCHAIN": Path(asked.strip()).name,
+        "CI": "true",
+        "RUST_BACKTRACE": "1",
+        "LANG": "de_DE.UTF-8",
+        "TMPDIR": str(root.parent),
+        "TERM": "xterm",
+    }
+
+
+def test_what_changes_no_result_is_none_of_its_key(pair: Pair, tmp_path: Path) -> None:
+    kept, mask = tmp_path / "kept", os.umask(0)
+    shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
+    try:
+        assert pair.is_hit(**as_somebody_else(pair.b))
+    finally:
+        os.umask(mask)
+        back(pair.b, kept)
+
+
 def back(root: Path, kept: Path) -> None:
     """Take all changes back; a file that was not changed is not touched."""
     shutil.rmtree(root.parent / ".cargo", ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FILE, LISTING, SEEN, ABSENT, ENV, PROGRAM = "file", "listing", "seen", "absent", "env", "which"
 # A folder whose path is within a result; how messages call it.
 ROOT = "root"
-ROOTS = {"ws": "the checkout", "target": "the target directory", "cargo_home": "cargo's home"}
+ROOTS = {"ws": "the checkout", "repo": "the repository", "target": "the target directory", "cargo_home": "cargo's home"}
 PATHS, NAMES = (FILE, ABSENT), (ENV, PROGRAM)
 # A state of this many paths is no plain build: what a store sends may not make us read the whole disk.
 MOST = 200_000
@@ -186,10 +187,21 @@ def _state(kind: str, path: str, state: Any, roots: Roots) -> str:
     if kind == "read" and state[0].startswith("large "):
         raise NotShared(f"{path} is too large to be read each time")
     if kind == "read":
-        return f"{state[0]} {state[1]:o}"
+        return f"{state[0]} {_mode(path, state[1], roots)}"
     if kind == "stat":
-        return f"{state[0]:o} {state[1]}" + (f" -> {roots.symbolic(state[2])}" if state[2] else "")
+        return f"{_mode(path, state[0], roots)} {state[1]}" + (f" -> {roots.symbolic(state[2])}" if state[2] else "")
     return roots.symbolic(state[0]) if isinstance(state[0], str) else f"{state[0]:o}"
+
+
+def _mode(path: str, mode: int, roots: Roots) -> str:
+    """Return a mode as text. A file of a checkout has the rights that its owner's umask leaves, and whether it can be
+    run: git keeps no more.
+    """
+    if roots.symbolic(path) == path:
+        return f"{mode:o}"
+    made = {0o666 & ~roots.umask: 0o644, 0o777 & ~roots.umask: 0o755}
+    rights = stat.S_IMODE(mode)
+    return f"{stat.S_IFMT(mode) | made.get(rights, rights):o}"
 
 
 def is_whole(found: PathSet) -> bool:
@@ -235,19 +247,22 @@ def known_files(state: State, roots: Roots) -> set[str]:
     return {path for path in read if not roots.symbolic(path).startswith("${target}/")}
 
 
-def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:
+def plan_lines(
+    state: State, roots: Roots, text_of: Callable[[str, bytes], str | None], value_of: Values
+) -> dict[str, str]:
     """Return what a plan rests on as lines. Its files are found by rules, so that of absent ones nothing is said.
 
-    A file above the workspace, such as a config file of cargo's, is named by where it lies from there.
+    A file above the workspace, such as a config file of cargo's, is named by where it lies from there. `text_of` gives
+    what a file says beside its content, None for its content; of what is "" there is no line.
     """
     lines = {}
     for path, (_, content) in state["files"].items():
-        if content is not None and not skipped(path):
-            lines[f"{FILE} {_above(path, roots)}"] = _content(path, content)
+        text = "" if content is None else text_of(path, content)
+        if text != "":
+            lines[f"{FILE} {_above(path, roots)}"] = _content(path, content) if text is None else text
     for path, (rule, _, names) in state["trees"].items():
         lines[f"{LISTING} {roots.symbolic(path)} {'|'.join(_rule(rule, roots))}"] = _names(path, names, roots)
-    for name in state["env"]:
-        lines[f"{ENV} {name}"] = value_of(name)
+    lines |= {f"{ENV} {name}": text for name in state["env"] if (text := value_of(name))}
     return lines
 
 

@@ -10,14 +10,32 @@ import re
 from collections.abc import Mapping
 
 WORKSPACE, TARGET, CARGO_HOME, RUSTUP_HOME, OURS = "ws", "target", "cargo_home", "rustup_home", "doit_cargo"
+REPOSITORY = "repo"
 NAMED = re.compile(r"\$\{(\w+)\}(?=/|$)")
 
 
+def umask() -> int:
+    """Return which rights a new file does not get here."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def repository(root: str) -> str:
+    """Return the folder of the repository that a workspace is a part of, "" where it is the whole or there is none."""
+    folder = root
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        if folder == (folder := os.path.dirname(folder)):
+            return ""
+    return "" if folder == root else folder
+
+
 class Roots:
-    """The named folders of a checkout on this machine."""
+    """The named folders of a checkout on this machine, and the rights that files get in them."""
 
     def __init__(self, folders: Mapping[str, str]) -> None:
         self.folders = {name: os.path.normpath(path) for name, path in folders.items() if path}
+        self.umask = umask()
         self._deepest = sorted(self.folders.items(), key=lambda one: -len(one[1]))
 
     def symbolic(self, path: str) -> str:
@@ -37,7 +55,8 @@ class Roots:
         return self.folders[found[1]] + path[found.end() :]
 
     def text(self, value: str) -> str:
-        """Return a text with the named folders in it written by their names."""
+        """Return a text with the named folders in it written by their names, and what looks like a name as another."""
+        value = value.replace("$", "$$")
         for name, folder in self._deepest:
             value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?=[/\s\"':;,)\]]|$)", f"${{{name}}}", value)
         return value
