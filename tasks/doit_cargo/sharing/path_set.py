@@ -53,6 +53,31 @@ def of(state: State, roots: Roots, ignored: Callable[[str], bool]) -> PathSet:
     }
 
 
+def with_neighbours(state: State, roots: Roots) -> State:
+    """Return a state with a second name for what lies beside the checkout: by the way from there.
+
+    Whether ``../other/src/lib.rs`` or the absolute path was meant cannot be told, so that both must be what they were.
+    """
+    tools = roots.folders_of_tools(state["path"])
+
+    def near(path: str) -> str:
+        return roots.from_workspace(path, tools)
+
+    absent = {folder: names for folder, (_, names) in state["absent"].items()}
+    paths = [near(os.path.join(folder, name)) for folder, names in absent.items() for name in names]
+    beside = {os.path.dirname(path): list[str]() for path in paths if path}
+    for path in filter(None, paths):
+        beside[os.path.dirname(path)].append(os.path.basename(path))
+    rows = ([row[0], near(row[1]), *row[2:]] for row in state["seen"] if row[0] in seen.PATHS)
+    return {
+        **state,
+        "files": state["files"] | {other: kept for path, kept in state["files"].items() if (other := near(path))},
+        "trees": state["trees"] | {other: tree for path, tree in state["trees"].items() if (other := near(path))},
+        "seen": [*state["seen"], *(row for row in rows if row[1])],
+        "absent": state["absent"] | {folder: (None, tuple(names)) for folder, names in beside.items()},
+    }
+
+
 def _named(row: Row, roots: Roots) -> list[Any]:
     """Return what was seen without its state: kind, subject, and what of it was the run's own."""
     kind, subject, _, own = row
