@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -72,7 +73,7 @@ extern "C" { fn given() -> i32; }
 fn main() {
     print!("{} {} {} ", include_str!("../text.txt").trim(), other::VALUE, moved::VALUE);
     print!("{} {} ", option_env!("CC_APP").unwrap_or("-"), macros::load!());
-    println!("{} {} {}", low::SAID, silent::SAID, unsafe { given() });
+    println!("{} {} {} {}", low::SAID, silent::SAID, unsafe { given() }, include_str!("../../../beside.txt").trim());
 }
 """
 SILENT = r"""
@@ -150,6 +151,8 @@ class Pair:
         compile_library(self.a / "low/lib", 7)
         subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=self.a, env=environment(), check=True)
         shutil.copytree(self.a, self.b)
+        for root in (self.a, self.b):
+            write(root.parent / "beside.txt", "beside\n")
 
     def run(self, where: Path, *words: str, **variables: str) -> str:
         path = f"{self.tools}{os.pathsep}{environment()['PATH']}"
@@ -275,6 +278,44 @@ def test_no_result_fits_where_an_input_differs(pair: Pair, name: str, tmp_path: 
     assert pair.is_hit()
 
 
+def test_what_lies_beside_a_checkout_is_not_what_lies_beside_the_other(pair: Pair) -> None:
+    """On one machine the file of the other checkout is there all the time, under its own path."""
+    write(pair.b.parent / "beside.txt", "other\n")
+    assert not pair.is_hit()
+    write(pair.b.parent / "beside.txt", "beside\n")
+    assert pair.is_hit()
+
+
+def as_somebody_else(root: Path) -> dict[str, str]:
+    """As a colleague has it: a private clone, settings of cargo's that change no result, usual places by name."""
+    os.umask(0o077)
+    for path in (root, *root.rglob("*")):
+        if path.name != "tool.sh":  # whose mode was looked at, and is not as a umask leaves it
+            path.chmod(path.stat().st_mode & 0o7700)
+    write(root.parent / "home/config.toml", '[alias]\nb = "build"\n[build]\njobs = 2\n[net]\nretry = 3\n')
+    asked = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True).stdout
+    return {
+        "CARGO_HOME": str(root.parent / "home"),
+        "CARGO_TARGET_DIR": str(root / "target"),
+        "RUSTUP_TOOLCHAIN": Path(asked.strip()).name,
+        "CI": "true",
+        "RUST_BACKTRACE": "1",
+        "LANG": "de_DE.UTF-8",
+        "TMPDIR": str(root.parent),
+        "TERM": "xterm",
+    }
+
+
+def test_what_changes_no_result_is_none_of_its_key(pair: Pair, tmp_path: Path) -> None:
+    kept, mask = tmp_path / "kept", os.umask(0)
+    shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
+    try:
+        assert pair.is_hit(**as_somebody_else(pair.b))
+    finally:
+        os.umask(mask)
+        back(pair.b, kept)
+
+
 def back(root: Path, kept: Path) -> None:
     """Take all changes back; a file that was not changed is not touched."""
     shutil.rmtree(root.parent / ".cargo", ignore_errors=True)
@@ -298,7 +339,10 @@ SPEED = "opt-level = 1\n"
 # File -> what it may hold, the usual content first; None: it is not there.
 FILES: dict[str, tuple[str | None, str | None]] = {
     "app/src/other.rs": ("pub const VALUE: i32 = 1;\n", "pub const VALUE: i32 = 3;\n"),
-    "app/src/elsewhere.rs": ("pub const VALUE: i32 = 2;\n", "pub const VALUE: i32 = 4;\n"),
+    "app/src/elsewhere.rs": (
+        "pub const VALUE: i32 = 2;\n",
+        "#[cfg(not(clippy))] fn nobody_calls() {}\npub const VALUE: i32 = 4;\n",
+    ),
     "app/src/bin/new.rs": (None, "fn main() {}\n"),
     "app/text.txt": ("text\n", "other\n"),
     "macro.txt": ("macro\n", "other\n"),
@@ -369,41 +413,56 @@ class Walker:
             "|".join(said).replace("\n", " "),
             text["silent/any.txt"].strip(),
             "8" if LIBRARY in self.other else "7",
+            "beside",
         ]
         return " ".join(words) + "\n"
 
-    def build(self, store: str) -> str:
+    def run(self, target: str, store: str) -> str:
+        """Run a target, and look whether what is there then is made from what is there now."""
         variables = {name: value for name, value in VARIABLES.items() if name in self.other}
         path = f"{self.root / TOOL}{os.pathsep}{environment()['PATH']}"
         variables |= {"DOIT_CARGO_SHARE": store, "DOIT_CARGO_SHARE_SECRET": "of the walk", "PATH": path}
-        said = self.pair.run(self.root, *BUILD, "SHARE=write", **variables)
-        assert self.pair.output(self.root) == self.expected(), said
+        if target == "doc":
+            shutil.rmtree(self.root / "target/doc", ignore_errors=True)  # of crates that are no more nothing is shared
+        said = self.pair.run(self.root, target, "PROFILE=own", "SHARE=write", **variables)
+        if target == "build":
+            assert self.pair.output(self.root) == self.expected(), said
+        if target == "doc":
+            page = (self.root / "target/doc/app/other/constant.VALUE.html").read_text()
+            value = 3 if "app/src/other.rs" in self.other else 1
+            assert f"VALUE: i32 = {value};" in re.sub("<.*?>", "", page)
+        else:  # warnings come again with what is fetched
+            assert ("nobody_calls" in said) == (target != "lint" and "app/src/elsewhere.rs" in self.other), said
         return said
 
 
-@pytest.mark.parametrize("kind", ["folder", "http"])
-def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "targets"), [("folder", ["build"]), ("http", ["build", "check", "lint", "doc"])])
+def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(
+    kind: str, targets: list[str], tmp_path: Path
+) -> None:
     """What somebody has built must be fetched, what nobody has must not be; both of them may go back to what was."""
     pair, chance = Pair(tmp_path), random.Random(int(os.environ.get("TEST_SHARING_SEED", "1")))
     walkers = [Walker(pair, root, chance) for root in (pair.a, pair.b)]
     for walker in walkers:
         tool(walker.root / TOOL, "tool")
-    known, counts = list[frozenset[str]](), {"fetched": 0, "built": 0, "skipped": 0}
+    known: dict[str, list[frozenset[str]]] = {target: [] for target in targets}
+    counts = {f"{target} {came}": 0 for target in targets for came in ("fetched", "built", "skipped")}
     with store(kind, tmp_path / "server") as address:
         for step in range(STEPS):
             walker, luck = walkers[step % 2] if step < 2 else chance.choice(walkers), chance.random()
-            if known and luck < 0.4:
-                walker.go(chance.choice(known))
+            target = targets[0] if step < 2 else chance.choice(targets)
+            if (states := known[target]) and luck < 0.4:
+                walker.go(chance.choice(states))
             elif luck < 0.9:
                 walker.go(walker.other ^ {chance.choice(DIFFERENCES)})
-            said = walker.build(address)
-            came = "fetched" if "fetched, built by" in said else "skipped" if "-- build" in said else "built"
-            counts[came] += 1
+            said = walker.run(target, address)
+            came = "fetched" if "fetched, built by" in said else "skipped" if f"-- {target}" in said else "built"
+            counts[f"{target} {came}"] += 1
             if came == "built":
-                assert walker.other not in known, f"step {step}: known with {sorted(walker.other)}, but built: {said}"
-                assert ".. build  shared: " in said, f"step {step}: built, but not published: {said}"
-                known.append(walker.other)
+                assert walker.other not in states, f"step {step}: known with {sorted(walker.other)}, but built: {said}"
+                assert f".. {target}  shared: " in said, f"step {step}: built, but not published: {said}"
+                states.append(walker.other)
             elif came == "fetched":
-                assert walker.other in known, f"step {step}: nobody has built {sorted(walker.other)}: {said}"
+                assert walker.other in states, f"step {step}: nobody has made {sorted(walker.other)}: {said}"
     print(kind, counts)
     assert sum(counts.values()) == STEPS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -209,6 +210,15 @@ def test_a_program_is_bound_to_the_paths_that_it_knows_when_it_runs(tmp_path: Pa
         )
         assert str(tmp_path).encode() in (tmp_path / "main").read_bytes()  # its debug information has it in any case
         assert embedded.in_loaded([str(tmp_path / "main")], roots) == bound
+
+
+def test_a_program_whose_debug_information_lies_elsewhere_is_not_shared(tmp_path: Path) -> None:
+    write(tmp_path / "main.rs", "fn main() {}\n")
+    for how, elsewhere in (("off", False), ("packed", True), ("unpacked", True)):
+        words = ["rustc", "-g", f"-Csplit-debuginfo={how}", "main.rs", "-o", f"main-{how}"]
+        subprocess.run(words, cwd=tmp_path, env=environment(), check=True)
+        with pytest.raises(NotShared, match="split-debuginfo") if elsewhere else contextlib.nullcontext():
+            embedded.require_debug_information(str(tmp_path / f"main-{how}"))
 
 
 def test_a_library_is_known_by_what_it_calls_itself(tmp_path: Path) -> None:

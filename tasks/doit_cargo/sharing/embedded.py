@@ -19,6 +19,8 @@ from doit_cargo.sharing.roots import Roots
 WHEEL, SHARED_OBJECT = ".whl", ".so"
 # The bill of materials of a wheel tells where it was built: no path that anybody would follow.
 BILL = ".dist-info/sboms/"
+# How the names of rustc's files of split debug information end.
+SPLIT = b".rcgu.dwo\0"
 # Archives of objects, zip and gzip: what is in them may be compressed.
 PACKED = (b"!<ar", b"PK\x03\x04", b"\x1f\x8b")
 
@@ -73,6 +75,12 @@ def _is_packed(content: elf.Content) -> bool:
         return any(one.flags & elf.COMPRESSED for one in elf.sections(content))
     except elf.UnknownError:
         return True
+
+
+def require_debug_information(path: str) -> None:
+    """Raise `NotShared` for a program whose debug information lies in other files, which cargo keeps apart."""
+    if any(content.find(SPLIT) >= 0 for _, content in _parts(path)):
+        raise NotShared(f"{os.path.basename(path)} has its debug information in other files (split-debuginfo)")
 
 
 def library_names(paths: Iterable[str]) -> set[str]:

@@ -24,6 +24,7 @@ from doit_cargo.engine.state import receipts
 from doit_cargo.sharing import action, savings
 from doit_cargo.sharing.carriers import Carrier, WrongContentError
 from doit_cargo.sharing.result import MOST_BYTES, File, SharedResult, UnsoundError
+from doit_cargo.sharing.roots import umask
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
@@ -72,17 +73,11 @@ def _draft(carrier: Carrier, one: File, path: str) -> str:
         with open(descriptor, "wb") as stream:
             if not carrier.fetch(one.digest, stream):
                 raise UnsoundError("is there no more, or not whole")
-        os.chmod(draft, (0o777 if one.is_executable else 0o666) & ~_umask())
+        os.chmod(draft, (0o777 if one.is_executable else 0o666) & ~umask())
     except BaseException:
         atomic.remove(draft)
         raise
     return draft
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _remove(drafts: Mapping[str, str]) -> None:

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo import DIRECTORY, __version__
-from doit_cargo.engine.cargo.discovery import config_folders
-from doit_cargo.engine.execution import build_places
+from doit_cargo.engine.cargo.discovery import config_files
+from doit_cargo.engine.execution import build_places, equivalence
 from doit_cargo.engine.execution.request import machine_of
 from doit_cargo.engine.plan.profiles.packs import shipped_directory
+from doit_cargo.engine.state import fingerprint
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 from doit_cargo.sharing import action, machine, path_set, values
 from doit_cargo.sharing.action import Action
-from doit_cargo.sharing.roots import CARGO_HOME, OURS, RUSTUP_HOME, TARGET, WORKSPACE, Roots
+from doit_cargo.sharing.roots import CARGO_HOME, OURS, REPOSITORY, RUSTUP_HOME, TARGET, WORKSPACE, Roots, repository
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 # Raised whenever the meaning of a key or a result changes.
 FORMAT = "doit-cargo sharing 1"
-# Where cargo's and rustup's homes are: what is in them counts, and a home whose path is within a result is in key 2.
-PLACES = frozenset({"HOME", "USERPROFILE", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"})
+# Where cargo's and rustup's homes are, and where it builds: what is in them counts, and a folder whose path is within a
+# result is in key 2. Which toolchain it is says the compiler.
+PLACES = frozenset({"HOME", "USERPROFILE", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"}) | build_places.VARIABLES
 CPU, GPU = "cpu", "gpu"
 COMMANDS = ("build", "check", "clippy", "doc", "test")
 
@@ -42,6 +44,7 @@ def roots_of(request: BuildRequest, plan: Plan) -> Roots:
         RUSTUP_HOME: rustup_home(request.environ),
         OURS: DIRECTORY,
         "profiles": shipped_directory(),
+        REPOSITORY: repository(request.workspace.root),
         TARGET: places.target_directory,
     }
     apart = {"build": places.kept_in} if places.kept_in != places.target_directory else {}
@@ -52,12 +55,11 @@ def first(request: BuildRequest, plan: Plan, state: State, roots: Roots, more: M
     """Return key 1 of a call. `state` is what the plan rests on, `more` says what else counts. Raises `NotShared`."""
     if plan.invocation.argv[1] not in COMMANDS or request.more:
         raise path_set.NotShared(f"results of cargo {plan.invocation.argv[1]} are not shared")
-    own = os.path.join(request.state, "")
-    settings = {os.path.join(rustup_home(request.environ), "settings.toml"), "/etc/rustup/settings.toml"}
+    configs = _configs(request, plan)
     lines = path_set.plan_lines(
         state,
         roots,
-        lambda path: path in settings or path.startswith(own),
+        lambda path, content: _told(path, content, configs, request),
         lambda name: "" if name in PLACES else roots.text(values.value_of(name, request.environ)),
     )
     lines |= {f"set {name}": _value_set(name, value, roots) for name, value in plan.invocation.env.items()}
@@ -66,7 +68,7 @@ def first(request: BuildRequest, plan: Plan, state: State, roots: Roots, more: M
     lines |= values.of_secret(lines)
     lines["unset"] = " ".join(sorted(plan.invocation.unset))
     lines["path"] = " ".join(map(roots.text, plan.invocation.path_prepend))
-    lines["config"] = _order_of_configs(request, roots)
+    lines["config"] = " ".join(_placed((path for path, text in configs.items() if text), roots))
     words = [FORMAT, __version__, *request.key, *map(roots.text, _without_looks(plan.invocation.argv))]
     return action.make(words, machine.platform_of(), lines)
 
@@ -75,11 +77,28 @@ def _value_set(name: str, value: str, roots: Roots) -> str:
     return roots.text(values.value_of(name, {name: value}))
 
 
-def _order_of_configs(request: BuildRequest, roots: Roots) -> str:
-    """Return which of cargo's config folders have one, nearest first: the nearest wins, and where it lies may count."""
-    folders = config_folders(request.workspace.root, request.environ)
-    names = [os.path.join(folder, name) for folder in folders for name in ("config.toml", "config")]
-    return " ".join(roots.symbolic(path) for path in names if os.path.isfile(path) and roots.symbolic(path) != path)
+def _configs(request: BuildRequest, plan: Plan) -> dict[str, str]:
+    """Return cargo's config files, the nearest first, which wins, with what each says that counts: "" for nothing."""
+    found = {}
+    for path in config_files(request.workspace.root, request.environ):
+        text = equivalence.config_text(path, plan.invocation.argv[1]) if os.path.isfile(path) else ""
+        found[path] = "cannot be read" if text is None else text
+    return found
+
+
+def _placed(paths: Iterable[str], roots: Roots) -> list[str]:
+    """Return files by their names below the named folders: where a config file lies may count."""
+    return [name for path in paths if (name := roots.symbolic(path)) != path]
+
+
+def _told(path: str, content: bytes, configs: Mapping[str, str], request: BuildRequest) -> str | None:
+    """Return what a file of a plan says beside its content: a config file what counts of it, our own nothing."""
+    settings = os.path.join(rustup_home(request.environ), "settings.toml"), "/etc/rustup/settings.toml"
+    if path in settings or path.startswith(os.path.join(request.state, "")):
+        return ""
+    if path in configs and fingerprint.digest(path) == content:
+        return configs[path]
+    return None
 
 
 def _without_looks(argv: Iterable[str]) -> list[str]:
@@ -100,6 +119,8 @@ def bound_lines(bound: Iterable[str], roots: Roots, machine_: Mapping[str, str])
     """
     lines = {}
     for name in bound:
+        if name == REPOSITORY and WORKSPACE in bound:
+            continue  # which lies in it
         if name in (CPU, GPU):
             lines[name] = machine_.get(name, "")
         elif name in roots.folders:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FILE, LISTING, SEEN, ABSENT, ENV, PROGRAM = "file", "listing", "seen", "absent", "env", "which"
 # A folder whose path is within a result; how messages call it.
 ROOT = "root"
-ROOTS = {"ws": "the checkout", "target": "the target directory", "cargo_home": "cargo's home"}
+ROOTS = {"ws": "the checkout", "repo": "the repository", "target": "the target directory", "cargo_home": "cargo's home"}
 PATHS, NAMES = (FILE, ABSENT), (ENV, PROGRAM)
 # A state of this many paths is no plain build: what a store sends may not make us read the whole disk.
 MOST = 200_000
@@ -49,6 +50,31 @@ def of(state: State, roots: Roots, ignored: Callable[[str], bool]) -> PathSet:
         ABSENT: sorted(set(map(roots.symbolic, absent))),
         ENV: sorted(name for name in state["env"] if not ignored(name)),
         PROGRAM: sorted(state["which"]),
+    }
+
+
+def with_neighbours(state: State, roots: Roots) -> State:
+    """Return a state with a second name for what lies beside the checkout: by the way from there.
+
+    Whether ``../other/src/lib.rs`` or the absolute path was meant cannot be told, so that both must be what they were.
+    """
+    tools = roots.folders_of_tools(state["path"])
+
+    def near(path: str) -> str:
+        return roots.from_workspace(path, tools)
+
+    absent = {folder: names for folder, (_, names) in state["absent"].items()}
+    paths = [near(os.path.join(folder, name)) for folder, names in absent.items() for name in names]
+    beside = {os.path.dirname(path): list[str]() for path in paths if path}
+    for path in filter(None, paths):
+        beside[os.path.dirname(path)].append(os.path.basename(path))
+    rows = ([row[0], near(row[1]), *row[2:]] for row in state["seen"] if row[0] in seen.PATHS)
+    return {
+        **state,
+        "files": state["files"] | {other: kept for path, kept in state["files"].items() if (other := near(path))},
+        "trees": state["trees"] | {other: tree for path, tree in state["trees"].items() if (other := near(path))},
+        "seen": [*state["seen"], *(row for row in rows if row[1])],
+        "absent": state["absent"] | {folder: (None, tuple(names)) for folder, names in beside.items()},
     }
 
 
@@ -186,10 +212,21 @@ def _state(kind: str, path: str, state: Any, roots: Roots) -> str:
     if kind == "read" and state[0].startswith("large "):
         raise NotShared(f"{path} is too large to be read each time")
     if kind == "read":
-        return f"{state[0]} {state[1]:o}"
+        return f"{state[0]} {_mode(path, state[1], roots)}"
     if kind == "stat":
-        return f"{state[0]:o} {state[1]}" + (f" -> {roots.symbolic(state[2])}" if state[2] else "")
+        return f"{_mode(path, state[0], roots)} {state[1]}" + (f" -> {roots.symbolic(state[2])}" if state[2] else "")
     return roots.symbolic(state[0]) if isinstance(state[0], str) else f"{state[0]:o}"
+
+
+def _mode(path: str, mode: int, roots: Roots) -> str:
+    """Return a mode as text. A file of a checkout has the rights that its owner's umask leaves, and whether it can be
+    run: git keeps no more.
+    """
+    if roots.symbolic(path) == path:
+        return f"{mode:o}"
+    made = {0o666 & ~roots.umask: 0o644, 0o777 & ~roots.umask: 0o755}
+    rights = stat.S_IMODE(mode)
+    return f"{stat.S_IFMT(mode) | made.get(rights, rights):o}"
 
 
 def is_whole(found: PathSet) -> bool:
@@ -235,19 +272,22 @@ def known_files(state: State, roots: Roots) -> set[str]:
     return {path for path in read if not roots.symbolic(path).startswith("${target}/")}
 
 
-def plan_lines(state: State, roots: Roots, skipped: Callable[[str], bool], value_of: Values) -> dict[str, str]:
+def plan_lines(
+    state: State, roots: Roots, text_of: Callable[[str, bytes], str | None], value_of: Values
+) -> dict[str, str]:
     """Return what a plan rests on as lines. Its files are found by rules, so that of absent ones nothing is said.
 
-    A file above the workspace, such as a config file of cargo's, is named by where it lies from there.
+    A file above the workspace, such as a config file of cargo's, is named by where it lies from there. `text_of` gives
+    what a file says beside its content, None for its content; of what is "" there is no line.
     """
     lines = {}
     for path, (_, content) in state["files"].items():
-        if content is not None and not skipped(path):
-            lines[f"{FILE} {_above(path, roots)}"] = _content(path, content)
+        text = "" if content is None else text_of(path, content)
+        if text != "":
+            lines[f"{FILE} {_above(path, roots)}"] = _content(path, content) if text is None else text
     for path, (rule, _, names) in state["trees"].items():
         lines[f"{LISTING} {roots.symbolic(path)} {'|'.join(_rule(rule, roots))}"] = _names(path, names, roots)
-    for name in state["env"]:
-        lines[f"{ENV} {name}"] = value_of(name)
+    lines |= {f"{ENV} {name}": text for name in state["env"] if (text := value_of(name))}
     return lines
 
 

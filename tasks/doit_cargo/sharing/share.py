@@ -323,7 +323,8 @@ class Sharing:
         roots = keys.roots_of(self.request, plan)
         key = self.first(plan, one.receipt["plan"], roots)
         success.require_whole(one)
-        paths = path_set.of(one.state, roots, self._ignored)
+        state = path_set.with_neighbours(one.state, roots)
+        paths = path_set.of(state, roots, self._ignored)
         if not self.is_one_of_many and not path_set.is_whole(paths):
             raise NotShared("it rests on no source of the workspace")
         log = b"" if self.is_one_of_many else success.log_of(plan.log)
@@ -332,7 +333,7 @@ class Sharing:
         bound = embedded.scan(one.files, [warnings, one.passed.encode()], roots, secret)
         values.require_no_secret(log, secret, "its log")
         names = tuple(sorted({*bound, *one.bound}))
-        lines = self._lines(paths, names, one.state, roots, plan)
+        lines = self._lines(paths, names, state, roots, plan)
         if any(value == "there" for line, value in lines.items() if line.startswith(path_set.ABSENT)):
             raise NotShared("something has appeared that was looked for in vain")
         known = Known(paths, names, Digest.of(action.text(lines)))

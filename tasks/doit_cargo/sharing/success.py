@@ -65,6 +65,7 @@ def files_of(success: Success, roots: Roots) -> dict[File, str]:
     found = {}
     for path, kept in success.files.items():
         embedded.require_libraries(path, libraries)
+        embedded.require_debug_information(path)
         found[result.file_of(path, roots)] = path
         if kept and fingerprint.digest(path) != kept[1]:
             raise NotShared(f"{os.path.basename(path)} has changed since it was built")

@@ -244,6 +244,13 @@ def _said(path: str, command: str) -> bytes | None:
     return None if table is None else _digest(_with_result(table, command))
 
 
+def config_text(path: str, command: str) -> str | None:
+    """Return what a config file says that may change what a command makes, "" for nothing, None for no TOML."""
+    table = _read(path)
+    kept = None if table is None else _with_result(table, command)
+    return None if kept is None else _digest(kept).hex() if kept else ""
+
+
 def _with_result(table: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Return a config file without what changes no result. An alias counts if it bears the name of the command."""
     kept = {name: value for name, value in table.items() if name not in WITHOUT_RESULT}

@@ -203,9 +203,11 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
 def _macros(process: Process) -> tuple[int, int]:
     """Return between which moments macros ran in a compiler: from the first that was loaded to the dep-info file.
 
-    What it asks for before and afterwards is its own: how to log, how to call the linker.
+    What it asks for before and afterwards is its own: how to log, how to call the linker. So are the libraries that lie
+    beside it.
     """
-    events = process.events
+    own = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(process.program))), "lib")
+    events = [event for event in process.events if not event.subject.startswith(own)]
     loads = (Op.READ, Op.WANTED, Op.LIBRARY)
     target = [event.order for event in events if event.op in loads and event.subject.endswith(SHARED_OBJECT)]
     first = min((order for order in target), default=2**63)

@@ -322,7 +322,7 @@ PACK: Section = {
         ),
         "ignore": IGNORED_VARIABLES.means(
             "Variables (`GITHUB_*`: all that begin so) that builds ask for and that change no result.",
-            'ignore = ["CI", "RUST_BACKTRACE"]',
+            'ignore = ["GITHUB_*"]',
         ),
     },
     "migrated": {
