@@ -28,7 +28,7 @@ UNDERSTOOD = {
     "fmt --check": "fmt_check",
     "doc --open": "doc_open",
     "clippy --fix": "lint_fix",
-    "test -- --nocapture name": "test NOCAPTURE=1 TEST=name",
+    "test -- --nocapture name other": "test NOCAPTURE=1 TEST=name,other",
     "test --lib": "test_quick",
 }
 

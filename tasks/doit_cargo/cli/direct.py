@@ -89,7 +89,9 @@ def _remember(session: Session, name: str, end: str, started: float, problem: Pr
 
     row = session.known_row(name)
     if row and row["kind"] != GROUP:
-        journal.remember(session.state, session.root, end, started, session.key(name), problem)
+        more = session.narrowed.get(name)
+        narrowed = session.key(name, more) if more else ()
+        journal.remember(session.state, session.root, end, started, session.key(name), problem, narrowed)
 
 
 def rows_of(session: Session, names: Sequence[str]) -> dict[str, Row]:

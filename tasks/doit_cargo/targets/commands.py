@@ -185,7 +185,7 @@ COMMANDS = {
     ),
     "rerun": Command(
         "doit_cargo.cli.loop.rerun:rerun",
-        "Run again what failed, could not start or was interrupted last, with the variables that it had.",
+        "Run again what failed, could not start or was interrupted, with its variables; of tests those that failed.",
         NAMES,
         "[TARGET...]",
         ("dismiss",),

@@ -103,8 +103,17 @@ def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
         return EACH_TIME
     receipt, changes = session.verdict(row["name"])
     if receipt is None:
-        return f"{last.end} {journal.ago(last.time)}" if last and last.end == journal.DONE else NEVER
+        return _without_result(last)
     return f"{STALE}{_cause(causes.with_makers(changes, receipt)[0], session.root)}" if changes else FRESH
+
+
+def _without_result(last: End | None) -> str:
+    """Return how a target stands that has run, but of which no result counts."""
+    if last is None:
+        return NEVER
+    if last.end == journal.MENDED:
+        return f"{STALE}what failed passes now"
+    return f"{last.end} {journal.ago(last.time)}" if last.end == journal.DONE else f"{STALE}has failed"
 
 
 def _of_parts(states: dict[str, str]) -> str:
