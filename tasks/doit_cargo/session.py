@@ -170,7 +170,9 @@ class Session:
         if found is None:
             raise UserError(no_target(name, [row["name"] for row in self.listing if row["available"]]))
         if not found["available"]:
-            raise Absent(Problem(f"{wanted} {found['reason']}", ANSWERS.get(wanted, "")))
+            reason = found["reason"].removeprefix(f"{wanted} ")
+            what = f"{wanted} is not here: {reason}" if reason.startswith("the ") else f"{wanted} {reason}"
+            raise Absent(Problem(what, ANSWERS.get(wanted, "")))
         return found
 
     def variables(self, *names: str) -> Values:
