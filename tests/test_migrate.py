@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -183,6 +184,25 @@ def test_the_old_file_and_the_sources_are_untouched(migrated: tuple[Path, Said])
     assert (root / "Makefile").read_text() == MAKEFILE
     ours = {"GNUmakefile", "profiles", ".doit-cargo", "Cargo.lock"}
     assert {path.name for path in root.iterdir()} - ours == {"Cargo.toml", "Makefile", "tools", *SPEC}
+
+
+def test_what_is_kept_is_shown_and_can_be_called(migrated: tuple[Path, Said]) -> None:
+    root = migrated[0]
+    shown = call(root, "doit-cargo", "kept").out
+    assert shown.startswith("kept in Makefile:\n  make ")
+    patterns = {"test-engine-%"}
+    assert {line.removeprefix("  make ") for line in shown.splitlines()[1:]} == {*KEPT, *patterns}
+    assert call(root, "doit-cargo", "list").out.endswith(shown)
+    assert re.search(
+        r"^make \S+ +kept in Makefile, with \d+ more: doit-cargo kept$", call(root, "doit-cargo").out, re.M
+    )
+    refused = call(root, "doit-cargo", "hidden")
+    assert refused.err == (
+        "doit-cargo: hidden is no target, but kept in Makefile\n  fix: make hidden, or: doit-cargo kept hidden\n"
+    )
+    called, itself = call(root, "doit-cargo", "kept", "talks-of-it"), call(root, "make", "talks-of-it")
+    assert (called.status, called.out) == (itself.status, f".. make talks-of-it\n{itself.out}")
+    assert "did you mean 'hidden'?" in call(root, "doit-cargo", "kept", "hiden").err
 
 
 def test_no_row_holds_a_path_a_number_a_date_or_a_word_of_a_shell(migrated: tuple[Path, Said]) -> None:

@@ -119,3 +119,27 @@ def test_a_failed_test_is_named_by_why_and_no_group_is_said_to_have_run(failed: 
     write(failed / "low/src/lib.rs", LIBRARY + "// edited\n")
     assert "  rebuilds  low, top\n" in call(failed, "doit-cargo", "why", "dev").out
     write(failed / "low/src/lib.rs", LIBRARY)
+
+
+def test_rerun_runs_nothing_but_the_tests_that_failed_until_they_pass(root: Path) -> None:
+    bad = LIBRARY.replace("one(), 1", "one(), 2")
+    write(
+        root / "top/src/lib.rs",
+        bad + bad.replace("one()", "two()").replace("is_one", "is_two") + "#[test] fn fine() {}",
+    )
+    line = "doit-cargo test PACKAGE=top TEST=is_one,is_two WHOLE=1"
+    assert f"\n   again  {line}\n" in call(root, "doit-cargo", "check", "test").out
+    assert f"    again  {line}\n" in call(root, "doit-cargo", "why", "test").out
+
+    write(root / "top/src/lib.rs", LIBRARY + bad.replace("one()", "two()").replace("is_one", "is_two"))
+    again = call(root, "doit-cargo", "rerun")
+    assert (again.status, again.out.startswith(f".. {line}\n")) == (1, True)
+    assert re.search(r"^   top +1 +1 +0 ", again.out, re.M), again.out
+
+    write(root / "top/src/lib.rs", LIBRARY + LIBRARY.replace("one()", "two()").replace("is_one", "is_two"))
+    again = call(root, "doit-cargo", "rerun")
+    assert (again.status, again.out.startswith(f".. {line.replace('is_one,', '')}\n")) == (0, True)
+    assert again.out.endswith("\n.. test  what failed passes now; the rest runs with doit-cargo test\n"), again.out
+    assert re.search(r"^  test .* stale: what failed passes now$", call(root, "doit-cargo").out, re.M)
+    assert call(root, "doit-cargo", "rerun").out == "nothing on record has failed\n"
+    write(root / "top/src/lib.rs", LIBRARY)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -123,6 +124,16 @@ def test_a_browser_draws_ten_thousand_builds_and_runs_nothing_of_others(root: Pa
     assert "<title>ws: builds and tests</title>" in text
     assert not re.search(r"<img|https?://(?!www\.w3\.org|github\.com/leeoniya)", text)
     assert text.count("<canvas") == 6
+
+
+@needs_chromium
+def test_a_page_fits_a_telephone(root: Path, tmp_path: Path) -> None:
+    recorded(root, [build(number)._replace(time=1.7e9 + number * 86_400, commit="0123456789ab") for number in range(9)])
+    framed = escape(written(root).replace("<details>", "<details open>"), quote=True)
+    script = "const page = this.contentDocument.documentElement; document.title = page.scrollWidth - page.clientWidth"
+    frame = f'<iframe srcdoc="{framed}" style="border:0;width:420px" onload="{script}"></iframe>'
+    write(tmp_path / "frame.html", f"<!doctype html><title></title>{frame}")
+    assert "<title>0</title>" in shown(tmp_path / "frame.html")
 
 
 def test_nothing_but_the_own_scripts_may_run(root: Path) -> None:

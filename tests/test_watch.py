@@ -47,6 +47,23 @@ def test_an_edit_of_an_input_runs_it_again_and_nothing_else_does(root: Path, wat
     watched.expect(WAITS)
 
 
+def test_a_file_of_another_folder_that_counts_wakes_it_also_in_a_later_call(
+    root: Path, tmp_path: Path, watched: Any
+) -> None:
+    text = write(tmp_path / "far/text.txt", "one")
+    write(root / "low/src/lib.rs", f'pub const TEXT: &str = include_str!("{text}");\n')
+    watched.expect("ok")
+    watched.expect(WAITS)
+    watched.close(force=True)
+    again = type(watched)("doit-cargo", ["watch", "check"], cwd=str(root), encoding="utf-8", timeout=60)
+    again.expect("up to date")
+    again.expect(WAITS)
+    write(text, "two")
+    again.expect("far/text.txt")
+    again.expect(WAITS)
+    again.close(force=True)
+
+
 def test_a_failure_is_mended_by_the_next_edit(root: Path, watched: Any) -> None:
     write(root / "low/src/lib.rs", "pub fn broken() -> u32 {}\n")
     watched.expect("mismatched types")

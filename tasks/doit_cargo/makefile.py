@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -25,6 +25,8 @@ COMMANDS = {
     "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
     "profiles": "List the feature profiles.",
 }
+# How a person calls what is kept, by the kind of the file.
+CALLED = {"make": "make", "just": "just", "cargo-make": "cargo make", "alias": "cargo", "npm": "npm run"}
 # Variables that change nothing of what is built.
 OF_NO_BUILD = ("FORCE", "OBSERVE", "WITHOUT_PREFLIGHT")
 Row = dict[str, Any]
@@ -90,6 +92,31 @@ def moved(session: Session) -> dict[str, Any] | None:
     of_each = {"target": "", "variables": [], "environment": [], "parts": []}
     taken = {name: {**of_each, **row} for name, row in table.get("taken", {}).items()}
     return {**empty, **table, "taken": taken} if table.get("file") else None
+
+
+class Kept(NamedTuple):
+    """What an older build file still does: its names, and how to call them; one with `%` is any word."""
+
+    file: str
+    call: str
+    names: tuple[str, ...]
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name is one of them."""
+        parts = (one.partition("%") for one in self.names if "%" in one)
+        fits = (len(name) > len(a + b) and name.startswith(a) and name.endswith(b) for a, _, b in parts)
+        return name in self.names or any(fits)
+
+    @property
+    def text(self) -> str:
+        """The call of each, one a line."""
+        return "\n".join([f"kept in {self.file}:", *(f"  {self.call} {name}" for name in self.names)])
+
+
+def kept(session: Session) -> Kept | None:
+    """Return what an older build file still does, None for nothing."""
+    found = moved(session)
+    return Kept(found["file"], CALLED[found["kind"]], tuple(found["kept"])) if found and found["kept"] else None
 
 
 def file_name(session: Session) -> str:

@@ -49,6 +49,8 @@ class Session:
         self.environ = environ
         self._given = raw
         self.interrupted = False
+        # Target -> the variables with which it repeats nothing but what failed.
+        self.narrowed: dict[str, dict[str, str]] = {}
         self._plans: dict[str, Plan] = {}
         self.asked: list[str] = []
         """The targets that the call is about."""
@@ -168,7 +170,9 @@ class Session:
         if found is None:
             raise UserError(no_target(name, [row["name"] for row in self.listing if row["available"]]))
         if not found["available"]:
-            raise Absent(Problem(f"{wanted} {found['reason']}", ANSWERS.get(wanted, "")))
+            reason = found["reason"].removeprefix(f"{wanted} ")
+            what = f"{wanted} is not here: {reason}" if reason.startswith("the ") else f"{wanted} {reason}"
+            raise Absent(Problem(what, ANSWERS.get(wanted, "")))
         return found
 
     def variables(self, *names: str) -> Values:
@@ -289,9 +293,9 @@ class Session:
         """Return the last success that a failed run has put aside, or None."""
         return receipts.last_receipt(self.state, self.key(name))
 
-    def key(self, name: str) -> tuple[str, ...]:
-        """Return the words that name a result of a target."""
-        return receipts.key_of(name, self._variables_of(name))
+    def key(self, name: str, more: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Return the words that name a result of a target, with `more` variables than the call's."""
+        return receipts.key_of(name, {**self._variables_of(name), **(more or {})})
 
     def values_for(self, name: str) -> Values:
         """Return the checked variables of one target."""

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 
+from doit_cargo import makefile as shim
 from doit_cargo.engine.base.errors import DONE, FAILED, Problem, UserError
 from doit_cargo.engine.base.plain_text import phrase
 from doit_cargo.engine.state.receipts import normalise
@@ -27,6 +28,9 @@ def list_targets(session: Session, options: argparse.Namespace) -> int:
         print(json.dumps([{key: value for key, value in row.items() if key in keys} for row in rows], indent=2))
         return DONE
     listing.show(rows, whole=bool(options.targets))
+    still = None if options.targets else shim.kept(session)
+    if still:
+        print(still.text)
     return DONE
 
 
@@ -53,8 +57,6 @@ def show_profiles(session: Session, options: argparse.Namespace) -> int:
 
 def makefile(session: Session, options: argparse.Namespace) -> int:
     """`makefile`: write the shim, or check that the file on disk is the one that would be written."""
-    from doit_cargo import makefile as shim
-
     if options.compare:
         return _compare(session, options)
     path = os.path.join(session.root, options.output or shim.file_name(session))

@@ -89,17 +89,32 @@ def _remember(session: Session, name: str, end: str, started: float, problem: Pr
 
     row = session.known_row(name)
     if row and row["kind"] != GROUP:
-        journal.remember(session.state, session.root, end, started, session.key(name), problem)
+        more = session.narrowed.get(name)
+        narrowed = session.key(name, more) if more else ()
+        journal.remember(session.state, session.root, end, started, session.key(name), problem, narrowed)
 
 
 def rows_of(session: Session, names: Sequence[str]) -> dict[str, Row]:
     """Return the available targets of a call by name; raises as `Session.row` does."""
     if names[:1] == ["profile"] and names[1:] and session.known_row(receipts.normalise(names[1])) is None:
         raise UserError(Problem("profile measures a program", profiles_of(names[1:])))
+    for name in names:
+        if session.known_row(receipts.normalise(name)) is None:
+            _refuse_what_is_kept(session, name)
     if len(names) == 2 and names[0] in ("test", "bench") and session.known_row(receipts.normalise(names[1])) is None:
         fix = f"a test's name is a variable: doit-cargo {names[0]} TEST={names[1]}"
         raise UserError(Problem(f"{names[1]} is no target", fix))
     return {row["name"]: row for row in map(session.row, names)}
+
+
+def _refuse_what_is_kept(session: Session, name: str) -> None:
+    """Raise for a name that an older build file still stands for."""
+    from doit_cargo import makefile
+
+    still = makefile.kept(session)
+    if still and still.has(name):
+        fix = f"{still.call} {name}, or: doit-cargo kept {name}"
+        raise UserError(Problem(f"{name} is no target, but kept in {still.file}", fix))
 
 
 def _fresh(session: Session, row: Mapping[str, Any]) -> Receipt | None:

@@ -93,7 +93,7 @@ def _is_drawn(share: str) -> bool:
 
 
 def _is_target(word: str) -> bool:
-    return not word.startswith("-") and "=" not in word and word not in COMMANDS
+    return word[:1] not in ("-", "+") and "=" not in word and word not in COMMANDS
 
 
 def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | None:

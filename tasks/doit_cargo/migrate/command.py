@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from doit_cargo import makefile
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.state import trust
@@ -113,7 +114,6 @@ def _prepare_old_file(session: Session, move: Move) -> bool:
 
 def _write_shim(session: Session, move: Move) -> None:
     """Write the shim of the workspace as it now is."""
-    from doit_cargo import makefile
     from doit_cargo.migrate import start
     from doit_cargo.session import Session
 
@@ -174,5 +174,5 @@ def _next(move: Move, is_new: bool) -> Iterator[str]:
         yield f"{wrote} GNUmakefile, which make reads first; {source.file} stays as it is and does what is kept"
         yield f"`doit-cargo makefile --compare {source.file}` records both sides again"
     else:
-        yield f"{source.file} stays as it is: `{finding.CALLED[source.kind]} NAME` does what is kept"
+        yield f"{source.file} stays as it is: `{makefile.CALLED[source.kind]} NAME` does what is kept"
     yield from source.notes

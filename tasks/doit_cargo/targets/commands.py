@@ -116,6 +116,12 @@ COMMANDS = {
         "Write dodo.py, a first profile, rules, the Makefile shim and ignore lines, whatever of it is not there yet.",
         options=("ci", "editor", "force", "from-makefile", "yes"),
     ),
+    "kept": Command(
+        "doit_cargo.cli.kept:kept",
+        "What an older build file still does after `migrate`, and how to call it; with names, call them.",
+        NAMES,
+        "[NAME...]",
+    ),
     "list": Command(
         "doit_cargo.cli.commands:list_targets",
         "The targets that mean something in this workspace, by family; or those of a family alone.",
@@ -185,7 +191,7 @@ COMMANDS = {
     ),
     "rerun": Command(
         "doit_cargo.cli.loop.rerun:rerun",
-        "Run again what failed, could not start or was interrupted last, with the variables that it had.",
+        "Run again what failed, could not start or was interrupted, with its variables; of tests those that failed.",
         NAMES,
         "[TARGET...]",
         ("dismiss",),

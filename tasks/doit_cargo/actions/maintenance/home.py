@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from doit_cargo import makefile
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter, screen
@@ -103,8 +104,17 @@ def _state(session: Session, row: Row, ends: dict[tuple[str, ...], End]) -> str:
         return EACH_TIME
     receipt, changes = session.verdict(row["name"])
     if receipt is None:
-        return f"{last.end} {journal.ago(last.time)}" if last and last.end == journal.DONE else NEVER
+        return _without_result(last)
     return f"{STALE}{_cause(causes.with_makers(changes, receipt)[0], session.root)}" if changes else FRESH
+
+
+def _without_result(last: End | None) -> str:
+    """Return how a target stands that has run, but of which no result counts."""
+    if last is None:
+        return NEVER
+    if last.end == journal.MENDED:
+        return f"{STALE}what failed passes now"
+    return f"{last.end} {journal.ago(last.time)}" if last.end == journal.DONE else f"{STALE}has failed"
 
 
 def _of_parts(states: dict[str, str]) -> str:
@@ -145,6 +155,9 @@ def _more(session: Session, room: int) -> Iterator[str]:
         ("doit-cargo why dev", "why a target is stale, and what that rebuilds"),
         ("doit-cargo help TARGET", "what it runs, takes and leaves; also of a command or a variable"),
     ]
+    if still := makefile.kept(session):
+        others = f", with {len(still.names) - 1} more: doit-cargo kept" if still.names[1:] else ""
+        pairs.insert(1, (f"{still.call} {still.names[0]}", f"kept in {still.file}{others}"))
     width = max(len(call) for call, _ in pairs)
     for call, text in pairs:
         yield screen.cut(f"{call:{width}}  {text}", room)

@@ -224,18 +224,25 @@ def tests(session: Session) -> dict[str, Any]:
     latest = {(one.package, tuple(name for name, _, _ in one.cases)): one for one in reversed(found)}.values()
     cases = [(one.package, name, seconds) for one in latest for name, _, seconds in one.cases if seconds is not None]
     cases.sort(key=lambda case: -case[2])
-    runs = [
-        {
-            "package": one.package,
-            "when": minute(one.when),
-            "passed": one.passed,
-            "ignored": one.ignored,
-            "seconds": one.seconds,
-        }
-        for one in found
-    ]
     flaky = sorted({(one.package, name) for one in found for name in one.flaky})
-    return {"runs": runs, "slowest": cases[:SLOWEST], "flaky": flaky}
+    return {"runs": _runs(found), "slowest": cases[:SLOWEST], "flaky": flaky}
+
+
+def _runs(found: Iterable[Test]) -> list[dict[str, Any]]:
+    """Return a row for each package and minute."""
+    together: dict[tuple[str, str], list[Test]] = {}
+    for one in found:
+        together.setdefault((one.package, minute(one.when)), []).append(one)
+    return [
+        {
+            "package": package,
+            "when": when,
+            "passed": sum(one.passed for one in some),
+            "ignored": sum(one.ignored for one in some),
+            "seconds": sum(one.seconds for one in some),
+        }
+        for (package, when), some in together.items()
+    ]
 
 
 def _tests(state: str) -> Iterable[Test]:

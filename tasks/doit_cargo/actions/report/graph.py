@@ -20,7 +20,8 @@ ROW, GAP, LETTER, EDGE = 34, 70, 7.5, 12
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1b1f24}rect{fill:#f6f8fa;stroke:#57606a}path{fill:none;stroke:#57606a}"
     ".stale rect{stroke-dasharray:5 3;stroke-width:2}.failed rect{stroke-width:3}"
-    "@media(prefers-color-scheme:dark){text{fill:#e6edf3}rect{fill:#22272e;stroke:#9ea7b3}path{stroke:#9ea7b3}}"
+    "@media screen and (prefers-color-scheme:dark)"
+    "{text{fill:#e6edf3}rect{fill:#22272e;stroke:#9ea7b3}path{stroke:#9ea7b3}}"
 )
 FORMS = ("svg", "dot", "mermaid")
 

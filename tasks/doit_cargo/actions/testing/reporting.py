@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.results import FAILED, ProgramResult
-from doit_cargo.actions.testing.test_binaries import TestBinary
+from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.console import reporter
+
+if TYPE_CHECKING:
+    from doit_cargo.actions.testing.compile import TestRequest
 
 Results = Mapping[str, ProgramResult]
 """A program's identity -> what came of it."""
 
 HEAD = ("package", "passed", "failed", "ignored", "time", "")
 NAMES_SHOWN = 3
+# More failed tests are not named on the line that runs them again: all are run.
+MOST_NAMED = 20
 # So many runs in a row for the same inputs, outside of the workspace, are no coincidence.
 TOO_OFTEN = 3
 
@@ -139,6 +144,32 @@ def failures_in(programs: Iterable[TestBinary], results: Results) -> list[str]:
         for case in (results[program.identity].cases if program.identity in results else ())
         if case.outcome == FAILED
     ]
+
+
+def narrowed(work: TestRequest, programs: Sequence[TestBinary], results: Results) -> dict[str, str]:
+    """Return the variables that let a call run nothing but what failed, none where names cannot select that."""
+    failed = [(one, result) for one in programs if not (result := results[one.identity]).ok]
+    names = [name for one, result in failed for name in _filters(one, result)]
+    if not failed or "" in names or len(names) > MOST_NAMED:
+        return {}
+    found = {"TEST": ",".join(dict.fromkeys(names))}
+    packages = dict.fromkeys(one.package for one, _ in failed)
+    divided = work.values.text("SHARD") or work.values.text("SINCE")
+    if len(packages) < len(work.packages) and not divided and {"PACKAGE", "WHOLE"} <= set(work.target.takes):
+        # The same programs: without WHOLE a part may be compiled with fewer features.
+        found |= {"PACKAGE": ",".join(packages), **({"WHOLE": "1"} if work.whole else {})}
+    return found
+
+
+def _filters(program: TestBinary, result: ProgramResult) -> Iterator[str]:
+    """Yield what selects each failed test of a program, "" where nothing does."""
+    cases = [case.name for case in result.cases if case.outcome == FAILED]
+    if program.own_harness or result.why or not cases:
+        yield ""
+    for name in cases:
+        # Rustdoc takes its filter apart at blanks: "src/lib.rs - Item::new (line 3)".
+        part = max((name.rpartition(" (line ")[0] or name).split(), key=len) if program.kind == DOC else name
+        yield "" if "," in part or part != part.strip() else part
 
 
 def show_failure(program: TestBinary, result: ProgramResult) -> None:

@@ -77,7 +77,7 @@ class _Run:
         self.proven: dict[str, CachedResult] = {}
         self.chosen = runner
         self.manner = libtest.OutputOptions(
-            work.values.text("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
+            work.values.words("TEST"), work.values.flag("NOCAPTURE"), work.values.flag("VERBOSE")
         )
         self.log = log_path(self.session, work.name, TEST_LOGS)
         self.others: sharing.Programs | None = None
@@ -233,17 +233,17 @@ class _Run:
 
     def _require_matches(self) -> None:
         """Raise if TEST leaves nothing: a run of no tests proves nothing."""
-        text = self.manner.test
-        if not text or any(result.count and result.has_case_results for result in self.results.values()):
+        asked = self.manner.tests
+        if not asked or any(result.count and result.has_case_results for result in self.results.values()):
             return
         known = tuple(case.name for one in self.programs for kept in self._all_kept(one) for case in kept.result.cases)
-        guess = nearest(text, known)
+        guess = nearest(asked[0], known)
         fix = (
             f"did you mean {guess!r}?"
             if guess
             else "give a part of a test's name, such as a module; letter case counts"
         )
-        what = f"TEST={text}: no test matches in {_packages_of(self.programs)}"
+        what = f"TEST={','.join(asked)}: no test matches in {_packages_of(self.programs)}"
         raise UserError(Problem(what, fix), code=1)
 
     # --- keeping -----------------------------------------------------------------------------------------------------
@@ -345,6 +345,8 @@ class _Run:
         place = reporter.relative(self.log, self.session.root)
         self._write_junit()
         ok = reporting.close(self.work.name, found, failures, time.monotonic() - self.started, place)
+        if len(self.results) == len(self.programs) and not self.compiled.broken and not self.session.interrupted:
+            self.session.narrowed[self.work.name] = reporting.narrowed(self.work, self.programs, self.results)
         if not ok and not self.session.interrupted:
             self._explain()
         if self.work.values.text("OBSERVE") == STRICT and (unseen := self._unseen()):

@@ -101,7 +101,7 @@ def shards(work: TestRequest, programs: Sequence[TestBinary]) -> list[str]:
 
 def proves_nothing(work: TestRequest) -> bool:
     """Tell whether a pass says nothing about the next time: single tests, or tests that talk to running services."""
-    return bool(work.values.text("TEST") or work.target.services)
+    return bool(work.values.words("TEST") or work.target.services)
 
 
 def has_targets(work: TestRequest) -> bool:

@@ -1,4 +1,7 @@
-"""`doit-cargo rerun`: what did not end well is run again, each target with the variables that it had."""
+"""`doit-cargo rerun`: what did not end well is run again, each target with the variables that it had.
+
+Of a target that runs tests only those that failed.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ def rerun(session: Session, options: argparse.Namespace) -> int:
         return DONE
     if options.dismiss:
         journal.dismiss(session.state, found)
-        print("\n".join(f"forgotten: {end.command}" for end in found))
+        print("\n".join(f"forgotten: {end.whole}" for end in found))
         return DONE
     lost = [end for end in found if not failures.can_be_repeated(end)]
     if lost:
         fix = "type it with its variables: what may be secret is not kept"
         raise UserError([Problem(f"{end.target} cannot be repeated from the record", fix) for end in lost])
-    return max(_again(session, end) for end in found)
+    return max([_again(session, end) for end in found])
 
 
 def _again(session: Session, end: journal.End) -> int:
@@ -34,9 +37,12 @@ def _again(session: Session, end: journal.End) -> int:
     from doit_cargo.cli.line import run_targets, told
 
     print(f".. {end.command}", flush=True)
-    variables = dict(word.split("=", 1) for word in end.words[1:])
+    variables = dict(word.split("=", 1) for word in end.again[1:])
     try:
-        return run_targets(Session(session.start, session.environ, variables), [end.target])
+        status = run_targets(Session(session.start, session.environ, variables), [end.target])
     except UserError as error:
         reporter.note(end.target, "cannot run any more:")
         return told(error, as_json=False)
+    if end.narrowed and status == DONE:
+        reporter.note(end.target, f"what failed passes now; the rest runs with {end.whole}")
+    return status

@@ -1,7 +1,9 @@
 """`doit-cargo watch TARGET...`: run again on each edit of something that the targets rest on, and on nothing else.
 
-Files are watched by watchfiles; whether a change means anything, the receipts say. What changes while a run is under
-way waits as one change. After a failure there is no receipt: then any file of a member wakes it.
+Files of the workspace are watched by watchfiles, those elsewhere (a linker, a path dependency's neighbour) looked at
+twice a second: their folders are those of the whole system. Whether a change means anything, the receipts say. What
+changes while a run is under way waits as one change. After a failure there is no receipt: then any file of a member
+wakes it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import journal, receipts
+from doit_cargo.engine.state.fingerprint import signature
 from doit_cargo.engine.state.store import STATE_DIRECTORY
 from doit_cargo.session import CARGO, Session
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.fingerprint import Stamp
     from doit_cargo.engine.state.receipts import Receipt
 
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -33,15 +37,18 @@ def watch(session: Session, options: argparse.Namespace) -> int:
     """`watch`: run targets, and again whenever something that they rest on has changed."""
     require_package("watch", "watchfiles", "watch")
     names = wanted(options, "watch")
-    batches = _changes(session, names)
+    elsewhere = _Elsewhere(session, names)
+    batches = _changes(session, elsewhere)
     next(batches)  # from now on nothing is missed, also of what is edited during the first run
     status = _run(session, names)
+    elsewhere.renew()
     try:
         for changed in filter(None, batches):
             again = Session(session.start, session.environ, session.raw)
             if status != INTERRUPTED and _is_woken(again, names, changed):
                 _clear()
                 status = _run(again, names)
+                elsewhere.renew()
             if status == INTERRUPTED:
                 break
     except KeyboardInterrupt:
@@ -108,20 +115,48 @@ def _is_of_a_member(session: Session, path: str) -> bool:
     return path.startswith(tuple(folder + os.sep for folder in folders))
 
 
-def _changes(session: Session, names: list[str]) -> Iterator[list[str]]:
+class _Elsewhere:
+    """What targets rest on outside of the watched folders, as it was when they last ran."""
+
+    def __init__(self, session: Session, names: list[str]) -> None:
+        self._session, self._names = session, names
+        self.folders = _outermost([session.root, *(one.directory for one in session.workspace.packages.values())])
+        self._known: dict[str, Stamp | None] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Take what the latest successes rest on."""
+        inside = tuple(folder + os.sep for folder in self.folders)
+        files = {path for receipt in _receipts(self._session, self._names) for path in _files(receipt)}
+        self._known = {path: signature(path) for path in files if not path.startswith(inside)}
+
+    def changed(self) -> list[str]:
+        """Return what is another file than before, once."""
+        now = {path: signature(path) for path in self._known}
+        found = [path for path, stamp in now.items() if stamp != self._known[path]]
+        self._known = now
+        return found
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for folder in sorted(set(folders)):
+        if not folder.startswith(tuple(one + os.sep for one in found)):
+            found.append(folder)
+    return found
+
+
+def _changes(session: Session, elsewhere: _Elsewhere) -> Iterator[list[str]]:
     """Yield the changed paths of each batch, also none after a while; what changes meanwhile is in the next."""
     import watchfiles
 
-    outside = {os.path.dirname(path) for receipt in _receipts(session, names) for path in receipt["owners"]}
-    below = session.root + os.sep
-    places = [session.root, *(path for path in sorted(outside) if not path.startswith(below) and os.path.isdir(path))]
     left_out = (STATE_DIRECTORY, LOGS, TEST_LOGS, ".git", ".venv", "__pycache__")
 
     def means_something(_: object, path: str) -> bool:
         return not session.workspace.is_built(path) and not set(path.split(os.sep)) & set(left_out)
 
     batches = watchfiles.watch(
-        *places,
+        *elsewhere.folders,
         watch_filter=means_something,
         debounce=MILLISECONDS,
         step=50,
@@ -129,4 +164,4 @@ def _changes(session: Session, names: list[str]) -> Iterator[list[str]]:
         yield_on_timeout=True,
     )
     for batch in batches:
-        yield sorted({path for _, path in batch})
+        yield sorted({path for _, path in batch}) + elsewhere.changed()

@@ -114,7 +114,7 @@ def names(known: dict[str, Any], command: str) -> Iterator[tuple[str, str]]:
         yield from ((name, "feature profile") for name in _profiles(known))
     elif command == "completion":
         yield from ((name, "shell") for name in SHELLS)
-    else:
+    elif command != "kept":  # another file's names, which nobody has listed
         yield from ((family, "family") for family in dict.fromkeys(row["family"] for row in known["rows"]))
         yield from ((row["name"], row["doc"]) for row in known["rows"])
 

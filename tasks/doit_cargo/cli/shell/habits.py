@@ -196,7 +196,5 @@ def _behind(target: str, words: list[str]) -> Iterator[str]:
         elif word.startswith("-"):
             fix = f"the test's name is TEST=NAME, NOCAPTURE=1 shows what tests print; else: cargo test -- {word}"
             raise UserError(Problem(f"{word} is an option of the test programs that doit-cargo does not pass on", fix))
-    if len(names) > 1:
-        raise UserError(Problem(f"{' '.join(names)}: one name selects tests", f"for example: TEST={names[0]}"))
     if names:
-        yield f"TEST={names[0]}"
+        yield f"TEST={','.join(names)}"

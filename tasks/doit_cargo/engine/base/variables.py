@@ -169,6 +169,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.split(r"[,\s]+", text) if word))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """Names, or parts of them, which may hold blanks."""
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
 def _features(text: str) -> tuple[str, ...]:
     for word in _words(text):
         if not re.fullmatch(r"-?[\w+.-]+(/[\w+.-]+)?", word) or word.startswith("--"):
@@ -220,7 +225,7 @@ TABLE = (
     Variable("SINCE", _word, "only the members that changes since this commit can affect", "origin/main"),
     Variable("PROFILE", _word, "a feature profile, or a cargo profile, instead of the target's own", "low_memory"),
     Variable("TARGET", _triple, "the triple to build for", "x86_64-unknown-linux-gnu"),
-    Variable("TEST", _text, "run only the tests whose name contains this", "tokenizer::"),
+    Variable("TEST", _names, "run only the tests whose name contains this, or one of these", "tokenizer::,parser::"),
     Variable("TEST_FILE", _words, "run only the test programs of these names (tests/NAME.rs)", "streaming"),
     Variable(
         "SHARD", _shard, "run one part of the test programs, NUMBER/COUNT; all/COUNT asks if all parts passed", "1/3"

@@ -22,7 +22,8 @@ from doit_cargo.engine.state import receipts, store
 FILE = "journal.jsonl"
 LARGEST = 400_000  # bytes: some fifteen hundred ends
 DONE, FAILED, COULD_NOT_RUN, INTERRUPTED = "done", "failed", "could not run", "interrupted"
-DISMISSED = "dismissed"
+# Of a failure: nobody means to repeat it; the tests that failed pass now, the others have not run since.
+DISMISSED, MENDED = "dismissed", "mended"
 CLOCK_TICK = 0.02  # seconds by which a file system's clock may be behind
 BAD = (FAILED, COULD_NOT_RUN, INTERRUPTED)
 
@@ -31,7 +32,7 @@ class End(NamedTuple):
     """How one run of a target ended. `words` are the target and the variables that can change its result.
 
     `log` is relative to the workspace, "" where none was written; `cause` is what is known of a failure, `fix` what
-    mends it. `time` is the Unix time of the end.
+    mends it. `time` is the Unix time of the end. `narrowed` are the words that run nothing but the tests that failed.
     """
 
     target: str
@@ -42,22 +43,37 @@ class End(NamedTuple):
     log: str = ""
     cause: str = ""
     fix: str = ""
+    narrowed: tuple[str, ...] = ()
 
     @property
     def is_bad(self) -> bool:
         return self.end in BAD
 
     @property
+    def again(self) -> tuple[str, ...]:
+        """The words that do again what did not end well."""
+        return self.narrowed or self.words
+
+    @property
     def command(self) -> str:
         """The line that does it again."""
-        import shlex
+        return _line(self.again)
 
-        return shlex.join(("doit-cargo", *self.words))
+    @property
+    def whole(self) -> str:
+        """The line that did it, all tests included."""
+        return _line(self.words)
 
     @property
     def asking(self) -> str:
         """The line that tells why."""
-        return self.command.replace("doit-cargo ", "doit-cargo why ", 1)
+        return _line(("why", *self.words))
+
+
+def _line(words: Iterable[str]) -> str:
+    import shlex
+
+    return shlex.join(("doit-cargo", *words))
 
 
 class Skip(NamedTuple):
@@ -80,13 +96,19 @@ def append(state: str, end: End) -> None:
 
 
 def remember(
-    state: str, root: str, end: str, started: float, words: tuple[str, ...], problem: Problem | None = None
+    state: str,
+    root: str,
+    end: str,
+    started: float,
+    words: tuple[str, ...],
+    problem: Problem | None = None,
+    narrowed: tuple[str, ...] = (),
 ) -> None:
     """Add the end of a run that began at `started` and ends now, with the log that it has written and its problem."""
     now = time.time()
     told = {"cause": without_passwords(problem.what), "fix": without_passwords(problem.fix)} if problem else {}
     log = _log_since(state, root, words[0], started)
-    append(state, End(words[0], end, round(now, 1), round(now - started, 2), words, log, **told))
+    append(state, End(words[0], end, round(now, 1), round(now - started, 2), words, log, **told, narrowed=narrowed))
 
 
 def _log_since(state: str, root: str, name: str, moment: float) -> str:
@@ -125,7 +147,12 @@ def _ends(lines: Iterable[str]) -> Iterator[End]:
         try:
             entry = own_key.unsealed(json.loads(line)) or {}
             found = End(**{name: value for name, value in entry.items() if name in End._fields})
-            yield found._replace(time=float(found.time), seconds=float(found.seconds), words=tuple(found.words))
+            yield found._replace(
+                time=float(found.time),
+                seconds=float(found.seconds),
+                words=tuple(found.words),
+                narrowed=tuple(found.narrowed),
+            )
         except (ValueError, TypeError, AttributeError):
             continue
 
@@ -145,12 +172,23 @@ def skips(state: str) -> list[Skip]:
 
 
 def last_of_each(found: Iterable[End]) -> dict[tuple[str, ...], End]:
-    """Return the latest end of each call, those that ended last at the end."""
+    """Return the latest end of each call, those that ended last at the end.
+
+    A call of nothing but what another one failed in tells how that one stands: mended, it is no failure any more.
+    """
     latest: dict[tuple[str, ...], End] = {}
     for end in found:
-        latest.pop(end.words, None)
-        latest[end.words] = end
+        failed = next((one for one in latest.values() if one.is_bad and one.narrowed == end.words), None)
+        latest.pop(failed.words if failed else end.words, None)
+        latest[failed.words if failed else end.words] = _of_part(failed, end) if failed else end
     return latest
+
+
+def _of_part(failed: End, end: End) -> End:
+    """Return how a failure stands after a call of nothing but what failed in it."""
+    if end.is_bad:
+        return end._replace(words=failed.words, narrowed=end.narrowed or failed.narrowed)
+    return end._replace(words=failed.words, end=MENDED)
 
 
 def failures(state: str) -> list[End]:

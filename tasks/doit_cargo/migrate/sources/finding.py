@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from doit_cargo.migrate.recording.box import Box
     from doit_cargo.session import Session
 
-# How a person calls what is kept.
-CALLED = {"make": "make", "just": "just", "cargo-make": "cargo make", "alias": "cargo", "npm": "npm run"}
 # An old GNUmakefile gets this name, since the shim takes its place.
 MOVED_ASIDE = "GNUmakefile.old"
 # Where each kind is looked for, in this order.

@@ -28,9 +28,9 @@ SHOWN = 100_000
 
 
 class OutputOptions(NamedTuple):
-    """How programs are run: a part of the tests' names or "", whether tests may print, whether all output is shown."""
+    """How programs are run: parts of the tests' names, whether tests may print, whether all output is shown."""
 
-    test: str = ""
+    tests: tuple[str, ...] = ()
     prints: bool = False
     shows: bool = False
 
@@ -45,7 +45,7 @@ def environment_of(program: TestBinary, base: Mapping[str, str], extra: Mapping[
 
 def arguments_of(program: TestBinary, manner: OutputOptions) -> list[str]:
     """Return the whole command. Cargo passes what is for the tests to rustdoc word by word."""
-    words = [manner.test] if manner.test else []
+    words = list(manner.tests)
     words += ["--nocapture"] if manner.prints else []
     if program.kind != DOC:
         return [*program.argv, *words]
@@ -137,8 +137,7 @@ class _Reader:
 
 def ignored_tests(program: TestBinary, environ: Mapping[str, str], manner: OutputOptions) -> list[str]:
     """Return the names of the tests that libtest would ignore."""
-    argv = [*program.argv, "--list", "--ignored", "--format", "terse"]
-    argv += [manner.test] if manner.test else []
+    argv = [*program.argv, "--list", "--ignored", "--format", "terse", *manner.tests]
     lines = processes.answer(argv, environ, None, program.cwd).out.splitlines()
     return [line.removesuffix(": test") for line in lines if line.endswith(": test")]
 

@@ -128,7 +128,7 @@ def _argv(request: NextestRequest, report: str) -> tuple[str, ...]:
     threads = request.environ.get("RUST_TEST_THREADS", "")
     argv += ["--test-threads", threads] if threads.isdigit() and not request.configured else []
     argv += ["--filterset", " + ".join(f"binary_id(={one.nextest_id})" for one in request.programs)]
-    passed = (*words[end + 1 :], *([request.manner.test] if request.manner.test else ()))
+    passed = (*words[end + 1 :], *request.manner.tests)
     return (*argv, "--", *passed) if passed else tuple(argv)
 
 

@@ -97,14 +97,13 @@ def answer(
     return Answer(tuple(argv), process.returncode, *said)
 
 
-def shown(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> int:
-    """Run a program whose output is the user's, without standard input, and return its status. Raises `OSError`."""
+def shown(argv: Sequence[str], environ: Mapping[str, str], cwd: str, *, asks: bool = False) -> int:
+    """Run a program whose output is the user's, if it `asks` its input too; return the status. Raises `OSError`."""
     import subprocess
 
     found = which(argv[0], environ) or argv[0]
-    return subprocess.run(
-        [found, *argv[1:]], cwd=cwd, env=dict(environ), stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    stdin = None if asks else subprocess.DEVNULL
+    return subprocess.run([found, *argv[1:]], cwd=cwd, env=dict(environ), stdin=stdin, check=False).returncode
 
 
 def _file() -> IO[bytes]:
