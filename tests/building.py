@@ -224,6 +224,9 @@ BASELINE = {
 PACKAGES = ("app", "kit", "mac", "outside", "trusting", "watching")
 """All packages of a build."""
 
+BETWEEN = "\x1f"
+"""What stands between two arguments of a noted call: a unit separator, as no argument holds one."""
+
 OLD = 1_000_000_000_000_000_000
 """A modification time in 2001, in nanoseconds: older than every build."""
 
@@ -292,14 +295,11 @@ class Site:
         self.home.mkdir()
         wrapper = self.path("/bin/cargo")
         real = shutil.which("cargo")
-        # The arguments go in one write of its own each: two calls at once must not mix their lines.
+        # The arguments go in one write of its own each: two calls at once must not mix their lines. It is a script of
+        # the shell, since a Python would be one more program of each build that the observer looks through.
         self.write(
             "bin/cargo",
-            f"#!{sys.executable} -IS\n"
-            "import os, sys\n"
-            f"place = os.open({str(self.calls)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n"
-            "os.write(place, ('\\0'.join(sys.argv[1:]) + '\\n').encode())\n"
-            f"os.execv({real!r}, [{real!r}, *sys.argv[1:]])\n",
+            f"#!/bin/sh\nIFS='{BETWEEN}'\nprintf '%s\\n' \"$*\" >> '{self.calls}'\nexec '{real}' \"$@\"\n",
         )
         wrapper.chmod(0o755)
         return self
@@ -427,7 +427,7 @@ class Site:
     def cargo_calls(self) -> tuple[tuple[str, ...], ...]:
         """Return the argument lists of all cargo calls since the last `tool` began."""
         text = self.calls.read_text(encoding="utf-8") if self.calls.exists() else ""
-        return tuple(tuple(line.split("\0")) for line in text.splitlines())
+        return tuple(tuple(line.split(BETWEEN)) for line in text.split("\n")[:-1])
 
     def why(self, *words: str) -> dict[str, object]:
         """Return what `why --json` says."""

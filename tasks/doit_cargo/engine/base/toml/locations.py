@@ -7,6 +7,7 @@ nothing of profiles.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 
 from doit_cargo.engine.base.errors import Problem, UserError
@@ -31,7 +32,11 @@ class TomlFile:
         self.path = path
         self.label = label
         self.values = _parse(text, label)
-        self._lines = _Scanner(text).lines
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> dict[Path, int]:
+        return _Scanner(self._text).lines
 
     @classmethod
     def read(cls, path: str, label: str) -> TomlFile:
