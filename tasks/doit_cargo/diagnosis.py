@@ -56,9 +56,6 @@ class Diagnosis:
         return install_command(self.manager, " ".join(self.packages)) if self.packages and self.manager else ""
 
 
-# --- what is looked at -----------------------------------------------------------------------------------------------
-
-
 def of_targets(session: Session, names: list[str]) -> Diagnosis:
     """Return what some targets need; without a name, the default build and the general environment."""
     asked = names or [default(session)]
@@ -223,9 +220,6 @@ def python(session: Session) -> Diagnosis:
 def _plan_of_tools(target: str, root: str, *tools: str) -> Plan:
     needs = {name: Setting("", target) for name in tools}
     return Plan(target, Profile("", needs=needs), (), (), "", Invocation((), root), needs=dict.fromkeys(tools, ""))
-
-
-# --- how it is told --------------------------------------------------------------------------------------------------
 
 
 def print_diagnosis(found: Diagnosis) -> None:

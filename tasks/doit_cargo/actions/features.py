@@ -33,9 +33,6 @@ TIMEOUT = 60  # seconds
 SHOWN = 8  # features in a line
 
 
-# --- the command -----------------------------------------------------------------------------------------------------
-
-
 def show(session: Session, options: argparse.Namespace) -> int:
     """`features`: every feature of every member, what it turns on, its rules, and who uses it."""
     graph, unread = graph_of(session)
@@ -86,9 +83,6 @@ def _line(feature: Feature, label: str, parts: list[str], whole: bool) -> str:
 
 def _features(session: Session, graph: FeatureGraph) -> list[Feature]:
     return features(graph, session.library.pack.rules, (judged.profile for judged in _judged(session, graph, "")))
-
-
-# --- validate_features -----------------------------------------------------------------------------------------------
 
 
 def validate_features(session: Session, values: Values) -> bool:
@@ -199,9 +193,6 @@ def _shortened(names: Iterable[str]) -> str:
     return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
-# --- the sets of a pack ----------------------------------------------------------------------------------------------
-
-
 def set_problems(session: Session) -> list[Problem]:
     """Return what is wrong with each set of the pack, on any platform: its package, its features, the rules."""
     return [found for one in session.library.pack.feature_sets.values() for found in _problems_of(session, one)]
@@ -221,9 +212,6 @@ def _problems_of(session: Session, one: FeatureSet) -> list[Problem]:
     except UserError as error:
         return error.problems
     return []
-
-
-# --- feature_docs ----------------------------------------------------------------------------------------------------
 
 
 def feature_docs(session: Session, values: Values) -> bool:
@@ -254,9 +242,6 @@ def _text(path: str) -> str:
 
 def _is_known(graph: FeatureGraph, feature: str) -> bool:
     return any(feature in graph.packages[name].features for name in graph.members)
-
-
-# --- packages outside the workspace ----------------------------------------------------------------------------------
 
 
 def graph_of(session: Session) -> tuple[FeatureGraph, str]:

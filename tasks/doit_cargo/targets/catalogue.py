@@ -295,9 +295,6 @@ def find(name: str, entries: Iterable[Entry]) -> Entry:
     raise UserError(unknown("target", name, known, shown=len(known)))
 
 
-# --- the rows are right ----------------------------------------------------------------------------------------------
-
-
 def require_good_names(targets: tuple[Target, ...]) -> None:
     """Raise for names that are taken twice or that doit cannot have."""
     problems = [*_duplicates(targets), *_bad_names(targets)]

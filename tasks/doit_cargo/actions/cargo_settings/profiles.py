@@ -53,9 +53,6 @@ def feature_profile(session: Session, name: str) -> Profile | None:
     return None
 
 
-# --- check_profiles --------------------------------------------------------------------------------------------------
-
-
 def check_profiles(session: Session, values: Values) -> bool:
     """Print each cargo profile with who sets each key, then what is wrong; fail if an error is among that."""
     name = values.text("PROFILE")
@@ -135,9 +132,6 @@ def count(number: int, one: str) -> str:
     return f"{number} {one}{'' if number == 1 else 's'}"
 
 
-# --- check_rustflags, check_jobs -------------------------------------------------------------------------------------
-
-
 def check_rustflags(session: Session, values: Values) -> bool:
     """Print which flags reach rustc on which target; fail where flags of a file are lost, whoever drops them."""
     case = case_of(session, feature_profile(session, values.text("PROFILE")))
@@ -181,9 +175,6 @@ def check_jobs(session: Session, values: Values) -> bool:
         "check_jobs", f"{count(len(found), 'file')} with a fixed number of jobs"
     )
     return not found
-
-
-# --- fix_profiles ----------------------------------------------------------------------------------------------------
 
 
 def fix_profiles(session: Session, values: Values) -> bool:

@@ -91,9 +91,6 @@ def _reason(case: SettingsCase) -> str:
     )
 
 
-# --- verify_strip ----------------------------------------------------------------------------------------------------
-
-
 def verify_strip(session: Session, values: Values) -> bool:
     """Read each program that `build` has made and compare what it still holds with `strip` of its cargo profile."""
     del values  # those of `build`

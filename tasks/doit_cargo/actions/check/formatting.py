@@ -62,8 +62,6 @@ HOMES = ("HOME", "XDG_CONFIG_HOME", "APPDATA")
 # In `session.found`: the files that rustfmt has told that it read.
 READ = "files that rustfmt read"
 
-# --- what is formatted -----------------------------------------------------------------------------------------------
-
 
 def watch(session: Session, _: Values) -> ActionInputs:
     """Return every formatted file, the configurations, also those above the workspace and the user's own, and the
@@ -169,9 +167,6 @@ def _configures(path: str, tool: str) -> bool:
         return False
 
 
-# --- the two targets -------------------------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class _Work:
     """What one language comes to: its files, those that are not formatted, and what its formatter could not do."""
@@ -248,9 +243,6 @@ def _to_format(session: Session, target: str) -> Iterator[tuple[Language, list[s
             reporter.note(target, f"{count} skipped: {language.tool} is not installed, get it with: {command}")
         else:
             yield language, files
-
-
-# --- the formatters --------------------------------------------------------------------------------------------------
 
 
 def _checked(session: Session, language: Language, files: list[str]) -> _Work:

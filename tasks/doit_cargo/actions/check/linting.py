@@ -47,9 +47,6 @@ def _ruff(session: Session) -> list[str]:
     return [tool.path if tool else "ruff", "check", "--no-cache", "--force-exclude", *kept]
 
 
-# --- fix -------------------------------------------------------------------------------------------------------------
-
-
 def lint_fix(session: Session, values: Values) -> bool:
     """`clippy --fix` and `ruff check --fix`, on a clean git tree or after keeping what git does not have."""
     uncommitted = _uncommitted(session)

@@ -83,9 +83,6 @@ def _no_database(target: str, use: str) -> UserError:
     return UserError(Problem(what, fix), COULD_NOT_RUN)
 
 
-# --- cargo-deny ------------------------------------------------------------------------------------------------------
-
-
 def watch_deny(session: Session, _: Values) -> ActionInputs:
     """Return what the checks without the network rest on."""
     manifests = [package.manifest for package in session.workspace.packages.values()]

@@ -28,9 +28,6 @@ def lock_path(session: Session) -> str:
     return os.path.join(session.root, "Cargo.lock")
 
 
-# --- trees -----------------------------------------------------------------------------------------------------------
-
-
 def deps_tree(session: Session, values: Values) -> bool:
     """`cargo tree` of the server, or of PACKAGE."""
     return _tree(session, values)
@@ -113,9 +110,6 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
     return finished(session, name, outcome, f"who depends on {wanted}")
 
 
-# --- duplicates ------------------------------------------------------------------------------------------------------
-
-
 def watch_duplicates(session: Session, _: Values) -> ActionInputs:
     """Return the lock and the files that allow duplicates."""
     packs = [os.path.join(folder, "pack.toml") for folder in session.library.directories]
@@ -196,9 +190,6 @@ def _note_useless(session: Session, found: Mapping[str, Sequence[Locked]], allow
         is_there = any(version in ("", one.version) for one in found.get(name, ()))
         if where.startswith(own) and not is_there:
             reporter.note("check_duplicates", f"{where}: {entry} is no duplicate any more: take it out")
-
-
-# --- update ----------------------------------------------------------------------------------------------------------
 
 
 def deps_update(session: Session, values: Values) -> bool:

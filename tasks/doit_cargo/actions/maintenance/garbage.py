@@ -90,9 +90,6 @@ def _size(text: str) -> float:
     return float(found[1]) * UNITS[found[2].upper()]
 
 
-# --- what is needed --------------------------------------------------------------------------------------------------
-
-
 def look(session: Session) -> BuildDirectory:
     """Return what lies in the build directory, and which results rest on it; a result is looked at as `status` does."""
     kept = garbage.kept(session.workspace.kept_in)
@@ -153,9 +150,6 @@ def _require_alone(session: Session) -> None:
             "give each workspace a target directory of its own (CARGO_TARGET_DIR), or remove it as a whole: cargo clean"
         )
         raise UserError(Problem(what, fix), COULD_NOT_RUN)
-
-
-# --- what goes -------------------------------------------------------------------------------------------------------
 
 
 def _chosen(found: BuildDirectory, size: int, most: float | None) -> tuple[list[UnitFiles], list[Holder]]:
@@ -225,9 +219,6 @@ def _require_fresh(session: Session, found: BuildDirectory, given_up: list[Holde
         if receipt is None or changes:
             what = f"{result.name} was up to date before, and is not any more: {changes[0].subject}"
             raise UserError(Problem(what, "please report this with the folder .doit-cargo/"), COULD_NOT_RUN)
-
-
-# --- what is said ----------------------------------------------------------------------------------------------------
 
 
 def _told(

@@ -34,8 +34,6 @@ OTHERS = ("registry/index", "bin", "advisory-db", "advisory-dbs")
 LEAST_FREE = 1_000_000_000
 CARGO_LOCKS = (".package-cache", ".package-cache-mutate")
 
-# --- logs ------------------------------------------------------------------------------------------------------------
-
 
 def logs(session: Session) -> dict[str, str]:
     """Return name -> path of every log, by the names of their targets."""
@@ -69,9 +67,6 @@ def show_log(session: Session, values: Values) -> bool:
     written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(os.path.getmtime(path)))
     reporter.done("show_log", f"{reporter.relative(path, session.root)}, written {written}")
     return True
-
-
-# --- cargo's cache ---------------------------------------------------------------------------------------------------
 
 
 def cargo_cache_size(session: Session, _: Any) -> bool:
@@ -124,9 +119,6 @@ def _cargo_kept_out(home: str) -> Iterator[None]:
                 what = f"a cargo is using {home} now: nothing was removed"
                 raise UserError(Problem(what, "try again when it has ended"), COULD_NOT_RUN) from None
         yield
-
-
-# --- what ran when ---------------------------------------------------------------------------------------------------
 
 
 class OnRecord(NamedTuple):
@@ -201,8 +193,6 @@ def _tell_savings(session: Session) -> None:
         reporter.note(session.current, f"{note}; building them took {savings.time_of(60 * minutes)} there")
 
 
-# --- measures --------------------------------------------------------------------------------------------------------
-
 MARKS = {
     "unsafe": re.compile(r"\bunsafe\b"),
     "unwrap": re.compile(r"\.(?:unwrap|expect)\("),
@@ -243,8 +233,6 @@ def _measures(paths: list[str]) -> list[int]:
     lines = sum(text.count("\n") for text in texts)
     return [len(texts), lines, *(sum(len(mark.findall(text)) for text in texts) for mark in MARKS.values())]
 
-
-# --- a report --------------------------------------------------------------------------------------------------------
 
 LAST_LINES = 15
 

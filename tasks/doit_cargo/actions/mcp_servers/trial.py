@@ -125,9 +125,6 @@ def _last_words(path: str) -> str:
     return ""
 
 
-# --- one server ------------------------------------------------------------------------------------------------------
-
-
 async def _greet(session: Session, server: Server, log: TextIO) -> str:
     """Return what a server says of itself and which tools it has."""
     from mcp import ClientSession

@@ -108,9 +108,6 @@ def _cell(builds: list[Build]) -> str:
     return f"{statistics.median(build.seconds for build in builds):.1f} ({len(builds)})"
 
 
-# --- a build from nothing --------------------------------------------------------------------------------------------
-
-
 def check_build(session: Session, values: Values) -> None:
     """Raise `UserError` for variables that do not fit this workspace."""
     planned.plan_of(session, values, "build")

@@ -94,9 +94,6 @@ def _say_setup(session: Session, tools: LlvmTools) -> None:
         reporter.note(session.current, f"RUSTC_WRAPPER={wrapper} is left out: cargo-llvm-cov takes its place")
 
 
-# --- the call --------------------------------------------------------------------------------------------------------
-
-
 def _require_llvm(session: Session) -> LlvmTools:
     """Return coverage tools that read this rustc's profiles. Raises `UserError` that says why others do not."""
     found = find_coverage_tools(session.machine)
@@ -171,9 +168,6 @@ def _has_target_flags(session: Session) -> bool:
     return any(isinstance(entry, Mapping) and "rustflags" in entry for entry in entries)
 
 
-# --- the reports -----------------------------------------------------------------------------------------------------
-
-
 def _write_reports(session: Session, values: Values, plan: Plan) -> dict[str, Any] | None:
     """Write the reports asked for; return llvm-cov's summary, or None where it has nothing to report."""
     formats = dict.fromkeys(values.words("COVERAGE") or ("html",))
@@ -230,9 +224,6 @@ def _open(session: Session, path: str) -> None:
         reporter.note(
             session.current, f"no browser could be opened: open {reporter.relative(path, session.root)} yourself"
         )
-
-
-# --- the figures -----------------------------------------------------------------------------------------------------
 
 
 def by_package(summary: Mapping[str, Any], session: Session) -> dict[str, Lines]:

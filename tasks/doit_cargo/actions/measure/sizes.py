@@ -38,9 +38,6 @@ def check(session: Session, values: Values) -> None:
     planned.require_program(plan, values.text("BIN"))
 
 
-# --- by crate and function -------------------------------------------------------------------------------------------
-
-
 def bloat_check(session: Session, values: Values) -> bool:
     """Print what of each program comes from which crate and which function."""
     for package, binary in _programs(session, values):
@@ -162,9 +159,6 @@ def _recent(session: Session, path: str) -> Iterator[str]:
     builds = [build for build in history.read(session.state) if build.sizes and name in build.sizes]
     for build in builds[-3:]:
         yield f"{_date(build)}  {build.commit or '-':12}  {(build.sizes or {})[name]:>12,} bytes  {build.target}"
-
-
-# --- over time -------------------------------------------------------------------------------------------------------
 
 
 def binary_size_track(session: Session, values: Values) -> bool:

@@ -108,9 +108,6 @@ def _library() -> Reader | None:
     return (lambda: [look(number, handle) for number, handle in enumerate(handles)]) if handles else None
 
 
-# --- what is expected ------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Expected:
     """A row of the table: the model and the bytes that it takes."""
@@ -136,9 +133,6 @@ def expected_for(model: str) -> Expected | None:
 def _holds(name: str, word: str) -> bool:
     """Tell whether a name has a word of its own: 7b is none of 17b, q4 begins q4-k-m."""
     return re.search(rf"(?<![a-z0-9.]){re.escape(word)}", name) is not None
-
-
-# --- the target ------------------------------------------------------------------------------------------------------
 
 
 def monitor_vram(session: Session, values: Values) -> bool:

@@ -77,9 +77,6 @@ def require_folder(session: Session, values: Values) -> None:
         raise UserError(Problem(what, fix, "MODEL_DIR" if values.text("MODEL_DIR") else ""))
 
 
-# --- entries ---------------------------------------------------------------------------------------------------------
-
-
 def _grouped(paths: Iterable[str]) -> list[list[str]]:
     """Return files, the shards of one model together."""
     groups: dict[str, list[str]] = {}
@@ -153,9 +150,6 @@ def _architecture(folder: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-# --- reading it back -------------------------------------------------------------------------------------------------
-
-
 def read(session: Session) -> dict[str, Any]:
     """Return the inventory on disk; raises `UserError` if there is none or if it is not ours."""
     path = path_of(session)
@@ -198,9 +192,6 @@ def _known(session: Session, folder: str) -> dict[str, Entry]:
     if data["folder"] != reporter.relative(folder, session.root):
         return {}
     return {file["path"]: file for model in data["models"] for file in model["files"]}
-
-
-# --- the table -------------------------------------------------------------------------------------------------------
 
 
 def table(models: list[Entry]) -> str:

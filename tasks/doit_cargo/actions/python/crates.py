@@ -125,9 +125,6 @@ def read_toml(path: str) -> Mapping[str, Any]:
         return {}
 
 
-# --- of a session ----------------------------------------------------------------------------------------------------
-
-
 def chosen(session: Session, values: Values) -> tuple[PythonCrate, ...]:
     """Return the crates that PACKAGE names, by default all. Raises `UserError` for an unknown one."""
     found = {crate.name: crate for crate in all_of(session)}

@@ -92,9 +92,6 @@ def _foreign_outputs(folder: str, packages: dict[str, str]) -> list[tuple[str, S
     return found
 
 
-# --- what a wheel says of itself -------------------------------------------------------------------------------------
-
-
 def packaged(build: WheelBuild) -> Declared:
     """Return what maturin puts into a wheel from anywhere: readme, licences, data, Python sources (its book,
     "Metadata", "Configuration"; Cargo book, "The manifest format").

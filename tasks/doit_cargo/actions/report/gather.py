@@ -48,9 +48,6 @@ def minute(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
-# --- now -------------------------------------------------------------------------------------------------------------
-
-
 def now(session: Session) -> list[dict[str, Any]]:
     """Return each result on record, with the first cause for which it would run."""
     found = [one for one in receipts.last_successes(session.state) if session.known_row(one["key"][0])]
@@ -90,9 +87,6 @@ def skips(session: Session) -> list[dict[str, Any]]:
 def fetched(session: Session) -> list[dict[str, Any]]:
     """Return how often results of each target came from other machines, and what building them took there."""
     return [{**one, "size": size_of(one["bytes"])} for one in savings.by_target(session.state)]
-
-
-# --- builds and sizes ------------------------------------------------------------------------------------------------
 
 
 def builds(found: list[Build]) -> dict[str, Any]:
@@ -169,9 +163,6 @@ def _size(key: tuple[object, ...], points: list[tuple[float, int]], allowed: flo
     }
 
 
-# --- crates ----------------------------------------------------------------------------------------------------------
-
-
 def crates(session: Session) -> dict[str, Any]:
     """Return what each crate of the latest build took, and what an edit of it rebuilds."""
     cargo = [one for one in receipts.last_successes(session.state) if one.get("observed") and "programs" not in one]
@@ -213,9 +204,6 @@ def _crate(name: str, seconds: Mapping[str, float], receipt: Receipt) -> dict[st
         "of": len(receipt["packages"]),
         "cost": sum(seconds.get(one, 0.0) for one in rebuilt),
     }
-
-
-# --- tests -----------------------------------------------------------------------------------------------------------
 
 
 def tests(session: Session) -> dict[str, Any]:

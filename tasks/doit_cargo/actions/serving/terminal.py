@@ -38,9 +38,6 @@ class StepError(Exception):
     """What the program did instead of what a step of the script expects."""
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
-
-
 def require_terminal(session: Session, values: Values) -> None:
     """Raise `UserError` if nobody can type, and for bad input."""
     program.require(session, values)
@@ -54,9 +51,6 @@ def require_terminal(session: Session, values: Values) -> None:
 def by_hand(session: Session, values: Values) -> bool:
     """Hand the terminal over to the program until it ends."""
     return foreground.talk(session, values)
-
-
-# --- by script -------------------------------------------------------------------------------------------------------
 
 
 def require_script(session: Session, values: Values) -> None:

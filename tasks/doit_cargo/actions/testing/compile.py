@@ -183,9 +183,6 @@ def _same_outside(receipt: Mapping[str, Any], work: TestRequest) -> bool:
     return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())
 
 
-# --- the call --------------------------------------------------------------------------------------------------------
-
-
 def _call(
     work: TestRequest,
     receipt: Receipt | None,
@@ -252,9 +249,6 @@ def _excluding(argv: tuple[str, ...], packages: tuple[str, ...]) -> tuple[str, .
         return (*argv[:position], *words, *argv[position:])
     named = {place for place, word in enumerate(argv[:-1]) if word == "--package" and argv[place + 1] in packages}
     return tuple(word for place, word in enumerate(argv) if place not in named and place - 1 not in named)
-
-
-# --- the selection ---------------------------------------------------------------------------------------------------
 
 
 def is_whole(work: TestRequest) -> bool:

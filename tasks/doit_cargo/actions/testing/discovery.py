@@ -125,9 +125,6 @@ def _write_program(path: str, text: str) -> None:
         atomic.write(path, text, mode=0o755)  # cargo starts it
 
 
-# --- the user's own runner -------------------------------------------------------------------------------------------
-
-
 def _own_runner(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> _Own:
     """Return the runner that the user has set; without one cargo needs no triple."""
     variables = [name for name in environ if name.startswith("CARGO_TARGET_") and name.endswith("_RUNNER")]
@@ -175,9 +172,6 @@ def _triple(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> str
         return os.path.basename(asked).removesuffix(".json")
     said = processes.answer(["cargo", "-vV"], environ, None, workspace.root).out
     return next((line[6:] for line in said.splitlines() if line.startswith("host: ")), "")
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 class _Start(NamedTuple):

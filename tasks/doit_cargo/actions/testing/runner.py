@@ -98,8 +98,6 @@ class _Run:
         self._keep(stale)
         return self._report()
 
-    # --- what has passed before --------------------------------------------------------------------------------------
-
     def _stale(self) -> list[TestBinary]:
         """Return the programs to run; take the others' results from where they are kept."""
         stale = []
@@ -163,8 +161,6 @@ class _Run:
         if change.kind == "always":
             return change.new
         return f"{subject} {change.new}" if change.kind in ("file", "listing") else f"{change.kind} {subject}"
-
-    # --- running -----------------------------------------------------------------------------------------------------
 
     def _run(self, stale: list[TestBinary]) -> None:
         if not self._must_run or self.session.forced:
@@ -245,8 +241,6 @@ class _Run:
         )
         what = f"TEST={text}: no test matches in {_packages_of(self.programs)}"
         raise UserError(Problem(what, fix), code=1)
-
-    # --- keeping -----------------------------------------------------------------------------------------------------
 
     def _keep(self, ran: list[TestBinary]) -> None:
         """Keep what proves something: a whole program that passed at once, from inputs that stood still."""
@@ -335,8 +329,6 @@ class _Run:
             f"passed before: {counted(count, 'test')}{more} in {counted(packages, 'package')}, "
             f"{inputs} inputs unchanged"
         )
-
-    # --- reporting ---------------------------------------------------------------------------------------------------
 
     def _report(self) -> bool:
         found = reporting.rows(self.work.packages, self.programs, self.results, self.compiled.broken)

@@ -104,8 +104,6 @@ class TestInputs:
         self._files: dict[str, tuple[str, ...]] = {}
         self._trees: dict[str, tuple[tuple[str, ...], Any, tuple[str, ...]]] = {}
 
-    # --- one program -------------------------------------------------------------------------------------------------
-
     def scope(self, program: TestBinary) -> Scope:
         """Return what the states of what a program is seen to do are taken with."""
         world = seen.World(libtest.environment_of(program, self.base, self.built.extra))
@@ -173,8 +171,6 @@ class TestInputs:
             self._files[""] = tuple(dict.fromkeys([*named.files, *named.found()]))
         return self._files[""]
 
-    # --- a package of which not all is seen --------------------------------------------------------------------------
-
     def _package_files(self, name: str) -> tuple[str, ...]:
         if name not in self._files:
             own = self.workspace.packages.get(name)
@@ -204,8 +200,6 @@ class TestInputs:
             stamps, names = dir_listing.list_tree(directory, rule)
             self._trees[directory] = (rule, fingerprint.settle_all(stamps, time.time_ns()), names)
         return self._trees[directory][2]
-
-    # --- after the run, and the launcher's proof ---------------------------------------------------------------------
 
     def moved(self, program: TestBinary) -> str:
         """Return a file of a program's identity that is not the one any more that was looked at, or nothing."""

@@ -38,9 +38,6 @@ class _InvalidError(Exception):
     """A value that its type refuses; the text is what the value is not."""
 
 
-# --- types: each takes the raw, non-empty text ---------------------------------------------------------------------
-
-
 def _flag(text: str) -> bool:
     return text.strip().lower() not in OFF
 
@@ -196,9 +193,6 @@ def _registry(text: str) -> str:
     address = wanted.removeprefix("sparse+")
     is_git = wanted.startswith("file:") or address.endswith(".git")
     return address if is_git else f"sparse+{address.rstrip('/')}/"
-
-
-# --- the table -----------------------------------------------------------------------------------------------------
 
 
 class Variable(NamedTuple):

@@ -28,8 +28,6 @@ BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
 
-# --- reading -----------------------------------------------------------------------------------------------------
-
 
 _NOT_INSTALLED = re.compile(r"toolchain '([^']+)' is not installed")
 
@@ -139,9 +137,6 @@ def _find_cargo(environ: Mapping[str, str]) -> str:
     raise UserError(Problem("cargo is not on PATH", fix), COULD_NOT_RUN)
 
 
-# --- what cargo says when it fails ---------------------------------------------------------------------------------
-
-
 def _explain(stderr: str, directory: str, environ: Mapping[str, str]) -> Problem:
     missing = _NOT_INSTALLED.search(stderr)
     if missing:
@@ -178,9 +173,6 @@ def _pin_line(path: str) -> int:
             if re.match(r"\s*[\"']?channel\b", line):
                 return number
     return 1
-
-
-# --- reduction -----------------------------------------------------------------------------------------------------
 
 
 def _reduce_package(package: Mapping[str, Any]) -> PackageFacts:
@@ -252,9 +244,6 @@ def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-# --- the frozen form -------------------------------------------------------------------------------------------------
-
-
 def from_metadata(facts: Facts) -> Workspace:
     """Return the workspace that `read_metadata` described. Pure: the same facts give the same workspace."""
     return Workspace(
@@ -306,9 +295,6 @@ def _package(name: str, facts: PackageFacts) -> Package:
         ),
         rust_version=facts["rust_version"],
     )
-
-
-# --- the graph -------------------------------------------------------------------------------------------------------
 
 
 def edges(workspace: Workspace, dev: bool = False) -> dict[str, tuple[str, ...]]:

@@ -55,9 +55,6 @@ def learn(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: 
         del known[:-KEPT]
 
 
-# --- flags -----------------------------------------------------------------------------------------------------------
-
-
 def _dropped_flags(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> Iterator[str]:
     """Tell of rustflags in config files that a variable takes the place of."""
     if not any(name in environ for name in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")):
@@ -85,9 +82,6 @@ def _triple(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str
     argv = plan.invocation.argv
     asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
     return asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target or host_triple()
-
-
-# --- Python ----------------------------------------------------------------------------------------------------------
 
 
 def read_by_pyo3(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -138,9 +132,6 @@ def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:
         if name in workspace.packages and any(edge.name == "pyo3" for edge in workspace.packages[name].dependencies)
     ]
     return tuple(name for name in (*direct, *dependents(workspace, direct)) if name in state.features)
-
-
-# --- features --------------------------------------------------------------------------------------------------------
 
 
 def _state(plan: Plan, workspace: Workspace) -> State:

@@ -83,9 +83,6 @@ def named(changes: list[Change], receipt: Receipt, root: str) -> tuple[list[Chan
     return with_makers(told, receipt), members
 
 
-# --- the lock --------------------------------------------------------------------------------------------------------
-
-
 def _of_lock(change: Change, receipt: Receipt) -> tuple[str, list[str]]:
     before, after = _lock_of(receipt, change.subject), _read(change.subject)
     if before is None or after is None:
@@ -141,9 +138,6 @@ def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
             seen.add(here)
             waiting += lock.dependencies.get(here, ())
     return False
-
-
-# --- other targets ---------------------------------------------------------------------------------------------------
 
 
 def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:

@@ -81,9 +81,6 @@ def is_same(receipt: Mapping[str, Any], change: Change, environ: Mapping[str, st
     return change.kind == "file" and _is_same_table(change.subject, meaning)
 
 
-# --- variables -------------------------------------------------------------------------------------------------------
-
-
 def _is_same_variable(name: str, meaning: Meaning, environ: Mapping[str, str]) -> bool:
     root = meaning["root"]
     if name in TARGET_DIRECTORY:
@@ -189,9 +186,6 @@ def _is_of_another_profile(name: str, meaning: Meaning, value: str | None) -> bo
         return True
     now = layers.plain(value)
     return any(type(now) is type(allowed) and now == allowed for allowed in keys.ALLOWED.get(key, ()))
-
-
-# --- manifests and config files --------------------------------------------------------------------------------------
 
 
 def _tables(

@@ -70,9 +70,6 @@ class Growth(NamedTuple):
         return 100.0 * (self.after - self.before) / self.before if self.before else 0.0
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
-
-
 def path_in(state: str) -> str:
     """Return where the history of a workspace is kept."""
     return os.path.join(state, FILE)
@@ -135,9 +132,6 @@ def _halve(path: str) -> None:
     atomic.write(path, "".join(lines[len(lines) // 2 :]), closed=True)
 
 
-# --- a build ---------------------------------------------------------------------------------------------------------
-
-
 def record(state: str, plan: Plan, outcome: Outcome, target_directory: str, environ: Mapping[str, str]) -> Build | None:
     """Record a successful build; return it, or None where that could not be done. Never raises."""
     try:
@@ -190,9 +184,6 @@ def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
     done = processes.answer([*processes.GIT, "rev-parse", "--short=12", "HEAD"], os.environ, GIT_SECONDS, root)
     return done.out.strip() if done.ok else ""
-
-
-# --- sizes -----------------------------------------------------------------------------------------------------------
 
 
 def growths(builds: Iterable[Build], now: Build) -> list[Growth]:

@@ -63,9 +63,6 @@ def that_it_has(asked: Mapping[str, str], package: Package) -> dict[str, str]:
     return {name: origin for name, origin in asked.items() if origin == VARIABLE or name in package.features}
 
 
-# --- existence -------------------------------------------------------------------------------------------------------
-
-
 def require_existing(asked: Mapping[str, str], packages: tuple[str, ...], workspace: Workspace) -> None:
     """Raise for features that no selected package has: `Absent` if a profile wants one, else bad input."""
     lacking = {name: problem for name in asked if (problem := _lacking(name, asked[name], packages, workspace))}
@@ -116,9 +113,6 @@ def _without_feature(package: Package, feature: str, origin: str, workspace: Wor
 
 def _shown(path: str, workspace: Workspace) -> str:
     return os.path.relpath(path, workspace.root).replace(os.sep, "/")
-
-
-# --- rules -----------------------------------------------------------------------------------------------------------
 
 
 def check_rules(asked: Mapping[str, str], rules: Mapping[str, Rule], platform: str, place: str) -> None:
@@ -172,9 +166,6 @@ def _misfit(rule: Rule, place: str, origin: str) -> Problem:
 def anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     """Return rules without the platforms that they name."""
     return {name: rule._replace(platforms=()) for name, rule in rules.items()}
-
-
-# --- what a package then has -----------------------------------------------------------------------------------------
 
 
 def enabled(package: Package, features: tuple[str, ...], default_features: bool) -> set[str]:

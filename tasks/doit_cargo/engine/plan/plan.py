@@ -65,9 +65,6 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
     )
 
 
-# --- the invocation --------------------------------------------------------------------------------------------------
-
-
 def _portable(decision: Decision, workspace: Workspace, environ: Mapping[str, str], machine: MachineFacts) -> Portable:
     """Return what keeps this computer's CPU out of a build for others."""
     if decision.triple in ("", host_triple(machine.platform)):
@@ -162,9 +159,6 @@ def _files(decision: Decision, workspace: Workspace, library: Library, environ: 
     return tuple(dict.fromkeys([*decision.profile.files, *library.pack.files, *manifests, template, *settled]))
 
 
-# --- outputs ---------------------------------------------------------------------------------------------------------
-
-
 def _outputs(case: PlanCase, decision: Decision, env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the binaries to expect of a build; other commands leave nothing that a user runs."""
     if case.target.command not in COMMANDS.values():
@@ -219,9 +213,6 @@ def _binaries(decision: Decision, workspace: Workspace) -> Iterable[tuple[str, s
         for cargo_target in package.cargo_targets:
             if "bin" in cargo_target.kinds and on.issuperset(cargo_target.required_features):
                 yield cargo_target.name, name
-
-
-# --- for machines ----------------------------------------------------------------------------------------------------
 
 
 class JsonStep(TypedDict):

@@ -192,9 +192,6 @@ def _is_below(path: str, folder: str) -> bool:
     return os.path.realpath(path).startswith(folder + os.sep) or os.path.normpath(path).startswith(folder + os.sep)
 
 
-# --- what was agreed to ----------------------------------------------------------------------------------------------
-
-
 def record_path(start: str) -> str:
     """Return where trust in the checkout at hand is kept. Raises OSError where a user has no state folder."""
     name = own_key.blake2b(os.fsencode(checkout_of(start)), digest_size=16).hexdigest()

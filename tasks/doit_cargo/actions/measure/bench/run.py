@@ -121,9 +121,6 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
     return list(found), lacking
 
 
-# --- cargo's benchmarks ----------------------------------------------------------------------------------------------
-
-
 def _run_benches(session: Session, plan: Plan, names: list[str], wanted: BenchRequest, found: Measured) -> None:
     """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
     built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
@@ -195,9 +192,6 @@ def _criterion_folder(session: Session) -> str:
 
 def _log(session: Session, target: str) -> str:
     return f"see the log: {reporter.relative(log_path(session, target), session.root)}"
-
-
-# --- the program in the role bench -----------------------------------------------------------------------------------
 
 
 def program_package(session: Session, values: Values) -> str:

@@ -114,9 +114,6 @@ def bench_save(session: Session, values: Values) -> bool:
     return True
 
 
-# --- comparing -------------------------------------------------------------------------------------------------------
-
-
 def check_compare(session: Session, values: Values) -> None:
     """Raise `UserError` for an unknown or broken baseline, and for all that `bench_full` would refuse."""
     baselines.load(session.state, values.text("BASELINE") or LAST)

@@ -109,9 +109,6 @@ def _told(by: str, row: Row, how: str, world: World) -> tuple[str, str]:
     return name, f"{became}, which {who} {VERBS[kind]}{silently}"
 
 
-# --- after cargo's run -----------------------------------------------------------------------------------------------
-
-
 def keys_of_call(inputs: Inputs, report: BuildReport) -> list[str]:
     """Return the keys of all units of a call, of downloaded packages too."""
     found = [place.key for unit in report.units for place in inputs.placed(unit)]
@@ -167,9 +164,6 @@ def _is_older(row: Row, moment: int) -> bool:
     return row[0] == "read" and now is not None and now[3] < moment
 
 
-# --- what cargo tracks -----------------------------------------------------------------------------------------------
-
-
 def _untracked(made: Mapping[str, Any], inputs: Inputs, report: BuildReport) -> dict[str, Any]:
     sources = {key: {*one.sources, *inputs.generated} for one in inputs.made for key in one.keys}
     scripts = {units.script_key(script.out_dir): script for script in report.scripts}
@@ -203,9 +197,6 @@ def _without_watched(items: Iterable[Any], script: Script, report: BuildReport) 
         if not (row[0] == "variable" and row[1] in output.variables)
         and not (row[0] in seen.PATHS and (row[1] in watched or (below and row[1].startswith(below))))
     ]
-
-
-# --- what the receipt holds ------------------------------------------------------------------------------------------
 
 
 def add_to(state: State, ledger: Ledger, keys: Iterable[str], inputs: Inputs, given: World) -> tuple[str, ...]:

@@ -98,9 +98,6 @@ def _toolchains(observed: Observed) -> Iterator[str]:
         yield os.path.join(root, "lib", "rustlib") if root in ("/", "/usr", "/usr/local") else root
 
 
-# --- whose ----------------------------------------------------------------------------------------------------------
-
-
 def _keys(unit: ObservedUnit, group: Group, workspace: Workspace, started: int) -> Iterator[str]:
     if unit.kind == "build-script":
         found = [units.script_key(unit.key)]
@@ -128,9 +125,6 @@ def _compiled(process: Process, unit: ObservedUnit) -> Iterator[str]:
         folders = units.folders_of(profile, (unit.package,))
         keys = (key for folder in folders for key in units.keys_in(profile, os.path.basename(folder)))
         yield from (key for key in keys if key.replace("-", "_").endswith("_" + unit.name))
-
-
-# --- what -----------------------------------------------------------------------------------------------------------
 
 
 def _rests_on(

@@ -71,9 +71,6 @@ def _why(answer: Refusal) -> str:
     )
 
 
-# --- rules -----------------------------------------------------------------------------------------------------------
-
-
 def _needs(graph: CrateGraph, knowledge: Knowledge, triple: str, manifests: str) -> Iterator[Need]:
     certainty = Certainty(graph)
     for crate in graph.crates:
@@ -153,9 +150,6 @@ def _features_hold(rule: NeedRule, crate: Crate, graph: CrateGraph) -> bool:
         return False
     hints = {*rule.asked, *rule.features}
     return not rule.features or "default" in hints or bool(hints & (graph.asked | crate.features))
-
-
-# --- what a manifest declares for system-deps ------------------------------------------------------------------------
 
 
 def _declared(crate: Crate, manifests: str) -> Iterator[Need]:

@@ -76,9 +76,6 @@ def _well_known_types(machine: Machine, protoc: Tool) -> bool:
     return any(place and os.path.isfile(os.path.join(place, name)) for place in places)
 
 
-# --- Python ----------------------------------------------------------------------------------------------------------
-
-
 def look_at_python(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
     """Look at the Python that PyO3 takes, and whether this PyO3 knows its version."""
     machine = look.scripts
@@ -142,9 +139,6 @@ def _ask_libpython(machine: Machine, python: Tool) -> dict[str, object]:
     names = "LDLIBRARY LIBDIR MULTIARCH LIBPL LDVERSION"
     program = f"import sysconfig as s; print('|'.join(str(s.get_config_var(n) or '') for n in '{names}'.split()))"
     return {"version": machine.run(python.path, "-c", program).strip(), **validity_of(python.path, python.real_path)}
-
-
-# --- libraries that are no pkg-config modules ------------------------------------------------------------------------
 
 
 def look_at_mkl(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
