@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.preflight import linker_report, preflight, services
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow
@@ -244,7 +245,7 @@ def print_diagnosis(found: Diagnosis) -> None:
 def _shortened(names: str) -> str:
     """Return the first three of who needs something."""
     parts = names.split(", ")
-    return ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+    return shortened(parts, 3)
 
 
 def _summary(found: Diagnosis) -> str:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.model import Package, Profile
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.base.variables import parse
 from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
@@ -101,7 +103,7 @@ def validate_features(session: Session, values: Values) -> bool:
         reporter.failed("validate_features", str(problem))
     if not problems:
         chosen = ", ".join(plan.features) or "no features"
-        reporter.done("validate_features", f"{chosen}: valid for {_shortened(plan.packages)}")
+        reporter.done("validate_features", f"{chosen}: valid for {shortened(plan.packages, 4)}")
     return not problems
 
 
@@ -126,7 +128,7 @@ def _validate_profiles(session: Session) -> bool:
         reporter.failed("validate_features", problem)
     if not problems:
         sets = len(session.library.pack.feature_sets)
-        more = f" and {sets} feature set{'' if sets == 1 else 's'}" if sets else ""
+        more = f" and {counted(sets, 'feature set')}" if sets else ""
         reporter.done("validate_features", f"{checked} feature profiles{more}; FEATURES=a,b checks a set of your own")
     return not problems
 
@@ -186,11 +188,6 @@ def _half_problems(
         Problem(f"half a set: {half}", f"add {half.feature} beside {', '.join(asked)}", where)
         for half in of_selection(graph, packages, asked, default)
     ]
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
 
 
 def set_problems(session: Session) -> list[Problem]:

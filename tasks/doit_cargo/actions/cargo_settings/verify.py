@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions.cargo_settings.profiles import case_of, count
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.config.effective import CargoProfile, Value, normal
 from doit_cargo.engine.console import reporter
@@ -39,7 +40,7 @@ def verify_profile(session: Session, _: Values) -> bool:
     for one in dict.fromkeys(one for _, one in wrong):
         crates = [call.crate for call, other in wrong if other == one]
         what = f"rustc is given {one.key} = {one.given}, not {one.expected} ({one.where})"
-        print(f"error: {_shortened(crates)}: {what}\n  fix: {_reason(case)}")
+        print(f"error: {shortened(crates, 4)}: {what}\n  fix: {_reason(case)}")
     text = f"{count(len(own), 'call')} for members, cargo profile {profile.name}"
     if wrong:
         reporter.failed(
@@ -49,10 +50,6 @@ def verify_profile(session: Session, _: Values) -> bool:
     else:
         reporter.done("verify_profile", f"{text}: rustc is given what check_profiles says")
     return not wrong
-
-
-def _shortened(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _profile_of(session: Session, plan: Plan) -> tuple[SettingsCase, CargoProfile]:

@@ -10,6 +10,7 @@ from doit_cargo.actions import ask, confirmed, finished, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.cargo.lockfile import Lock, Locked, read
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import mirror
@@ -170,8 +171,7 @@ def _lines(lock: Lock, name: str, versions: Sequence[Locked]) -> Iterator[str]:
         way = lock.path_to(one)
         direct = lock.dependents.get(one, ())
         others = [str(other) for other in direct if other not in way[-2:-1]]
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        beside = f"; also by {', '.join(others[:SHOWN])}{more}" if others else ""
+        beside = f"; also by {shortened(others, SHOWN)}" if others else ""
         yield f"  {one.version:12} {' > '.join(map(str, way[:-1])) or 'a member of its own'}{beside}"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from doit_cargo.actions.models import inventory
 from doit_cargo.actions.models.places import folder_of, model_files, place_of
 from doit_cargo.actions.models.readers import of_file
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import reporter
 
@@ -79,7 +80,4 @@ def _tell_new_files(session: Session, folder: str, expected: Mapping[str, Any]) 
     names = {os.path.relpath(path, folder).replace(os.sep, "/") for path in model_files(folder)}
     new = sorted(names - set(expected))
     if new:
-        more = f" and {len(new) - 3} more" if len(new) > 3 else ""
-        reporter.note(
-            session.current, f"not in the inventory: {', '.join(new[:3])}{more}; doit-cargo model_inventory adds it"
-        )
+        reporter.note(session.current, f"not in the inventory: {shortened(new, 3)}; doit-cargo model_inventory adds it")

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from doit_cargo.actions.testing.results import FAILED, ProgramResult
 from doit_cargo.actions.testing.test_binaries import TestBinary
+from doit_cargo.engine.base.plain_text import shortened
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 
 Results = Mapping[str, ProgramResult]
@@ -99,17 +101,16 @@ def close(target: str, found: list[SummaryRow], failures: list[str], seconds: fl
     sums = [sum(getattr(row, column) for row in found) for column in ("passed", "failed", "ignored")]
     counts = ", ".join(f"{number} {word}" for number, word in zip(sums, ("passed", "failed", "ignored"), strict=True))
     before = f", {kept} passed before" if kept else ""
-    text = f"{len(found)} {'package' if len(found) == 1 else 'packages'}{before}: {counts}; {seconds:.1f} s"
+    text = f"{counted(len(found), 'package')}{before}: {counts}; {seconds:.1f} s"
     bad = [row.package for row in found if not row.ok]
     if not bad and not any(sums):
-        names = ", ".join(row.package for row in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        names = shortened([row.package for row in found], 4)
         reporter.note(target, f"no tests in {names}; log: {log}")
         return True
     if not bad:
         reporter.done(target, f"{text}; log: {log}")
         return True
-    more = f" and {len(failures) - NAMES_SHOWN} more" if len(failures) > NAMES_SHOWN else ""
-    names = f" ({', '.join(failures[:NAMES_SHOWN])}{more})" if failures else ""
+    names = f" ({shortened(failures, NAMES_SHOWN)})" if failures else ""
     reporter.failed(target, f"{', '.join(bad)} failed{names}; {text}; log: {log}")
     return False
 

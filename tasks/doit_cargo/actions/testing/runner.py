@@ -16,6 +16,8 @@ from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.base.plain_text import shortened
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
@@ -146,8 +148,7 @@ class _Run:
         reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
         if not stale or (len(stale) == len(self.programs) and not reasons):
             return
-        named = [f"{name} ({reasons[name]})" if name in reasons else name for name in packages[:6]]
-        names = ", ".join(named) + (f" and {len(packages) - 6} more" if len(packages) > 6 else "")
+        names = shortened([f"{name} ({reasons[name]})" if name in reasons else name for name in packages], 6)
         before = f"; those of {counted(others, 'package')} passed before" if others else ""
         reporter.note(self.work.name, f"runs the tests of {names}{before}")
 
@@ -239,7 +240,8 @@ class _Run:
             if guess
             else "give a part of a test's name, such as a module; letter case counts"
         )
-        what = f"TEST={text}: no test matches in {_packages_of(self.programs)}"
+        packages = list(dict.fromkeys(program.package for program in self.programs))
+        what = f"TEST={text}: no test matches in {shortened(packages, 4)}"
         raise UserError(Problem(what, fix), code=1)
 
     def _keep(self, ran: list[TestBinary]) -> None:
@@ -373,13 +375,3 @@ class _Run:
             fix = "give a file that can be written: JUNIT=path, or JUNIT=1"
             raise UserError(Problem(f"cannot write {path}: {error.strerror}", fix, "JUNIT"), COULD_NOT_RUN) from None
         reporter.note(self.work.name, f"JUnit report: {reporter.relative(path, self.session.root)}")
-
-
-def counted(number: int, one: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
-
-
-def _packages_of(programs: list[TestBinary]) -> str:
-    names = list(dict.fromkeys(program.package for program in programs))
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more packages" if len(names) > 4 else "")

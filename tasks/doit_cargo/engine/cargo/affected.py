@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, DONE, Problem, UserError
 from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.metadata import dependents
 
@@ -39,8 +40,7 @@ class Affected(NamedTuple):
         yield f"since {self.since}: {len(self.members)} affected"
         yield from (f"  {name:{width}}  {reason}" for name, reason in self.members.items())
         if self.ignored:
-            more = f" and {len(self.ignored) - 6} more" if len(self.ignored) > 6 else ""
-            yield f"  nothing on record reads {', '.join(self.ignored[:6])}{more}"
+            yield f"  nothing on record reads {shortened(self.ignored, 6)}"
 
 
 def since(

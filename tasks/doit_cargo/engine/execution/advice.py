@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
@@ -203,5 +204,4 @@ def _resting_on(
 
 def _names(names: Iterable[str]) -> str:
     listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+    return shortened(listed, SHOWN)

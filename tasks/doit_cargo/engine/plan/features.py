@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.launch import FeatureSet, Rule
 from doit_cargo.engine.base.model import Package, Plan, Profile, Workspace
+from doit_cargo.engine.base.plain_text import shortened
 
 VARIABLE = "FEATURES"
 
@@ -83,8 +84,9 @@ def _lacking(name: str, origin: str, packages: tuple[str, ...], workspace: Works
     if len(selected) == 1:
         return _without_feature(selected[0], feature, origin, workspace)
     known = sorted({each for package in selected for each in package.features})
-    listed = ", ".join(packages[:4]) + (f" and {len(packages) - 4} more" if len(packages) > 4 else "")
-    what = f"none of the selected packages ({listed}) has the feature {feature!r}, asked for by {origin}"
+    what = (
+        f"none of the selected packages ({shortened(packages, 4)}) has the feature {feature!r}, asked for by {origin}"
+    )
     having = [one.name for one in workspace.packages.values() if feature in one.features]
     fix = (
         f"{', '.join(having[:4])} has it: add PACKAGE={having[0]}" if having else unknown("feature", feature, known).fix
