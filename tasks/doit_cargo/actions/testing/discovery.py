@@ -263,10 +263,6 @@ def _plain_arguments(argv: Sequence[str], runner: Sequence[str]) -> list[str]:
 
 def _has_own_harness(manifest: str, kind: str, name: str) -> bool:
     """Tell whether a manifest declares a target with ``harness = false``."""
-    try:
-        with open(manifest, "rb") as stream:
-            tables = toml.load(stream).get(kind, [])
-    except (OSError, toml.TOMLDecodeError):
-        return False
+    tables = toml.read(manifest).get(kind, [])
     rows = [tables] if isinstance(tables, dict) else tables
     return any(row.get("harness") is False and row.get("name", name) == name for row in rows if isinstance(row, dict))

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.base.paths import ancestors, which
 from doit_cargo.engine.base.process import processes
@@ -39,6 +38,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
     root = raw["workspace_root"]
     names = {package["id"]: package["name"] for package in raw["packages"]}
     configs = [table for _, table in files.read_tables(root, environ)]
+    manifest = toml.read(os.path.join(root, "Cargo.toml"))
     return {
         "format": FORMAT,
         "root": root,
@@ -47,9 +47,9 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
         # Cargo before 1.71 does not say which members are the default: then all of them are.
         "default_members": [names[i] for i in raw.get("workspace_default_members", raw["workspace_members"])],
         "packages": {package["name"]: _reduce_package(package) for package in raw["packages"]},
-        "cargo_profiles": _cargo_profiles([_manifest(root), *configs]),
+        "cargo_profiles": _cargo_profiles([manifest, *configs]),
         "build_target": _build_target(configs),
-        "resolver": _resolver(_manifest(root)),
+        "resolver": _resolver(manifest),
         "metadata": raw.get("metadata") or {},
         "borrowed": borrowed,
     }
@@ -207,13 +207,6 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> DependencyFacts:
         "target": dependency.get("target") or "",
         "package": dependency["name"] if dependency.get("rename") else "",
     }
-
-
-def _manifest(root: str) -> Mapping[str, Any]:
-    try:
-        return toml.loads(read_text(os.path.join(root, "Cargo.toml")))
-    except ValueError:
-        return {}  # cargo has read it already and reports what is wrong with it
 
 
 def _cargo_profiles(tables: Iterable[Mapping[str, Any]]) -> list[str]:

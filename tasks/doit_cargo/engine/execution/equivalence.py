@@ -123,7 +123,7 @@ def _home(root: str, environ: Mapping[str, str]) -> tuple[str, bytes | None]:
     home = os.path.join(root, rustup.cargo_home(environ))
     places = [os.path.join(home, name) for name in ("config", "config.toml")]  # cargo takes the first that is there
     taken = next(filter(os.path.lexists, places), "")
-    table = _read(taken) if taken else {}
+    table = toml.read_or_none(taken) if taken else {}
     kept = None if table is None else _with_result(table, "")
     return home, None if kept is None or not kept.keys() <= WITHOUT_PATHS else _digest(kept)
 
@@ -167,7 +167,7 @@ def _bases(name: str, root: str, environ: Mapping[str, str]) -> Iterator[str]:
     variable = environ.get(layers.variable(("profile", name, "inherits")))
     if variable:
         yield variable
-    manifest = _read(os.path.join(root, "Cargo.toml")) or {}
+    manifest = toml.read(os.path.join(root, "Cargo.toml"))
     for table in (manifest, *(table for _, table in files.read_tables(root, environ))):
         value = table.get("profile", {}).get(name, {}).get("inherits")
         if isinstance(value, str):
@@ -232,9 +232,9 @@ def _is_same_table(path: str, meaning: Meaning) -> bool:
 def _said(path: str, command: str) -> bytes | None:
     """Return the digest of what a file says to a command; a config file that is not there says nothing."""
     if os.path.basename(path) == "Cargo.toml":
-        table = _read(path)
+        table = toml.read_or_none(path)
         return None if table is None else _digest(table)
-    table = _read(path) if os.path.lexists(path) else {}
+    table = toml.read_or_none(path) if os.path.lexists(path) else {}
     return None if table is None else _digest(_with_result(table, command))
 
 
@@ -248,14 +248,6 @@ def _with_result(table: Mapping[str, Any], command: str) -> dict[str, Any]:
     if isinstance(build, dict):
         kept["build"] = {name: value for name, value in build.items() if name != "jobs"}
     return {name: value for name, value in kept.items() if value != {}}
-
-
-def _read(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as stream:
-            return toml.load(stream)
-    except (OSError, ValueError):
-        return None
 
 
 def _digest(table: Mapping[str, Any]) -> bytes:

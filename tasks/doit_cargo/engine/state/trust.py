@@ -179,13 +179,9 @@ def _toml(path: str) -> Mapping[str, Any]:
     """Return a file's content, nothing for one that is missing or broken: cargo then says so and runs nothing."""
     if not os.path.isfile(path):
         return {}
-    import tomllib
+    from doit_cargo.engine.base.toml import toml
 
-    try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except (OSError, ValueError, RecursionError):
-        return {}
+    return toml.read(path)
 
 
 def _is_below(path: str, folder: str) -> bool:

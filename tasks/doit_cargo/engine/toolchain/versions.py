@@ -50,3 +50,8 @@ def _fits_bound(version: str, clause: str) -> bool | None:
 def _numbers(version: str) -> list[int] | None:
     parts = version.split(".")
     return [int(part) for part in parts] if all(part.isdecimal() and part.isascii() for part in parts) else None
+
+
+def major_minor(version: str) -> str:
+    """Return 3.14 of 3.14.0."""
+    return ".".join(version.split(".")[:2])

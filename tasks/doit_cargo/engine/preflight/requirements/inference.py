@@ -184,11 +184,7 @@ def _metadata(crate: Crate, manifests: str) -> dict[str, Any]:
     places = (
         [crate.directory] if crate.directory else glob.glob(os.path.join(manifests, f"{crate.name}-{crate.version}"))
     )
-    for place in places[:1]:
-        try:
-            with open(os.path.join(place, "Cargo.toml"), "rb") as stream:
-                found = toml.load(stream)["package"]["metadata"]["system-deps"]
-        except (OSError, ValueError, KeyError):
-            return {}
-        return found if isinstance(found, dict) else {}
-    return {}
+    found: Any = toml.read(os.path.join(places[0], "Cargo.toml")) if places else {}
+    for key in ("package", "metadata", "system-deps"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
