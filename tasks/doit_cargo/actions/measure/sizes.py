@@ -75,7 +75,7 @@ def _bloat_call(
     directory = planned.scratch_directory(session, "bloat")
     plan = planned.plan_of(session, rest, "bloat", ("--bin", binary, *words), member=package, package="")
     # It sets strip = false by itself, against every profile (tried with 0.12.1, also against --config).
-    call = planned.with_arguments(plan, "--target-dir", directory)
+    call = plan.invocation.with_arguments("--target-dir", directory)
     return call.argv, {**call.env, "CARGO_BUILD_BUILD_DIR": directory}, call.unset
 
 

@@ -200,7 +200,8 @@ def _call(
     typed = session.stored_plan(key_of(work, without)) or without_packages(plan_of(work), without)
     typed = typed._replace(log=log_path(session, work.name, TEST_LOGS))
     writer, recorded = discovery.prepare(typed, session.state, session.workspace, session.environ)
-    recorded = discovery.only_compiling(typed) if known else recorded
+    if known:  # nothing is started, and nothing recorded
+        recorded = typed._replace(invocation=typed.invocation.with_arguments("--no-run"))
     outside = processes.environment_of(typed.invocation, session.environ)
 
     def keeps(outcome: Outcome) -> tuple[TestProgram, ...]:

@@ -29,6 +29,7 @@ from doit_cargo.engine.toolchain import rustup
 
 if TYPE_CHECKING:
     from doit_cargo.actions.testing.compile import TestRequest
+    from doit_cargo.engine.state.dir_listing import Tree
     from doit_cargo.engine.state.fingerprint import Stamp
     from doit_cargo.engine.state.staleness import State
 
@@ -102,7 +103,7 @@ class TestInputs:
         self._ignored = receipt.ignored(self.declared.ignore, workspace.root, environ)
         self._dropped = (*dropped, *self._ignored.paths)
         self._files: dict[str, tuple[str, ...]] = {}
-        self._trees: dict[str, tuple[tuple[str, ...], Any, tuple[str, ...]]] = {}
+        self._trees: dict[str, Tree] = {}
 
     def scope(self, program: TestBinary) -> Scope:
         """Return what the states of what a program is seen to do are taken with."""
@@ -197,9 +198,8 @@ class TestInputs:
 
     def _tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         if directory not in self._trees:
-            stamps, names = dir_listing.list_tree(directory, rule)
-            self._trees[directory] = (rule, fingerprint.settle_all(stamps, time.time_ns()), names)
-        return self._trees[directory][2]
+            self._trees[directory] = dir_listing.tree_of(directory, rule, time.time_ns())
+        return self._trees[directory][2] or ()
 
     def moved(self, program: TestBinary) -> str:
         """Return a file of a program's identity that is not the one any more that was looked at, or nothing."""

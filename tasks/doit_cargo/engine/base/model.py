@@ -371,6 +371,16 @@ class Invocation(NamedTuple):
     unset: tuple[str, ...] = ()
     path_prepend: tuple[str, ...] = ()
 
+    @property
+    def target(self) -> str:
+        """The triple that the arguments ask for, "" for none."""
+        return self.argv[self.argv.index("--target") + 1] if "--target" in self.argv else ""
+
+    def with_arguments(self, *words: str) -> Invocation:
+        """Return the call with arguments added, before those that are for the programs that it runs."""
+        position = self.argv.index("--") if "--" in self.argv else len(self.argv)
+        return self._replace(argv=(*self.argv[:position], *words, *self.argv[position:]))
+
 
 class Plan(NamedTuple):
     """Target x profile x workspace, all decided; nothing has run.

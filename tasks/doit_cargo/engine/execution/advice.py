@@ -80,9 +80,7 @@ def _dropped_flags(plan: Plan, environ: Mapping[str, str], workspace: Workspace)
 def _triple(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
     from doit_cargo.engine.toolchain.platform import host_triple
 
-    argv = plan.invocation.argv
-    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target or host_triple()
+    return plan.invocation.target or environ.get("CARGO_BUILD_TARGET") or workspace.build_target or host_triple()
 
 
 def read_by_pyo3(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -116,9 +114,7 @@ def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, 
 
 def profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
     """Return where this call builds, such as ``target/release``."""
-    argv = plan.invocation.argv
-    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    triple = asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
+    triple = plan.invocation.target or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
     return os.path.join(workspace.kept_in, plain(triple), units.profile_folder(plan.cargo_profile))
 
 
@@ -154,8 +150,7 @@ def _kind(plan: Plan) -> str:
     """Return the sort of libraries that a call makes: calls of the same sort can share them."""
     argv = plan.invocation.argv
     mode = "check" if argv[1] in ("check", "clippy") else "doc" if argv[1] == "doc" else "build"
-    triple = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return f"{mode} {SAME_LIBRARIES.get(plan.cargo_profile, plan.cargo_profile)} {triple}"
+    return f"{mode} {SAME_LIBRARIES.get(plan.cargo_profile, plan.cargo_profile)} {plan.invocation.target}"
 
 
 def _other_features(plan: Plan, workspace: Workspace, ledger: Ledger) -> Iterator[str]:

@@ -144,7 +144,7 @@ def _building(plan: Plan, names: Iterable[str]) -> Plan:
 
 def _with(plan: Plan, *words: str, passed: tuple[str, ...] = ()) -> Plan:
     """Return a `cargo bench` with further arguments. It knows no --release: its own profile is an optimised one."""
-    call = planned.with_arguments(plan, *words)
+    call = plan.invocation.with_arguments(*words)
     argv = tuple(word for word in call.argv if word != "--release")
     return plan._replace(invocation=call._replace(argv=(*argv, "--", *passed) if passed else argv))
 

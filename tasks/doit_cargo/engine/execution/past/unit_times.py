@@ -41,8 +41,7 @@ def kind_of(plan: Plan) -> str:
     """Return the sort of build that a plan is: units of one sort take the same time."""
     argv = plan.invocation.argv
     mode = {"clippy": "check", "test": "build"}.get(argv[1], argv[1])
-    triple = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return f"{mode} {plan.cargo_profile} {triple}".strip()
+    return f"{mode} {plan.cargo_profile} {plan.invocation.target}".strip()
 
 
 def read(state: str, kind: str) -> Kind:
