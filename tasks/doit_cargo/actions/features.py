@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Package, Profile
 from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
@@ -219,26 +220,21 @@ def feature_docs(session: Session, values: Values) -> bool:
 def _page(session: Session, output: str, check: bool) -> int:
     """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
     graph = FeatureGraph.of(session.workspace)
-    rules = [rule for name, rule in session.library.pack.rules.items() if _is_known(graph, name)]
+    rules = [
+        rule
+        for name, rule in session.library.pack.rules.items()
+        if any(name in graph.packages[one].features for one in graph.members)
+    ]
     profiles = [(judged.profile, judged.reason) for judged in _judged(session, graph, "")]
     text = page(_features(session, graph), profiles, rules)
     path = os.path.join(session.root, output)
     if check:
-        same = os.path.isfile(path) and _text(path) == text
+        same = read_text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
         return DONE if same else FAILED
     atomic.write(path, text)
     reporter.done("feature_docs", f"wrote {output}")
     return DONE
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
-
-
-def _is_known(graph: FeatureGraph, feature: str) -> bool:
-    return any(feature in graph.packages[name].features for name in graph.members)
 
 
 def graph_of(session: Session) -> tuple[FeatureGraph, str]:

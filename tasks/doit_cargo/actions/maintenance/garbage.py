@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, Problem, UserError
 from doit_cargo.engine.base.files import bytes_below
-from doit_cargo.engine.base.tables import aligned, counted, size_of
+from doit_cargo.engine.base.tables import aligned, counted, minute, size_of
 from doit_cargo.engine.cargo import garbage, units
 from doit_cargo.engine.cargo.garbage import UnitFiles
 from doit_cargo.engine.console import reporter
@@ -259,7 +259,6 @@ def _removed(some: list[UnitFiles]) -> Mapping[str, object]:
 
 
 def _print(session: Session, told: Mapping[str, object], dry: bool, most: float | None) -> None:
-    import time
 
     rows = [("target", "state", "holds", "holds alone")]
     for one in _rows(told["holds"]):
@@ -268,7 +267,7 @@ def _print(session: Session, told: Mapping[str, object], dry: bool, most: float 
     rows.append(("(incremental)", "", size_of(_int(told["incremental"])), ""))
     print(aligned(rows))
     for one in _rows(told["removed"]):
-        last = time.strftime("%Y-%m-%d %H:%M", time.localtime(_int(one["last_used"])))
+        last = minute(_int(one["last_used"]))
         what = f"{counted(_int(one['units']), 'unit')}, {counted(_int(one['incremental']), 'incremental folder')}"
         reporter.note("gc", f"{'would remove' if dry else 'removed'} of {one['profile']}: {what}; last used {last}")
     before, after = _int(told["before"]), _int(told["after"])

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions.report import graph
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import minute, size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes, history
@@ -41,11 +40,6 @@ class Test(NamedTuple):
     seconds: float
     cases: tuple[tuple[str, str, float | None], ...]
     flaky: tuple[str, ...]
-
-
-def minute(moment: float) -> str:
-    """Return a moment as a person writes it."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
 def now(session: Session) -> list[dict[str, Any]]:

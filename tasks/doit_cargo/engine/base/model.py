@@ -99,6 +99,11 @@ class Workspace(NamedTuple):
     def is_built(self, path: str) -> bool:
         return path.startswith((self.target_directory + os.sep, self.kept_in + os.sep))
 
+    def owner_of(self, path: str) -> str:
+        """Return the innermost member that holds a file, "" for none."""
+        holders = [one for one in self.packages.values() if path.startswith(one.directory + os.sep)]
+        return max(holders, key=lambda one: len(one.directory)).name if holders else ""
+
     @property
     def settings(self) -> Mapping[str, object]:
         """``[workspace.metadata.doit-cargo]``, or nothing where that is no table."""

@@ -109,8 +109,7 @@ def _owners(path: str, workspace: Workspace, readers: Reading | None) -> Iterabl
         return everybody
     if workspace.is_built(path):
         return ()
-    holders = [one for one in workspace.packages.values() if path.startswith(one.directory + os.sep)]
-    own = max(holders, key=lambda one: len(one.directory)).name if holders else ""
+    own = workspace.owner_of(path)
     if readers is None:
         return (own,) if own else everybody
     found = dict.fromkeys([own, *readers(path)] if own else readers(path))

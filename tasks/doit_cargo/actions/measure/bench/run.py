@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.actions import explain, log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool, shown_log
 from doit_cargo.actions.measure import programs
 from doit_cargo.actions.measure.bench.results import Results, criterion_files, criterion_places, read
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
@@ -191,7 +191,7 @@ def _criterion_folder(session: Session) -> str:
 
 
 def _log(session: Session, target: str) -> str:
-    return f"see the log: {reporter.relative(log_path(session, target), session.root)}"
+    return f"see the log: {shown_log(session, target)}"
 
 
 def program_package(session: Session, values: Values) -> str:
