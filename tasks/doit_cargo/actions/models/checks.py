@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.actions.models import inventory
 from doit_cargo.actions.models.places import folder_of, model_files, place_of
@@ -14,6 +14,7 @@ from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
+    from doit_cargo.actions.models.inventory import ModelFile
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.session import Session
 
@@ -58,7 +59,7 @@ def _published(session: Session, folder: str) -> dict[str, str]:
     }
 
 
-def _verdict(session: Session, folder: str, file: Mapping[str, Any], published: str) -> str:
+def _verdict(session: Session, folder: str, file: ModelFile, published: str) -> str:
     path = os.path.join(folder, *file["path"].split("/"))
     if not os.path.isfile(path):
         return "missing"
@@ -76,7 +77,7 @@ def _verdict(session: Session, folder: str, file: Mapping[str, Any], published: 
     return GOOD
 
 
-def _tell_new_files(session: Session, folder: str, expected: Mapping[str, Any]) -> None:
+def _tell_new_files(session: Session, folder: str, expected: Mapping[str, ModelFile]) -> None:
     names = {os.path.relpath(path, folder).replace(os.sep, "/") for path in model_files(folder)}
     new = sorted(names - set(expected))
     if new:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import reporting, results, selection, test_inputs
@@ -86,7 +86,7 @@ class _Run:
         if shared:
             from doit_cargo.actions.testing import sharing
 
-            self.others = sharing.Programs(shared, cast("Receipt", compiled.receipt), self.world)
+            self.others = sharing.Programs(shared, compiled.receipt, self.world)
 
     def go(self) -> bool:
         stale = self._stale()
@@ -304,7 +304,7 @@ class _Run:
         proven = [(program, self.proven[program.identity]) for program in self.programs]
         state = self.world.state(proven)
         key = self.session.key(self.work.name)
-        receipt = {
+        receipt: Receipt = {
             **self.compiled.receipt,
             "key": key,
             "programs": (),
@@ -319,7 +319,7 @@ class _Run:
         except OSError:
             return  # only time is lost: what each program rested on is kept
         if self.others:
-            self.others.publish_all(cast("Receipt", receipt), proven)
+            self.others.publish_all(receipt, proven)
 
     def _passed_text(self, inputs: int) -> str:
         inputs += sum(len(self.compiled.receipt[part]["files"]) for part in ("plan", "build"))

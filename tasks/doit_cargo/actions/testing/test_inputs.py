@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.actions.testing import selection
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from doit_cargo.actions.testing.compile import TestRequest
     from doit_cargo.engine.state.dir_listing import Tree
     from doit_cargo.engine.state.fingerprint import Stamp
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import State
 
 # What of another package's folder is no data: sources count through what they are compiled to.
@@ -44,7 +45,7 @@ class Compilation(NamedTuple):
     `settings` are files that may tell their runner when a test has failed, and `names` variables that do.
     """
 
-    receipt: Mapping[str, Any]
+    receipt: Receipt
     plan: Plan
     extra: Mapping[str, str]
     settings: tuple[str, ...] = ()
@@ -57,7 +58,7 @@ class Compilation(NamedTuple):
         return sorted(root for root in roots if os.path.isdir(os.path.join(root, "lib", "rustlib")) and root != "/usr")
 
 
-def of_call(work: TestRequest, receipt: Mapping[str, Any], plan: Plan, runner: str) -> TestInputs:
+def of_call(work: TestRequest, receipt: Receipt, plan: Plan, runner: str) -> TestInputs:
     """Return the inputs of what a call has compiled, in the world as that call sees it."""
     session = work.session
     extra = selection.extra_variables(session, work.values)

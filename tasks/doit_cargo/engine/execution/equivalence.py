@@ -16,9 +16,8 @@ from doit_cargo.engine.base.toml import toml
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan, Workspace
-    from doit_cargo.engine.state.staleness import Change
-
-    Meaning = dict[str, Any]
+    from doit_cargo.engine.state.receipts import Meaning, Receipt
+    from doit_cargo.engine.state.staleness import Change, State
 
 DEFAULT_PROFILE = {"build": "dev", "check": "dev", "clippy": "dev", "doc": "dev", "test": "dev", "bench": "release"}
 # A profile that another one stands on, with those that cargo derives from it for tests and benchmarks.
@@ -37,9 +36,9 @@ def recorded(
     plan: Plan,
     workspace: Workspace,
     environ: Mapping[str, str],
-    states: tuple[Mapping[str, Any], ...],
+    states: tuple[State, ...],
     exact: tuple[Collection[str], Collection[str]],
-    previous: Mapping[str, Any] | None = None,
+    previous: Receipt | None = None,
 ) -> Meaning | None:
     """Return what a success keeps to compare with; None for a call that is not plain cargo in the workspace's root.
 
@@ -71,7 +70,7 @@ def _folders(plan: Plan) -> tuple[str, ...]:
     return tuple(os.path.join(folder, "") for folder in plan.folders)
 
 
-def is_same(receipt: Mapping[str, Any], change: Change, environ: Mapping[str, str]) -> bool:
+def is_same(receipt: Receipt, change: Change, environ: Mapping[str, str]) -> bool:
     """Tell whether cargo would make the same of what has changed since the success of a receipt."""
     meaning = receipt.get("meaning")
     if not meaning:
@@ -192,7 +191,7 @@ def _tables(
     root: str,
     command: str,
     environ: Mapping[str, str],
-    states: tuple[Mapping[str, Any], ...],
+    states: tuple[State, ...],
     exact: Collection[str],
     known: Mapping[tuple[str, bytes | None], bytes],
 ) -> Iterator[tuple[str, bytes]]:
@@ -212,9 +211,9 @@ def _tables(
                 yield path, said
 
 
-def _known(command: str, previous: Mapping[str, Any] | None) -> dict[tuple[str, bytes | None], bytes]:
+def _known(command: str, previous: Receipt | None) -> dict[tuple[str, bytes | None], bytes]:
     """Return what is known of files and their contents from the success before."""
-    meaning = (previous or {}).get("meaning")
+    meaning = previous.get("meaning") if previous else None
     if not previous or not meaning or meaning["command"] != command:
         return {}
     tables, parts = meaning["tables"], (previous["plan"], previous["build"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
@@ -57,9 +56,7 @@ TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put ther
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.state.seen import Row
-
-    Item = tuple[str, Row]
+    from doit_cargo.engine.execution.evidence.ledger_data import Item, UnitSeen
 
 
 class Places(NamedTuple):
@@ -76,11 +73,11 @@ def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]
     return Places(workspace, (*workspace.built_in, *downloaded, *more, *OF_LIBC))
 
 
-def of_run(observed: Observed, where: Places, world: World) -> dict[str, Any]:
+def of_run(observed: Observed, where: Places, world: World) -> dict[str, UnitSeen]:
     """Return the records of all units that an observed run made: their keys and what they rest on."""
     run = whole_run(observed)
     scope = Scope((*where.dropped, *_toolchains(observed)), world, NOT_IN_A_WALK)
-    found: dict[str, Any] = {}
+    found: dict[str, UnitSeen] = {}
     for unit, group in by_unit(observed).items():
         keys = list(_keys(unit, group, where.workspace, observed.started))
         if keys:

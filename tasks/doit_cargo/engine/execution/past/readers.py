@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo.units import package_of
 from doit_cargo.engine.execution import equivalence
-from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.state import dir_listing, receipts, store
 
@@ -110,7 +109,7 @@ class Record(NamedTuple):
         """Return what units were seen to read -> their packages."""
         by_unit: dict[str, dict[str, None]] = {}
         ledger = Ledger(self.workspace.kept_in, self.workspace.target_directory)
-        for key, record in observed.records(ledger).items():
+        for key, record in ledger.data["observed"].items():
             for _, row in record[3]:
                 by_unit.setdefault(row[1], {})[package_of(key)] = None
         return by_unit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.state import store
@@ -81,6 +81,6 @@ def _span(key: str) -> tuple[str, str, float, float] | None:
     return units.package_of(key), os.path.basename(key), seen[0] / 1e9, seen[3] / 1e9
 
 
-def _all(state: str) -> dict[str, Any]:
+def _all(state: str) -> dict[str, Kind]:
     found = store.load(os.path.join(state, FILE))
     return found if isinstance(found, dict) else {}
