@@ -13,7 +13,7 @@ from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 
-Results = Mapping[str, ProgramResult]
+TestResults = Mapping[str, ProgramResult]
 """A program's identity -> what came of it."""
 
 HEAD = ("package", "passed", "failed", "ignored", "time", "")
@@ -36,7 +36,7 @@ class SummaryRow(NamedTuple):
 
 
 def rows(
-    packages: Iterable[str], programs: Iterable[TestBinary], results: Results, broken: Iterable[str]
+    packages: Iterable[str], programs: Iterable[TestBinary], results: TestResults, broken: Iterable[str]
 ) -> list[SummaryRow]:
     """Return a row for each package, those that do not compile too."""
     found = []
@@ -132,7 +132,7 @@ def differs_each_time(package: str, subjects: Sequence[str], root: str) -> Itera
         )
 
 
-def failures_in(programs: Iterable[TestBinary], results: Results) -> list[str]:
+def failures_in(programs: Iterable[TestBinary], results: TestResults) -> list[str]:
     """Return the names of failed tests, each with its package."""
     return [
         f"{program.package} {case.name}"

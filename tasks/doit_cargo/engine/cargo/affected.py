@@ -23,7 +23,7 @@ OURS = (".doit-cargo", ".logs", ".testlogs", ".git", "__pycache__")
 # Files that shape every member's build, wherever they are above it.
 EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
 
-Reading = Callable[[str], Iterable[str]]
+ReadersOf = Callable[[str], Iterable[str]]
 """A file -> the packages of which a result on record rests on it ("": nobody knows which)."""
 
 
@@ -44,7 +44,7 @@ class Affected(NamedTuple):
 
 
 def since(
-    commit: str, workspace: Workspace, environ: Mapping[str, str], readers_of: Callable[[list[str]], Reading | None]
+    commit: str, workspace: Workspace, environ: Mapping[str, str], readers_of: Callable[[list[str]], ReadersOf | None]
 ) -> Affected:
     """Return the members that changes since a commit can affect. `readers_of` tells, for the files that changed, who
     reads what; None where nobody knows. Raises `UserError` where git cannot tell.
@@ -102,7 +102,7 @@ def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -
     return done.out
 
 
-def _owners(path: str, workspace: Workspace, readers: Reading | None) -> Iterable[str]:
+def _owners(path: str, workspace: Workspace, readers: ReadersOf | None) -> Iterable[str]:
     """Return the members that a changed file is an input of."""
     everybody = tuple(workspace.packages)
     if os.path.basename(path) in EVERYBODYS and os.path.dirname(path) in _above(workspace):

@@ -16,7 +16,7 @@ from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
 from doit_cargo.engine.cargo.metadata import dependents
-from doit_cargo.engine.cargo.resolver import FeatureGraph, State
+from doit_cargo.engine.cargo.resolver import FeatureGraph, FeatureState
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.toolchain.triples import plain
@@ -131,14 +131,14 @@ def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:
     return tuple(name for name in (*direct, *dependents(workspace, direct)) if name in state.features)
 
 
-def _state(plan: Plan, workspace: Workspace) -> State:
+def _state(plan: Plan, workspace: Workspace) -> FeatureState:
     argv = plan.invocation.argv
     tests = argv[1] in TESTING_COMMANDS or "--all-targets" in argv
     default = "--no-default-features" not in argv
     return FeatureGraph.of(workspace).turn_on(plan.packages, plan.features, default, tests)
 
 
-def _variant(state: State) -> Variant:
+def _variant(state: FeatureState) -> Variant:
     return _sorted(state.features), _sorted(state.outside)
 
 
@@ -185,7 +185,7 @@ def _difference(now: set[str], before: set[str]) -> str:
 
 
 def _resting_on(
-    workspace: Workspace, members: Mapping[str, str], outside: Mapping[str, str], state: State
+    workspace: Workspace, members: Mapping[str, str], outside: Mapping[str, str], state: FeatureState
 ) -> tuple[str, ...]:
     direct = {
         name

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from doit_cargo.engine.state.fingerprint import Stamps
 
-    Rule = tuple[str, ...]
+    ListingRule = tuple[str, ...]
     # What a rule saw: the directories, and the names; None where they moved meanwhile.
-    Tree = tuple[Rule, Stamps, tuple[str, ...] | None]
+    Tree = tuple[ListingRule, Stamps, tuple[str, ...] | None]
 
 MATCHING = "matching"
 SOURCES = "sources"
@@ -53,7 +53,7 @@ def require_readable(directory: str, names: Iterable[str]) -> None:
             raise too_large(directory, f"{MOST_BYTES >> 30} GiB")
 
 
-def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
+def list_tree(directory: str, rule: ListingRule) -> tuple[Stamps, tuple[str, ...]]:
     """Return ({directory: signature}, names) of what `rule` sees below `directory`.
 
     Rules: ("watched",) every file; ("package", TARGET_DIRECTORY, ...) every file but those of nested packages and
@@ -81,7 +81,7 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     return _list_files(directory, rule[1:] if of_package else (), of_package, skipped, most=MOST_FILES)
 
 
-def tree_of(directory: str, rule: Rule, now: int) -> Tree:
+def tree_of(directory: str, rule: ListingRule, now: int) -> Tree:
     """Return what a state keeps of a folder as it is now. Raises `TooLarge`."""
     stamps, names = list_tree(directory, rule)
     return rule, settle_all(stamps, now), names
@@ -250,7 +250,7 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-_SHALLOW: dict[str, Callable[[str, Rule], tuple[Stamps, tuple[str, ...]]]] = {
+_SHALLOW: dict[str, Callable[[str, ListingRule], tuple[Stamps, tuple[str, ...]]]] = {
     "only": _only,
     "targets": _list_targets,
     NAMES: _list_names,

@@ -26,7 +26,7 @@ DISMISSED = "dismissed"
 CLOCK_TICK = 0.02  # seconds by which a file system's clock may be behind
 BAD = (FAILED, COULD_NOT_RUN, INTERRUPTED)
 
-Entry = TypeVar("Entry")
+Line = TypeVar("Line")
 
 
 class End(NamedTuple):
@@ -89,7 +89,7 @@ def add(path: str, entry: dict[str, Any], largest: int) -> None:
     halve(path, largest)
 
 
-def read(path: str, fields: Collection[str], made: Callable[[dict[str, Any]], Entry]) -> Iterator[Entry]:
+def read(path: str, fields: Collection[str], made: Callable[[dict[str, Any]], Line]) -> Iterator[Line]:
     """Yield what is made of the lines of a file, of those keys that are fields; what cannot be read is passed over."""
     for line in _lines(path):
         try:

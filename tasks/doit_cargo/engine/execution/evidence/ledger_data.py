@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     UnitRecord = tuple[object, dict[str, bytes | None], dict[str, Kept], dict[str, str]]
     """What a unit was made from: its own identity, source -> content, the files it left, declared input -> value."""
 
-    Item = tuple[str, Row]
+    SeenItem = tuple[str, Row]
     """Who asked (script, macro, linker, wrapper), and for what (see `state.seen`)."""
 
-    UnitSeen = tuple[object, str, str, tuple[Item, ...], tuple[str, ...]]
+    UnitSeen = tuple[object, str, str, tuple[SeenItem, ...], tuple[str, ...]]
     """A unit's own identity, its package, what it is, what it was seen to rest on, and why that may not be all."""
 
     class LedgerData(TypedDict):

@@ -23,7 +23,7 @@ from doit_cargo.engine.state.seen import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.evidence.ledger_data import Item, UnitSeen
+    from doit_cargo.engine.execution.evidence.ledger_data import SeenItem, UnitSeen
     from doit_cargo.engine.state.seen import Row
     from doit_cargo.engine.state.staleness import State
 
@@ -177,7 +177,7 @@ def _untracked(made: Mapping[str, UnitSeen], inputs: Inputs, report: BuildReport
     return found
 
 
-def _without_watched(items: Iterable[Item], script: Script, report: BuildReport) -> list[Item]:
+def _without_watched(items: Iterable[SeenItem], script: Script, report: BuildReport) -> list[SeenItem]:
     """Leave out what a build script names to cargo (`rerun-if-changed`, `rerun-if-env-changed`)."""
     directory = next((unit.directory for unit in report.units if unit.package_id == script.package_id), "")
     try:

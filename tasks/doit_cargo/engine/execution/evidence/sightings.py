@@ -56,7 +56,7 @@ TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put ther
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.execution.evidence.ledger_data import Item, UnitSeen
+    from doit_cargo.engine.execution.evidence.ledger_data import SeenItem, UnitSeen
 
 
 class Places(NamedTuple):
@@ -126,7 +126,7 @@ def _compiled(process: Process, unit: ObservedUnit) -> Iterator[str]:
 
 def _rests_on(
     unit: ObservedUnit, group: Group, run: ObservedRun, scope: Scope, world: World
-) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+) -> tuple[tuple[SeenItem, ...], tuple[str, ...]]:
     """Return the items of a group, and the reasons why they may not be all. A cache between rustc and its caller hides
     what rustc does; what it asks for itself changes no result.
     """

@@ -18,7 +18,7 @@ from doit_cargo.engine.state import dir_listing, receipts, store
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Workspace
     from doit_cargo.engine.state.change import Change
-    from doit_cargo.engine.state.dir_listing import Rule
+    from doit_cargo.engine.state.dir_listing import ListingRule
     from doit_cargo.engine.state.receipts import Key, Receipt
     from doit_cargo.engine.state.staleness import State
 
@@ -65,7 +65,7 @@ class Readers:
         place.setdefault(path, {}).update(dict.fromkeys(packages))
 
 
-def _listed(folder: str, rule: Rule, names: Iterable[str] | None) -> Iterator[str]:
+def _listed(folder: str, rule: ListingRule, names: Iterable[str] | None) -> Iterator[str]:
     """Yield what a rule sees in a folder: the files of then, and those that it would see now."""
     try:
         now = dir_listing.list_tree(folder, rule)[1]
