@@ -26,16 +26,17 @@ ROUNDS = 4
 
 
 FULL = BenchRequest(programs=True)
-REQUESTS = {
-    "bench": BenchRequest(),
-    "bench_quick": BenchRequest(quick=True, programs=True),
-    "bench_full": FULL,
-}
+# All others, one of a single package too, run what cargo itself has.
+REQUESTS = {"bench_quick": BenchRequest(quick=True, programs=True), "bench_full": FULL}
+
+
+def _wanted(session: Session) -> BenchRequest:
+    return REQUESTS.get(session.current, BenchRequest())
 
 
 def bench(session: Session, values: Values) -> bool:
     """Run what the target at hand measures."""
-    measured, _ = _measured(session, values, REQUESTS[session.current])
+    measured, _ = _measured(session, values, _wanted(session))
     for name, times in measured.results.items():
         print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
     kept = _keep(session, values, measured)
@@ -45,12 +46,12 @@ def bench(session: Session, values: Values) -> bool:
 
 def check_bench(session: Session, values: Values) -> None:
     """Raise `UserError` where there is nothing to run, or the variables do not fit."""
-    check(session, values, REQUESTS[session.current])
+    check(session, values, _wanted(session))
 
 
 def show_bench(session: Session, values: Values) -> list[Plan]:
     """Return the calls of the target at hand."""
-    return plans(session, values, REQUESTS.get(session.current, BenchRequest()))
+    return plans(session, values, _wanted(session))
 
 
 def _measured(session: Session, values: Values, wanted: BenchRequest) -> tuple[Baseline, Measured]:
