@@ -19,6 +19,7 @@ from doit_cargo.engine.preflight.cuda import report
 from doit_cargo.engine.preflight.requirements.checks import look_at_needs
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
 from doit_cargo.engine.toolchain.platform import install_command
+from doit_cargo.engine.toolchain.versions import split_need
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -99,7 +100,7 @@ def _plans(session: Session, names: Iterable[str]) -> Iterator[Plan]:
         elif row["kind"] == "group":
             yield from _plans(session, row["after"])
         else:
-            needs = dict(preflight.split_need(need) for need in row["needs"])
+            needs = dict(map(split_need, row["needs"]))
             yield Plan(row["name"], Profile(""), (), (), "", Invocation((), session.root), needs=needs)
 
 
