@@ -129,7 +129,7 @@ def _untold(session: Session, key: tuple[str, ...], kept: list[UnitFiles]) -> fr
 def _profile_folders(session: Session, key: tuple[str, ...], shows: str) -> set[str]:
     """Return the names of the folders in which such a target builds; nothing where that cannot be told."""
     raw = dict(word.split("=", 1) for word in key[1:])
-    again = Session(session.start, session.environ, raw)
+    again = session.with_variables(raw)
     again.current = key[0]
     try:
         plans = handlers.call(shows, again, again.values_for(key[0])) if shows else []
