@@ -12,7 +12,7 @@ import registry
 from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.model import Dependency, Package
-from doit_cargo.engine.cargo.resolver import FeatureGraph, State
+from doit_cargo.engine.cargo.resolver import FeatureGraph, FeatureState
 from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 
 pytestmark = needs_cargo
@@ -74,7 +74,7 @@ def graph(tmp_path: Path, spec: Spec) -> FeatureGraph:
     return FeatureGraph.of(read_workspace(make_workspace(tmp_path, spec)))
 
 
-def on(state: State) -> dict[str, list[str]]:
+def on(state: FeatureState) -> dict[str, list[str]]:
     return {name: sorted(features) for name, features in state.features.items()}
 
 

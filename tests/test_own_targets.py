@@ -77,6 +77,15 @@ def test_our_word_stands_on_a_line_of_its_own(root: Path) -> None:
     assert [line.partition("  ")[0] for line in said.out.splitlines()[-2:]] == ["no end", "ok open_line"]
 
 
+def test_a_cargo_call_starts_only_with_the_tools_that_its_row_needs(root: Path) -> None:
+    write(root / "profiles/pack.toml", ROWS.replace('package = "low"', 'package = "low"\nneeds = ["lowlint>=2"]'))
+    said = call(root, "doit-cargo", "clippy_low")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == (
+        "!! clippy_low  clippy_low needs lowlint >=2, which is not on PATH\n  fix: install lowlint and put it on PATH\n"
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.toolchain import Machine
     from doit_cargo.targets.listing import Row
 
-    class Finding(TypedDict):
+    class CachedFacts(TypedDict):
         """What was found, what must be equal for it to count, and what must still hold."""
 
         basis: tuple[object, ...]
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 MOST_NEEDS = 128
 
 
-def _recall(path: str, basis: tuple[object, ...], environ: Mapping[str, str]) -> Finding | None:
-    finding = cast("Finding | None", store.load(path))
+def _recall(path: str, basis: tuple[object, ...], environ: Mapping[str, str]) -> CachedFacts | None:
+    finding = cast("CachedFacts | None", store.load(path))
     if not finding or finding["basis"] != basis:
         return None
     changes = staleness.Check(finding["state"], environ, time.time_ns()).changes()
     return finding if next(changes, None) is None else None
 
 
-def _keep(state_directory: str, name: str, finding: Finding) -> None:
+def _keep(state_directory: str, name: str, finding: CachedFacts) -> None:
     with contextlib.suppress(OSError):
         store.prepare(state_directory)
         store.store(os.path.join(state_directory, name), finding)
@@ -65,7 +65,7 @@ class Remembered(NamedTuple):
     files: tuple[str, ...]
 
 
-def _facts_of(finding: Finding) -> Remembered:
+def _facts_of(finding: CachedFacts) -> Remembered:
     there = (path for path, (_, content) in finding["state"]["files"].items() if content is not None)
     return Remembered(finding["value"], finding["mark"], tuple(there))
 
@@ -107,7 +107,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> Remembered:
     state["env"] = {name: staleness.public_value(name, environ[name]) for name in state["guarded"]}
     state["trees"] = recorder.discovery_trees(known)
     mark = zlib.crc32(repr(found).encode("utf-8", "surrogateescape"))
-    finding: Finding = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
+    finding: CachedFacts = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
     if not found["borrowed"]:  # once the pinned toolchain is here, it is asked itself
         _keep(store.state_directory(known.root, environ), "workspace", finding)
     return _facts_of(finding)

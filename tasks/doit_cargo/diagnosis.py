@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan, Profile, Setting
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.preflight import linker_report, preflight, services
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, row_for
@@ -19,6 +20,7 @@ from doit_cargo.engine.preflight.requirements.checks import look_at_needs
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.platform import install_command
+from doit_cargo.engine.toolchain.versions import split_need
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
@@ -57,9 +59,6 @@ class Diagnosis:
     @property
     def install(self) -> str:
         return install_command(self.manager, " ".join(self.packages)) if self.packages and self.manager else ""
-
-
-# --- what is looked at -----------------------------------------------------------------------------------------------
 
 
 def of_targets(session: Session, names: list[str]) -> Diagnosis:
@@ -114,7 +113,7 @@ def _plans(session: Session, names: Iterable[str]) -> Iterator[Plan]:
         elif row["kind"] == "group":
             yield from _plans(session, row["after"])
         else:
-            needs = dict(preflight.split_need(need) for need in row["needs"])
+            needs = dict(map(split_need, row["needs"]))
             yield Plan(row["name"], Profile(""), (), (), "", Invocation((), session.root), needs=needs)
 
 
@@ -237,9 +236,6 @@ def _plan_of_tools(target: str, root: str, *tools: str) -> Plan:
     return Plan(target, Profile("", needs=needs), (), (), "", Invocation((), root), needs=dict.fromkeys(tools, ""))
 
 
-# --- how it is told --------------------------------------------------------------------------------------------------
-
-
 def print_diagnosis(found: Diagnosis) -> None:
     """Print one line a check: its state, name, version and place, and who needs it; what is wrong and the fix below."""
     if found.why:
@@ -262,7 +258,7 @@ def print_diagnosis(found: Diagnosis) -> None:
 def _shortened(names: str) -> str:
     """Return the first three of who needs something."""
     parts = names.split(", ")
-    return ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+    return shortened(parts, 3)
 
 
 def _summary(found: Diagnosis) -> str:

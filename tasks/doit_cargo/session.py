@@ -39,6 +39,8 @@ SYSDEPS = "sysdeps.toml"  # knowledge about crates, in the folder of one's own p
 # A variable that names a store, whatever the pack says.
 SHARE, VERIFY = "DOIT_CARGO_SHARE", "verify"
 CARGO, ACTION, GROUP = "cargo", "action", "group"
+# What no variable of the command line changes.
+UNVARYING = ("_facts", "workspace", "machine", "library", "listing", "_rows_by_name", "targets")
 
 
 class Session:
@@ -88,6 +90,12 @@ class Session:
     def __setstate__(self, call: dict[str, Any]) -> None:
         self.__init__(call["start"], call["environ"], call["raw"])  # type: ignore[misc]
         own_key.use(call["key"])
+
+    def with_variables(self, given: Mapping[str, str]) -> Session:
+        """Return the same call with other variables; what no variable changes is not found out again."""
+        call = Session(self.start, self.environ, given)
+        call.__dict__.update((name, found) for name, found in vars(self).items() if name in UNVARYING)
+        return call
 
     @property
     def current(self) -> str:
@@ -316,10 +324,6 @@ class Session:
     def has_run(self) -> None:
         """Forget what was known to be fresh: something has run, here or in a worker."""
         self._verdicts.clear()
-
-    def is_one_of_several(self) -> None:
-        """Let cargo draw no progress bar, which must have the terminal's last line for itself."""
-        self.environ = {**self.environ, "CARGO_TERM_PROGRESS_WHEN": "never"}
 
     def run(self, name: str) -> bool:
         """Run a target that is not up to date. Returns whether it succeeded; raises `UserError` if it could not run."""

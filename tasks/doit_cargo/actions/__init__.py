@@ -38,6 +38,11 @@ def log_path(session: Session, target: str, folder: str = LOGS) -> str:
     )
 
 
+def shown_log(session: Session, target: str) -> str:
+    """Return where the log of a target is, as a person would write it."""
+    return reporter.relative(log_path(session, target), session.root)
+
+
 def run_tool(
     session: Session,
     target: str,

@@ -84,9 +84,6 @@ def _run_all(session: Session, values: Values, target: Target) -> bool:
     return _tell(target.name, rows, asked=bool(values.words("TARGETS")))
 
 
-# --- which triples, and how -----------------------------------------------------------------------------------------
-
-
 def _rows(session: Session, values: Values, command: str) -> list[TripleRow]:
     host = triples.host_of(session.machine)
     wanted = values.words("TARGETS") or (host, *session.library.pack.platform_triples)
@@ -157,9 +154,6 @@ def _with_tools(session: Session, made: Plan, row: TripleRow) -> Plan:
     return made._replace(invocation=step, needs={**made.needs, row.through: ""}, profile=profile)
 
 
-# --- running --------------------------------------------------------------------------------------------------------
-
-
 def _run(session: Session, target: Target, values: Values, row: TripleRow, plan: Plan) -> None:
     from doit_cargo.engine.execution.execute import execute
 
@@ -201,9 +195,6 @@ def _request(session: Session, target: Target, values: Values, triple: str, plan
 def _outputs(plan: Plan, root: str) -> str:
     present = [path for path in plan.outputs if os.path.exists(path)]
     return ", ".join(f"{reporter.relative(path, root)} {size_of(os.path.getsize(path))}" for path in present)
-
-
-# --- the end --------------------------------------------------------------------------------------------------------
 
 
 def _print(rows: Iterable[TripleRow]) -> None:

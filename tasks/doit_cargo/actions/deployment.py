@@ -77,9 +77,6 @@ def _trouble(session: Session, path: str, option: str) -> str:
     return ""
 
 
-# --- packages --------------------------------------------------------------------------------------------------------
-
-
 def package_path(session: Session) -> str:
     """Return where the package goes: NAME-VERSION-TRIPLE.tar.gz, by the package of the first program."""
     plan = session.plan("build")

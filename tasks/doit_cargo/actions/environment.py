@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import finished, run_tool
@@ -14,39 +15,21 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 
-def _told(found: Diagnosis) -> bool:
+DIAGNOSES: dict[str, Callable[[Session], Diagnosis]] = {
+    "check_env": lambda session: of_targets(session, []),
+    "check_cuda_env": cuda,
+    "check_cuda_paths": cuda_paths,
+    "check_msvc": msvc,
+    "check_python": python,
+    "check_linker": linker,
+}
+
+
+def check(session: Session, _: Any) -> bool:
+    """Print the diagnosis of the target at hand. No GPU is no fault."""
+    found = DIAGNOSES[session.current](session)
     print_diagnosis(found)
     return found.ok
-
-
-def check_env(session: Session, _: Any) -> bool:
-    """What the default build needs, and what else is here."""
-    return _told(of_targets(session, []))
-
-
-def check_cuda_env(session: Session, _: Any) -> bool:
-    """CUDA as the workspace's CUDA build needs it, or by itself. No GPU is no fault."""
-    return _told(cuda(session))
-
-
-def check_cuda_paths(session: Session, _: Any) -> bool:
-    """Where CUDA and cuDNN are, and whether the variables say the same."""
-    return _told(cuda_paths(session))
-
-
-def check_msvc(session: Session, _: Any) -> bool:
-    """Visual C++."""
-    return _told(msvc(session))
-
-
-def check_python(session: Session, _: Any) -> bool:
-    """The Python of PyO3."""
-    return _told(python(session))
-
-
-def check_linker(session: Session, _: Any) -> bool:
-    """The linker, and a faster one."""
-    return _told(linker(session))
 
 
 def setup_deps(session: Session, values: Values) -> bool:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Package, Profile
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.base.variables import parse
 from doit_cargo.engine.cargo.resolver import FeatureGraph
 from doit_cargo.engine.cargo.resolver.half_enabled import of_selection
@@ -31,9 +34,6 @@ if TYPE_CHECKING:
 PAGE = "docs/features.md"
 TIMEOUT = 60  # seconds
 SHOWN = 8  # features in a line
-
-
-# --- the command -----------------------------------------------------------------------------------------------------
 
 
 def show(session: Session, options: argparse.Namespace) -> int:
@@ -88,9 +88,6 @@ def _features(session: Session, graph: FeatureGraph) -> list[Feature]:
     return features(graph, session.library.pack.rules, (judged.profile for judged in _judged(session, graph, "")))
 
 
-# --- validate_features -----------------------------------------------------------------------------------------------
-
-
 def validate_features(session: Session, values: Values) -> bool:
     """Judge FEATURES, or one profile, or all of the profiles and feature sets: do they exist, do the rules allow them,
     is anything half on.
@@ -107,7 +104,7 @@ def validate_features(session: Session, values: Values) -> bool:
         reporter.failed("validate_features", str(problem))
     if not problems:
         chosen = ", ".join(plan.features) or "no features"
-        reporter.done("validate_features", f"{chosen}: valid for {_shortened(plan.packages)}")
+        reporter.done("validate_features", f"{chosen}: valid for {shortened(plan.packages, 4)}")
     return not problems
 
 
@@ -132,7 +129,7 @@ def _validate_profiles(session: Session) -> bool:
         reporter.failed("validate_features", problem)
     if not problems:
         sets = len(session.library.pack.feature_sets)
-        more = f" and {sets} feature set{'' if sets == 1 else 's'}" if sets else ""
+        more = f" and {counted(sets, 'feature set')}" if sets else ""
         reporter.done("validate_features", f"{checked} feature profiles{more}; FEATURES=a,b checks a set of your own")
     return not problems
 
@@ -194,14 +191,6 @@ def _half_problems(
     ]
 
 
-def _shortened(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
-
-
-# --- the sets of a pack ----------------------------------------------------------------------------------------------
-
-
 def set_problems(session: Session) -> list[Problem]:
     """Return what is wrong with each set of the pack, on any platform: its package, its features, the rules."""
     return [found for one in session.library.pack.feature_sets.values() for found in _problems_of(session, one)]
@@ -223,9 +212,6 @@ def _problems_of(session: Session, one: FeatureSet) -> list[Problem]:
     return []
 
 
-# --- feature_docs ----------------------------------------------------------------------------------------------------
-
-
 def feature_docs(session: Session, values: Values) -> bool:
     """Write the page of features."""
     return _page(session, values.text("OUTPUT") or PAGE, check=False) == DONE
@@ -234,29 +220,21 @@ def feature_docs(session: Session, values: Values) -> bool:
 def _page(session: Session, output: str, check: bool) -> int:
     """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
     graph = FeatureGraph.of(session.workspace)
-    rules = [rule for name, rule in session.library.pack.rules.items() if _is_known(graph, name)]
+    rules = [
+        rule
+        for name, rule in session.library.pack.rules.items()
+        if any(name in graph.packages[one].features for one in graph.members)
+    ]
     profiles = [(judged.profile, judged.reason) for judged in _judged(session, graph, "")]
     text = page(_features(session, graph), profiles, rules)
     path = os.path.join(session.root, output)
     if check:
-        same = os.path.isfile(path) and _text(path) == text
+        same = read_text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
         return DONE if same else FAILED
     atomic.write(path, text)
     reporter.done("feature_docs", f"wrote {output}")
     return DONE
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
-
-
-def _is_known(graph: FeatureGraph, feature: str) -> bool:
-    return any(feature in graph.packages[name].features for name in graph.members)
-
-
-# --- packages outside the workspace ----------------------------------------------------------------------------------
 
 
 def graph_of(session: Session) -> tuple[FeatureGraph, str]:

@@ -64,9 +64,6 @@ def _compare(name: str, old: str, new: str) -> int:
     return FAILED if lines else DONE
 
 
-# --- the text --------------------------------------------------------------------------------------------------------
-
-
 def text(session: Session, for_agents: bool) -> Iterator[str]:
     """Yield the lines of the guide."""
     rows = [row for row in session.listing if row["available"]]

@@ -110,9 +110,6 @@ def _proxies(environ: Mapping[str, str], host: str) -> dict[str, str]:
     return {scheme: proxy for scheme, proxy in found.items() if proxy}
 
 
-# --- which registry --------------------------------------------------------------------------------------------------
-
-
 def registry(session: Session, values: Values) -> CrateSource:
     """Return where cargo would get packages of crates.io from; raises `UserError` for a source that leads nowhere."""
     if values.text("REGISTRY"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path
 from doit_cargo.engine.base.errors import Problem, UserError
-from doit_cargo.engine.base.model import Invocation, Plan
+from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock
@@ -78,13 +78,6 @@ def into(plan: Plan, directory: str, **env: str) -> Plan:
     # A build directory that is set apart would bring what was built before.
     env = {**call.env, **env, "CARGO_TARGET_DIR": directory, "CARGO_BUILD_BUILD_DIR": directory}
     return plan._replace(invocation=call._replace(env=env))
-
-
-def with_arguments(plan: Plan, *words: str) -> Invocation:
-    """Return the call of a plan with arguments added, before those that are for the programs it runs."""
-    argv = list(plan.invocation.argv)
-    position = argv.index("--") if "--" in argv else len(argv)
-    return plan.invocation._replace(argv=(*argv[:position], *words, *argv[position:]))
 
 
 def owners(session: Session, plan: Plan) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def run(session: Session, values: Values) -> bool:
 
 def check(session: Session, _: Any) -> bool:
     """Tell where the tools are that a row needs; had one or a service been missing, this would not have started."""
-    from doit_cargo.engine.preflight.preflight import split_need
+    from doit_cargo.engine.toolchain.versions import split_need
 
     target = session.targets[session.current]
     found = [session.machine.tool(split_need(need)[0]) for need in target.needs]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.cli import explain
 from doit_cargo.cli.shell import completion
 from doit_cargo.engine.base.errors import UserError, unknown
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.variables import BY_NAME
 from doit_cargo.targets.commands import COMMANDS, NOTHING, OPTIONS, TARGETS
 
@@ -78,7 +79,5 @@ def _of_variable(session: Session, name: str) -> Iterator[tuple[str, list[str]]]
     example = explain.example_of(session, name)
     caller = next((one for one in PREFERRED if one in names), names[0] if names else "TARGET")
     yield "example", [f"doit-cargo {caller} {name}={example}"]
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    yield "here", [", ".join(values[:SHOWN]) + more] if values else []
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    yield "taken by", [", ".join(names[:SHOWN]) + more or "no target here"]
+    yield "here", [shortened(values, SHOWN)] if values else []
+    yield "taken by", [shortened(names, SHOWN) or "no target here"]

@@ -81,7 +81,7 @@ def _undecided(session: Session, name: str, note: str = "") -> JsonPlan:
 
 
 def _needs(needs: tuple[str, ...]) -> dict[str, str]:
-    from doit_cargo.engine.preflight.preflight import split_need
+    from doit_cargo.engine.toolchain.versions import split_need
 
     return dict(map(split_need, needs))
 

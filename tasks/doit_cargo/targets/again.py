@@ -12,20 +12,36 @@ from doit_cargo.targets import handlers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Protocol
 
+    from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import Change
     from doit_cargo.targets.listing import Row
 
+    class Asked(Protocol):
+        """What of a session is asked here."""
+
+        environ: Mapping[str, str]
+
+        @property
+        def state(self) -> str: ...
+
+        def known_row(self, name: str) -> Row | None: ...
+
+        def with_variables(self, given: Mapping[str, str]) -> Asked: ...
+
+        def request(self, name: str, plan: Plan) -> BuildRequest: ...
+
+        def new_plan(self, name: str) -> Plan: ...
+
+
 # Variables that a result does not depend on, but the argument list does.
 COSMETIC = ("JOBS", "VERBOSE", "REGISTRY", "SCCACHE")
-# What of a session no variable of the command line changes.
-UNVARYING = ("_facts", "workspace", "machine", "library", "listing", "_rows_by_name", "targets")
 
 
-def verdict(session: Any, key: tuple[str, ...], explain: bool) -> tuple[Receipt | None, list[Change]]:
+def verdict(session: Asked, key: tuple[str, ...], explain: bool) -> tuple[Receipt | None, list[Change]]:
     """Return (receipt, changes) of a result as `receipts.verdict` does, without profiles that make no other plan."""
     receipt, changes = receipts.verdict(session.state, key, session.environ, explain, equivalence.is_same)
     if receipt and changes and receipts.is_of_profiles(receipt, changes[0]):
@@ -36,13 +52,13 @@ def verdict(session: Any, key: tuple[str, ...], explain: bool) -> tuple[Receipt 
     return receipt, changes
 
 
-def _request_of(session: Any, receipt: Receipt) -> BuildRequest | None:
+def _request_of(session: Asked, receipt: Receipt) -> BuildRequest | None:
     """Return the request of a success with its plan made anew, None where its call cannot be told from the record."""
     plan = receipt["stored_plan"]
     row = session.known_row(receipt["key"][0]) or (session.known_row(plan["target"]) if plan else None)
     if row is None:
         return None
-    call = _call_with(session, _variables_of(receipt, row))
+    call = session.with_variables(_variables_of(receipt, row))
     asked: BuildRequest | None
     if row["handler"]:
         asked = handlers.module(row["handler"]).request_again(call, receipt)
@@ -56,10 +72,3 @@ def _variables_of(receipt: Receipt, row: Row) -> dict[str, str]:
     given = {name: value for name, _, value in words if name in row["takes"]}
     cosmetic = zip(COSMETIC, receipt["cosmetic_options"], strict=True)
     return given | {name: value for name, value in cosmetic if value}
-
-
-def _call_with(session: Any, given: Mapping[str, str]) -> Any:
-    """Return the same call with other variables; what no variable changes is not found out again."""
-    call = type(session)(session.start, session.environ, given)
-    call.__dict__.update((name, vars(session)[name]) for name in UNVARYING if name in vars(session))
-    return call

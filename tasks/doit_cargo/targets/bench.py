@@ -14,12 +14,12 @@ LIKE = ("cargo", "bench")
 OF_CARGO = tuple(name for name in CARGO if name != "FORCE")
 
 
-def _bench(name: str, check: str, doc: str, *takes: str) -> Target:
+def _bench(name: str, doc: str, *takes: str, action: str = "bench", check: str = "check_bench") -> Target:
     return Target(
         name=name,
         family="bench",
         doc=doc,
-        action=f"{ACTIONS}:{name}",
+        action=f"{ACTIONS}:{action}",
         check=f"{ACTIONS}:{check}",
         shows=f"{ACTIONS}:show_bench",
         equivalent_command=LIKE,
@@ -33,23 +33,22 @@ def _bench(name: str, check: str, doc: str, *takes: str) -> Target:
 TARGETS: tuple[Target, ...] = (
     _bench(
         "bench",
-        "check_bench",
         "Run the benchmarks of the workspace, and keep their figures under the name of BASELINE.",
     ),
     _bench(
         "bench_quick",
-        "check_all",
         "Run all benchmarks with few samples where they can, the bench program among them.",
         "MODEL",
     ),
-    _bench("bench_full", "check_all", "Run all benchmarks with all samples, the bench program among them.", "MODEL"),
+    _bench("bench_full", "Run all benchmarks with all samples, the bench program among them.", "MODEL"),
     _bench(
         "bench_compare",
-        "check_compare",
         "Run the benchmarks and compare them with those of BASELINE: fails where one is slower by more than "
         "BENCH_THRESHOLD percent and than the noise.",
         "BENCH_THRESHOLD",
         "MODEL",
+        action="bench_compare",
+        check="check_compare",
     ),
     Target(
         name="bench_save",

@@ -156,7 +156,12 @@ def _require_known(found: tuple[Target, ...], library: Library, workspace: Works
             ("target", target.after, names),
             ("service", target.services, set(library.pack.services)),
         )
-        problems += [problem for kind, asked, have in known for problem in _unknown_of(target, kind, asked, have)]
+        problems += [
+            unknown(kind, name, tuple(have), where=_row(target))
+            for kind, asked, have in known
+            for name in asked
+            if name not in have
+        ]
     if problems:
         raise UserError(problems)
 
@@ -295,9 +300,6 @@ def find(name: str, entries: Iterable[Entry]) -> Entry:
     raise UserError(unknown("target", name, known, shown=len(known)))
 
 
-# --- the rows are right ----------------------------------------------------------------------------------------------
-
-
 def require_good_names(targets: tuple[Target, ...]) -> None:
     """Raise for names that are taken twice or that doit cannot have."""
     problems = [*_duplicates(targets), *_bad_names(targets)]
@@ -305,45 +307,12 @@ def require_good_names(targets: tuple[Target, ...]) -> None:
         raise UserError(problems)
 
 
-def require_good_rows(targets: tuple[Target, ...], shipped: str = "") -> None:
-    """Raise for everything that rows name and nobody knows. For tests: rows do not change at run time."""
-    require_good_names(targets)
-    found = shipped_packs(shipped)
-    roles = {role for pack in found.values() for role in pack.roles} | set(ROLES_OF_CARGO)
-    profiles = {profile for pack in found.values() for profile in pack.profiles}
-    problems = [
-        problem
-        for target in targets
-        for kind, names, known in (
-            ("role", (target.package,), roles),
-            ("profile", target.profile, profiles),
-            ("variable", target.takes, set(variables.BY_NAME)),
-            ("target", target.after, {other.name for other in targets}),
-            ("pack", target.packs, set(found)),
-            ("platform", target.platforms, set(PLATFORMS)),
-        )
-        for problem in _unknown_of(target, kind, names, known)
-    ]
-    if problems:
-        raise UserError(problems)
-
-
-def shipped_packs(shipped: str = "") -> dict[str, Pack]:
+def shipped_packs() -> dict[str, Pack]:
     """Return the packs that come with doit-cargo, each with what it has from `base`."""
-    layers = _shipped_layers(shipped or packs.shipped_directory())
-    return {name: packs.read_pack(layer, name) for name, layer in layers.items()}
-
-
-def _shipped_layers(shipped: str) -> dict[str, tuple[packs.Layer, ...]]:
-    names = packs.pack_names(shipped)
-    layers = {name: packs.Layer(os.path.join(shipped, name), f"profiles/{name}") for name in names}
-    return {name: tuple(dict.fromkeys([layers[name], layers[packs.BASE]])) for name in names}
-
-
-def _unknown_of(target: Target, kind: str, names: Iterable[str], known: set[str]) -> Iterator[Problem]:
-    for name in names:
-        if name not in known:
-            yield unknown(kind, name, tuple(known), where=_row(target))
+    shipped = packs.shipped_directory()
+    layers = {name: packs.Layer(os.path.join(shipped, name), f"profiles/{name}") for name in packs.pack_names(shipped)}
+    own = {name: tuple(dict.fromkeys([layer, layers[packs.BASE]])) for name, layer in layers.items()}
+    return {name: packs.read_pack(found, name) for name, found in own.items()}
 
 
 def _duplicates(targets: Iterable[Target]) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ CHOICE = tuple(name for name in CARGO if name in ("FEATURES", "PACKAGE", "PROFIL
 def _action(
     name: str, doc: str, takes: tuple[str, ...] = (), platforms: tuple[str, ...] = (), relevance: str = ""
 ) -> Target:
-    action = f"doit_cargo.actions.environment:{name}"
+    action = f"doit_cargo.actions.environment:{'check' if name.startswith('check_') else name}"
     # What is asked with the choices of a build asks cargo, too.
     pool = CARGO_LANE if takes else FREE
     return Target(

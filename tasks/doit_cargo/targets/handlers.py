@@ -8,9 +8,18 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, Protocol
 
     from doit_cargo.engine.base.variables import Values
+
+    class Called(Protocol):
+        """What of a session is asked here; what is called gets the session itself."""
+
+        environ: Mapping[str, str]
+
+        @property
+        def root(self) -> str: ...
 
 
 def module(name: str) -> Any:
@@ -18,7 +27,7 @@ def module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def call(action: str, session: Any, values: Values) -> object:
+def call(action: str, session: Called, values: Values) -> object:
     """Call "module:function" with the session and return its result."""
     from doit_cargo.targets import project_targets
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from doit_cargo.engine.base.errors import UserError, unknown
-from doit_cargo.engine.base.plain_text import one_line, phrase
+from doit_cargo.engine.base.plain_text import one_line, phrase, shortened
 from doit_cargo.engine.console import screen
 from doit_cargo.targets.wording import Words, worded
 
@@ -137,5 +137,4 @@ def _rule_text(rule: str, made: list[Row]) -> str:
         names = ", ".join(row["name"].removeprefix(prefix) for row in made)
         return f"{made[0]['doc'].partition(' ')[0]} one {what}: {names}."
     packages = [row["name"].removeprefix(prefix) for row in made]
-    more = f" and {len(packages) - 6} more" if len(packages) > 6 else ""
-    return f"As {prefix.rstrip('_')}, for one package: {', '.join(packages[:6])}{more}."
+    return f"As {prefix.rstrip('_')}, for one package: {shortened(packages, 6)}."

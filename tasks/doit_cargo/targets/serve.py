@@ -73,7 +73,7 @@ TARGETS: tuple[Target, ...] = (
     _built(
         name="test_tui",
         doc="Build {package} and hand this terminal over to it, or to the program of PACKAGE, for a test by hand.",
-        action=f"{_ACTIONS}.terminal:by_hand",
+        action=f"{_ACTIONS}.foreground:talk",
         check=f"{_ACTIONS}.terminal:require_terminal",
         takes=_TALK,
     ),

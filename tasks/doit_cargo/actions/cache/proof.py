@@ -85,9 +85,6 @@ def _compile(argv: list[str], cwd: str, environ: Mapping[str, str], target_direc
     return after.counts.since(before.counts)
 
 
-# --- as this workspace uses it ---------------------------------------------------------------------------------------
-
-
 def verify_sccache(session: Session, values: Values) -> bool:
     """Build one library twice with the environment that builds here have, and look for hits."""
     plan = _plan(session, values)

@@ -38,9 +38,6 @@ def program(session: Session) -> Tool:
     return found
 
 
-# --- setting up ------------------------------------------------------------------------------------------------------
-
-
 def setup_sccache(session: Session, values: Values) -> bool:
     """Install what is missing, switch the cache on for this checkout, and say how it is configured."""
     steps = []
@@ -85,9 +82,6 @@ def _tell_configuration(session: Session) -> None:
     if session.environ.get("CARGO_INCREMENTAL") == "1":
         reporter.note("setup_sccache", "CARGO_INCREMENTAL=1 is set: sccache refuses that, so builds go without it")
     reporter.done("setup_sccache", f"sccache {found.version} at {found.path}; doit-cargo check_sccache tries it out")
-
-
-# --- the server ------------------------------------------------------------------------------------------------------
 
 
 def free_port() -> int:
@@ -164,9 +158,6 @@ def sccache_zero_stats(session: Session, _: Any) -> bool:
     return True
 
 
-# --- for CI ----------------------------------------------------------------------------------------------------------
-
-
 def cache_stats_ci(session: Session, values: Values) -> bool:
     """Print the statistics as one table, and put them where CI shows them. Fails below HIT_RATE_MIN."""
     if not sccache.is_running(session.environ):
@@ -212,9 +203,6 @@ def _write_summary(path: str, rows: list[tuple[str, str]]) -> None:
     lines = ["### Compiler cache", "", "| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
     with open(path, "a", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
-
-
-# --- emptying --------------------------------------------------------------------------------------------------------
 
 
 def clean_cache(session: Session, values: Values) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.actions import confirmed
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import Profile
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.cargo.config.effective import UNWIND, CargoProfile, Value, normal
 from doit_cargo.engine.cargo.config.rustflags import pairs
 from doit_cargo.engine.console import reporter
@@ -53,9 +54,6 @@ def feature_profile(session: Session, name: str) -> Profile | None:
     return None
 
 
-# --- check_profiles --------------------------------------------------------------------------------------------------
-
-
 def check_profiles(session: Session, values: Values) -> bool:
     """Print each cargo profile with who sets each key, then what is wrong; fail if an error is among that."""
     name = values.text("PROFILE")
@@ -70,8 +68,8 @@ def check_profiles(session: Session, values: Values) -> bool:
         _print_flags(case)
         _print_findings(found)
     errors = sum(finding.severity == ERROR for finding in found)
-    judged = f"{count(errors, 'error')}, {count(len(found) - errors, 'note')}"
-    text = f"{count(len(case.profiles), 'cargo profile')}; {judged}"
+    judged = f"{counted(errors, 'error')}, {counted(len(found) - errors, 'note')}"
+    text = f"{counted(len(case.profiles), 'cargo profile')}; {judged}"
     if errors:
         reporter.failed("check_profiles", text)
     elif not values.flag("JSON"):
@@ -130,14 +128,6 @@ def _print_findings(found: list[Finding]) -> None:
         print(f"{finding.severity}: {finding}")
 
 
-def count(number: int, one: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {one}{'' if number == 1 else 's'}"
-
-
-# --- check_rustflags, check_jobs -------------------------------------------------------------------------------------
-
-
 def check_rustflags(session: Session, values: Values) -> bool:
     """Print which flags reach rustc on which target; fail where flags of a file are lost, whoever drops them."""
     case = case_of(session, feature_profile(session, values.text("PROFILE")))
@@ -149,7 +139,9 @@ def check_rustflags(session: Session, values: Values) -> bool:
     told = [report.judged(case, replace(one, severity=ERROR)) for one in found]
     _print_findings(told)
     wrong = any(one.severity == ERROR for one in told)
-    (reporter.failed if wrong else reporter.done)("check_rustflags", f"{count(len(found), 'source')} of flags silenced")
+    (reporter.failed if wrong else reporter.done)(
+        "check_rustflags", f"{counted(len(found), 'source')} of flags silenced"
+    )
     return not wrong
 
 
@@ -178,12 +170,9 @@ def check_jobs(session: Session, values: Values) -> bool:
     found = list(lints.fixed_jobs(case))
     _print_findings([replace(one, severity=ERROR) for one in found])
     (reporter.failed if found else reporter.done)(
-        "check_jobs", f"{count(len(found), 'file')} with a fixed number of jobs"
+        "check_jobs", f"{counted(len(found), 'file')} with a fixed number of jobs"
     )
     return not found
-
-
-# --- fix_profiles ----------------------------------------------------------------------------------------------------
 
 
 def fix_profiles(session: Session, values: Values) -> bool:

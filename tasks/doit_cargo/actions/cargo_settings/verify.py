@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions.cargo_settings.profiles import case_of, count
+from doit_cargo.actions.cargo_settings.profiles import case_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.cargo.config.effective import CargoProfile, Value, normal
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.preflight.config.findings import SettingsCase
@@ -32,15 +34,15 @@ def verify_profile(session: Session, _: Values) -> bool:
     )
     own = [call for call in calls if call.package in session.workspace.packages and not call.is_for_host]
     reporter.note(
-        "verify_profile", f"{' '.join(plan.invocation.argv)}: {count(len(calls), 'call')} of rustc, nothing compiled"
+        "verify_profile", f"{' '.join(plan.invocation.argv)}: {counted(len(calls), 'call')} of rustc, nothing compiled"
     )
     _print_given(own, profile)
     wrong = [(call, one) for call in own for one in differences(profile.of(call.package), call)]
     for one in dict.fromkeys(one for _, one in wrong):
         crates = [call.crate for call, other in wrong if other == one]
         what = f"rustc is given {one.key} = {one.given}, not {one.expected} ({one.where})"
-        print(f"error: {_shortened(crates)}: {what}\n  fix: {_reason(case)}")
-    text = f"{count(len(own), 'call')} for members, cargo profile {profile.name}"
+        print(f"error: {shortened(crates, 4)}: {what}\n  fix: {_reason(case)}")
+    text = f"{counted(len(own), 'call')} for members, cargo profile {profile.name}"
     if wrong:
         reporter.failed(
             "verify_profile",
@@ -49,10 +51,6 @@ def verify_profile(session: Session, _: Values) -> bool:
     else:
         reporter.done("verify_profile", f"{text}: rustc is given what check_profiles says")
     return not wrong
-
-
-def _shortened(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _profile_of(session: Session, plan: Plan) -> tuple[SettingsCase, CargoProfile]:
@@ -89,9 +87,6 @@ def _reason(case: SettingsCase) -> str:
     return (
         f"see {flags[0]}" if flags else "look for the flag in rustflags of Cargo.toml and config.toml (check_rustflags)"
     )
-
-
-# --- verify_strip ----------------------------------------------------------------------------------------------------
 
 
 def verify_strip(session: Session, values: Values) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import ask, log_path
+from doit_cargo.actions import ask, log_path, shown_log
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import ActionInputs
@@ -61,8 +61,6 @@ GIT_FILES = (".gitignore", ".git/info/exclude")
 HOMES = ("HOME", "XDG_CONFIG_HOME", "APPDATA")
 # In `session.found`: the files that rustfmt has told that it read.
 READ = "files that rustfmt read"
-
-# --- what is formatted -----------------------------------------------------------------------------------------------
 
 
 def watch(session: Session, _: Values) -> ActionInputs:
@@ -162,14 +160,7 @@ def _is_chosen(session: Session, language: Language) -> bool:
 def _configures(path: str, tool: str) -> bool:
     if os.path.basename(path) != "pyproject.toml":
         return os.path.isfile(path)
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return f"[tool.{tool}" in stream.read()
-    except OSError:
-        return False
-
-
-# --- the two targets -------------------------------------------------------------------------------------------------
+    return f"[tool.{tool}" in read_text(path)
 
 
 @dataclass(slots=True)
@@ -214,7 +205,7 @@ def _ended(session: Session, target: str, works: list[_Work], concerned: list[st
     troubles = list(dict.fromkeys(trouble for work in works for trouble in work.troubles))
     for trouble in troubles:
         reporter.failed(target, trouble)
-    log = reporter.relative(log_path(session, target), session.root)
+    log = shown_log(session, target)
     if troubles or (failure and concerned):
         text = failure if failure and concerned else "not all files could be read"
         reporter.failed(target, f"{text}; log: {log}")
@@ -248,9 +239,6 @@ def _to_format(session: Session, target: str) -> Iterator[tuple[Language, list[s
             reporter.note(target, f"{count} skipped: {language.tool} is not installed, get it with: {command}")
         else:
             yield language, files
-
-
-# --- the formatters --------------------------------------------------------------------------------------------------
 
 
 def _checked(session: Session, language: Language, files: list[str]) -> _Work:

@@ -16,6 +16,7 @@ from doit_cargo.actions import ask, finished, run_tool
 from doit_cargo.actions.check.formatting import files_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
@@ -45,9 +46,6 @@ def _ruff(session: Session) -> list[str]:
     # doit reads DOIT_CONFIG of a dodo.py: its import looks unused, and a correction would remove it.
     kept = ("--extend-per-file-ignores", "dodo.py:F401")
     return [tool.path if tool else "ruff", "check", "--no-cache", "--force-exclude", *kept]
-
-
-# --- fix -------------------------------------------------------------------------------------------------------------
 
 
 def lint_fix(session: Session, values: Values) -> bool:
@@ -84,10 +82,9 @@ def _refusal(uncommitted: list[str] | None) -> UserError:
     if uncommitted is None:
         what, fix = "lint_fix changes sources, and git does not have them", "YES=1: copies are kept then"
         return UserError(Problem(what, fix), COULD_NOT_RUN)
-    more = f" and {len(uncommitted) - SHOWN} more" if len(uncommitted) > SHOWN else ""
     what = f"lint_fix changes sources, and {len(uncommitted)} files have changes that are not committed: "
     fix = "commit or stash them, or YES=1: copies are kept then"
-    return UserError(Problem(what + ", ".join(uncommitted[:SHOWN]) + more, fix), COULD_NOT_RUN)
+    return UserError(Problem(what + shortened(uncommitted, SHOWN), fix), COULD_NOT_RUN)
 
 
 def _keep(session: Session, names: Iterable[str]) -> str:

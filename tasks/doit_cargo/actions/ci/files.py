@@ -77,9 +77,6 @@ def _json(found: object) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
-# --- VS Code ---------------------------------------------------------------------------------------------------------
-
-
 def _tasks(session: Session) -> dict[str, object]:
     """Return the tasks; rustc's messages are found by the matcher of rust-analyzer's extension."""
     found = [row for row in session.listing if row["available"] and row["name"] in TASKS]

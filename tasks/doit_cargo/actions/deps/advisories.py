@@ -11,9 +11,10 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import finished, log_path, run_tool
+from doit_cargo.actions import finished, log_path, run_tool, shown_log
 from doit_cargo.actions.deps.dependencies import lock_path
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.cargo.lockfile import read
 from doit_cargo.engine.console import reporter
@@ -45,7 +46,7 @@ def audit(session: Session, values: Values) -> bool:
     if folder:
         return _audited(session, _audit(session, os.path.abspath(folder)), f"{count} against {folder}")
     outcome = _audit(session, "")
-    if outcome.status == 0 or not NO_DATABASE.search(_log(session, "audit")):
+    if outcome.status == 0 or not NO_DATABASE.search(read_text(log_path(session, "audit"))):
         return _audited(session, outcome, count)
     kept = os.path.join(cargo_home(session.environ), "advisory-db")
     if not os.path.isdir(os.path.join(kept, "crates")):
@@ -62,28 +63,18 @@ def _audit(session: Session, folder: str) -> Outcome:
 
 
 def _audited(session: Session, outcome: Outcome, what: str) -> bool:
-    found = re.findall(r"(\d+) (vulnerabilit\w+|allowed warning\w*) found", _log(session, "audit"))
+    found = re.findall(r"(\d+) (vulnerabilit\w+|allowed warning\w*) found", read_text(log_path(session, "audit")))
     told = ", ".join(" ".join(one) for one in found)
     if outcome.status == 1 and told:
-        reporter.failed(
-            "audit", f"{told} found ({what}); log: {reporter.relative(log_path(session, 'audit'), session.root)}"
-        )
+        reporter.failed("audit", f"{told} found ({what}); log: {shown_log(session, 'audit')}")
         return False
     return finished(session, "audit", outcome, f"{what}; {told or 'nothing known against them'}")
-
-
-def _log(session: Session, target: str) -> str:
-    with open(log_path(session, target), encoding="utf-8", errors="replace") as stream:
-        return stream.read()
 
 
 def _no_database(target: str, use: str) -> UserError:
     what = f"{target} has checked nothing: the advisory database cannot be fetched, and there is no copy of it here"
     fix = f"where there is a network: git clone --depth 1 {DATABASE}; then {use}"
     return UserError(Problem(what, fix), COULD_NOT_RUN)
-
-
-# --- cargo-deny ------------------------------------------------------------------------------------------------------
 
 
 def watch_deny(session: Session, _: Values) -> ActionInputs:
@@ -103,6 +94,6 @@ def deny_advisories(session: Session, _: Values) -> bool:
     """`cargo deny check advisories`, which fetches its database."""
     name = "deny_advisories"
     outcome = run_tool(session, name, ["cargo", "deny", "check", "advisories"])
-    if not outcome.ok and NO_DATABASE.search(_log(session, name)):
+    if not outcome.ok and NO_DATABASE.search(read_text(log_path(session, name))):
         raise _no_database(name, "audit ADVISORY_DB=FOLDER uses it")
     return finished(session, name, outcome, "no advisory against any package")

@@ -10,6 +10,7 @@ from doit_cargo.actions import ask, confirmed, finished, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.cargo.lockfile import Lock, Locked, read
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import mirror
@@ -26,9 +27,6 @@ BACKUP = "Cargo.lock.before-update"
 def lock_path(session: Session) -> str:
     """Return where the lock of the workspace is."""
     return os.path.join(session.root, "Cargo.lock")
-
-
-# --- trees -----------------------------------------------------------------------------------------------------------
 
 
 def deps_tree(session: Session, values: Values) -> bool:
@@ -113,9 +111,6 @@ def _invert(session: Session, values: Values, wanted: Locked) -> bool:
     return finished(session, name, outcome, f"who depends on {wanted}")
 
 
-# --- duplicates ------------------------------------------------------------------------------------------------------
-
-
 def watch_duplicates(session: Session, _: Values) -> ActionInputs:
     """Return the lock and the files that allow duplicates."""
     packs = [os.path.join(folder, "pack.toml") for folder in session.library.directories]
@@ -176,8 +171,7 @@ def _lines(lock: Lock, name: str, versions: Sequence[Locked]) -> Iterator[str]:
         way = lock.path_to(one)
         direct = lock.dependents.get(one, ())
         others = [str(other) for other in direct if other not in way[-2:-1]]
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        beside = f"; also by {', '.join(others[:SHOWN])}{more}" if others else ""
+        beside = f"; also by {shortened(others, SHOWN)}" if others else ""
         yield f"  {one.version:12} {' > '.join(map(str, way[:-1])) or 'a member of its own'}{beside}"
 
 
@@ -196,9 +190,6 @@ def _note_useless(session: Session, found: Mapping[str, Sequence[Locked]], allow
         is_there = any(version in ("", one.version) for one in found.get(name, ()))
         if where.startswith(own) and not is_there:
             reporter.note("check_duplicates", f"{where}: {entry} is no duplicate any more: take it out")
-
-
-# --- update ----------------------------------------------------------------------------------------------------------
 
 
 def deps_update(session: Session, values: Values) -> bool:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
 from doit_cargo.actions import LOGS, TEST_LOGS
+from doit_cargo.actions.maintenance import housekeeping
 from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.files import bytes_below
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
+from doit_cargo.engine.toolchain.rustup import cargo_home
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -65,7 +66,9 @@ def clean_all(session: Session, values: Values) -> bool:
     _remove_older_logs(session)
     _remove(session, "clean_all", (TEST_LOGS, "coverage"))
     if values.flag("CARGO_CACHE"):
-        _empty_cargo_cache(session)
+        home = cargo_home(session.environ)
+        for path, size in housekeeping.empty_downloads(home).items():
+            reporter.note("clean_all", f"removed {path}: {size_of(size)}")
     return True
 
 
@@ -76,17 +79,6 @@ def _remove_older_logs(session: Session) -> None:
         store.remove(os.path.join(folder, name))
     if older:
         reporter.note("clean_all", f"removed {len(older)} logs; the last build's stays: {LOGS}/build.log")
-
-
-def _empty_cargo_cache(session: Session) -> None:
-    """Remove what cargo can download again: archives, unpacked sources, git clones (Cargo book, "Cargo home")."""
-    home = session.environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
-    for name in ("registry/cache", "registry/src", "git/db", "git/checkouts"):
-        path = os.path.join(home, *name.split("/"))
-        size = bytes_below(path)
-        shutil.rmtree(path, ignore_errors=True)
-        if size:
-            reporter.note("clean_all", f"removed {path}: {size_of(size)}")
 
 
 def _names(folder: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, Problem, UserError
 from doit_cargo.engine.base.files import bytes_below
-from doit_cargo.engine.base.tables import aligned, counted, size_of
+from doit_cargo.engine.base.tables import aligned, counted, minute, size_of
 from doit_cargo.engine.cargo import garbage, units
 from doit_cargo.engine.cargo.garbage import UnitFiles
 from doit_cargo.engine.console import reporter
@@ -90,9 +90,6 @@ def _size(text: str) -> float:
     return float(found[1]) * UNITS[found[2].upper()]
 
 
-# --- what is needed --------------------------------------------------------------------------------------------------
-
-
 def look(session: Session) -> BuildDirectory:
     """Return what lies in the build directory, and which results rest on it; a result is looked at as `status` does."""
     kept = garbage.kept(session.workspace.kept_in)
@@ -132,7 +129,7 @@ def _untold(session: Session, key: tuple[str, ...], kept: list[UnitFiles]) -> fr
 def _profile_folders(session: Session, key: tuple[str, ...], shows: str) -> set[str]:
     """Return the names of the folders in which such a target builds; nothing where that cannot be told."""
     raw = dict(word.split("=", 1) for word in key[1:])
-    again = Session(session.start, session.environ, raw)
+    again = session.with_variables(raw)
     again.current = key[0]
     try:
         plans = handlers.call(shows, again, again.values_for(key[0])) if shows else []
@@ -153,9 +150,6 @@ def _require_alone(session: Session) -> None:
             "give each workspace a target directory of its own (CARGO_TARGET_DIR), or remove it as a whole: cargo clean"
         )
         raise UserError(Problem(what, fix), COULD_NOT_RUN)
-
-
-# --- what goes -------------------------------------------------------------------------------------------------------
 
 
 def _chosen(found: BuildDirectory, size: int, most: float | None) -> tuple[list[UnitFiles], list[Holder]]:
@@ -227,9 +221,6 @@ def _require_fresh(session: Session, found: BuildDirectory, given_up: list[Holde
             raise UserError(Problem(what, "please report this with the folder .doit-cargo/"), COULD_NOT_RUN)
 
 
-# --- what is said ----------------------------------------------------------------------------------------------------
-
-
 def _told(
     session: Session, found: BuildDirectory, chosen: list[UnitFiles], given_up: list[Holder], sizes: tuple[int, int]
 ) -> dict[str, object]:
@@ -268,7 +259,6 @@ def _removed(some: list[UnitFiles]) -> Mapping[str, object]:
 
 
 def _print(session: Session, told: Mapping[str, object], dry: bool, most: float | None) -> None:
-    import time
 
     rows = [("target", "state", "holds", "holds alone")]
     for one in _rows(told["holds"]):
@@ -277,7 +267,7 @@ def _print(session: Session, told: Mapping[str, object], dry: bool, most: float 
     rows.append(("(incremental)", "", size_of(_int(told["incremental"])), ""))
     print(aligned(rows))
     for one in _rows(told["removed"]):
-        last = time.strftime("%Y-%m-%d %H:%M", time.localtime(_int(one["last_used"])))
+        last = minute(_int(one["last_used"]))
         what = f"{counted(_int(one['units']), 'unit')}, {counted(_int(one['incremental']), 'incremental folder')}"
         reporter.note("gc", f"{'would remove' if dry else 'removed'} of {one['profile']}: {what}; last used {last}")
     before, after = _int(told["before"]), _int(told["after"])

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
 from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
-from doit_cargo.engine.base.files import bytes_below
+from doit_cargo.engine.base.files import bytes_below, read_text
 from doit_cargo.engine.base.process.processes import GIT
-from doit_cargo.engine.base.tables import counted, size_of
+from doit_cargo.engine.base.tables import counted, minute, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import dir_listing, footprint, journal, receipts
 from doit_cargo.engine.toolchain.rustup import cargo_home
@@ -33,8 +33,6 @@ DOWNLOADS = ("registry/cache", "registry/src", "git/db", "git/checkouts")
 OTHERS = ("registry/index", "bin", "advisory-db", "advisory-dbs")
 LEAST_FREE = 1_000_000_000
 CARGO_LOCKS = (".package-cache", ".package-cache-mutate")
-
-# --- logs ------------------------------------------------------------------------------------------------------------
 
 
 def logs(session: Session) -> dict[str, str]:
@@ -71,9 +69,6 @@ def show_log(session: Session, values: Values) -> bool:
     return True
 
 
-# --- cargo's cache ---------------------------------------------------------------------------------------------------
-
-
 def cargo_cache_size(session: Session, _: Any) -> bool:
     """Print how large each part of cargo's home is."""
     home = cargo_home(session.environ)
@@ -91,20 +86,31 @@ def cargo_cache_size(session: Session, _: Any) -> bool:
 def clean_cargo_cache(session: Session, values: Values) -> bool:
     """Remove what cargo can download again, after asking: other workspaces use it too."""
     home = cargo_home(session.environ)
-    paths = {name: os.path.join(home, *name.split("/")) for name in DOWNLOADS}
-    sizes = {name: size for name, path in paths.items() if (size := bytes_below(path))}
+    sizes = _downloads(home)
     if not sizes:
         reporter.done("clean_cargo_cache", f"nothing to remove in {home}")
         return True
-    for name, size in sizes.items():
-        print(f"{size_of(size):>10}  {paths[name]}")
+    for path, size in sizes.items():
+        print(f"{size_of(size):>10}  {path}")
     if not confirmed(values, f"Remove {size_of(sum(sizes.values()))}? Every workspace downloads its packages again."):
         raise UserError(Problem("nothing was removed", "YES=1 removes it"), COULD_NOT_RUN)
-    with _cargo_kept_out(home):
-        for name in sizes:
-            shutil.rmtree(paths[name])
-    reporter.done("clean_cargo_cache", f"removed {size_of(sum(sizes.values()))} of {home}")
+    removed = empty_downloads(home)
+    reporter.done("clean_cargo_cache", f"removed {size_of(sum(removed.values()))} of {home}")
     return True
+
+
+def _downloads(home: str) -> dict[str, int]:
+    paths = (os.path.join(home, *name.split("/")) for name in DOWNLOADS)
+    return {path: size for path in paths if (size := bytes_below(path))}
+
+
+def empty_downloads(home: str) -> dict[str, int]:
+    """Remove what cargo can download again; return the sizes of what is gone. Raises `UserError` where a cargo runs."""
+    found = _downloads(home)
+    with _cargo_kept_out(home) if found else contextlib.nullcontext():
+        for path in found:
+            shutil.rmtree(path)
+    return found
 
 
 @contextlib.contextmanager
@@ -126,9 +132,6 @@ def _cargo_kept_out(home: str) -> Iterator[None]:
         yield
 
 
-# --- what ran when ---------------------------------------------------------------------------------------------------
-
-
 class OnRecord(NamedTuple):
     """The last success of a result: what of it is now, when it ended (Unix time), and how long it took."""
 
@@ -139,7 +142,7 @@ class OnRecord(NamedTuple):
 
     @property
     def when(self) -> str:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.finished))
+        return minute(self.finished)
 
 
 def on_record(session: Session) -> list[OnRecord]:
@@ -166,7 +169,7 @@ def status(session: Session, values: Values) -> bool:
     for one in found:
         print(f"{one.state:12}  {one.when}  {one.seconds:8.1f} s  {one.target}")
     for end in failed:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(end.time))
+        when = minute(end.time)
         print(f"{end.end:13} {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
     if not of_tests:
         _tell_savings(session)
@@ -201,8 +204,6 @@ def _tell_savings(session: Session) -> None:
         reporter.note(session.current, f"{note}; building them took {savings.time_of(60 * minutes)} there")
 
 
-# --- measures --------------------------------------------------------------------------------------------------------
-
 MARKS = {
     "unsafe": re.compile(r"\bunsafe\b"),
     "unwrap": re.compile(r"\.(?:unwrap|expect)\("),
@@ -219,7 +220,7 @@ def quality_metrics(session: Session, _: Any) -> bool:
     counts: dict[str, list[int]] = {}
     for name, package in sorted(session.workspace.packages.items()):
         paths = [os.path.join(package.directory, file) for file in dir_listing.list_tree(package.directory, rule)[1]]
-        counts[name] = _measures([path for path in paths if _owner(session, path) == name])
+        counts[name] = _measures([path for path in paths if session.workspace.owner_of(path) == name])
     total = tuple(map(sum, zip(*counts.values(), strict=True)))
     rows: list[tuple[object, ...]] = [head, *((name, *counted) for name, counted in counts.items()), ("all", *total)]
     width = max(len(str(row[0])) for row in rows)
@@ -229,22 +230,11 @@ def quality_metrics(session: Session, _: Any) -> bool:
     return True
 
 
-def _owner(session: Session, path: str) -> str:
-    """Return the innermost member that holds a file."""
-    holders = [one for one in session.workspace.packages.values() if path.startswith(one.directory + os.sep)]
-    return max(holders, key=lambda one: len(one.directory)).name if holders else ""
-
-
 def _measures(paths: list[str]) -> list[int]:
-    texts = []
-    for path in filter(os.path.isfile, paths):
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            texts.append(stream.read())
+    texts = [read_text(path) for path in paths if os.path.isfile(path)]
     lines = sum(text.count("\n") for text in texts)
     return [len(texts), lines, *(sum(len(mark.findall(text)) for text in texts) for mark in MARKS.values())]
 
-
-# --- a report --------------------------------------------------------------------------------------------------------
 
 LAST_LINES = 15
 
@@ -266,8 +256,7 @@ def diagnose(session: Session, _: Any) -> bool:
     found = logs(session)
     if found:
         latest = max(found.values(), key=os.path.getmtime)
-        with open(latest, encoding="utf-8", errors="replace") as stream:
-            lines = stream.read().splitlines()[-LAST_LINES:]
+        lines = read_text(latest).splitlines()[-LAST_LINES:]
         print(f"the end of {reporter.relative(latest, session.root)}:")
         print("".join(f"  {line}\n" for line in lines), end="")
     return True

@@ -79,9 +79,6 @@ def parse(text: str, name: str) -> tuple[Server, ...]:
     return servers
 
 
-# --- types and keys --------------------------------------------------------------------------------------------------
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -183,8 +180,6 @@ class _Reader:
         self.problems.add(f"{who} has no {key!r}", f'write "{key}": "..."', self._where(*path))
         return False
 
-    # --- the list of mistral.rs --------------------------------------------------------------------------------------
-
     def _of_list(self, entries: Any) -> Iterator[Server]:
         if not isinstance(entries, list):
             self.problems.add("'servers' must be a list", 'a table is called "mcpServers"', self._where("servers"))
@@ -226,8 +221,6 @@ class _Reader:
             return self._process(name, source, path)
         return self._url(name, source, HTTP if kind == "Http" else WEB_SOCKET, path)
 
-    # --- the table of other clients ----------------------------------------------------------------------------------
-
     def _of_table(self, table: Any) -> Iterator[Server]:
         if not isinstance(table, dict):
             self.problems.add("'mcpServers' must be an object", 'a list is called "servers"', self._where("mcpServers"))
@@ -256,8 +249,6 @@ class _Reader:
         scheme = str(entry["url"]).partition(":")[0]
         kind = SSE if transport == "sse" else WEB_SOCKET if scheme in SCHEMES[WEB_SOCKET] else HTTP
         return self._url(name, entry, kind, path)
-
-    # --- both --------------------------------------------------------------------------------------------------------
 
     def _process(self, name: str, table: Mapping[str, Any], path: Path) -> Server | None:
         if not self._required(table, "command", f"the server {name!r}", path):

@@ -19,6 +19,7 @@ from doit_cargo.actions.mcp_servers import config
 from doit_cargo.actions.mcp_servers.config import PROCESS, SSE, WEB_SOCKET, Server
 from doit_cargo.actions.signals import interruptible
 from doit_cargo.engine.base import private
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import reporter
 
@@ -125,9 +126,6 @@ def _last_words(path: str) -> str:
     return ""
 
 
-# --- one server ------------------------------------------------------------------------------------------------------
-
-
 async def _greet(session: Session, server: Server, log: TextIO) -> str:
     """Return what a server says of itself and which tools it has."""
     from mcp import ClientSession
@@ -135,9 +133,10 @@ async def _greet(session: Session, server: Server, log: TextIO) -> str:
     async with _streams(session, server, log) as (reading, writing), ClientSession(reading, writing) as client:
         greeting = await client.initialize()
         names = await _tools(client)
-    listed = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     who = f"{greeting.server_info.name} {greeting.server_info.version}"
-    return f"{who}, protocol {greeting.protocol_version}, {counted(len(names), 'tool')}: {listed or 'none'}"
+    return (
+        f"{who}, protocol {greeting.protocol_version}, {counted(len(names), 'tool')}: {shortened(names, 6) or 'none'}"
+    )
 
 
 async def _tools(client: Any) -> list[str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path, planned
+from doit_cargo.actions import planned, shown_log
 from doit_cargo.actions.measure import programs
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
@@ -108,9 +108,6 @@ def _cell(builds: list[Build]) -> str:
     return f"{statistics.median(build.seconds for build in builds):.1f} ({len(builds)})"
 
 
-# --- a build from nothing --------------------------------------------------------------------------------------------
-
-
 def check_build(session: Session, values: Values) -> None:
     """Raise `UserError` for variables that do not fit this workspace."""
     planned.plan_of(session, values, "build")
@@ -124,7 +121,7 @@ def verify_build(session: Session, values: Values) -> bool:
     planned.empty(scratch)
     reporter.note(session.current, "builds from nothing in a directory of its own; what other targets made stays")
     outcome = planned.run_cargo(session, planned.into(plan, scratch))
-    log = reporter.relative(log_path(session, session.current), session.root)
+    log = shown_log(session, session.current)
     if not outcome.ok:
         reporter.ended(session.current, outcome, "", log)
         return False

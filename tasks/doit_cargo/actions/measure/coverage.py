@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import explain, log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool, shown_log
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.variables import COVERAGE_FORMATS
@@ -67,7 +67,7 @@ def test_coverage(session: Session, values: Values) -> bool:
     summary = _write_reports(session, values, plan)
     if summary is None:
         explain(session, plan.target, tests)
-        log = reporter.relative(log_path(session, plan.target), session.root)
+        log = shown_log(session, plan.target)
         raise UserError(Problem("no coverage was recorded", f"see the log: {log}"), FAILED)
     judged = _judge(session, values, summary, tests.status)
     explain(session, plan.target, tests)
@@ -92,9 +92,6 @@ def _say_setup(session: Session, tools: LlvmTools) -> None:
     wrapper = os.path.basename(session.environ.get("RUSTC_WRAPPER", ""))
     if wrapper:
         reporter.note(session.current, f"RUSTC_WRAPPER={wrapper} is left out: cargo-llvm-cov takes its place")
-
-
-# --- the call --------------------------------------------------------------------------------------------------------
 
 
 def _require_llvm(session: Session) -> LlvmTools:
@@ -171,9 +168,6 @@ def _has_target_flags(session: Session) -> bool:
     return any(isinstance(entry, Mapping) and "rustflags" in entry for entry in entries)
 
 
-# --- the reports -----------------------------------------------------------------------------------------------------
-
-
 def _write_reports(session: Session, values: Values, plan: Plan) -> dict[str, Any] | None:
     """Write the reports asked for; return llvm-cov's summary, or None where it has nothing to report."""
     formats = dict.fromkeys(values.words("COVERAGE") or ("html",))
@@ -218,7 +212,7 @@ def _write_report(session: Session, plan: Plan, name: str) -> None:
     path = os.path.join(folder, file)
     place = ("--output-dir", folder) if name == "html" else ("--output-path", path)
     if not _report(session, plan, option, *place):
-        log = reporter.relative(log_path(session, f"{plan.target}-report"), session.root)
+        log = shown_log(session, f"{plan.target}-report")
         raise UserError(Problem(f"the report {name} could not be written", f"see the log: {log}"), FAILED)
     reporter.note(plan.target, f"{name}: {reporter.relative(path, session.root)}")
 
@@ -232,18 +226,11 @@ def _open(session: Session, path: str) -> None:
         )
 
 
-# --- the figures -----------------------------------------------------------------------------------------------------
-
-
 def by_package(summary: Mapping[str, Any], session: Session) -> dict[str, Lines]:
-    """Return package -> lines, of the members that have any; the deepest folder that holds a file owns it."""
-    folders = sorted(
-        ((package.directory + os.sep, name) for name, package in session.workspace.packages.items()),
-        key=lambda pair: -len(pair[0]),
-    )
+    """Return package -> lines, of the members that have any."""
     found: dict[str, Lines] = {}
     for file in summary["files"]:
-        name = next((name for folder, name in folders if file["filename"].startswith(folder)), "(other)")
+        name = session.workspace.owner_of(file["filename"]) or "(other)"
         lines = file["summary"]["lines"]
         found[name] = found.get(name, Lines()).plus(Lines(lines["count"], lines["covered"]))
     return dict(sorted(found.items()))
@@ -254,7 +241,7 @@ def _judge(session: Session, values: Values, summary: Mapping[str, Any], tests: 
     total = Lines(summary["totals"]["lines"]["count"], summary["totals"]["lines"]["covered"])
     for name, lines in by_package(summary, session).items():
         print(f"   {name:32} {lines.percent:6.1f} %  {lines.covered:6} of {lines.count} lines")
-    log = reporter.relative(log_path(session, session.current), session.root)
+    log = shown_log(session, session.current)
     figure = f"line coverage {total.percent:.2f} %: {total.covered} of {total.count} lines"
     floor = float(values.text("COVERAGE_MIN") or 0)
     if tests:

@@ -6,7 +6,6 @@ Knows the three command lines and how each tells its peak.
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path
 from doit_cargo.actions.measure import programs
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.toolchain import version_cache
@@ -54,10 +54,7 @@ def massif_peak(text: str) -> int:
 
 
 def _massif(_: Session, file: str, __: str) -> str:
-    if not os.path.isfile(file):
-        return ""
-    with open(file, encoding="utf-8", errors="replace") as stream:
-        peak = massif_peak(stream.read())
+    peak = massif_peak(read_text(file))
     return f"peak of the heap {size_of(peak)}" if peak else ""
 
 
@@ -101,8 +98,7 @@ def profile_memory(session: Session, values: Values) -> bool:
     file = programs.empty_file(session, f"{tool.name}.out")
     outcome = programs.watch(session, values, tool.name, tool.argv(file), program, SECONDS)
     log = log_path(session, session.current)
-    with open(log, encoding="utf-8", errors="replace") as stream:
-        peak = tool.peak(session, file, stream.read())
+    peak = tool.peak(session, file, read_text(log))
     place = reporter.relative(log, session.root)
     if not peak or (outcome.status and not outcome.expired):
         lacks = "" if peak else " and tells no peak"

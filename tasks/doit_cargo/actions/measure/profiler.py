@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import log_path
+from doit_cargo.actions import log_path, shown_log
 from doit_cargo.actions.measure import programs
 from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.console import reporter
 
@@ -80,7 +81,7 @@ def profile(session: Session, values: Values) -> bool:
     program = programs.build(session, values)
     file = programs.empty_file(session, profiler.file)
     outcome = programs.watch(session, values, profiler.tool, profiler.argv(file), program, SECONDS)
-    log = reporter.relative(log_path(session, session.current), session.root)
+    log = shown_log(session, session.current)
     if not os.path.isfile(file) or not os.path.getsize(file) or (outcome.status and not outcome.expired):
         reporter.failed(
             session.current, f"{profiler.tool} ended with status {outcome.status}{_hint(session)}; log: {log}"
@@ -101,8 +102,7 @@ def profile(session: Session, values: Values) -> bool:
 
 def _hint(session: Session) -> str:
     """Return what a profiler's log says about rights, in plain words."""
-    with open(log_path(session, session.current), encoding="utf-8", errors="replace") as stream:
-        text = stream.read()
+    text = read_text(log_path(session, session.current))
     if "perf_event_paranoid" in text or "No permission" in text:
         return ": the kernel does not let you; as an administrator: sysctl kernel.perf_event_paranoid=1"
     return ""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import explain, log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool, shown_log
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError, unknown
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import store
@@ -62,7 +62,7 @@ def build(session: Session, values: Values) -> str:
     planned.require(session, values, plan)
     outcome = planned.run_cargo(session, plan, log_path(session, f"{session.current}-build"))
     if not outcome.ok:
-        log = reporter.relative(log_path(session, f"{session.current}-build"), session.root)
+        log = shown_log(session, f"{session.current}-build")
         raise UserError(Problem("the program could not be built", f"see the log: {log}"), FAILED)
     return planned.require_program(plan, values.text("BIN"))
 

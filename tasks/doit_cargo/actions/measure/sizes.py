@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from doit_cargo.actions import finished, log_path, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import minute, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -36,9 +35,6 @@ def check(session: Session, values: Values) -> None:
     """Raise `UserError` for variables that do not fit this workspace, or packages without a program."""
     plan = planned.plan_of(session, values, "build")
     planned.require_program(plan, values.text("BIN"))
-
-
-# --- by crate and function -------------------------------------------------------------------------------------------
 
 
 def bloat_check(session: Session, values: Values) -> bool:
@@ -78,7 +74,7 @@ def _bloat_call(
     directory = planned.scratch_directory(session, "bloat")
     plan = planned.plan_of(session, rest, "bloat", ("--bin", binary, *words), member=package, package="")
     # It sets strip = false by itself, against every profile (tried with 0.12.1, also against --config).
-    call = planned.with_arguments(plan, "--target-dir", directory)
+    call = plan.invocation.with_arguments("--target-dir", directory)
     return call.argv, {**call.env, "CARGO_BUILD_BUILD_DIR": directory}, call.unset
 
 
@@ -161,10 +157,7 @@ def _recent(session: Session, path: str) -> Iterator[str]:
     name = os.path.relpath(path, session.workspace.target_directory).replace(os.sep, "/")
     builds = [build for build in history.read(session.state) if build.sizes and name in build.sizes]
     for build in builds[-3:]:
-        yield f"{_date(build)}  {build.commit or '-':12}  {(build.sizes or {})[name]:>12,} bytes  {build.target}"
-
-
-# --- over time -------------------------------------------------------------------------------------------------------
+        yield f"{minute(build.time)}  {build.commit or '-':12}  {(build.sizes or {})[name]:>12,} bytes  {build.target}"
 
 
 def binary_size_track(session: Session, values: Values) -> bool:
@@ -188,11 +181,7 @@ def _history_line(build: Build, path: str, builds: list[Build]) -> str:
     change = f"{grown.percent:+.1f}%" if grown else "-"
     features = ",".join(build.features)
     what = f"{path}  {build.target}{f'  [{features}]' if features else ''}"
-    return f"   {_date(build)}  {build.commit or '-':12}  {(only.sizes or {})[path]:13,} {change:>8}  {what}"
-
-
-def _date(build: Build) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(build.time))
+    return f"   {minute(build.time)}  {build.commit or '-':12}  {(only.sizes or {})[path]:13,} {change:>8}  {what}"
 
 
 def verify_binary_size(session: Session, values: Values) -> bool:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import log_path, planned
+from doit_cargo.actions import log_path, planned, shown_log
 from doit_cargo.engine.base.errors import FAILED, Problem, UserError
+from doit_cargo.engine.base.tables import minute
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def build_timings(session: Session, values: Values) -> bool:
     planned.empty(scratch)
     reporter.note(session.current, "builds from nothing in a directory of its own, without compiler cache")
     outcome = planned.run_cargo(session, planned.into(plan, scratch, RUSTC_WRAPPER=""))
-    log = reporter.relative(log_path(session, session.current), session.root)
+    log = shown_log(session, session.current)
     if not outcome.ok:
         reporter.ended(session.current, outcome, "", log)
         return False
@@ -102,7 +102,7 @@ def slowest_deps(session: Session, values: Values) -> bool:
     if values.flag("FORCE") or not os.path.isfile(page):
         reporter.note(session.current, "no build was timed yet" if not os.path.isfile(page) else "FORCE=1: timed again")
         return build_timings(session, values)
-    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(os.path.getmtime(page)))
+    date = minute(os.path.getmtime(page))
     found = costs(_read(page))
     _print(session, found, values.number("N") or SHOWN)
     lock = os.path.join(session.root, "Cargo.lock")

@@ -40,7 +40,7 @@ class GpuMemory:
     busy: int = -1
 
 
-Reader = Callable[[], list[GpuMemory]]
+GpuReader = Callable[[], list[GpuMemory]]
 
 
 def read_csv(text: str) -> list[GpuMemory]:
@@ -59,7 +59,7 @@ def _csv(text: str) -> Iterator[GpuMemory]:
             )
 
 
-def _nvidia_smi(session: Session) -> Reader | None:
+def _nvidia_smi(session: Session) -> GpuReader | None:
     found = session.machine.tool("nvidia-smi")
     if found is None:
         return None
@@ -83,7 +83,7 @@ def _unable(what: str) -> UserError:
     return UserError(Problem(what, "is NVIDIA's driver loaded, and is this machine one with a GPU?"), COULD_NOT_RUN)
 
 
-def _library() -> Reader | None:
+def _library() -> GpuReader | None:
     """Return a reader through nvidia-ml-py, or None where Python lacks it or there is no driver for it."""
     try:
         import pynvml
@@ -106,9 +106,6 @@ def _library() -> Reader | None:
         return GpuMemory(number, text, int(memory.used), int(memory.total), busy)
 
     return (lambda: [look(number, handle) for number, handle in enumerate(handles)]) if handles else None
-
-
-# --- what is expected ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +135,6 @@ def _holds(name: str, word: str) -> bool:
     return re.search(rf"(?<![a-z0-9.]){re.escape(word)}", name) is not None
 
 
-# --- the target ------------------------------------------------------------------------------------------------------
-
-
 def monitor_vram(session: Session, values: Values) -> bool:
     """Look at the GPUs every INTERVAL seconds, for SECONDS or until Ctrl-C; tell the peaks, and what is too much."""
     read = _library() or _nvidia_smi(session)
@@ -164,7 +158,7 @@ def _expectation(session: Session, model: str) -> Expected | None:
     return expected
 
 
-def _watch(read: Reader, interval: float, seconds: float) -> list[tuple[float, list[GpuMemory]]]:
+def _watch(read: GpuReader, interval: float, seconds: float) -> list[tuple[float, list[GpuMemory]]]:
     """Return (seconds since the start, GPUs) of every look; Ctrl-C ends it early."""
     started = time.monotonic()
     samples = []

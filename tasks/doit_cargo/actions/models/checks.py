@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doit_cargo.actions.models import inventory
 from doit_cargo.actions.models.places import folder_of, model_files, place_of
 from doit_cargo.actions.models.readers import of_file
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import aligned, counted
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
+    from doit_cargo.actions.models.inventory import ModelFile
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.session import Session
 
@@ -57,7 +59,7 @@ def _published(session: Session, folder: str) -> dict[str, str]:
     }
 
 
-def _verdict(session: Session, folder: str, file: Mapping[str, Any], published: str) -> str:
+def _verdict(session: Session, folder: str, file: ModelFile, published: str) -> str:
     path = os.path.join(folder, *file["path"].split("/"))
     if not os.path.isfile(path):
         return "missing"
@@ -75,11 +77,8 @@ def _verdict(session: Session, folder: str, file: Mapping[str, Any], published: 
     return GOOD
 
 
-def _tell_new_files(session: Session, folder: str, expected: Mapping[str, Any]) -> None:
+def _tell_new_files(session: Session, folder: str, expected: Mapping[str, ModelFile]) -> None:
     names = {os.path.relpath(path, folder).replace(os.sep, "/") for path in model_files(folder)}
     new = sorted(names - set(expected))
     if new:
-        more = f" and {len(new) - 3} more" if len(new) > 3 else ""
-        reporter.note(
-            session.current, f"not in the inventory: {', '.join(new[:3])}{more}; doit-cargo model_inventory adds it"
-        )
+        reporter.note(session.current, f"not in the inventory: {shortened(new, 3)}; doit-cargo model_inventory adds it")

@@ -119,9 +119,6 @@ def _quantisation(metadata: Mapping[str, object], numbers: Counter[str]) -> str:
     return named or (numbers.most_common(1)[0][0] if numbers else "")
 
 
-# --- metadata --------------------------------------------------------------------------------------------------------
-
-
 def _entry(reader: Reader) -> tuple[str, object]:
     key = _text(reader, MAX_STRING)
     return key, _value(reader, reader.number("I"), 0)
@@ -162,9 +159,6 @@ def _skip_array(reader: Reader, depth: int) -> None:
         raise BrokenError(f"a list in its head claims {count:,} entries")
     for _ in range(count):
         _value(reader, kind, depth + 1)
-
-
-# --- tensors ---------------------------------------------------------------------------------------------------------
 
 
 def _tensors(reader: Reader, count: int) -> Tensors:

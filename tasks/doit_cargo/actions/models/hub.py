@@ -116,9 +116,6 @@ def _here(source: ModelSource, folder: str, target: str) -> list[RemoteFile]:
     return [file] if _is_good(file, target) else []
 
 
-# --- the hub ---------------------------------------------------------------------------------------------------------
-
-
 def _remote_files(session: Session, source: ModelSource, folder: str) -> list[RemoteFile]:
     from huggingface_hub import HfApi
 
@@ -261,9 +258,6 @@ def _plain(text: str, session: Session) -> str:
     return (text.replace(token, "***") if token else text)[:160]
 
 
-# --- verification ----------------------------------------------------------------------------------------------------
-
-
 def _is_good(file: RemoteFile, target: str) -> bool:
     """Tell whether the file is here, of the right size and content."""
     return _is_right(file.place, file, target)
@@ -295,9 +289,6 @@ def _require_space(files: list[RemoteFile], folder: str) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise FailedError(f"needs {size_of(needed)}, and {place} has {size_of(free)} free")
-
-
-# --- what the library says -------------------------------------------------------------------------------------------
 
 
 class _Listener(logging.Handler):

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from doit_cargo.actions.models.header import Header
 from doit_cargo.actions.models.places import ENDINGS, folder_of, model_files
@@ -34,7 +34,38 @@ SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
 MAX_CONFIG, MAX_INVENTORY = 10 << 20, 50 << 20
 SLOW_TO_HASH = 1 << 30
 
-Entry = dict[str, Any]
+
+class ModelFile(TypedDict):
+    """A file of a model, by its path below the folder."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    sha256: str
+
+
+class Model(TypedDict):
+    """A model: one file, or all shards of one name."""
+
+    name: str
+    path: str
+    format: str
+    architecture: str
+    quantisation: str
+    parameters: int
+    context_length: int
+    size_bytes: int
+    size_gb: float
+    problem: str
+    files: list[ModelFile]
+
+
+class Inventory(TypedDict):
+    """What is written: the folder as seen from the workspace, and the models in it."""
+
+    version: int
+    folder: str
+    models: list[Model]
 
 
 def path_of(session: Session) -> str:
@@ -48,7 +79,7 @@ def write(session: Session, values: Values) -> bool:
     require_folder(session, values)
     known = {} if session.forced else _known(session, folder)
     models = [_entry(folder, paths, known, session.current) for paths in _grouped(model_files(folder))]
-    data = {"version": VERSION, "folder": reporter.relative(folder, session.root), "models": models}
+    data: Inventory = {"version": VERSION, "folder": reporter.relative(folder, session.root), "models": models}
     atomic.write(path_of(session), json.dumps(data, indent=2) + "\n")
     print(table(models))
     broken = [model["path"] for model in models if model["problem"]]
@@ -77,9 +108,6 @@ def require_folder(session: Session, values: Values) -> None:
         raise UserError(Problem(what, fix, "MODEL_DIR" if values.text("MODEL_DIR") else ""))
 
 
-# --- entries ---------------------------------------------------------------------------------------------------------
-
-
 def _grouped(paths: Iterable[str]) -> list[list[str]]:
     """Return files, the shards of one model together."""
     groups: dict[str, list[str]] = {}
@@ -88,7 +116,7 @@ def _grouped(paths: Iterable[str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _entry(folder: str, paths: list[str], known: Mapping[str, Entry], target: str) -> Entry:
+def _entry(folder: str, paths: list[str], known: Mapping[str, ModelFile], target: str) -> Model:
     headers = [of_file(path) for path in paths]
     first = headers[0]
     files = [_file(folder, path, known, target) for path in paths]
@@ -119,15 +147,15 @@ def _problem(paths: list[str], headers: list[Header]) -> str:
     return problems[0].removeprefix(f"{os.path.basename(paths[0])}: ") if problems else ""
 
 
-def _file(folder: str, path: str, known: Mapping[str, Entry], target: str) -> Entry:
+def _file(folder: str, path: str, known: Mapping[str, ModelFile], target: str) -> ModelFile:
     name = os.path.relpath(path, folder).replace(os.sep, "/")
     if not os.path.isfile(path):  # a link to nothing
         return {"path": name, "size_bytes": 0, "modified_ns": 0, "sha256": ""}
     status = os.stat(path)
-    entry = {"path": name, "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-    old = known.get(name, {})
-    same = all(old.get(key) == value for key, value in entry.items())
-    return {**entry, "sha256": old.get("sha256") if same and old.get("sha256") else checksum(path, target)}
+    size, modified, old = status.st_size, status.st_mtime_ns, known.get(name)
+    same = old and (old["size_bytes"], old.get("modified_ns")) == (size, modified)
+    digest = (old.get("sha256") if old and same else "") or checksum(path, target)
+    return {"path": name, "size_bytes": size, "modified_ns": modified, "sha256": digest}
 
 
 def checksum(path: str, target: str) -> str:
@@ -153,10 +181,7 @@ def _architecture(folder: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-# --- reading it back -------------------------------------------------------------------------------------------------
-
-
-def read(session: Session) -> dict[str, Any]:
+def read(session: Session) -> Inventory:
     """Return the inventory on disk; raises `UserError` if there is none or if it is not ours."""
     path = path_of(session)
     again = "doit-cargo model_inventory writes it"
@@ -171,7 +196,7 @@ def read(session: Session) -> dict[str, Any]:
         raise UserError(Problem(f"cannot read it: {error}", f"{again} anew", NAME), BAD_INPUT) from None
     if not _is_ours(data):
         raise UserError(Problem("this is not an inventory that doit-cargo wrote", f"{again} anew", NAME))
-    return dict(data)
+    return cast("Inventory", data)
 
 
 def _is_ours(data: object) -> bool:
@@ -189,7 +214,7 @@ def _is_file(file: object) -> bool:
     return isinstance(file.get("path"), str) and isinstance(file.get("size_bytes"), int)
 
 
-def _known(session: Session, folder: str) -> dict[str, Entry]:
+def _known(session: Session, folder: str) -> dict[str, ModelFile]:
     """Return the files of the last inventory of this folder, by path."""
     try:
         data = read(session)
@@ -200,16 +225,13 @@ def _known(session: Session, folder: str) -> dict[str, Entry]:
     return {file["path"]: file for model in data["models"] for file in model["files"]}
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
-
-
-def table(models: list[Entry]) -> str:
+def table(models: list[Model]) -> str:
     """Return the inventory for a person."""
     head = ("model", "format", "architecture", "quantisation", "parameters", "context", "size", "problem")
     return aligned([head, *(_row(model) for model in models)])
 
 
-def _row(model: Entry) -> tuple[str, ...]:
+def _row(model: Model) -> tuple[str, ...]:
     return (
         model["path"],
         model["format"],

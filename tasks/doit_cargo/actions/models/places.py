@@ -52,9 +52,6 @@ def model_files(folder: str) -> list[str]:
     return sorted(found)
 
 
-# --- names on the hub ------------------------------------------------------------------------------------------------
-
-
 def source_of(session: Session, text: str) -> ModelSource:
     """Return what MODEL names on the hub: a recommended model, OWNER/NAME, or OWNER/NAME/FILE."""
     models = session.library.pack.models
@@ -71,9 +68,6 @@ def source_of(session: Session, text: str) -> ModelSource:
 def place_of(source: ModelSource, folder: str) -> str:
     """Return where a download of it lies: models/OWNER/NAME/FILE."""
     return os.path.join(folder, *source.repo.split("/"), *(source.file.split("/") if source.file else ()))
-
-
-# --- a model to run with ---------------------------------------------------------------------------------------------
 
 
 def choose(session: Session, values: Values, target: str) -> ModelChoice:

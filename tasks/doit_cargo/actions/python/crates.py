@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
-from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Package, Workspace
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.base.variables import ALL
@@ -113,19 +112,7 @@ def _is_maturins(folder: str) -> bool:
 
 def read_project(folder: str) -> Mapping[str, Any]:
     """Return a folder's pyproject.toml; an unreadable one is empty: maturin tells what is wrong with it."""
-    return read_toml(os.path.join(folder, "pyproject.toml"))
-
-
-def read_toml(path: str) -> Mapping[str, Any]:
-    """Return a file's tables, or none: who reads it next tells what is wrong with it."""
-    text = read_text(path)
-    try:
-        return toml.loads(text)
-    except ValueError:
-        return {}
-
-
-# --- of a session ----------------------------------------------------------------------------------------------------
+    return toml.read(os.path.join(folder, "pyproject.toml"))
 
 
 def chosen(session: Session, values: Values) -> tuple[PythonCrate, ...]:

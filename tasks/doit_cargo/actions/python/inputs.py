@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from glob import escape, glob
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions.python.crates import local_packages, read_toml
+from doit_cargo.actions.python.crates import local_packages
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.cargo import messages
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence.inputs import is_downloaded
@@ -92,9 +93,6 @@ def _foreign_outputs(folder: str, packages: dict[str, str]) -> list[tuple[str, S
     return found
 
 
-# --- what a wheel says of itself -------------------------------------------------------------------------------------
-
-
 def packaged(build: WheelBuild) -> Declared:
     """Return what maturin puts into a wheel from anywhere: readme, licences, data, Python sources (its book,
     "Metadata", "Configuration"; Cargo book, "The manifest format").
@@ -128,8 +126,8 @@ def _below(folder: str, names: Iterable[str]) -> list[str]:
 
 def _of_manifest(crate: PythonCrate) -> Iterator[str]:
     """Yield the readme and the licence of a manifest; what it takes from its workspace, by its place there."""
-    own = _table(read_toml(crate.manifest), "package")
-    shared = _table(_table(read_toml(crate.workspace.manifest), "workspace"), "package")
+    own = _table(toml.read(crate.manifest), "package")
+    shared = _table(_table(toml.read(crate.workspace.manifest), "workspace"), "package")
     for key in ("readme", "license-file"):
         value = own.get(key)
         if isinstance(value, Mapping):

@@ -29,9 +29,6 @@ PROFILES = ("cuda", "metal", "release")
 NO_PYTHON = "skipped: no Python is here"
 
 
-# --- which Python ----------------------------------------------------------------------------------------------------
-
-
 def interpreter(session: Session, values: Values) -> Python | None:
     """Return the Python of PYTHON, PYO3_PYTHON, the active environment or PATH; None if there is none.
 
@@ -79,9 +76,6 @@ def require_version(crate: PythonCrate, python: Python) -> None:
         what = f"{crate.name} is for Python {crate.requires_python}, and this is {python}"
         fix = "name another one: PYTHON=path, or activate its environment"
         raise UserError(Problem(what, fix, os.path.join(crate.directory, "pyproject.toml")), COULD_NOT_RUN)
-
-
-# --- the plan of a crate ---------------------------------------------------------------------------------------------
 
 
 def plan_of(session: Session, values: Values, crate: PythonCrate) -> Plan:

@@ -128,7 +128,7 @@ def observing(session: Session, build: WheelBuild, ledger: Ledger) -> Iterator[O
 
 
 def _seen(watch: Watch, ledger: Ledger, profile: str) -> SeenOfWheel:
-    records = {**observed.records(ledger), **watch.made}
+    records = {**ledger.data["observed"], **watch.made}
     there = list(units.keys_of(dict.fromkeys([profile, *map(units.profile_of_key, watch.made)])))
     rows: list[Row] = []
     unseen = dict.fromkeys([watch.why] if watch.why else [])

@@ -37,9 +37,6 @@ VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYO3_PYTHON")
 MISLEADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
 
 
-# --- installing ------------------------------------------------------------------------------------------------------
-
-
 def install_python(session: Session, values: Values) -> bool | None:
     """Install the wheels into an environment; never unasked into a system's Python, never where PEP 668 forbids it."""
     python = interpreter(session, values)
@@ -127,9 +124,6 @@ def _requirements(wheel: str) -> list[str]:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         lines = archive.read(name).decode("utf-8", "replace").partition("\n\n")[0].splitlines()
     return [line.partition(": ")[2] for line in lines if line.startswith("Requires-Dist: ")]
-
-
-# --- trying out ------------------------------------------------------------------------------------------------------
 
 
 def test_python(session: Session, values: Values) -> bool | None:

@@ -60,9 +60,6 @@ def wheel_folder(session: Session) -> str:
     return os.path.join(session.workspace.target_directory, WHEELS)
 
 
-# --- building --------------------------------------------------------------------------------------------------------
-
-
 def build_python(session: Session, values: Values) -> bool | None:
     """Build the wheel of each crate; None if there is no Python."""
     python = interpreter(session, values)
@@ -167,9 +164,6 @@ def _move(session: Session, build: WheelBuild) -> str:
     os.makedirs(os.path.dirname(place), exist_ok=True)
     atomic.put(os.path.join(build.aside, made[0]), place)
     return place
-
-
-# --- what it rests on ------------------------------------------------------------------------------------------------
 
 
 def watch_build_python(session: Session, values: Values) -> ActionInputs:

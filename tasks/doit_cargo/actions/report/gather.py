@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions.report import graph
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import minute, size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes, history
@@ -41,14 +40,6 @@ class Test(NamedTuple):
     seconds: float
     cases: tuple[tuple[str, str, float | None], ...]
     flaky: tuple[str, ...]
-
-
-def minute(moment: float) -> str:
-    """Return a moment as a person writes it."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
-
-
-# --- now -------------------------------------------------------------------------------------------------------------
 
 
 def now(session: Session) -> list[dict[str, Any]]:
@@ -90,9 +81,6 @@ def skips(session: Session) -> list[dict[str, Any]]:
 def fetched(session: Session) -> list[dict[str, Any]]:
     """Return how often results of each target came from other machines, and what building them took there."""
     return [{**one, "size": size_of(one["bytes"])} for one in savings.by_target(session.state)]
-
-
-# --- builds and sizes ------------------------------------------------------------------------------------------------
 
 
 def builds(found: list[Build]) -> dict[str, Any]:
@@ -169,9 +157,6 @@ def _size(key: tuple[object, ...], points: list[tuple[float, int]], allowed: flo
     }
 
 
-# --- crates ----------------------------------------------------------------------------------------------------------
-
-
 def crates(session: Session) -> dict[str, Any]:
     """Return what each crate of the latest build took, and what an edit of it rebuilds."""
     cargo = [one for one in receipts.last_successes(session.state) if one.get("observed") and "programs" not in one]
@@ -213,9 +198,6 @@ def _crate(name: str, seconds: Mapping[str, float], receipt: Receipt) -> dict[st
         "of": len(receipt["packages"]),
         "cost": sum(seconds.get(one, 0.0) for one in rebuilt),
     }
-
-
-# --- tests -----------------------------------------------------------------------------------------------------------
 
 
 def tests(session: Session) -> dict[str, Any]:

@@ -82,9 +82,6 @@ def of_packages(session: Session, name: str) -> Diagram:
     return Diagram(dict(sorted(found.items())), tuple(edges))
 
 
-# --- forms -----------------------------------------------------------------------------------------------------------
-
-
 def dot(made: Diagram) -> str:
     """Return a graph for Graphviz."""
     lines = [f"  {_quoted(name)} [label={_quoted(made.label(name))}];" for name in made.nodes]

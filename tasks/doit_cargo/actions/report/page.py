@@ -21,6 +21,7 @@ from doit_cargo.actions.report import gather, graph
 from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.files import read_text
+from doit_cargo.engine.base.tables import minute
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -54,7 +55,7 @@ def content(session: Session) -> dict[str, Any]:
     found, built = gather.now(session), history.read(session.state)
     return {
         "workspace": os.path.basename(session.root),
-        "made": gather.minute(time.time()),
+        "made": minute(time.time()),
         "version": doit_cargo.__version__,
         "now": found,
         "failures": gather.failures(session),

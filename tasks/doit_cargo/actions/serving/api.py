@@ -47,9 +47,6 @@ class ApiResult(NamedTuple):
     problem: str = ""
 
 
-# --- the target ------------------------------------------------------------------------------------------------------
-
-
 def require(session: Session, values: Values) -> None:
     """Raise `UserError` for missing libraries and for a server that is not on this machine."""
     require_package(session.current, "httpx", "serve")
@@ -152,9 +149,6 @@ def _run(name: str, check: Callable[[httpx.Client], str], client: httpx.Client) 
     except (KeyError, IndexError, TypeError, ValueError) as error:
         problem = f"the answer has not the shape of the OpenAI interface: {type(error).__name__} {error}"
     return ApiResult(name, (time.monotonic() - started) * 1000, detail, problem)
-
-
-# --- the checks ------------------------------------------------------------------------------------------------------
 
 
 def _expect(answer: httpx.Response, *statuses: int) -> httpx.Response:

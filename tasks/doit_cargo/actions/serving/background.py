@@ -67,9 +67,6 @@ def require_library(session: Session, _: Any) -> None:
     require_package(session.current, "psutil", "serve")
 
 
-# --- the record ------------------------------------------------------------------------------------------------------
-
-
 def _record_path(session: Session) -> str:
     return os.path.join(session.state, f"{NAME}.json")
 
@@ -98,9 +95,6 @@ def process_of(server: Running) -> psutil.Process | None:
 
 def _forget(session: Session) -> None:
     store.remove(_record_path(session))
-
-
-# --- start -----------------------------------------------------------------------------------------------------------
 
 
 def start(session: Session, values: Values) -> bool:
@@ -242,9 +236,6 @@ def _tail(log: str) -> str:
     return "".join(f"\n     {line}" for line in lines)
 
 
-# --- the port --------------------------------------------------------------------------------------------------------
-
-
 def _require_free(port: int) -> None:
     """Raise `UserError` if somebody has the port, and say who."""
     with socket.socket() as probe:
@@ -278,9 +269,6 @@ def _described(pid: int) -> str:
     with contextlib.suppress(psutil.Error):
         return f"{psutil.Process(pid).name()} (process {pid}) has it"
     return f"process {pid} has it"
-
-
-# --- stop ------------------------------------------------------------------------------------------------------------
 
 
 def stop(session: Session, _: Any) -> bool:

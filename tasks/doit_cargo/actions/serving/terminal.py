@@ -14,7 +14,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, given_path, log_path, require_package
-from doit_cargo.actions.serving import foreground, program
+from doit_cargo.actions.serving import program
 from doit_cargo.actions.serving.script import DEFAULT, KEYS, ScriptStep, parse
 from doit_cargo.actions.signals import interruptible
 from doit_cargo.engine.base import private
@@ -38,9 +38,6 @@ class StepError(Exception):
     """What the program did instead of what a step of the script expects."""
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
-
-
 def require_terminal(session: Session, values: Values) -> None:
     """Raise `UserError` if nobody can type, and for bad input."""
     program.require(session, values)
@@ -49,14 +46,6 @@ def require_terminal(session: Session, values: Values) -> None:
         raise UserError(
             Problem(what, "doit-cargo test_tui_auto types a script into a terminal of its own"), COULD_NOT_RUN
         )
-
-
-def by_hand(session: Session, values: Values) -> bool:
-    """Hand the terminal over to the program until it ends."""
-    return foreground.talk(session, values)
-
-
-# --- by script -------------------------------------------------------------------------------------------------------
 
 
 def require_script(session: Session, values: Values) -> None:

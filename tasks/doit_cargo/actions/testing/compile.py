@@ -14,9 +14,11 @@ from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import discovery
 from doit_cargo.actions.testing import test_binaries as test_programs
 from doit_cargo.actions.testing.test_binaries import TestBinary
+from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan, Target
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.variables import ALL, Values
+from doit_cargo.engine.cargo.metadata import dependents
 from doit_cargo.engine.state import receipts, store
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class TestRequest(NamedTuple):
 class Compiled(NamedTuple):
     """Programs that can run. `broken` are packages that do not compile."""
 
-    receipt: Mapping[str, Any]
+    receipt: Receipt
     plan: Plan
     programs: tuple[TestBinary, ...]
     broken: tuple[str, ...] = ()
@@ -134,7 +136,7 @@ def _compile_rest(work: TestRequest, broken: tuple[str, ...]) -> Compiled | None
     """Compile what does not belong to broken packages, and if that fails what does not rest on them either."""
     from doit_cargo.engine.console import reporter
 
-    for without in dict.fromkeys((broken, _with_dependents(broken, work))):
+    for without in dict.fromkeys((broken, (*broken, *dependents(work.session.workspace, broken, dev=True)))):
         if set(work.packages) <= set(without):
             break
         reporter.note(work.name, f"{', '.join(without)}: not compiled; the other packages go on without")
@@ -146,28 +148,20 @@ def _compile_rest(work: TestRequest, broken: tuple[str, ...]) -> Compiled | None
     return None
 
 
-def _with_dependents(names: Iterable[str], work: TestRequest) -> tuple[str, ...]:
-    found = dict.fromkeys(names)
-    packages = work.session.workspace.packages.values()
-    grown = True
-    while grown:
-        more = [
-            one.name for one in packages if one.name not in found and any(d.name in found for d in one.dependencies)
-        ]
-        found.update(dict.fromkeys(more))
-        grown = bool(more)
-    return tuple(found)
+def _receipt(work: TestRequest, without: tuple[str, ...]) -> Receipt:
+    """Return the receipt of a compilation that has just ended well. Raises `UserError` where it could not be kept."""
+    found = receipts.load_receipt(work.session.state, key_of(work, without))
+    if found is None:
+        fix = f"make room in {work.session.state}, or set DOIT_CARGO_STATE to a folder that can be written"
+        raise UserError(Problem("the tests are compiled, and what they are could not be kept", fix), COULD_NOT_RUN)
+    return found
 
 
-def _receipt(work: TestRequest, without: tuple[str, ...]) -> Mapping[str, Any]:
-    return receipts.load_receipt(work.session.state, key_of(work, without)) or {}
-
-
-def _of_receipt(receipt: Mapping[str, Any], work: TestRequest, broken: tuple[str, ...]) -> Compiled:
+def _of_receipt(receipt: Receipt, work: TestRequest, broken: tuple[str, ...]) -> Compiled:
     return Compiled(receipt, plan_in(receipt, work, broken), test_programs.from_data(receipt["programs"]), broken)
 
 
-def plan_in(receipt: Mapping[str, Any], work: TestRequest, without: tuple[str, ...] = ()) -> Plan:
+def plan_in(receipt: Receipt, work: TestRequest, without: tuple[str, ...] = ()) -> Plan:
     """Return the plan behind a receipt as a user would type it; one that no receipt may keep is made anew."""
     from doit_cargo.engine.plan import serialize
 
@@ -176,14 +170,11 @@ def plan_in(receipt: Mapping[str, Any], work: TestRequest, without: tuple[str, .
     return serialize.plan_from_data(receipt["stored_plan"], receipt["plan"])
 
 
-def _same_outside(receipt: Mapping[str, Any], work: TestRequest) -> bool:
+def _same_outside(receipt: Receipt, work: TestRequest) -> bool:
     """Tell whether what cargo changes in its programs' environment has the value that it had outside."""
     base = processes.environment_of(plan_in(receipt, work).invocation, work.session.environ)
     rows = receipt["programs"]
     return all(base.get(name) == outside for row in rows for name, (outside, _) in row["env"].items())
-
-
-# --- the call --------------------------------------------------------------------------------------------------------
 
 
 def _call(
@@ -203,7 +194,8 @@ def _call(
     typed = session.stored_plan(key_of(work, without)) or without_packages(plan_of(work), without)
     typed = typed._replace(log=log_path(session, work.name, TEST_LOGS))
     writer, recorded = discovery.prepare(typed, session.state, session.workspace, session.environ)
-    recorded = discovery.only_compiling(typed) if known else recorded
+    if known:  # nothing is started, and nothing recorded
+        recorded = typed._replace(invocation=typed.invocation.with_arguments("--no-run"))
     outside = processes.environment_of(typed.invocation, session.environ)
 
     def keeps(outcome: Outcome) -> tuple[TestProgram, ...]:
@@ -252,9 +244,6 @@ def _excluding(argv: tuple[str, ...], packages: tuple[str, ...]) -> tuple[str, .
         return (*argv[:position], *words, *argv[position:])
     named = {place for place, word in enumerate(argv[:-1]) if word == "--package" and argv[place + 1] in packages}
     return tuple(word for place, word in enumerate(argv) if place not in named and place - 1 not in named)
-
-
-# --- the selection ---------------------------------------------------------------------------------------------------
 
 
 def is_whole(work: TestRequest) -> bool:

@@ -32,7 +32,6 @@ RECORD = "_DOIT_CARGO_RECORD"
 SCRIPT = "record.cmd" if os.name == "nt" else "record.sh"
 # An expression that is true of every target.
 EVERY = "'cfg(all())'"
-ONLY_COMPILE = "--no-run"
 MARK = b"doit-cargo: one more program"
 # The environment of the shell's own start: what the shell itself adds is not in it. Elsewhere `env -0` comes near.
 SHELL = """\
@@ -87,19 +86,7 @@ def prepare(plan: Plan, state: str, workspace: Workspace, environ: Mapping[str, 
     # Cargo merges only values of one type.
     listed = "[" + ", ".join(toml_text(word) for word in words) + "]"
     setting = f"target.{own.triple or EVERY}.runner={toml_text(' '.join(words)) if own.form == 'string' else listed}"
-    return recorder, plan._replace(invocation=call._replace(argv=_with_option(call.argv, setting), env=env))
-
-
-def only_compiling(plan: Plan) -> Plan:
-    """Return the plan with nothing started and nothing recorded."""
-    argv = plan.invocation.argv
-    place = argv.index("--") if "--" in argv else len(argv)
-    return plan._replace(invocation=plan.invocation._replace(argv=(*argv[:place], ONLY_COMPILE, *argv[place:])))
-
-
-def _with_option(argv: tuple[str, ...], setting: str) -> tuple[str, ...]:
-    place = argv.index("--") if "--" in argv else len(argv)
-    return (*argv[:place], "--config", setting, *argv[place:])
+    return recorder, plan._replace(invocation=call.with_arguments("--config", setting)._replace(env=env))
 
 
 def _write_script(state: str) -> str:
@@ -123,9 +110,6 @@ def _write_program(path: str, text: str) -> None:
         known = False
     if not known:
         atomic.write(path, text, mode=0o755)  # cargo starts it
-
-
-# --- the user's own runner -------------------------------------------------------------------------------------------
 
 
 def _own_runner(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> _Own:
@@ -168,16 +152,11 @@ def _words(runner: object, base: str) -> tuple[str, ...]:
 
 
 def _triple(plan: Plan, workspace: Workspace, environ: Mapping[str, str]) -> str:
-    argv = plan.invocation.argv
-    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    asked = asked or environ.get("CARGO_BUILD_TARGET", "") or workspace.build_target
+    asked = plan.invocation.target or environ.get("CARGO_BUILD_TARGET", "") or workspace.build_target
     if asked:
         return os.path.basename(asked).removesuffix(".json")
     said = processes.answer(["cargo", "-vV"], environ, None, workspace.root).out
     return next((line[6:] for line in said.splitlines() if line.startswith("host: ")), "")
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 class _Start(NamedTuple):
@@ -269,10 +248,6 @@ def _plain_arguments(argv: Sequence[str], runner: Sequence[str]) -> list[str]:
 
 def _has_own_harness(manifest: str, kind: str, name: str) -> bool:
     """Tell whether a manifest declares a target with ``harness = false``."""
-    try:
-        with open(manifest, "rb") as stream:
-            tables = toml.load(stream).get(kind, [])
-    except (OSError, toml.TOMLDecodeError):
-        return False
+    tables = toml.read(manifest).get(kind, [])
     rows = [tables] if isinstance(tables, dict) else tables
     return any(row.get("harness") is False and row.get("name", name) == name for row in rows if isinstance(row, dict))

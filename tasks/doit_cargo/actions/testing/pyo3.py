@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import name_of_member
 from doit_cargo.engine.console import reporter
 
@@ -73,9 +74,7 @@ def _lacks_python_symbols(session: Session) -> bool:
     import re
 
     folder = os.path.join(session.root, ".testlogs")
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        if name == "test.log" or (name.endswith(".log") and "pyo3" in name):
-            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as stream:
-                if re.search(r"undefined (symbol|reference).{0,20}\b_?Py", stream.read()):
-                    return True
-    return False
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    logs = [name for name in names if name == "test.log" or (name.endswith(".log") and "pyo3" in name)]
+    lacking = re.compile(r"undefined (symbol|reference).{0,20}\b_?Py")
+    return any(lacking.search(read_text(os.path.join(folder, name))) for name in logs)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions.testing.results import FAILED, ProgramResult
 from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
+from doit_cargo.engine.base.plain_text import shortened
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
     from doit_cargo.actions.testing.compile import TestRequest
 
-Results = Mapping[str, ProgramResult]
+TestResults = Mapping[str, ProgramResult]
 """A program's identity -> what came of it."""
 
 HEAD = ("package", "passed", "failed", "ignored", "time", "")
@@ -39,7 +41,7 @@ class SummaryRow(NamedTuple):
 
 
 def rows(
-    packages: Iterable[str], programs: Iterable[TestBinary], results: Results, broken: Iterable[str]
+    packages: Iterable[str], programs: Iterable[TestBinary], results: TestResults, broken: Iterable[str]
 ) -> list[SummaryRow]:
     """Return a row for each package, those that do not compile too."""
     found = []
@@ -104,17 +106,16 @@ def close(target: str, found: list[SummaryRow], failures: list[str], seconds: fl
     sums = [sum(getattr(row, column) for row in found) for column in ("passed", "failed", "ignored")]
     counts = ", ".join(f"{number} {word}" for number, word in zip(sums, ("passed", "failed", "ignored"), strict=True))
     before = f", {kept} passed before" if kept else ""
-    text = f"{len(found)} {'package' if len(found) == 1 else 'packages'}{before}: {counts}; {seconds:.1f} s"
+    text = f"{counted(len(found), 'package')}{before}: {counts}; {seconds:.1f} s"
     bad = [row.package for row in found if not row.ok]
     if not bad and not any(sums):
-        names = ", ".join(row.package for row in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        names = shortened([row.package for row in found], 4)
         reporter.note(target, f"no tests in {names}; log: {log}")
         return True
     if not bad:
         reporter.done(target, f"{text}; log: {log}")
         return True
-    more = f" and {len(failures) - NAMES_SHOWN} more" if len(failures) > NAMES_SHOWN else ""
-    names = f" ({', '.join(failures[:NAMES_SHOWN])}{more})" if failures else ""
+    names = f" ({shortened(failures, NAMES_SHOWN)})" if failures else ""
     reporter.failed(target, f"{', '.join(bad)} failed{names}; {text}; log: {log}")
     return False
 
@@ -136,7 +137,7 @@ def differs_each_time(package: str, subjects: Sequence[str], root: str) -> Itera
         )
 
 
-def failures_in(programs: Iterable[TestBinary], results: Results) -> list[str]:
+def failures_in(programs: Iterable[TestBinary], results: TestResults) -> list[str]:
     """Return the names of failed tests, each with its package."""
     return [
         f"{program.package} {case.name}"
@@ -146,7 +147,7 @@ def failures_in(programs: Iterable[TestBinary], results: Results) -> list[str]:
     ]
 
 
-def narrowed(work: TestRequest, programs: Sequence[TestBinary], results: Results) -> dict[str, str]:
+def narrowed(work: TestRequest, programs: Sequence[TestBinary], results: TestResults) -> dict[str, str]:
     """Return the variables that let a call run nothing but what failed, none where names cannot select that."""
     failed = [(one, result) for one in programs if not (result := results[one.identity]).ok]
     names = [name for one, result in failed for name in _filters(one, result)]

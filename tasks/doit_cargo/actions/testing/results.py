@@ -122,9 +122,6 @@ def how_it_ended(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-# --- kept results ----------------------------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class CachedResult:
     """A success that is kept, with what it rested on: what is known of it, and what was seen.

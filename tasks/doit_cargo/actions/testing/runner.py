@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import TEST_LOGS, log_path
 from doit_cargo.actions.testing import reporting, results, selection, test_inputs
@@ -16,6 +16,8 @@ from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
+from doit_cargo.engine.base.plain_text import shortened
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.base.variables import STRICT
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
@@ -84,7 +86,7 @@ class _Run:
         if shared:
             from doit_cargo.actions.testing import sharing
 
-            self.others = sharing.Programs(shared, cast("Receipt", compiled.receipt), self.world)
+            self.others = sharing.Programs(shared, compiled.receipt, self.world)
 
     def go(self) -> bool:
         stale = self._stale()
@@ -97,8 +99,6 @@ class _Run:
             self._require_matches()
         self._keep(stale)
         return self._report()
-
-    # --- what has passed before --------------------------------------------------------------------------------------
 
     def _stale(self) -> list[TestBinary]:
         """Return the programs to run; take the others' results from where they are kept."""
@@ -148,8 +148,7 @@ class _Run:
         reasons = {program.package: reason for program in reversed(stale) if (reason := self._reason(program))}
         if not stale or (len(stale) == len(self.programs) and not reasons):
             return
-        named = [f"{name} ({reasons[name]})" if name in reasons else name for name in packages[:6]]
-        names = ", ".join(named) + (f" and {len(packages) - 6} more" if len(packages) > 6 else "")
+        names = shortened([f"{name} ({reasons[name]})" if name in reasons else name for name in packages], 6)
         before = f"; those of {counted(others, 'package')} passed before" if others else ""
         reporter.note(self.work.name, f"runs the tests of {names}{before}")
 
@@ -163,8 +162,6 @@ class _Run:
         if change.kind == "always":
             return change.new
         return f"{subject} {change.new}" if change.kind in ("file", "listing") else f"{change.kind} {subject}"
-
-    # --- running -----------------------------------------------------------------------------------------------------
 
     def _run(self, stale: list[TestBinary]) -> None:
         if not self._must_run or self.session.forced:
@@ -243,10 +240,9 @@ class _Run:
             if guess
             else "give a part of a test's name, such as a module; letter case counts"
         )
-        what = f"TEST={','.join(asked)}: no test matches in {_packages_of(self.programs)}"
+        packages = list(dict.fromkeys(program.package for program in self.programs))
+        what = f"TEST={','.join(asked)}: no test matches in {shortened(packages, 4)}"
         raise UserError(Problem(what, fix), code=1)
-
-    # --- keeping -----------------------------------------------------------------------------------------------------
 
     def _keep(self, ran: list[TestBinary]) -> None:
         """Keep what proves something: a whole program that passed at once, from inputs that stood still."""
@@ -308,7 +304,7 @@ class _Run:
         proven = [(program, self.proven[program.identity]) for program in self.programs]
         state = self.world.state(proven)
         key = self.session.key(self.work.name)
-        receipt = {
+        receipt: Receipt = {
             **self.compiled.receipt,
             "key": key,
             "programs": (),
@@ -323,7 +319,7 @@ class _Run:
         except OSError:
             return  # only time is lost: what each program rested on is kept
         if self.others:
-            self.others.publish_all(cast("Receipt", receipt), proven)
+            self.others.publish_all(receipt, proven)
 
     def _passed_text(self, inputs: int) -> str:
         inputs += sum(len(self.compiled.receipt[part]["files"]) for part in ("plan", "build"))
@@ -335,8 +331,6 @@ class _Run:
             f"passed before: {counted(count, 'test')}{more} in {counted(packages, 'package')}, "
             f"{inputs} inputs unchanged"
         )
-
-    # --- reporting ---------------------------------------------------------------------------------------------------
 
     def _report(self) -> bool:
         found = reporting.rows(self.work.packages, self.programs, self.results, self.compiled.broken)
@@ -383,13 +377,3 @@ class _Run:
             fix = "give a file that can be written: JUNIT=path, or JUNIT=1"
             raise UserError(Problem(f"cannot write {path}: {error.strerror}", fix, "JUNIT"), COULD_NOT_RUN) from None
         reporter.note(self.work.name, f"JUnit report: {reporter.relative(path, self.session.root)}")
-
-
-def counted(number: int, one: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
-
-
-def _packages_of(programs: list[TestBinary]) -> str:
-    names = list(dict.fromkeys(program.package for program in programs))
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more packages" if len(names) > 4 else "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.actions.testing.compile import KEY, TestRequest, is_whole, key_of, plan_of, without_packages
 from doit_cargo.actions.testing.test_binaries import TestBinary, kind_of
 from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.variables import ALL
 from doit_cargo.engine.plan.selection import select
 
@@ -153,7 +154,6 @@ def require_all_shards(work: TestRequest, programs: Sequence[TestBinary], stale:
     missing = [(shard, one) for shard, one in zip(shards(work, programs), programs, strict=True) if one in stale]
     if missing:
         count = work.values.text("SHARD").partition("/")[2]
-        names = ", ".join(f"{one.package} {one.title} (shard {shard}/{count})" for shard, one in missing[:6])
-        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+        names = shortened([f"{one.package} {one.title} (shard {shard}/{count})" for shard, one in missing], 6)
         fix = f"doit-cargo {work.name} SHARD={missing[0][0]}/{count}, with a store that both write and read"
-        raise UserError(Problem(f"not passed with what is here: {names}{more}", fix), code=1)
+        raise UserError(Problem(f"not passed with what is here: {names}", fix), code=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.actions import LOGS, TEST_LOGS
 from doit_cargo.actions.testing import selection
@@ -29,7 +29,9 @@ from doit_cargo.engine.toolchain import rustup
 
 if TYPE_CHECKING:
     from doit_cargo.actions.testing.compile import TestRequest
+    from doit_cargo.engine.state.dir_listing import Tree
     from doit_cargo.engine.state.fingerprint import Stamp
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import State
 
 # What of another package's folder is no data: sources count through what they are compiled to.
@@ -43,7 +45,7 @@ class Compilation(NamedTuple):
     `settings` are files that may tell their runner when a test has failed, and `names` variables that do.
     """
 
-    receipt: Mapping[str, Any]
+    receipt: Receipt
     plan: Plan
     extra: Mapping[str, str]
     settings: tuple[str, ...] = ()
@@ -56,7 +58,7 @@ class Compilation(NamedTuple):
         return sorted(root for root in roots if os.path.isdir(os.path.join(root, "lib", "rustlib")) and root != "/usr")
 
 
-def of_call(work: TestRequest, receipt: Mapping[str, Any], plan: Plan, runner: str) -> TestInputs:
+def of_call(work: TestRequest, receipt: Receipt, plan: Plan, runner: str) -> TestInputs:
     """Return the inputs of what a call has compiled, in the world as that call sees it."""
     session = work.session
     extra = selection.extra_variables(session, work.values)
@@ -102,9 +104,7 @@ class TestInputs:
         self._ignored = receipt.ignored(self.declared.ignore, workspace.root, environ)
         self._dropped = (*dropped, *self._ignored.paths)
         self._files: dict[str, tuple[str, ...]] = {}
-        self._trees: dict[str, tuple[tuple[str, ...], Any, tuple[str, ...]]] = {}
-
-    # --- one program -------------------------------------------------------------------------------------------------
+        self._trees: dict[str, Tree] = {}
 
     def scope(self, program: TestBinary) -> Scope:
         """Return what the states of what a program is seen to do are taken with."""
@@ -173,8 +173,6 @@ class TestInputs:
             self._files[""] = tuple(dict.fromkeys([*named.files, *named.found()]))
         return self._files[""]
 
-    # --- a package of which not all is seen --------------------------------------------------------------------------
-
     def _package_files(self, name: str) -> tuple[str, ...]:
         if name not in self._files:
             own = self.workspace.packages.get(name)
@@ -201,11 +199,8 @@ class TestInputs:
 
     def _tree(self, directory: str, rule: tuple[str, ...]) -> tuple[str, ...]:
         if directory not in self._trees:
-            stamps, names = dir_listing.list_tree(directory, rule)
-            self._trees[directory] = (rule, fingerprint.settle_all(stamps, time.time_ns()), names)
-        return self._trees[directory][2]
-
-    # --- after the run, and the launcher's proof ---------------------------------------------------------------------
+            self._trees[directory] = dir_listing.tree_of(directory, rule, time.time_ns())
+        return self._trees[directory][2] or ()
 
     def moved(self, program: TestBinary) -> str:
         """Return a file of a program's identity that is not the one any more that was looked at, or nothing."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Reasons = dict[str, list[Change]]
 """Package -> why its tests would run."""
-Programs = list[tuple[test_programs.TestBinary, list[Change]]]
+ProgramChanges = list[tuple[test_programs.TestBinary, list[Change]]]
 """Each program that is asked for, with why it would run; of one that has passed before nothing."""
 ONLY_NEW = "tests run only where a program comes out that has not passed before"
 
@@ -96,14 +96,14 @@ def _certain(work: TestRequest, last: Any) -> Reasons:
     return {name: changes for name, changes in found.items() if changes}
 
 
-def _programs(work: TestRequest, receipt: Any) -> Programs:
+def _programs(work: TestRequest, receipt: Any) -> ProgramChanges:
     runner = choice.runner_of(work)
     world = test_inputs.of_call(work, receipt, plan_in(receipt, work), runner)
     wanted = selection.wanted(work, test_programs.from_data(receipt["programs"]))
     return [(program, _changes(program, runner, world, work)) for program in wanted]
 
 
-def _reasons(programs: Programs) -> Reasons:
+def _reasons(programs: ProgramChanges) -> Reasons:
     found: Reasons = {}
     for program, changes in programs:
         found.setdefault(program.package, []).extend(changes)
@@ -118,7 +118,7 @@ def _changes(program: test_programs.TestBinary, runner: str, world: TestInputs, 
     return min((world.changes(program, one, work.values.flag("KEEP_FLAKY")) for one in kept), key=len)
 
 
-def _of_programs(work: TestRequest, programs: Programs) -> Why:
+def _of_programs(work: TestRequest, programs: ProgramChanges) -> Why:
     reasons = _reasons(programs)
     found, runs = _failure(work, reasons) or _rows(work, reasons), list(reasons)
     if not found:

@@ -161,7 +161,8 @@ class InProcesses(_Lanes, MRunner):  # type: ignore[misc]
         if not is_ours(task):
             return super().execute_task(task)
         runner = self._runners[task.name]
-        runner.is_one_of_several()
+        # Cargo's progress bar must have the terminal's last line for itself.
+        runner.environ = {**runner.environ, "CARGO_TERM_PROGRESS_WHEN": "never"}
         with output.together(self._lock, at_once=lane_of(task) not in (CARGO, ALONE)):
             failure = super().execute_task(task)
         if runner.interrupted:

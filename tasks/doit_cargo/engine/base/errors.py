@@ -3,7 +3,7 @@
 Knows nothing of cargo, profiles or doit. Imports stay light: the launcher loads this module on each call.
 """
 
-from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
+from doit_cargo.engine.base.plain_text import lines, one_line, shortened, without_passwords
 
 # Exit codes are doit's own (doit_cmd.DoitMain.run): scripts may rely on them.
 DONE = 0
@@ -88,8 +88,7 @@ def nearest(name: str, known: "list[str] | tuple[str, ...]", likeness: float = 0
 def unknown(kind: str, name: str, known: "list[str] | tuple[str, ...]", where: str = "", shown: int = 12) -> Problem:
     """Return the problem of a name that nobody knows: the nearest one first, then what is known."""
     names = sorted(known)
-    listed = ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
     guess = nearest(name, names)
     fix = f"did you mean {guess!r}? " if guess else ""
-    fix += f"known: {listed}" if names else f"there is no {kind} here"
+    fix += f"known: {shortened(names, shown)}" if names else f"there is no {kind} here"
     return Problem(f"unknown {kind} {name!r}", fix, where)

@@ -99,6 +99,11 @@ class Workspace(NamedTuple):
     def is_built(self, path: str) -> bool:
         return path.startswith((self.target_directory + os.sep, self.kept_in + os.sep))
 
+    def owner_of(self, path: str) -> str:
+        """Return the innermost member that holds a file, "" for none."""
+        holders = [one for one in self.packages.values() if path.startswith(one.directory + os.sep)]
+        return max(holders, key=lambda one: len(one.directory)).name if holders else ""
+
     @property
     def settings(self) -> Mapping[str, object]:
         """``[workspace.metadata.doit-cargo]``, or nothing where that is no table."""
@@ -370,6 +375,16 @@ class Invocation(NamedTuple):
     env: Mapping[str, str] = {}
     unset: tuple[str, ...] = ()
     path_prepend: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The triple that the arguments ask for, "" for none."""
+        return self.argv[self.argv.index("--target") + 1] if "--target" in self.argv else ""
+
+    def with_arguments(self, *words: str) -> Invocation:
+        """Return the call with arguments added, before those that are for the programs that it runs."""
+        position = self.argv.index("--") if "--" in self.argv else len(self.argv)
+        return self._replace(argv=(*self.argv[:position], *words, *self.argv[position:]))
 
 
 class Plan(NamedTuple):

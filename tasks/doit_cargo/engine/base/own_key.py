@@ -111,9 +111,6 @@ def tell_trouble() -> None:
         _held.trouble = ""
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
-
-
 def _kept(place: str) -> bytes:
     path = os.path.join(place, "key")
     found = _read(path)
@@ -167,9 +164,6 @@ def _write(path: str) -> None:
 
 def _is_broken(path: str) -> bool:
     return os.path.exists(path) and not _read(path)
-
-
-# --- what it is for --------------------------------------------------------------------------------------------------
 
 
 def seal(*parts: bytes) -> bytes:

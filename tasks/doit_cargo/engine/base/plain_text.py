@@ -6,6 +6,10 @@ marks that turn the direction of writing, what make or Markdown would act on, a 
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 HIDDEN = "***"
 
 
@@ -34,6 +38,16 @@ def _escaped(one: str) -> str:
 def phrase(text: str) -> str:
     """Return a description as one line: its line breaks are blanks."""
     return one_line(" ".join(text.split()))
+
+
+def shortened(names: Sequence[str], most: int) -> str:
+    """Return names in one line that can be read: of many the first ones, and how many more.
+
+    >>> shortened(["a", "b"], 2), shortened(["a", "b", "c"], 2)
+    ('a, b', 'a, b and 1 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def for_make(text: str) -> str:

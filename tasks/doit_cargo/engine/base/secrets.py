@@ -85,9 +85,6 @@ def _shown_word(word: str) -> str:
     return without_passwords(word)
 
 
-# --- what is kept ----------------------------------------------------------------------------------------------------
-
-
 def kept(value: str) -> str:
     """Return a value as it may be kept: one that holds a password as a digest, which still tells it from others."""
     return value if "://" not in value or without_passwords(value) == value else digest(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 
 from doit_cargo.engine.base.plain_text import one_line
@@ -27,6 +28,11 @@ def counted(number: int, one: str) -> str:
     ('1 model', '2 models')
     """
     return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
+def minute(moment: float) -> str:
+    """Return a moment (Unix time) as a person writes it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
 def size_of(count: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import Collector, unknown
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.secrets import is_secret
 
 Value = bool | int | str | tuple[str, ...]
@@ -36,9 +37,6 @@ ALL = "all"
 
 class _InvalidError(Exception):
     """A value that its type refuses; the text is what the value is not."""
-
-
-# --- types: each takes the raw, non-empty text ---------------------------------------------------------------------
 
 
 def _flag(text: str) -> bool:
@@ -201,9 +199,6 @@ def _registry(text: str) -> str:
     address = wanted.removeprefix("sparse+")
     is_git = wanted.startswith("file:") or address.endswith(".git")
     return address if is_git else f"sparse+{address.rstrip('/')}/"
-
-
-# --- the table -----------------------------------------------------------------------------------------------------
 
 
 class Variable(NamedTuple):
@@ -372,6 +367,6 @@ def _read(variable: Variable, text: str, values: dict[str, Value], problems: Col
 
 def _nobody_takes(name: str, asked: tuple[str, ...], everywhere: Mapping[str, Iterable[str]]) -> tuple[str, str]:
     takers = sorted(target for target, names in everywhere.items() if name in names)
-    listed = ", ".join(takers[:12]) + (f" and {len(takers) - 12} more" if len(takers) > 12 else "")
+    listed = shortened(takers, 12)
     what = f"{' and '.join(asked) or 'no target'} {'take' if len(asked) > 1 else 'takes'} no {name}"
     return what, f"leave it out; it is for {listed}" if listed else "leave it out; no target here takes it"

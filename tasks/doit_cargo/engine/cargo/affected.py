@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, DONE, Problem, UserError
 from doit_cargo.engine.base.model import Workspace
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo.metadata import dependents
 
@@ -22,7 +23,7 @@ OURS = (".doit-cargo", ".logs", ".testlogs", ".git", "__pycache__")
 # Files that shape every member's build, wherever they are above it.
 EVERYBODYS = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
 
-Reading = Callable[[str], Iterable[str]]
+ReadersOf = Callable[[str], Iterable[str]]
 """A file -> the packages of which a result on record rests on it ("": nobody knows which)."""
 
 
@@ -39,12 +40,11 @@ class Affected(NamedTuple):
         yield f"since {self.since}: {len(self.members)} affected"
         yield from (f"  {name:{width}}  {reason}" for name, reason in self.members.items())
         if self.ignored:
-            more = f" and {len(self.ignored) - 6} more" if len(self.ignored) > 6 else ""
-            yield f"  nothing on record reads {', '.join(self.ignored[:6])}{more}"
+            yield f"  nothing on record reads {shortened(self.ignored, 6)}"
 
 
 def since(
-    commit: str, workspace: Workspace, environ: Mapping[str, str], readers_of: Callable[[list[str]], Reading | None]
+    commit: str, workspace: Workspace, environ: Mapping[str, str], readers_of: Callable[[list[str]], ReadersOf | None]
 ) -> Affected:
     """Return the members that changes since a commit can affect. `readers_of` tells, for the files that changed, who
     reads what; None where nobody knows. Raises `UserError` where git cannot tell.
@@ -102,15 +102,14 @@ def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -
     return done.out
 
 
-def _owners(path: str, workspace: Workspace, readers: Reading | None) -> Iterable[str]:
+def _owners(path: str, workspace: Workspace, readers: ReadersOf | None) -> Iterable[str]:
     """Return the members that a changed file is an input of."""
     everybody = tuple(workspace.packages)
     if os.path.basename(path) in EVERYBODYS and os.path.dirname(path) in _above(workspace):
         return everybody
     if workspace.is_built(path):
         return ()
-    holders = [one for one in workspace.packages.values() if path.startswith(one.directory + os.sep)]
-    own = max(holders, key=lambda one: len(one.directory)).name if holders else ""
+    own = workspace.owner_of(path)
     if readers is None:
         return (own,) if own else everybody
     found = dict.fromkeys([own, *readers(path)] if own else readers(path))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import ancestors, ordinary
 from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.toolchain.rustup import cargo_home
 
 TESTING_COMMANDS = frozenset({"test", "bench", "clippy", "nextest", "llvm-cov"})
 CONFIG_NAMES = ("config", "config.toml")  # where both exist, cargo takes the first and warns
@@ -33,11 +34,7 @@ def manifests(workspace: Workspace) -> list[str]:
 
 def path_dependencies(directory: str) -> list[str]:
     """Return the directories that a manifest outside the workspace names; none for one that cannot be read."""
-    try:
-        with open(os.path.join(directory, "Cargo.toml"), "rb") as stream:
-            manifest = toml.load(stream)
-    except (OSError, toml.TOMLDecodeError):
-        return []
+    manifest = toml.read(os.path.join(directory, "Cargo.toml"))
     tables = [manifest, *manifest.get("target", {}).values()]
     found = [
         dependency["path"]
@@ -51,11 +48,7 @@ def path_dependencies(directory: str) -> list[str]:
 
 def member_globs(root: str) -> dict[str, tuple[str, ...]]:
     """Return {root: rule} for the `members` patterns; none for a manifest that cannot be read."""
-    try:
-        with open(os.path.join(root, "Cargo.toml"), "rb") as stream:
-            members = toml.load(stream).get("workspace", {}).get("members", [])
-    except (OSError, toml.TOMLDecodeError):
-        return {}
+    members = toml.read(os.path.join(root, "Cargo.toml")).get("workspace", {}).get("members", [])
     globs = [pattern for pattern in members if any(mark in pattern for mark in "*?[")]
     return {root: ("globs", *globs)} if globs else {}
 
@@ -82,9 +75,7 @@ def all_discovery_rules(directory: str, everything: bool) -> dict[str, tuple[str
 
 def config_folders(root: str, environ: Mapping[str, str]) -> list[str]:
     """Return the folders in which cargo looks for config files, the deepest first, cargo's home last."""
-    user = environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")
-    home = environ.get("CARGO_HOME") or os.path.join(user, ".cargo")
-    return list(dict.fromkeys([*(os.path.join(folder, ".cargo") for folder in ancestors(root)), home]))
+    return list(dict.fromkeys([*(os.path.join(above, ".cargo") for above in ancestors(root)), cargo_home(environ)]))
 
 
 def config_files(root: str, environ: Mapping[str, str]) -> list[str]:
@@ -110,7 +101,7 @@ def _included(path: str, depth: int) -> Iterator[str]:
 
 def download_places(environ: Mapping[str, str]) -> list[str]:
     """Return the folders of CARGO_HOME whose stamps change when sources are downloaded (Cargo book, "Cargo home")."""
-    home = environ.get("CARGO_HOME") or os.path.join(os.path.expanduser("~"), ".cargo")
+    home = cargo_home(environ)
     found = []
     for name in (("registry", "src"), ("registry", "cache"), ("git", "db"), ("git", "checkouts")):
         place = os.path.join(home, *name)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, NoWorkspaceError, Problem, UserError
-from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
 from doit_cargo.engine.base.paths import ancestors, which
 from doit_cargo.engine.base.process import processes
@@ -28,8 +27,6 @@ BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
 
-# --- reading -----------------------------------------------------------------------------------------------------
-
 
 _NOT_INSTALLED = re.compile(r"toolchain '([^']+)' is not installed")
 
@@ -41,6 +38,7 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
     root = raw["workspace_root"]
     names = {package["id"]: package["name"] for package in raw["packages"]}
     configs = [table for _, table in files.read_tables(root, environ)]
+    manifest = toml.read(os.path.join(root, "Cargo.toml"))
     return {
         "format": FORMAT,
         "root": root,
@@ -49,9 +47,9 @@ def read_metadata(directory: str, environ: Mapping[str, str]) -> Facts:
         # Cargo before 1.71 does not say which members are the default: then all of them are.
         "default_members": [names[i] for i in raw.get("workspace_default_members", raw["workspace_members"])],
         "packages": {package["name"]: _reduce_package(package) for package in raw["packages"]},
-        "cargo_profiles": _cargo_profiles([_manifest(root), *configs]),
+        "cargo_profiles": _cargo_profiles([manifest, *configs]),
         "build_target": _build_target(configs),
-        "resolver": _resolver(_manifest(root)),
+        "resolver": _resolver(manifest),
         "metadata": raw.get("metadata") or {},
         "borrowed": borrowed,
     }
@@ -144,9 +142,6 @@ def _find_cargo(environ: Mapping[str, str]) -> str:
     raise NoWorkspaceError(Problem("cargo is not on PATH", fix), COULD_NOT_RUN)
 
 
-# --- what cargo says when it fails ---------------------------------------------------------------------------------
-
-
 def _explain(stderr: str, directory: str, environ: Mapping[str, str]) -> Problem:
     missing = _NOT_INSTALLED.search(stderr)
     if missing:
@@ -185,9 +180,6 @@ def _pin_line(path: str) -> int:
     return 1
 
 
-# --- reduction -----------------------------------------------------------------------------------------------------
-
-
 def _reduce_package(package: Mapping[str, Any]) -> PackageFacts:
     return {
         "version": package["version"],
@@ -222,13 +214,6 @@ def _reduce_dependency(dependency: Mapping[str, Any]) -> DependencyFacts:
     }
 
 
-def _manifest(root: str) -> Mapping[str, Any]:
-    try:
-        return toml.loads(read_text(os.path.join(root, "Cargo.toml")))
-    except ValueError:
-        return {}  # cargo has read it already and reports what is wrong with it
-
-
 def _cargo_profiles(tables: Iterable[Mapping[str, Any]]) -> list[str]:
     names = [name for table in tables for name in _table(table, "profile")]
     return list(dict.fromkeys([*BUILTIN_CARGO_PROFILES, *names]))
@@ -255,9 +240,6 @@ def _build_target(configs: Iterable[Mapping[str, Any]]) -> str:
 def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = table.get(key)
     return found if isinstance(found, Mapping) else {}
-
-
-# --- the frozen form -------------------------------------------------------------------------------------------------
 
 
 def from_metadata(facts: Facts) -> Workspace:
@@ -311,9 +293,6 @@ def _package(name: str, facts: PackageFacts) -> Package:
         ),
         rust_version=facts["rust_version"],
     )
-
-
-# --- the graph -------------------------------------------------------------------------------------------------------
 
 
 def edges(workspace: Workspace, dev: bool = False) -> dict[str, tuple[str, ...]]:

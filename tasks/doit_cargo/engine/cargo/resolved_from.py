@@ -30,7 +30,7 @@ def resolved_from(workspace: Workspace, environ: Mapping[str, str]) -> ResolvedF
     root = workspace.root
     tables = [(path, table) for path, table in files.read_tables(root, environ) if table]
     patched = [place for path, table in tables for place in _patches(table, os.path.dirname(os.path.dirname(path)))]
-    patched += _patches(_table(os.path.join(root, "Cargo.toml")), root)
+    patched += _patches(toml.read(os.path.join(root, "Cargo.toml")), root)
     found = [os.path.join(root, name) for name in ("Cargo.toml", "Cargo.lock")]
     found += _manifests(workspace, patched)
     found += discovery.config_files(root, environ)
@@ -51,14 +51,6 @@ def _manifests(workspace: Workspace, patched: list[str]) -> list[str]:
             known.setdefault(os.path.join(directory, "Cargo.toml"))
             waiting.extend(discovery.path_dependencies(directory))
     return list(known)
-
-
-def _table(path: str) -> Mapping[str, Any]:
-    try:
-        with open(path, "rb") as stream:
-            return toml.load(stream)
-    except (OSError, ValueError):
-        return {}
 
 
 def _patches(table: Mapping[str, Any], base: str) -> Iterator[str]:

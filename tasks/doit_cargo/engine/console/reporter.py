@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from doit_cargo.engine.base.plain_text import lines, one_line, without_passwords
+from doit_cargo.engine.base.plain_text import lines, one_line, shortened, without_passwords
 from doit_cargo.engine.console.streams import has_colour
 
 TYPE_CHECKING = False
@@ -122,8 +122,7 @@ def healed(target: str, healing: Repaired, root: str) -> None:
     for path in dict.fromkeys(healing.touched):
         _line("..", target, f"{relative(path, root)}: new content under an old time; cargo is made to look at it")
     if healing.shared:
-        rest = f" and {len(healing.shared) - 6} more" if len(healing.shared) > 6 else ""
-        names = ", ".join(healing.shared[:6]) + rest
+        names = shortened(healing.shared, 6)
         note(
             target, f"another workspace builds in the same target or build directory: cargo is made to look at {names}"
         )
@@ -274,8 +273,7 @@ def _packages(changes: list[Change], changed: list[str], receipt: Receipt) -> st
 
 def listed(names: list[str]) -> str:
     """Return names in one line that can be read: of many the first dozen, and how many more."""
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return ", ".join(names[:12]) + more
+    return shortened(names, 12)
 
 
 def owners(change: Change, receipt: Receipt) -> tuple[str, ...]:

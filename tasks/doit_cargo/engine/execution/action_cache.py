@@ -111,10 +111,12 @@ def state_of(watched: ActionInputs, machine: Machine) -> State:
     except dir_listing.TooLarge as error:
         state["always_stale_reason"] = error.problems[0].what
     for directory, rule in watched.folders.items():
-        _add_listing(state, directory, rule, now)
+        try:
+            recorder.add_folder(state, directory, now, rule)
+        except dir_listing.TooLarge as error:
+            state["always_stale_reason"] = error.problems[0].what
     for directory, rule in watched.listings.items():
-        found_stamps, names = dir_listing.list_tree(directory, rule)
-        state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
+        state["trees"][directory] = dir_listing.tree_of(directory, rule, now)
     identity = [path for tool in found.values() if tool for path in toolchain.identity_of(tool)]
     identity += toolchain.toolchain_identity(machine.directory, machine.environ)
     state["tools"] = recorder.stamps_of([*identity, *watched.stamps])
@@ -141,22 +143,6 @@ def _add_late(state: State, watched: ActionInputs, machine: Machine, started: in
     state["files"].update({path: snapshot.read_settled(path, started) for path in names if path not in state["files"]})
     observed.put(state, watched.seen, seen.World(machine.environ))
     state["always_stale_reason"] = watched.always_stale_reason or state["always_stale_reason"]
-
-
-def _add_listing(state: State, directory: str, rule: tuple[str, ...], now: int) -> None:
-    if not os.path.isdir(directory):
-        state["files"][directory] = (None, None)
-        return
-    try:
-        found_stamps, names = dir_listing.list_tree(directory, rule)
-        dir_listing.require_readable(directory, names)
-    except dir_listing.TooLarge as error:
-        state["always_stale_reason"] = error.problems[0].what
-        return
-    state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
-    for name in names:
-        path = os.path.join(directory, name)
-        state["files"][path] = recorder.read_settled_or_hash(path, now)
 
 
 def _receipt(request: ActionRequest, found: State, watched: ActionInputs, seconds: float) -> Receipt:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.model import Plan, Workspace
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.cargo import pyo3, units
 from doit_cargo.engine.cargo.discovery import TESTING_COMMANDS
 from doit_cargo.engine.cargo.metadata import dependents
-from doit_cargo.engine.cargo.resolver import FeatureGraph, State
+from doit_cargo.engine.cargo.resolver import FeatureGraph, FeatureState
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.run import Outcome
 from doit_cargo.engine.toolchain.triples import plain
@@ -55,9 +56,6 @@ def learn(plan: Plan, environ: Mapping[str, str], workspace: Workspace, ledger: 
         del known[:-KEPT]
 
 
-# --- flags -----------------------------------------------------------------------------------------------------------
-
-
 def _dropped_flags(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> Iterator[str]:
     """Tell of rustflags in config files that a variable takes the place of."""
     if not any(name in environ for name in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")):
@@ -82,12 +80,7 @@ def _dropped_flags(plan: Plan, environ: Mapping[str, str], workspace: Workspace)
 def _triple(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
     from doit_cargo.engine.toolchain.platform import host_triple
 
-    argv = plan.invocation.argv
-    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target or host_triple()
-
-
-# --- Python ----------------------------------------------------------------------------------------------------------
+    return plan.invocation.target or environ.get("CARGO_BUILD_TARGET") or workspace.build_target or host_triple()
 
 
 def read_by_pyo3(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -121,9 +114,7 @@ def _other_python(plan: Plan, environ: Mapping[str, str], workspace: Workspace, 
 
 def profile_folder(plan: Plan, environ: Mapping[str, str], workspace: Workspace) -> str:
     """Return where this call builds, such as ``target/release``."""
-    argv = plan.invocation.argv
-    asked = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    triple = asked or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
+    triple = plan.invocation.target or environ.get("CARGO_BUILD_TARGET") or workspace.build_target
     return os.path.join(workspace.kept_in, plain(triple), units.profile_folder(plan.cargo_profile))
 
 
@@ -140,17 +131,14 @@ def _pyo3_users(plan: Plan, workspace: Workspace) -> tuple[str, ...]:
     return tuple(name for name in (*direct, *dependents(workspace, direct)) if name in state.features)
 
 
-# --- features --------------------------------------------------------------------------------------------------------
-
-
-def _state(plan: Plan, workspace: Workspace) -> State:
+def _state(plan: Plan, workspace: Workspace) -> FeatureState:
     argv = plan.invocation.argv
     tests = argv[1] in TESTING_COMMANDS or "--all-targets" in argv
     default = "--no-default-features" not in argv
     return FeatureGraph.of(workspace).turn_on(plan.packages, plan.features, default, tests)
 
 
-def _variant(state: State) -> Variant:
+def _variant(state: FeatureState) -> Variant:
     return _sorted(state.features), _sorted(state.outside)
 
 
@@ -162,8 +150,7 @@ def _kind(plan: Plan) -> str:
     """Return the sort of libraries that a call makes: calls of the same sort can share them."""
     argv = plan.invocation.argv
     mode = "check" if argv[1] in ("check", "clippy") else "doc" if argv[1] == "doc" else "build"
-    triple = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return f"{mode} {SAME_LIBRARIES.get(plan.cargo_profile, plan.cargo_profile)} {triple}"
+    return f"{mode} {SAME_LIBRARIES.get(plan.cargo_profile, plan.cargo_profile)} {plan.invocation.target}"
 
 
 def _other_features(plan: Plan, workspace: Workspace, ledger: Ledger) -> Iterator[str]:
@@ -198,7 +185,7 @@ def _difference(now: set[str], before: set[str]) -> str:
 
 
 def _resting_on(
-    workspace: Workspace, members: Mapping[str, str], outside: Mapping[str, str], state: State
+    workspace: Workspace, members: Mapping[str, str], outside: Mapping[str, str], state: FeatureState
 ) -> tuple[str, ...]:
     direct = {
         name
@@ -212,5 +199,4 @@ def _resting_on(
 
 def _names(names: Iterable[str]) -> str:
     listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+    return shortened(listed, SHOWN)

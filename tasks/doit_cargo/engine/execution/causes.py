@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.state import fingerprint, receipts, store
 from doit_cargo.engine.state.staleness import Change
 
@@ -83,9 +84,6 @@ def named(changes: list[Change], receipt: Receipt, root: str) -> tuple[list[Chan
     return with_makers(told, receipt), members
 
 
-# --- the lock --------------------------------------------------------------------------------------------------------
-
-
 def _of_lock(change: Change, receipt: Receipt) -> tuple[str, list[str]]:
     before, after = _lock_of(receipt, change.subject), _read(change.subject)
     if before is None or after is None:
@@ -93,9 +91,8 @@ def _of_lock(change: Change, receipt: Receipt) -> tuple[str, list[str]]:
     crates = [one for one in after.packages if one.source and one not in before.dependencies]
     gone = [one for one in before.packages if one.source and one not in after.dependencies]
     texts = list(_versions(crates, gone))
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     members = [name for name in receipt["graph"] if _rests_on(after, name, crates)]
-    return (", ".join(texts[:SHOWN]) + more or change.new), members
+    return (shortened(texts, SHOWN) or change.new), members
 
 
 def _lock_of(receipt: Receipt, path: str) -> Lock | None:
@@ -143,9 +140,6 @@ def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
     return False
 
 
-# --- other targets ---------------------------------------------------------------------------------------------------
-
-
 def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:
     """Put the target that compiled a unit or wrote a program since in the place of the files that cargo touched."""
     touched = [change for change in changes if change.kind in ("artefact", "output") and change.new == "changed"]
@@ -187,5 +181,4 @@ def _done(paths: Iterable[str]) -> str:
     folders = [os.path.split(os.path.dirname(path)) for path in paths]
     names = dict.fromkeys(name.rpartition("-")[0] for above, name in folders if above.endswith(".fingerprint"))
     listed = list(names) or [os.path.basename(path) for path in paths]
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return f"{'compiled' if names else 'wrote'} {', '.join(listed[:SHOWN])}{more}"
+    return f"{'compiled' if names else 'wrote'} {shortened(listed, SHOWN)}"

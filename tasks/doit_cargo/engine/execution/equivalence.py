@@ -16,9 +16,8 @@ from doit_cargo.engine.base.toml import toml
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan, Workspace
-    from doit_cargo.engine.state.staleness import Change
-
-    Meaning = dict[str, Any]
+    from doit_cargo.engine.state.receipts import Meaning, Receipt
+    from doit_cargo.engine.state.staleness import Change, State
 
 DEFAULT_PROFILE = {"build": "dev", "check": "dev", "clippy": "dev", "doc": "dev", "test": "dev", "bench": "release"}
 # A profile that another one stands on, with those that cargo derives from it for tests and benchmarks.
@@ -37,9 +36,9 @@ def recorded(
     plan: Plan,
     workspace: Workspace,
     environ: Mapping[str, str],
-    states: tuple[Mapping[str, Any], ...],
+    states: tuple[State, ...],
     exact: tuple[Collection[str], Collection[str]],
-    previous: Mapping[str, Any] | None = None,
+    previous: Receipt | None = None,
 ) -> Meaning | None:
     """Return what a success keeps to compare with; None for a call that is not plain cargo in the workspace's root.
 
@@ -71,7 +70,7 @@ def _folders(plan: Plan) -> tuple[str, ...]:
     return tuple(os.path.join(folder, "") for folder in plan.folders)
 
 
-def is_same(receipt: Mapping[str, Any], change: Change, environ: Mapping[str, str]) -> bool:
+def is_same(receipt: Receipt, change: Change, environ: Mapping[str, str]) -> bool:
     """Tell whether cargo would make the same of what has changed since the success of a receipt."""
     meaning = receipt.get("meaning")
     if not meaning:
@@ -79,9 +78,6 @@ def is_same(receipt: Mapping[str, Any], change: Change, environ: Mapping[str, st
     if change.kind == "env":
         return change.subject not in meaning["exact"] and _is_same_variable(change.subject, meaning, environ)
     return change.kind == "file" and _is_same_table(change.subject, meaning)
-
-
-# --- variables -------------------------------------------------------------------------------------------------------
 
 
 def _is_same_variable(name: str, meaning: Meaning, environ: Mapping[str, str]) -> bool:
@@ -126,7 +122,7 @@ def _home(root: str, environ: Mapping[str, str]) -> tuple[str, bytes | None]:
     home = os.path.join(root, rustup.cargo_home(environ))
     places = [os.path.join(home, name) for name in ("config", "config.toml")]  # cargo takes the first that is there
     taken = next(filter(os.path.lexists, places), "")
-    table = _read(taken) if taken else {}
+    table = toml.read_or_none(taken) if taken else {}
     kept = None if table is None else _with_result(table, "")
     return home, None if kept is None or not kept.keys() <= WITHOUT_PATHS else _digest(kept)
 
@@ -170,7 +166,7 @@ def _bases(name: str, root: str, environ: Mapping[str, str]) -> Iterator[str]:
     variable = environ.get(layers.variable(("profile", name, "inherits")))
     if variable:
         yield variable
-    manifest = _read(os.path.join(root, "Cargo.toml")) or {}
+    manifest = toml.read(os.path.join(root, "Cargo.toml"))
     for table in (manifest, *(table for _, table in files.read_tables(root, environ))):
         value = table.get("profile", {}).get(name, {}).get("inherits")
         if isinstance(value, str):
@@ -191,14 +187,11 @@ def _is_of_another_profile(name: str, meaning: Meaning, value: str | None) -> bo
     return any(type(now) is type(allowed) and now == allowed for allowed in keys.ALLOWED.get(key, ()))
 
 
-# --- manifests and config files --------------------------------------------------------------------------------------
-
-
 def _tables(
     root: str,
     command: str,
     environ: Mapping[str, str],
-    states: tuple[Mapping[str, Any], ...],
+    states: tuple[State, ...],
     exact: Collection[str],
     known: Mapping[tuple[str, bytes | None], bytes],
 ) -> Iterator[tuple[str, bytes]]:
@@ -218,9 +211,9 @@ def _tables(
                 yield path, said
 
 
-def _known(command: str, previous: Mapping[str, Any] | None) -> dict[tuple[str, bytes | None], bytes]:
+def _known(command: str, previous: Receipt | None) -> dict[tuple[str, bytes | None], bytes]:
     """Return what is known of files and their contents from the success before."""
-    meaning = (previous or {}).get("meaning")
+    meaning = previous.get("meaning") if previous else None
     if not previous or not meaning or meaning["command"] != command:
         return {}
     tables, parts = meaning["tables"], (previous["plan"], previous["build"])
@@ -238,15 +231,15 @@ def _is_same_table(path: str, meaning: Meaning) -> bool:
 def _said(path: str, command: str) -> bytes | None:
     """Return the digest of what a file says to a command; a config file that is not there says nothing."""
     if os.path.basename(path) == "Cargo.toml":
-        table = _read(path)
+        table = toml.read_or_none(path)
         return None if table is None else _digest(table)
-    table = _read(path) if os.path.lexists(path) else {}
+    table = toml.read_or_none(path) if os.path.lexists(path) else {}
     return None if table is None else _digest(_with_result(table, command))
 
 
 def config_text(path: str, command: str) -> str | None:
     """Return what a config file says that may change what a command makes, "" for nothing, None for no TOML."""
-    table = _read(path)
+    table = toml.read_or_none(path)
     kept = None if table is None else _with_result(table, command)
     return None if kept is None else _digest(kept).hex() if kept else ""
 
@@ -261,14 +254,6 @@ def _with_result(table: Mapping[str, Any], command: str) -> dict[str, Any]:
     if isinstance(build, dict):
         kept["build"] = {name: value for name, value in build.items() if name != "jobs"}
     return {name: value for name, value in kept.items() if value != {}}
-
-
-def _read(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as stream:
-            return toml.load(stream)
-    except (OSError, ValueError):
-        return None
 
 
 def _digest(table: Mapping[str, Any]) -> bytes:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.run import Meanwhile
     from doit_cargo.engine.state.fingerprint import Kept
-    from doit_cargo.engine.state.receipts import Receipt, StoredPlan
+    from doit_cargo.engine.state.receipts import Meaning, Receipt, StoredPlan
     from doit_cargo.engine.state.staleness import Change, State
 
 
@@ -343,7 +343,7 @@ def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs)
     return receipt
 
 
-def _meaning(build: _Build, inputs: Inputs, states: tuple[State, ...]) -> equivalence.Meaning | None:
+def _meaning(build: _Build, inputs: Inputs, states: tuple[State, ...]) -> Meaning | None:
     """Return what cargo makes of texts; of what somebody else reads too, the text counts."""
     own = declared.of(build.workspace, build.plan.profile.inputs.files)
     read = (row[1] for row in states[1]["seen"] if row[0] == "read")

@@ -7,18 +7,17 @@ ran is recorded.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit_cargo.engine.base import NamedTuple, atomic, own_key, private
+from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.execution.run import Outcome
-from doit_cargo.engine.state import store
+from doit_cargo.engine.state import journal
 from doit_cargo.engine.toolchain import platform
 
 FILE = "history.jsonl"
@@ -70,31 +69,9 @@ class Growth(NamedTuple):
         return 100.0 * (self.after - self.before) / self.before if self.before else 0.0
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
-
-
-def path_in(state: str) -> str:
-    """Return where the history of a workspace is kept."""
-    return os.path.join(state, FILE)
-
-
 def read(state: str) -> list[Build]:
     """Return all builds on record, oldest first; unreadable lines and a missing file are nothing."""
-    try:
-        with open(path_in(state), encoding="utf-8", errors="replace") as stream:
-            return list(_builds(stream))
-    except OSError:
-        return []
-
-
-def _builds(lines: Iterable[str]) -> Iterator[Build]:
-    for line in lines:
-        try:
-            entry = own_key.unsealed(json.loads(line)) or {}
-            build = Build(**{name: value for name, value in entry.items() if name in Build._fields})
-            yield _typed(build)
-        except (ValueError, TypeError, AttributeError):
-            continue
+    return list(journal.read(os.path.join(state, FILE), Build._fields, lambda found: _typed(Build(**found))))
 
 
 def _typed(build: Build) -> Build:
@@ -107,35 +84,7 @@ def _typed(build: Build) -> Build:
 
 def append(state: str, build: Build) -> None:
     """Add a build. Raises OSError."""
-    store.prepare(state)
-    path = path_in(state)
-    line = json.dumps(own_key.sealed(build._asdict()), separators=(",", ":")) + "\n"
-    descriptor = private.opener(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(descriptor, (_line_break(path) + line).encode())
-    finally:
-        os.close(descriptor)
-    if os.path.getsize(path) > LARGEST:
-        _halve(path)
-
-
-def _line_break(path: str) -> str:
-    """Return what ends a last line that was cut short, so that it takes no other line with it."""
-    with open(path, "rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        if not stream.tell():
-            return ""
-        stream.seek(-1, os.SEEK_END)
-        return "" if stream.read(1) == b"\n" else "\n"
-
-
-def _halve(path: str) -> None:
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        lines = stream.readlines()
-    atomic.write(path, "".join(lines[len(lines) // 2 :]), closed=True)
-
-
-# --- a build ---------------------------------------------------------------------------------------------------------
+    journal.add(os.path.join(state, FILE), build._asdict(), LARGEST)
 
 
 def record(state: str, plan: Plan, outcome: Outcome, target_directory: str, environ: Mapping[str, str]) -> Build | None:
@@ -149,7 +98,6 @@ def record(state: str, plan: Plan, outcome: Outcome, target_directory: str, envi
 
 
 def _build_of(plan: Plan, outcome: Outcome, target_directory: str, environ: Mapping[str, str]) -> Build:
-    argv = plan.invocation.argv
     units = outcome.report.units
     there = [path for path in plan.outputs if os.path.exists(path)]
     return Build(
@@ -160,7 +108,7 @@ def _build_of(plan: Plan, outcome: Outcome, target_directory: str, environ: Mapp
         profile=plan.profile.name,
         cargo_profile=plan.cargo_profile,
         features=plan.features,
-        triple=argv[argv.index("--target") + 1] if "--target" in argv else "",
+        triple=plan.invocation.target,
         units=len(units),
         compiled=sum(not unit.fresh for unit in units),
         platform=f"{platform.operating_system()}-{platform.architecture()}",
@@ -190,9 +138,6 @@ def _commit(root: str) -> str:
     """Return the short name of the commit at hand, "" outside of git."""
     done = processes.answer([*processes.GIT, "rev-parse", "--short=12", "HEAD"], os.environ, GIT_SECONDS, root)
     return done.out.strip() if done.ok else ""
-
-
-# --- sizes -----------------------------------------------------------------------------------------------------------
 
 
 def growths(builds: Iterable[Build], now: Build) -> list[Growth]:

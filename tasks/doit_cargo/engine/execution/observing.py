@@ -29,7 +29,9 @@ from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.execution.evidence.ledger_data import UnitSeen
     from doit_cargo.engine.execution.observe.observer import Observation, Observer
+    from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.staleness import State
 
 OFF, PRELOAD = "off", "preload"
@@ -49,7 +51,7 @@ class Watch:
 
     def __init__(self, request: BuildRequest, plan: Plan, workspace: Workspace) -> None:
         self.request, self.plan, self.workspace = request, plan, workspace
-        self.made: dict[str, Any] = {}
+        self.made: dict[str, UnitSeen] = {}
         self.observer: Observer | None = None
         self.why = ""
         # The call itself has its say first, then its profile.
@@ -76,7 +78,7 @@ class Watch:
         told = {name: value for name, value in given.items() if not changes_nothing(name, value)}
         return World(told, observed.contents(ledger))
 
-    def stale(self, ledger: Ledger, previous: Mapping[str, Any] | None) -> list[Stale]:
+    def stale(self, ledger: Ledger, previous: Receipt | None) -> list[Stale]:
         """Return the units of the last success that cargo would leave alone, though what they rest on changed."""
         observed.note_cut_off(ledger)
         return observed.stale(ledger, previous.get("observed", ()) if previous else (), self.world(ledger))

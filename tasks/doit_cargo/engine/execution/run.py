@@ -167,10 +167,8 @@ def _run(
 
 def _argv(invocation: Invocation, environ: Mapping[str, str], messages: str) -> list[str]:
     """Return the argument list with cargo's JSON messages asked for, and the program found on the child's PATH."""
-    program, *arguments = invocation.argv
-    found = which(program, environ) or program
-    position = arguments.index("--") if messages and "--" in arguments else len(arguments)
-    return [found, *arguments[:position], *([messages] if messages else []), *arguments[position:]]
+    program, *arguments = (invocation.with_arguments(messages) if messages else invocation).argv
+    return [which(program, environ) or program, *arguments]
 
 
 def _with_terminal(environ: dict[str, str]) -> dict[str, str]:

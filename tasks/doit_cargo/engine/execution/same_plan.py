@@ -66,9 +66,9 @@ def holds(
 
 
 def _are_of_profiles_alone(receipt: Receipt, changes: Iterable[Change], environ: Mapping[str, str]) -> bool:
-    read = (receipt["meaning"] or {}).get("read")
-    return read is not None and all(
-        (receipts.is_of_profiles(receipt, change) and change.subject not in read)
+    meaning = receipt.get("meaning")
+    return meaning is not None and all(
+        (receipts.is_of_profiles(receipt, change) and change.subject not in meaning["read"])
         or equivalence.is_same(receipt, change, environ)
         for change in changes
     )

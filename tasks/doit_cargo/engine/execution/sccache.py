@@ -110,9 +110,6 @@ def _sum(table: Mapping[str, Any]) -> int:
     return sum(table["counts"].values())
 
 
-# --- the server ------------------------------------------------------------------------------------------------------
-
-
 def is_running(environ: Mapping[str, str]) -> bool:
     """Tell whether something listens where the server of this environment would; starts nothing."""
     place = environ.get("SCCACHE_SERVER_UDS")
@@ -152,9 +149,6 @@ def statistics(program: str, environ: Mapping[str, str]) -> Statistics | None:
         return parse(said) if answered else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-# --- around a call ---------------------------------------------------------------------------------------------------
 
 
 class Count:

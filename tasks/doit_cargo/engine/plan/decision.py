@@ -128,9 +128,6 @@ def _gather(problems: Collector, step: Callable[[], T]) -> T | None:
         return None
 
 
-# --- platform --------------------------------------------------------------------------------------------------------
-
-
 class _Platform:
     """The platform that is built for: that of the triple, or this machine's."""
 
@@ -153,9 +150,6 @@ def _require_platform(case: PlanCase, platforms: tuple[str, ...], platform: _Pla
 
 def _names(setting: Setting) -> tuple[str, ...]:
     return setting.value if isinstance(setting.value, tuple) else ()
-
-
-# --- the profile -----------------------------------------------------------------------------------------------------
 
 
 def _choose(case: PlanCase, selection: Selection | None) -> _Choice:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from doit_cargo.engine.base.errors import Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.launch import FeatureSet, Rule
 from doit_cargo.engine.base.model import Package, Plan, Profile, Workspace
+from doit_cargo.engine.base.plain_text import shortened
 
 VARIABLE = "FEATURES"
 
@@ -63,9 +64,6 @@ def that_it_has(asked: Mapping[str, str], package: Package) -> dict[str, str]:
     return {name: origin for name, origin in asked.items() if origin == VARIABLE or name in package.features}
 
 
-# --- existence -------------------------------------------------------------------------------------------------------
-
-
 def require_existing(asked: Mapping[str, str], packages: tuple[str, ...], workspace: Workspace) -> None:
     """Raise for features that no selected package has: `Absent` if a profile wants one, else bad input."""
     lacking = {name: problem for name in asked if (problem := _lacking(name, asked[name], packages, workspace))}
@@ -86,8 +84,9 @@ def _lacking(name: str, origin: str, packages: tuple[str, ...], workspace: Works
     if len(selected) == 1:
         return _without_feature(selected[0], feature, origin, workspace)
     known = sorted({each for package in selected for each in package.features})
-    listed = ", ".join(packages[:4]) + (f" and {len(packages) - 4} more" if len(packages) > 4 else "")
-    what = f"none of the selected packages ({listed}) has the feature {feature!r}, asked for by {origin}"
+    what = (
+        f"none of the selected packages ({shortened(packages, 4)}) has the feature {feature!r}, asked for by {origin}"
+    )
     having = [one.name for one in workspace.packages.values() if feature in one.features]
     fix = (
         f"{', '.join(having[:4])} has it: add PACKAGE={having[0]}" if having else unknown("feature", feature, known).fix
@@ -116,9 +115,6 @@ def _without_feature(package: Package, feature: str, origin: str, workspace: Wor
 
 def _shown(path: str, workspace: Workspace) -> str:
     return os.path.relpath(path, workspace.root).replace(os.sep, "/")
-
-
-# --- rules -----------------------------------------------------------------------------------------------------------
 
 
 def check_rules(asked: Mapping[str, str], rules: Mapping[str, Rule], platform: str, place: str) -> None:
@@ -172,9 +168,6 @@ def _misfit(rule: Rule, place: str, origin: str) -> Problem:
 def anywhere(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     """Return rules without the platforms that they name."""
     return {name: rule._replace(platforms=()) for name, rule in rules.items()}
-
-
-# --- what a package then has -----------------------------------------------------------------------------------------
 
 
 def enabled(package: Package, features: tuple[str, ...], default_features: bool) -> set[str]:

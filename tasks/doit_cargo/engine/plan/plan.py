@@ -24,6 +24,7 @@ from doit_cargo.engine.plan.profiles import Library
 from doit_cargo.engine.plan.selection import NAMED, WHOLE
 from doit_cargo.engine.toolchain.platform import host_triple
 from doit_cargo.engine.toolchain.triples import COMMANDS, plain
+from doit_cargo.engine.toolchain.versions import split_need
 
 LOGS = ".logs"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
@@ -56,16 +57,13 @@ def make(target: Target, values: Values, workspace: Workspace, library: Library,
         ),
         outputs=_outputs(case, decision, env),
         writes=tuple(os.path.join(workspace.root, *path.split("/")) for path in target.writes),
-        needs=_needs(decision),
+        needs=_needs(decision, case.target),
         log=os.path.join(workspace.root, LOGS, f"{target.make_name}.log"),
         files=(*_files(decision, workspace, library, machine.environ), *clippy.files(target, workspace)),
         folders=library.directories,
         notes=(*decision.notes, *cache.notes, *_cross_notes(cross, workspace), *_collisions(case, decision)),
         is_remade=bindings.are_in_it,
     )
-
-
-# --- the invocation --------------------------------------------------------------------------------------------------
 
 
 def _portable(decision: Decision, workspace: Workspace, environ: Mapping[str, str], machine: MachineFacts) -> Portable:
@@ -147,8 +145,11 @@ def _path_prepend(profile: Profile, machine: MachineFacts) -> tuple[str, ...]:
     return (directory,) if directory and os.path.normcase(directory) not in on_path else ()
 
 
-def _needs(decision: Decision) -> dict[str, str]:
+def _needs(decision: Decision, target: Target) -> dict[str, str]:
+    """Return the tools that the profile, the packages and the row itself name, each with a specifier."""
     needs = {tool: str(setting.value) for tool, setting in decision.profile.needs.items()}
+    for tool, specifier in map(split_need, target.needs):
+        needs[tool] = ",".join(filter(None, (needs.get(tool), specifier)))
     for tool in decision.selection.needs:
         needs.setdefault(tool, "")
     return needs
@@ -160,9 +161,6 @@ def _files(decision: Decision, workspace: Workspace, library: Library, environ: 
     template = render.template_path(render.CARGO)
     settled = [*config_files(workspace.root, environ), settings.path_of(workspace.root, environ)]
     return tuple(dict.fromkeys([*decision.profile.files, *library.pack.files, *manifests, template, *settled]))
-
-
-# --- outputs ---------------------------------------------------------------------------------------------------------
 
 
 def _outputs(case: PlanCase, decision: Decision, env: Mapping[str, str]) -> tuple[str, ...]:
@@ -219,9 +217,6 @@ def _binaries(decision: Decision, workspace: Workspace) -> Iterable[tuple[str, s
         for cargo_target in package.cargo_targets:
             if "bin" in cargo_target.kinds and on.issuperset(cargo_target.required_features):
                 yield cargo_target.name, name
-
-
-# --- for machines ----------------------------------------------------------------------------------------------------
 
 
 class JsonStep(TypedDict):

@@ -7,7 +7,6 @@ themselves, and changes nothing. No GPU is never an error: code for one is built
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from doit_cargo.engine.base import NamedTuple
@@ -19,6 +18,7 @@ from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Infere
 from doit_cargo.engine.state.footprint import UNKNOWN, Footprint
 from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.tools import ROWS
+from doit_cargo.engine.toolchain.versions import split_need
 
 Step = Callable[[CheckContext], Iterable[CheckRow]]
 
@@ -80,16 +80,6 @@ def _tool_problem(target: str, need: str, machine: Machine) -> Problem | None:
     look = CheckContext(Plan(target, Profile(""), (), (), "", Invocation((), "")), machine, None)
     row = tool_row(look, name, specifier, target)
     return None if row.status == OK else Problem(row.what, row.fix, row.where)
-
-
-def split_need(need: str) -> tuple[str, str]:
-    """Return (name, specifier) of a tool that a row needs.
-
-    >>> split_need("maturin>=1.4"), split_need("cl.exe")
-    (('maturin', '>=1.4'), ('cl.exe', ''))
-    """
-    name = re.split(r"[<>=!~]", need, maxsplit=1)[0]
-    return name.strip(), need[len(name) :].strip()
 
 
 def report(plan: Plan, machine: Machine, workspace_root: str, known: PreflightFacts = NOTHING_KNOWN) -> list[CheckRow]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from doit_cargo.engine.base.errors import nearest
+from doit_cargo.engine.base.files import line_of
 from doit_cargo.engine.base.model import Package, Plan, Workspace
 from doit_cargo.engine.cargo.config.layers import ConfigLayers
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
@@ -80,7 +81,7 @@ def _rust_version(look: CheckContext) -> Iterator[CheckRow]:
         first, more = packages[0], len(packages) - 1
         names = f"{first.name} and {more} more need" if more else f"{first.name} needs"
         what = f"{names} rustc {version} or newer, found {rustc.version} at {rustc.real_path}"
-        where = _line_naming(first.manifest, "rust-version")
+        where = line_of(first.manifest, "rust-version")
         fix = _newer_rust(look.machine, version)
         yield CheckRow("rust-version", WRONG, rustc.version, rustc.real_path, first.name, what, fix, where)
 
@@ -112,15 +113,6 @@ def _certain_packages(plan: Plan, workspace: Workspace) -> list[Package]:
             needed = (edge for edge in package.dependencies if not edge.optional and edge.kind != "dev")
             pending += [by_directory[edge.path] for edge in needed if edge.path in by_directory]
     return sorted(found.values(), key=lambda package: package.name)
-
-
-def _line_naming(path: str, key: str) -> str:
-    """Return ``path:line`` of the first line that begins with `key`, else the path."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return next((f"{path}:{number}" for number, line in enumerate(file, 1) if line.startswith(key)), path)
-    except OSError:
-        return path
 
 
 def look_at_target(look: CheckContext) -> Iterator[CheckRow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.state.fingerprint import signature
+from doit_cargo.engine.state.fingerprint import settle_all, signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from doit_cargo.engine.state.fingerprint import Stamps
 
-    Rule = tuple[str, ...]
+    ListingRule = tuple[str, ...]
+    # What a rule saw: the directories, and the names; None where they moved meanwhile.
+    Tree = tuple[ListingRule, Stamps, tuple[str, ...] | None]
 
 MATCHING = "matching"
 SOURCES = "sources"
@@ -51,7 +53,7 @@ def require_readable(directory: str, names: Iterable[str]) -> None:
             raise too_large(directory, f"{MOST_BYTES >> 30} GiB")
 
 
-def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
+def list_tree(directory: str, rule: ListingRule) -> tuple[Stamps, tuple[str, ...]]:
     """Return ({directory: signature}, names) of what `rule` sees below `directory`.
 
     Rules: ("watched",) every file; ("package", TARGET_DIRECTORY, ...) every file but those of nested packages and
@@ -77,6 +79,12 @@ def list_tree(directory: str, rule: Rule) -> tuple[Stamps, tuple[str, ...]]:
     skipped = LEFTOVERS if kind == MODULE else frozenset()
     of_package = kind in ("package", MODULE)
     return _list_files(directory, rule[1:] if of_package else (), of_package, skipped, most=MOST_FILES)
+
+
+def tree_of(directory: str, rule: ListingRule, now: int) -> Tree:
+    """Return what a state keeps of a folder as it is now. Raises `TooLarge`."""
+    stamps, names = list_tree(directory, rule)
+    return rule, settle_all(stamps, now), names
 
 
 def _only(directory: str, names: tuple[str, ...]) -> tuple[Stamps, tuple[str, ...]]:
@@ -242,7 +250,7 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-_SHALLOW: dict[str, Callable[[str, Rule], tuple[Stamps, tuple[str, ...]]]] = {
+_SHALLOW: dict[str, Callable[[str, ListingRule], tuple[Stamps, tuple[str, ...]]]] = {
     "only": _only,
     "targets": _list_targets,
     NAMES: _list_names,

@@ -11,8 +11,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 from doit_cargo.engine.base import atomic, own_key, private
 from doit_cargo.engine.base.errors import Problem
@@ -26,6 +26,8 @@ DONE, FAILED, COULD_NOT_RUN, INTERRUPTED = "done", "failed", "could not run", "i
 DISMISSED, MENDED = "dismissed", "mended"
 CLOCK_TICK = 0.02  # seconds by which a file system's clock may be behind
 BAD = (FAILED, COULD_NOT_RUN, INTERRUPTED)
+
+Line = TypeVar("Line")
 
 
 class End(NamedTuple):
@@ -87,12 +89,30 @@ class Skip(NamedTuple):
 def append(state: str, end: End) -> None:
     """Add the end of a run; a state that cannot be written remembers nothing."""
     with contextlib.suppress(OSError, ValueError):
-        store.prepare(state)
-        path = os.path.join(state, FILE)
-        line = json.dumps(own_key.sealed(end._asdict()), separators=(",", ":")) + "\n"
-        with open(path, "ab", buffering=0, opener=private.opener) as stream:
-            stream.write(line.encode())
-        halve(path, LARGEST)
+        add(os.path.join(state, FILE), end._asdict(), LARGEST)
+
+
+def add(path: str, entry: dict[str, Any], largest: int) -> None:
+    """Add a line of sealed JSON to a file of the state; of one that grew too large the older half goes. Raises OSError.
+
+    A last line that was cut short is ended, so that it takes no other line with it.
+    """
+    store.prepare(os.path.dirname(path))
+    line = json.dumps(own_key.sealed(entry), separators=(",", ":")) + "\n"
+    with open(path, "a+b", buffering=0, opener=private.opener) as stream:
+        is_cut = stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) >= 0 and stream.read(1) != b"\n"
+        stream.write((b"\n" if is_cut else b"") + line.encode())
+    halve(path, largest)
+
+
+def read(path: str, fields: Collection[str], made: Callable[[dict[str, Any]], Line]) -> Iterator[Line]:
+    """Yield what is made of the lines of a file, of those keys that are fields; what cannot be read is passed over."""
+    for line in _lines(path):
+        try:
+            entry = own_key.unsealed(json.loads(line)) or {}
+            yield made({name: value for name, value in entry.items() if name in fields})
+        except (ValueError, TypeError, AttributeError):
+            continue
 
 
 def remember(
@@ -131,7 +151,17 @@ def halve(path: str, largest: int) -> None:
 
 def ends(state: str) -> list[End]:
     """Return the ends on record, oldest first."""
-    return list(_ends(_lines(os.path.join(state, FILE))))
+    return list(read(os.path.join(state, FILE), End._fields, _end))
+
+
+def _end(entry: dict[str, Any]) -> End:
+    found = End(**entry)
+    return found._replace(
+        time=float(found.time),
+        seconds=float(found.seconds),
+        words=tuple(found.words),
+        narrowed=tuple(found.narrowed),
+    )
 
 
 def _lines(path: str) -> list[str]:
@@ -140,21 +170,6 @@ def _lines(path: str) -> list[str]:
             return stream.readlines()
     except OSError:
         return []
-
-
-def _ends(lines: Iterable[str]) -> Iterator[End]:
-    for line in lines:
-        try:
-            entry = own_key.unsealed(json.loads(line)) or {}
-            found = End(**{name: value for name, value in entry.items() if name in End._fields})
-            yield found._replace(
-                time=float(found.time),
-                seconds=float(found.seconds),
-                words=tuple(found.words),
-                narrowed=tuple(found.narrowed),
-            )
-        except (ValueError, TypeError, AttributeError):
-            continue
 
 
 def skips(state: str) -> list[Skip]:

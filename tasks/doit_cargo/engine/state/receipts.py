@@ -61,6 +61,22 @@ if TYPE_CHECKING:
         libraries: tuple[str, ...]
         own_harness: bool
 
+    class Meaning(TypedDict):
+        """What cargo makes of texts that may differ and mean the same (see `execution.equivalence`)."""
+
+        root: str
+        command: str
+        # Variables of which the text itself counts, and files of profiles that somebody reads besides.
+        exact: tuple[str, ...]
+        read: tuple[str, ...]
+        profiles: tuple[str, ...]
+        target: str
+        toolchain: tuple[str, ...]
+        # Cargo's home, and the digest of what its config says.
+        home: tuple[str, bytes | None]
+        # A manifest or config file -> the digest of what it says.
+        tables: dict[str, bytes]
+
     class Receipt(TypedDict):
         """All that a success depended on, as it was before the run, and what there is to tell of it."""
 
@@ -95,8 +111,7 @@ if TYPE_CHECKING:
         # Keys of the units of the call, and what of them was not observed.
         observed: NotRequired[tuple[str, ...]]
         unseen: NotRequired[tuple[str, ...]]
-        # What cargo makes of texts that may differ and mean the same (see `execution.equivalence`).
-        meaning: NotRequired[dict[str, Any] | None]
+        meaning: NotRequired[Meaning | None]
 
     Alike = Callable[[Receipt, Change, Mapping[str, str]], bool]
 

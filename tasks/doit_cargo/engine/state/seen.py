@@ -193,9 +193,6 @@ def became(old: Any, now: Any) -> str:
     return "changed"
 
 
-# --- what is not there ------------------------------------------------------------------------------------------------
-
-
 def absence(paths: Iterable[str]) -> Absent:
     """Return the nearest folders that are there, with the rest of each path: nothing appears without their changing."""
     found: dict[str, list[str]] = {}
@@ -230,9 +227,6 @@ def came(table: Absent) -> Iterator[Change]:
 
 def _below(folder: str, names: Iterable[str]) -> Iterator[str]:
     return (os.path.join(folder, name) for name in names)
-
-
-# --- after a run ------------------------------------------------------------------------------------------------------
 
 
 def changed_since(path: str, started: int) -> bool:

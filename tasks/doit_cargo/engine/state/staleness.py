@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Literal, TypedDict
 
-    from doit_cargo.engine.state.dir_listing import Rule
-    from doit_cargo.engine.state.fingerprint import Kept, Mark, Stamps
+    from doit_cargo.engine.state.dir_listing import Tree
+    from doit_cargo.engine.state.fingerprint import Kept, Mark
     from doit_cargo.engine.state.seen import Absent, Row
-
-    # What a rule of `dir_listing` saw: the directories, and the names; None where they moved meanwhile.
-    Tree = tuple[Rule, Stamps, tuple[str, ...] | None]
 
     class State(TypedDict):
         """What a result rests on. All that is kept of it can be compared with the world."""

@@ -179,20 +179,13 @@ def _toml(path: str) -> Mapping[str, Any]:
     """Return a file's content, nothing for one that is missing or broken: cargo then says so and runs nothing."""
     if not os.path.isfile(path):
         return {}
-    import tomllib
+    from doit_cargo.engine.base.toml import toml
 
-    try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except (OSError, ValueError, RecursionError):
-        return {}
+    return toml.read(path)
 
 
 def _is_below(path: str, folder: str) -> bool:
     return os.path.realpath(path).startswith(folder + os.sep) or os.path.normpath(path).startswith(folder + os.sep)
-
-
-# --- what was agreed to ----------------------------------------------------------------------------------------------
 
 
 def record_path(start: str) -> str:

@@ -50,3 +50,20 @@ def _fits_bound(version: str, clause: str) -> bool | None:
 def _numbers(version: str) -> list[int] | None:
     parts = version.split(".")
     return [int(part) for part in parts] if all(part.isdecimal() and part.isascii() for part in parts) else None
+
+
+def major_minor(version: str) -> str:
+    """Return 3.14 of 3.14.0."""
+    return ".".join(version.split(".")[:2])
+
+
+def split_need(need: str) -> tuple[str, str]:
+    """Return (name, specifier) of a tool that a row needs.
+
+    >>> split_need("maturin>=1.4"), split_need("cl.exe")
+    (('maturin', '>=1.4'), ('cl.exe', ''))
+    """
+    import re
+
+    name = re.split(r"[<>=!~]", need, maxsplit=1)[0]
+    return name.strip(), need[len(name) :].strip()

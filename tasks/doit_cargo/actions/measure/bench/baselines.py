@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from doit_cargo.actions.measure.bench.results import Results, Times
 from doit_cargo.engine.base import atomic, own_key
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
+from doit_cargo.engine.base.tables import minute
 from doit_cargo.engine.state import fingerprint, store
 
 FOLDER, PROGRAMS = "bench", "programs"
@@ -37,7 +37,7 @@ class Baseline:
 
     @property
     def date(self) -> str:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.time))
+        return minute(self.time)
 
 
 def names(state: str) -> tuple[str, ...]:

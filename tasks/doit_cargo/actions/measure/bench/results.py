@@ -122,9 +122,6 @@ def _model_table(lines: Iterable[str]) -> Iterator[tuple[str, Times]]:
                 yield name, Times(max(middle - deviation, 0.0), middle, middle + deviation)
 
 
-# --- Criterion's files -----------------------------------------------------------------------------------------------
-
-
 def criterion_places(folder: str) -> dict[str, int]:
     """Return the folders below ``target/criterion`` that hold a result, each with the time of its last change."""
     found = {}
@@ -158,8 +155,6 @@ def _criterion_result(place: str) -> Results:
         return {}
     return {str(name): Times(max(middle - deviation, 0.0), middle, middle + deviation)}
 
-
-# --- comparing -------------------------------------------------------------------------------------------------------
 
 REGRESSION, SLOWER, FASTER, SAME, NEW, GONE = "REGRESSION", "slower", "faster", "same", "new", "not measured now"
 NOISY, SAME_PROGRAM = "too noisy to tell", "the same program"

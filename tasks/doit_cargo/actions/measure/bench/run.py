@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from doit_cargo.actions import explain, log_path, planned, run_tool
+from doit_cargo.actions import explain, log_path, planned, run_tool, shown_log
 from doit_cargo.actions.measure import programs
 from doit_cargo.actions.measure.bench.results import Results, criterion_files, criterion_places, read
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
@@ -121,9 +121,6 @@ def _benches_of(session: Session, plan: Plan) -> tuple[list[str], dict[str, str]
     return list(found), lacking
 
 
-# --- cargo's benchmarks ----------------------------------------------------------------------------------------------
-
-
 def _run_benches(session: Session, plan: Plan, names: list[str], wanted: BenchRequest, found: Measured) -> None:
     """Build all, then run each by itself, always with the same selection: no feature set changes in between."""
     built = planned.run_cargo(session, _building(plan, names), log_path(session, f"{plan.target}-build"))
@@ -147,7 +144,7 @@ def _building(plan: Plan, names: Iterable[str]) -> Plan:
 
 def _with(plan: Plan, *words: str, passed: tuple[str, ...] = ()) -> Plan:
     """Return a `cargo bench` with further arguments. It knows no --release: its own profile is an optimised one."""
-    call = planned.with_arguments(plan, *words)
+    call = plan.invocation.with_arguments(*words)
     argv = tuple(word for word in call.argv if word != "--release")
     return plan._replace(invocation=call._replace(argv=(*argv, "--", *passed) if passed else argv))
 
@@ -194,10 +191,7 @@ def _criterion_folder(session: Session) -> str:
 
 
 def _log(session: Session, target: str) -> str:
-    return f"see the log: {reporter.relative(log_path(session, target), session.root)}"
-
-
-# --- the program in the role bench -----------------------------------------------------------------------------------
+    return f"see the log: {shown_log(session, target)}"
 
 
 def program_package(session: Session, values: Values) -> str:

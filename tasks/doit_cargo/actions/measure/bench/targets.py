@@ -25,47 +25,33 @@ THRESHOLD = 5.0
 ROUNDS = 4
 
 
-CARGOS, QUICK, FULL = BenchRequest(), BenchRequest(quick=True, programs=True), BenchRequest(programs=True)
+FULL = BenchRequest(programs=True)
+# All others, one of a single package too, run what cargo itself has.
+REQUESTS = {"bench_quick": BenchRequest(quick=True, programs=True), "bench_full": FULL}
+
+
+def _wanted(session: Session) -> BenchRequest:
+    return REQUESTS.get(session.current, BenchRequest())
 
 
 def bench(session: Session, values: Values) -> bool:
-    """Run the benchmarks of cargo."""
-    return _bench(session, values, CARGOS)
-
-
-def bench_quick(session: Session, values: Values) -> bool:
-    """Run everything that can be measured with few samples."""
-    return _bench(session, values, QUICK)
-
-
-def bench_full(session: Session, values: Values) -> bool:
-    """Run everything that can be measured, with all samples."""
-    return _bench(session, values, FULL)
-
-
-def check_bench(session: Session, values: Values) -> None:
-    """Raise `UserError` where there is nothing to run, or the variables do not fit."""
-    check(session, values, CARGOS)
-
-
-def check_all(session: Session, values: Values) -> None:
-    """Raise the same where the bench program counts too."""
-    check(session, values, FULL)
-
-
-def show_bench(session: Session, values: Values) -> list[Plan]:
-    """Return the calls of the target at hand."""
-    wanted = CARGOS if session.current not in ("bench_quick", "bench_full") else FULL
-    return plans(session, values, wanted)
-
-
-def _bench(session: Session, values: Values, wanted: BenchRequest) -> bool:
-    measured, _ = _measured(session, values, wanted)
+    """Run what the target at hand measures."""
+    measured, _ = _measured(session, values, _wanted(session))
     for name, times in measured.results.items():
         print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
     kept = _keep(session, values, measured)
     reporter.done(session.current, f"{len(measured.results)} benchmarks{kept}")
     return True
+
+
+def check_bench(session: Session, values: Values) -> None:
+    """Raise `UserError` where there is nothing to run, or the variables do not fit."""
+    check(session, values, _wanted(session))
+
+
+def show_bench(session: Session, values: Values) -> list[Plan]:
+    """Return the calls of the target at hand."""
+    return plans(session, values, _wanted(session))
 
 
 def _measured(session: Session, values: Values, wanted: BenchRequest) -> tuple[Baseline, Measured]:
@@ -114,13 +100,10 @@ def bench_save(session: Session, values: Values) -> bool:
     return True
 
 
-# --- comparing -------------------------------------------------------------------------------------------------------
-
-
 def check_compare(session: Session, values: Values) -> None:
     """Raise `UserError` for an unknown or broken baseline, and for all that `bench_full` would refuse."""
     baselines.load(session.state, values.text("BASELINE") or LAST)
-    check_all(session, values)
+    check(session, values, FULL)
 
 
 def bench_compare(session: Session, values: Values) -> bool:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
-from doit_cargo.actions.testing.reporting import Results
+from doit_cargo.actions.testing.reporting import TestResults
 from doit_cargo.actions.testing.results import FAILED, IGNORED, CaseResult, ProgramResult
 from doit_cargo.actions.testing.test_binaries import TestBinary
 
 
-def report(programs: Iterable[TestBinary], results: Results, broken: Iterable[str]) -> str:
+def report(programs: Iterable[TestBinary], results: TestResults, broken: Iterable[str]) -> str:
     """Return the text of the report. `broken` are packages that do not compile."""
     root = ElementTree.Element("testsuites", name="doit-cargo")
     for program in programs:

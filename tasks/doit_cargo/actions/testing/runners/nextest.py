@@ -5,7 +5,6 @@ that are stale. What came of each test it tells in a JUnit report of its own.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +16,7 @@ from doit_cargo.actions.testing.test_binaries import TestBinary
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.paths import can_write_below
+from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.execution import run
 from doit_cargo.engine.state import store
@@ -48,11 +48,7 @@ def settings_files(root: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _scripts(path: str, root: str) -> Iterator[str]:
     """Yield the files that a configuration's setup scripts and wrappers name (nextest's book, "Setup scripts")."""
-    try:
-        with open(path, "rb") as stream:
-            waiting: list[object] = [value for key, value in tomllib.load(stream).items() if key.startswith("script")]
-    except (OSError, ValueError):
-        return
+    waiting: list[object] = [value for key, value in toml.read(path).items() if key.startswith("script")]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from doit_cargo.engine.base.paths import ordinary
+
 if TYPE_CHECKING:
     from tomllib import TOMLDecodeError
 
 DEEP = 100
 LONG = 4300
 
-__all__ = ["TOMLDecodeError", "load", "loads", "text_at", "toml_text"]
+__all__ = ["TOMLDecodeError", "load", "loads", "read", "read_or_none", "text_at", "toml_text"]
 
 
 def __getattr__(name: str) -> Any:
@@ -51,6 +53,20 @@ def _deep_line(text: str) -> int:
 def load(stream: IO[bytes]) -> dict[str, Any]:
     """Return the document of a file that is open. Raises `TOMLDecodeError`, or `ValueError` if it is not UTF-8."""
     return loads(stream.read().decode())
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the document of a file, nothing for one that is not there or is none: who needs it tells what is wrong."""
+    return read_or_none(path) or {}
+
+
+def read_or_none(path: str) -> dict[str, Any] | None:
+    """Return the document of a file, None where it cannot be read."""
+    try:
+        with open(ordinary(path), "rb") as stream:
+            return load(stream)
+    except (OSError, ValueError):
+        return None
 
 
 def text_at(table: Mapping[str, object], key: str) -> str:

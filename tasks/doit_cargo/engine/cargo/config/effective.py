@@ -90,9 +90,6 @@ def _matches(spec: str, package: str) -> bool:
     return spec != "*" and name.partition("@")[0] == package
 
 
-# --- resolution ------------------------------------------------------------------------------------------------------
-
-
 def profiles(settings: ConfigLayers) -> tuple[dict[str, CargoProfile], list[Problem]]:
     """Return the cargo profiles by name, and what cargo will refuse about them."""
     names = dict.fromkeys([*keys.BUILT_IN, *settings.keys(("profile",))])
@@ -183,9 +180,6 @@ def _incremental(settings: ConfigLayers, of_profile: Value) -> Value | None:
         return None
     rest = (*found[1:], *(() if of_profile.is_default else (Setting(of_profile.value, of_profile.where),)))
     return Value(found[0].value, found[0].where, (*rest, *of_profile.over))
-
-
-# --- comparing -------------------------------------------------------------------------------------------------------
 
 
 def normal(key: str, value: object) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from doit_cargo.engine.base.files import line_of, read_text
+from doit_cargo.engine.base.files import line_of
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.cargo.discovery import CONFIG_NAMES, config_folders
 
@@ -21,7 +21,7 @@ DEEPEST = 8  # as includes may go in a circle
 
 def read_tables(root: str, environ: Mapping[str, str]) -> Tables:
     """Return (path, content) of the config files that cargo reads in `root`, the strongest first."""
-    return tuple(walk(root, environ, _content))
+    return tuple(walk(root, environ, toml.read))
 
 
 def walk(root: str, environ: Mapping[str, str], read: Callable[[str], Mapping[str, Any]]) -> Iterator[Table]:
@@ -48,13 +48,6 @@ def _with_includes(path: str, read: Callable[[str], Mapping[str, Any]], depth: i
         below = os.path.normpath(os.path.join(os.path.dirname(path), name))
         if os.path.isfile(below):
             yield from _with_includes(below, read, depth + 1)
-
-
-def _content(path: str) -> Mapping[str, Any]:
-    try:
-        return toml.loads(read_text(path))
-    except ValueError:
-        return {}
 
 
 def value_of(tables: Tables, *keys: str) -> tuple[Any, str]:

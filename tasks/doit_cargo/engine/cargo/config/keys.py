@@ -42,7 +42,6 @@ ALLOWED: Mapping[str, tuple[object, ...]] = {
     "rpath": BOOLEAN,
 }
 
-# --- cargo's defaults ------------------------------------------------------------------------------------------------
 
 BUILT_IN = ("dev", "release", "test", "bench")
 ROOTS = ("dev", "release")
@@ -76,7 +75,6 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
     },
 }
 
-# --- config files ----------------------------------------------------------------------------------------------------
 
 # Tables of a config file with their keys; "*" = any, as in [alias] and [env].
 CONFIG_TABLES: Mapping[str, tuple[str, ...]] = {

@@ -96,9 +96,6 @@ def plain(text: str) -> object:
     return int(text) if text.isascii() and text.lstrip("-").isdigit() else text
 
 
-# --- config files ----------------------------------------------------------------------------------------------------
-
-
 def config_layers(root: str, environ: Mapping[str, str], texts: Mapping[str, str]) -> list[ConfigLayer]:
     """Return the config files that cargo reads in `root`, the strongest first. Raises `UserError` for one that is no
     TOML. `texts` stand for what is on disk, by path.
@@ -133,9 +130,6 @@ def inside(path: str, root: str) -> bool:
 def shown(path: str, root: str) -> str:
     """Return a path as messages name it: from the workspace root where it lies below, with `/`."""
     return os.path.relpath(path, root).replace(os.sep, "/") if path.startswith(root + os.sep) else path
-
-
-# --- all together ----------------------------------------------------------------------------------------------------
 
 
 class ConfigLayers:

@@ -6,6 +6,6 @@ Knows packages and features, and no target of ours.
 
 from __future__ import annotations
 
-from doit_cargo.engine.cargo.resolver.graph import FeatureGraph, State
+from doit_cargo.engine.cargo.resolver.graph import FeatureGraph, FeatureState
 
-__all__ = ["FeatureGraph", "State"]
+__all__ = ["FeatureGraph", "FeatureState"]

@@ -19,7 +19,7 @@ DEFAULT = "default"
 RECENT = 16
 
 
-class State(NamedTuple):
+class FeatureState(NamedTuple):
     """What is on. `features`: package -> features; `outside`: the same of packages whose manifests are not known, by
     the name that a dependent gives them.
     """
@@ -30,9 +30,9 @@ class State(NamedTuple):
     def of(self, package: str) -> frozenset[str]:
         return self.features.get(package, frozenset())
 
-    def minus(self, other: State) -> State:
+    def minus(self, other: FeatureState) -> FeatureState:
         """Return what is on here and not there; a package that is there at all keeps its place, with no feature."""
-        return State(_minus(self.features, other.features), _minus(self.outside, other.outside))
+        return FeatureState(_minus(self.features, other.features), _minus(self.outside, other.outside))
 
 
 def _minus(mine: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
@@ -103,7 +103,7 @@ class FeatureGraph:
 
     def turn_on(
         self, packages: Iterable[str], features: Iterable[str] = (), default: bool = True, tests: bool = False
-    ) -> State:
+    ) -> FeatureState:
         """Return everything that is on when these packages are built with these features, on any target.
 
         A feature counts for each of the packages that has it; ``PACKAGE/FEATURE`` for that one, or for a dependency.
@@ -111,7 +111,7 @@ class FeatureGraph:
         """
         return self._turn_on(tuple(packages), tuple(features), default, tests)
 
-    def _state(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> State:
+    def _state(self, roots: tuple[str, ...], wanted: tuple[str, ...], default: bool, tests: bool) -> FeatureState:
         return self.walked(roots, wanted, default, Manner(tests)).state()
 
     def walked(self, roots: Iterable[str], wanted: Iterable[str], default: bool, manner: Manner) -> Walk:
@@ -141,7 +141,7 @@ class FeatureGraph:
     def is_macro(self, name: str) -> bool:
         return any("proc-macro" in target.kinds for target in self.packages[name].cargo_targets)
 
-    def effects(self, package: str, feature: str) -> State:
+    def effects(self, package: str, feature: str) -> FeatureState:
         """Return what one feature of a package adds to the package as it is by default."""
         return self.turn_on((package,), (feature,)).minus(self.turn_on((package,)))
 
@@ -171,9 +171,9 @@ class Walk:
         walk.activated, walk._weak = set(self.activated), set(self._weak)
         return walk
 
-    def state(self) -> State:
+    def state(self) -> FeatureState:
         outside = [(name, features) for (_, name), features in self.outside.items()]
-        return State(_merged((node.package, features) for node, features in self.on.items()), _merged(outside))
+        return FeatureState(_merged((node.package, features) for node, features in self.on.items()), _merged(outside))
 
     def take(self, node: Node, default: bool) -> None:
         """Make a package part of the build, with the dependencies that are always there."""

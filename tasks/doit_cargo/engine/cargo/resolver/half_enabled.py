@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from doit_cargo.engine.base.errors import nearest
-from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, State
+from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, FeatureState
 
 MEMBERS = 1024  # of a workspace, in memory
 
@@ -28,7 +28,7 @@ class Half:
         return f"{self.feature} is on in {', '.join(self.on)} but off in {self.package}"
 
 
-def halves(graph: FeatureGraph, state: State, base: State | None = None) -> list[Half]:
+def halves(graph: FeatureGraph, state: FeatureState, base: FeatureState | None = None) -> list[Half]:
     """Return what is half on. `base` is what was on before: what is half by itself is not told again."""
     found: dict[tuple[str, str], list[str]] = {}
     for member in graph.members:
@@ -39,7 +39,7 @@ def halves(graph: FeatureGraph, state: State, base: State | None = None) -> list
     return [Half(member, feature, tuple(dict.fromkeys(on))) for (member, feature), on in found.items()]
 
 
-def _reached(graph: FeatureGraph, member: str, state: State) -> Iterator[tuple[str, str]]:
+def _reached(graph: FeatureGraph, member: str, state: FeatureState) -> Iterator[tuple[str, str]]:
     """Yield (package, feature) that is on beside an own feature of the same name that leads there but is off."""
     own = state.of(member)
     for feature, dependency, target in _namesakes(graph, member):
@@ -76,7 +76,7 @@ def _forwards(graph: FeatureGraph, member: str, own: str) -> Iterator[tuple[str,
                 waiting.append(entry)
 
 
-def _is_new(target: str, feature: str, base: State | None) -> bool:
+def _is_new(target: str, feature: str, base: FeatureState | None) -> bool:
     return base is None or (feature not in base.of(target) and feature not in base.outside.get(target, ()))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from doit_cargo.engine.base.launch import Rule
 from doit_cargo.engine.base.model import Profile
-from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, State
+from doit_cargo.engine.cargo.resolver.graph import DEFAULT, FeatureGraph, FeatureState
 from doit_cargo.engine.cargo.resolver.half_enabled import misspelt, of_feature
 
 
@@ -98,7 +98,7 @@ def _pairs(features: Mapping[str, Iterable[str]], among: set[str] | None = None)
             yield from (f"{package}/{name}" for name in sorted(names))
 
 
-def _new(graph: FeatureGraph, package: str, added: State) -> Iterator[str]:
+def _new(graph: FeatureGraph, package: str, added: FeatureState) -> Iterator[str]:
     """Yield the packages that are part of the build only with the feature."""
     before = graph.turn_on((package,))
     for name in (*added.features, *added.outside):

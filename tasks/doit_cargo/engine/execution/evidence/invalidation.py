@@ -18,12 +18,13 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.execution.evidence import ledger_data, set_back
-from doit_cargo.engine.execution.evidence.snapshot import Snapshot, Stamp
+from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.state import store
 from doit_cargo.engine.state.fingerprint import UNKNOWN, changed_before, digest, is_runnable, settled, signature
 
 if TYPE_CHECKING:
     from doit_cargo.engine.execution.evidence.ledger_data import LedgerData, Untracked
+    from doit_cargo.engine.state.fingerprint import Stamp
     from doit_cargo.engine.state.receipts import Receipt
 
 # What we and cargo put into a build directory that nobody has built in.

@@ -6,9 +6,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NotRequired, TypedDict
+    from typing import NotRequired, TypedDict
 
     from doit_cargo.engine.state.fingerprint import Kept, Stamp
+    from doit_cargo.engine.state.seen import Row
 
     Features = tuple[tuple[str, tuple[str, ...]], ...]
     Variant = tuple[Features, Features]
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
     UnitRecord = tuple[object, dict[str, bytes | None], dict[str, Kept], dict[str, str]]
     """What a unit was made from: its own identity, source -> content, the files it left, declared input -> value."""
+
+    SeenItem = tuple[str, Row]
+    """Who asked (script, macro, linker, wrapper), and for what (see `state.seen`)."""
+
+    UnitSeen = tuple[object, str, str, tuple[SeenItem, ...], tuple[str, ...]]
+    """A unit's own identity, its package, what it is, what it was seen to rest on, and why that may not be all."""
 
     class LedgerData(TypedDict):
         """What cargo has seen in one build directory, in all variants."""
@@ -39,8 +46,8 @@ if TYPE_CHECKING:
         # A package by name and place below the workspace's root -> the folder that was built from.
         places: dict[str, str]
         units: dict[str, UnitRecord]
-        # Unit -> what it was seen to rest on (see `evidence.observed`), and when runs were cut off.
-        observed: dict[str, Any]
+        # Unit -> what it was seen to rest on, and when runs were cut off.
+        observed: dict[str, UnitSeen]
         cut_off: list[tuple[int, int]]
         # When the last run began or ended, and whether it is still under way.
         when: int

@@ -23,6 +23,7 @@ from doit_cargo.engine.state.seen import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from doit_cargo.engine.execution.evidence.ledger_data import SeenItem, UnitSeen
     from doit_cargo.engine.state.seen import Row
     from doit_cargo.engine.state.staleness import State
 
@@ -57,15 +58,9 @@ class Stale(NamedTuple):
     text: str
 
 
-def records(ledger: Ledger) -> dict[str, Any]:
-    """Return what each unit was seen to rest on, by key."""
-    found: dict[str, Any] = ledger.data["observed"]
-    return found
-
-
-def contents(ledger: Ledger) -> dict[str, Any]:
+def contents(ledger: Ledger) -> dict[str, list[Any]]:
     """Return the states of the files that units were seen to read."""
-    items = (item for record in records(ledger).values() for item in record[3])
+    items = (item for record in ledger.data["observed"].values() for item in record[3])
     return {row[1]: row[2] for _, row in items if row[0] == "read" and isinstance(row[2], list) and len(row[2]) == 3}
 
 
@@ -82,12 +77,12 @@ def _was_cut_off(key: str, ledger: Ledger) -> bool:
 
 def stale(ledger: Ledger, keys: Iterable[str], world: World) -> list[Stale]:
     """Return those of these units that cargo would leave as they are, though something that they rest on changed."""
-    found = ((key, records(ledger).get(key)) for key in keys)
+    found = ((key, ledger.data["observed"].get(key)) for key in keys)
     changed = (_changed(key, record, world) for key, record in found if record and record[0] == units.identity(key))
     return [one for one in changed if one]
 
 
-def _changed(key: str, record: Any, world: World) -> Stale | None:
+def _changed(key: str, record: UnitSeen, world: World) -> Stale | None:
     _, package, _, items, _ = record
     for by, row in items:
         how = world.difference(row)
@@ -109,9 +104,6 @@ def _told(by: str, row: Row, how: str, world: World) -> tuple[str, str]:
     return name, f"{became}, which {who} {VERBS[kind]}{silently}"
 
 
-# --- after cargo's run -----------------------------------------------------------------------------------------------
-
-
 def keys_of_call(inputs: Inputs, report: BuildReport) -> list[str]:
     """Return the keys of all units of a call, of downloaded packages too."""
     found = [place.key for unit in report.units for place in inputs.placed(unit)]
@@ -120,15 +112,15 @@ def keys_of_call(inputs: Inputs, report: BuildReport) -> list[str]:
     return [key for key in dict.fromkeys(found) if key and os.path.exists(key)]
 
 
-def learn(ledger: Ledger, made: Mapping[str, Any], inputs: Inputs, report: BuildReport) -> None:
+def learn(ledger: Ledger, made: Mapping[str, UnitSeen], inputs: Inputs, report: BuildReport) -> None:
     """Keep the records of the units that a run made, without what cargo tracks of them."""
-    known = records(ledger)
+    known = ledger.data["observed"]
     known.update(_untracked(made, inputs, report))
     for key in [key for key in known if not os.path.exists(key)]:
         del known[key]
 
 
-def doubts(ledger: Ledger, keys: Iterable[str], made: Mapping[str, Any], world: World) -> list[Stale]:
+def doubts(ledger: Ledger, keys: Iterable[str], made: Mapping[str, UnitSeen], world: World) -> list[Stale]:
     """Return the units of a call that cargo left as they were, though something that they rest on is another now.
 
     What another cargo made is taken over where what is there now is what it must have seen.
@@ -138,7 +130,7 @@ def doubts(ledger: Ledger, keys: Iterable[str], made: Mapping[str, Any], world: 
 
 
 def _doubt(key: str, ledger: Ledger, world: World) -> Stale | None:
-    record, identity = records(ledger).get(key), units.identity(key)
+    record, identity = ledger.data["observed"].get(key), units.identity(key)
     if record is None:
         if _was_cut_off(key, ledger):
             return Stale(key, units.package_of(key), "", "was compiled by a run that was killed")
@@ -152,7 +144,7 @@ def _doubt(key: str, ledger: Ledger, world: World) -> Stale | None:
         if how and not _is_older(row, moment):
             return Stale(key, record[1], *_told(by, row, how, world))
         items.append((by, _again(row, world) if how else row))
-    records(ledger)[key] = (identity, *record[1:3], tuple(items), record[4])
+    ledger.data["observed"][key] = (identity, *record[1:3], tuple(items), record[4])
     return None
 
 
@@ -167,10 +159,7 @@ def _is_older(row: Row, moment: int) -> bool:
     return row[0] == "read" and now is not None and now[3] < moment
 
 
-# --- what cargo tracks -----------------------------------------------------------------------------------------------
-
-
-def _untracked(made: Mapping[str, Any], inputs: Inputs, report: BuildReport) -> dict[str, Any]:
+def _untracked(made: Mapping[str, UnitSeen], inputs: Inputs, report: BuildReport) -> dict[str, UnitSeen]:
     sources = {key: {*one.sources, *inputs.generated} for one in inputs.made for key in one.keys}
     scripts = {units.script_key(script.out_dir): script for script in report.scripts}
     found = {}
@@ -188,7 +177,7 @@ def _untracked(made: Mapping[str, Any], inputs: Inputs, report: BuildReport) -> 
     return found
 
 
-def _without_watched(items: Iterable[Any], script: Script, report: BuildReport) -> list[Any]:
+def _without_watched(items: Iterable[SeenItem], script: Script, report: BuildReport) -> list[SeenItem]:
     """Leave out what a build script names to cargo (`rerun-if-changed`, `rerun-if-env-changed`)."""
     directory = next((unit.directory for unit in report.units if unit.package_id == script.package_id), "")
     try:
@@ -205,9 +194,6 @@ def _without_watched(items: Iterable[Any], script: Script, report: BuildReport) 
     ]
 
 
-# --- what the receipt holds ------------------------------------------------------------------------------------------
-
-
 def add_to(state: State, ledger: Ledger, keys: Iterable[str], inputs: Inputs, given: World) -> tuple[str, ...]:
     """Put what these units rest on into the state of a success; return what of them was not seen, and why.
 
@@ -216,7 +202,7 @@ def add_to(state: State, ledger: Ledger, keys: Iterable[str], inputs: Inputs, gi
     unseen: dict[str, None] = {}
     rows: list[Row] = []
     for key in keys:
-        record = records(ledger).get(key)
+        record = ledger.data["observed"].get(key)
         if record is None:
             unseen[f"{units.package_of(key)} {NOT_SEEN}"] = None
             continue

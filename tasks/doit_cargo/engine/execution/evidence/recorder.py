@@ -28,8 +28,9 @@ from doit_cargo.engine.plan import declared
 from doit_cargo.engine.state import dir_listing, fingerprint, staleness
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.state.dir_listing import Tree
     from doit_cargo.engine.state.fingerprint import Kept, Mark
-    from doit_cargo.engine.state.staleness import State, Tree
+    from doit_cargo.engine.state.staleness import State
 
 
 def plan_state(
@@ -57,21 +58,21 @@ def plan_state(
         name: staleness.public_value(name, environ.get(name)) for name in (*state["guarded"], *names, *variables)
     }
     for directory, rule in member_globs(workspace.root).items():
-        found_stamps, found = dir_listing.list_tree(directory, rule)
-        state["trees"][directory] = (rule, fingerprint.settle_all(found_stamps, started), found)
+        state["trees"][directory] = dir_listing.tree_of(directory, rule, started)
     for directory in plan.folders:
         add_folder(state, directory, started)
     return state
 
 
-def add_folder(state: State, directory: str, now: int) -> None:
-    """Put all files of a folder into a state; a folder that is not there must stay absent."""
+def add_folder(state: State, directory: str, now: int, rule: tuple[str, ...] = ("watched",)) -> None:
+    """Put all files of a folder into a state; one that is not there must stay absent. Raises `TooLarge`."""
     if not os.path.isdir(directory):
         state["files"][directory] = (None, None)
         return
-    found_stamps, names = dir_listing.list_tree(directory, ("watched",))
-    state["trees"][directory] = (("watched",), fingerprint.settle_all(found_stamps, now), names)
-    for name in names:
+    tree = dir_listing.tree_of(directory, rule, now)
+    dir_listing.require_readable(directory, tree[2] or ())
+    state["trees"][directory] = tree
+    for name in tree[2] or ():
         path = os.path.join(directory, name)
         state["files"][path] = read_settled_or_hash(path, now)
 
@@ -93,11 +94,7 @@ def discovery_trees(workspace: Workspace) -> dict[str, Tree]:
     places = dict(member_globs(workspace.root))
     for package in workspace.packages.values():
         places.update(all_discovery_rules(package.directory, everything=True))
-    found: dict[str, Tree] = {}
-    for directory, rule in places.items():
-        found_stamps, names = dir_listing.list_tree(directory, rule)
-        found[directory] = (rule, fingerprint.settle_all(found_stamps, now), names)
-    return found
+    return {directory: dir_listing.tree_of(directory, rule, now) for directory, rule in places.items()}
 
 
 def list_members(workspace: Workspace, plan: Plan, before: Snapshot) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
@@ -58,9 +57,7 @@ TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put ther
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from doit_cargo.engine.state.seen import Row
-
-    Item = tuple[str, Row]
+    from doit_cargo.engine.execution.evidence.ledger_data import SeenItem, UnitSeen
 
 
 class Places(NamedTuple):
@@ -77,11 +74,11 @@ def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]
     return Places(workspace, (*workspace.built_in, *downloaded, *more, *OF_LIBC))
 
 
-def of_run(observed: Observed, where: Places, world: World) -> dict[str, Any]:
+def of_run(observed: Observed, where: Places, world: World) -> dict[str, UnitSeen]:
     """Return the records of all units that an observed run made: their keys and what they rest on."""
     run = whole_run(observed)
     scope = Scope((*where.dropped, *_toolchains(observed)), world, NOT_IN_A_WALK)
-    found: dict[str, Any] = {}
+    found: dict[str, UnitSeen] = {}
     for unit, group in by_unit(observed).items():
         keys = list(_keys(unit, group, where.workspace, observed.started))
         if keys:
@@ -97,9 +94,6 @@ def _toolchains(observed: Observed) -> Iterator[str]:
     for program in {process.program for process in observed.processes if process.name in COMPILERS}:
         root = os.path.dirname(os.path.dirname(os.path.realpath(program)))
         yield os.path.join(root, "lib", "rustlib") if root in ("/", "/usr", "/usr/local") else root
-
-
-# --- whose ----------------------------------------------------------------------------------------------------------
 
 
 def _keys(unit: ObservedUnit, group: Group, workspace: Workspace, started: int) -> Iterator[str]:
@@ -131,12 +125,9 @@ def _compiled(process: Process, unit: ObservedUnit) -> Iterator[str]:
         yield from (key for key in keys if key.replace("-", "_").endswith("_" + unit.name))
 
 
-# --- what -----------------------------------------------------------------------------------------------------------
-
-
 def _rests_on(
     unit: ObservedUnit, group: Group, run: ObservedRun, scope: Scope, world: World
-) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+) -> tuple[tuple[SeenItem, ...], tuple[str, ...]]:
     """Return the items of a group, and the reasons why they may not be all. A cache between rustc and its caller hides
     what rustc does; what it asks for itself changes no result.
     """

@@ -12,7 +12,9 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.state.dir_listing import TooLarge, list_tree
 from doit_cargo.engine.state.fingerprint import UNKNOWN, changed_before, digest, settled, signature
 
-Stamp = tuple[int, int, int, int]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.fingerprint import Stamp
 
 
 class Listing(NamedTuple):

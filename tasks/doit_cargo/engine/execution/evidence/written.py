@@ -12,8 +12,12 @@ from collections.abc import Iterable
 
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.execution.evidence.inputs import Made
-from doit_cargo.engine.execution.evidence.snapshot import Snapshot, Stamp
+from doit_cargo.engine.execution.evidence.snapshot import Snapshot
 from doit_cargo.engine.state.fingerprint import changed_before, digest, settled, signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from doit_cargo.engine.state.fingerprint import Stamp
 
 
 def take(made: Iterable[Made], before: Snapshot) -> None:

@@ -100,12 +100,6 @@ class Process:
     serving = property(lambda self: self.subjects(Op.BIND))
     walked_environment = property(lambda self: bool(self.subjects(Op.ENVIRONMENT)))
 
-    @property
-    def devices(self) -> set[str]:
-        """GPU devices that it opened."""
-        opened = self.subjects(Op.READ, Op.WRITE, Op.UPDATE, Op.CREATED)
-        return {path for path in opened if path.startswith(("/dev/nvidia", "/dev/dri/", "/dev/kfd"))}
-
 
 class Unobserved(NamedTuple):
     """A program of which not all was seen, and why; `by` is the process that it is, or that started it."""

@@ -19,7 +19,7 @@ from doit_cargo.engine.toolchain import platform
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.evidence.inputs import Made
-    from doit_cargo.engine.execution.past.unit_times import Kind
+    from doit_cargo.engine.execution.past.unit_times import UnitTimes
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.execution.run import Outcome
     from doit_cargo.engine.state.receipts import Receipt
@@ -69,7 +69,7 @@ def _median(values: Iterable[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _of_package(known: Kind, name: str) -> dict[str, float]:
+def _of_package(known: UnitTimes, name: str) -> dict[str, float]:
     times = {**known["first"].get(name, {}), **known["again"].get(name, {})}
     return {unit: _median(spent) for unit, spent in times.items()}
 
@@ -92,18 +92,18 @@ def _is_waited_for(unit: str) -> bool:
     return unit.startswith(("lib-", "build-script-", "run-build-script-"))
 
 
-def _factor(known: Kind) -> float:
+def _factor(known: UnitTimes) -> float:
     """Return what estimates of this sort must be multiplied by, as the last builds say: rustc's stages overlap."""
     ratios = [taken / raw for raw, taken in known["told"] if raw > 0]
     return _median(ratios) if ratios else 1.0
 
 
-def _error(known: Kind) -> float:
+def _error(known: UnitTimes) -> float:
     """Return how far, in percent, estimates were off: each with what was known before that build."""
     wrong = []
     for place in range(1, len(known["told"])):
         raw, taken = known["told"][place]
-        before: Kind = {**known, "told": known["told"][:place]}
+        before: UnitTimes = {**known, "told": known["told"][:place]}
         wrong.append(abs(raw * _factor(before) - taken) / taken if taken else 0.0)
     return 100.0 * _median(wrong) if wrong else 0.0
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.cargo.units import package_of
 from doit_cargo.engine.execution import equivalence
-from doit_cargo.engine.execution.evidence import observed
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.state import dir_listing, receipts, store
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Workspace
     from doit_cargo.engine.state.change import Change
-    from doit_cargo.engine.state.dir_listing import Rule
+    from doit_cargo.engine.state.dir_listing import ListingRule
     from doit_cargo.engine.state.receipts import Key, Receipt
     from doit_cargo.engine.state.staleness import State
 
@@ -66,7 +65,7 @@ class Readers:
         place.setdefault(path, {}).update(dict.fromkeys(packages))
 
 
-def _listed(folder: str, rule: Rule, names: Iterable[str] | None) -> Iterator[str]:
+def _listed(folder: str, rule: ListingRule, names: Iterable[str] | None) -> Iterator[str]:
     """Yield what a rule sees in a folder: the files of then, and those that it would see now."""
     try:
         now = dir_listing.list_tree(folder, rule)[1]
@@ -110,7 +109,7 @@ class Record(NamedTuple):
         """Return what units were seen to read -> their packages."""
         by_unit: dict[str, dict[str, None]] = {}
         ledger = Ledger(self.workspace.kept_in, self.workspace.target_directory)
-        for key, record in observed.records(ledger).items():
+        for key, record in ledger.data["observed"].items():
             for _, row in record[3]:
                 by_unit.setdefault(row[1], {})[package_of(key)] = None
         return by_unit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.state import store
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
     from doit_cargo.engine.execution.evidence.inputs import Made
 
-    class Kind(TypedDict):
+    class UnitTimes(TypedDict):
         """One sort of build: package -> unit -> the last times in seconds, of builds from nothing and of those after an
         edit; what a call takes beside its units; and (estimated, taken) of the last builds.
         """
@@ -41,15 +41,14 @@ def kind_of(plan: Plan) -> str:
     """Return the sort of build that a plan is: units of one sort take the same time."""
     argv = plan.invocation.argv
     mode = {"clippy": "check", "test": "build"}.get(argv[1], argv[1])
-    triple = argv[argv.index("--target") + 1] if "--target" in argv else ""
-    return f"{mode} {plan.cargo_profile} {triple}".strip()
+    return f"{mode} {plan.cargo_profile} {plan.invocation.target}".strip()
 
 
-def read(state: str, kind: str) -> Kind:
+def read(state: str, kind: str) -> UnitTimes:
     """Return what is known of a sort of build."""
     found = _all(state).get(kind)
-    empty: Kind = {"first": {}, "again": {}, "rest": [], "told": []}
-    return cast("Kind", {**empty, **found}) if isinstance(found, dict) else empty
+    empty: UnitTimes = {"first": {}, "again": {}, "rest": [], "told": []}
+    return cast("UnitTimes", {**empty, **found}) if isinstance(found, dict) else empty
 
 
 def learn(
@@ -82,6 +81,6 @@ def _span(key: str) -> tuple[str, str, float, float] | None:
     return units.package_of(key), os.path.basename(key), seen[0] / 1e9, seen[3] / 1e9
 
 
-def _all(state: str) -> dict[str, Any]:
+def _all(state: str) -> dict[str, UnitTimes]:
     found = store.load(os.path.join(state, FILE))
     return found if isinstance(found, dict) else {}

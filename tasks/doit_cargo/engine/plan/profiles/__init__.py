@@ -30,9 +30,6 @@ class ProfileSource:
     layer: int
 
 
-# --- the library ---------------------------------------------------------------------------------------------------
-
-
 class Library:
     """All profiles that a workspace can use, and its pack."""
 
@@ -167,9 +164,6 @@ def _cycle(trail: list[tuple[ProfileSource, str]]) -> Problem:
     first = trail[start][0].name
     what = f"profiles extend each other in a circle: {first} -> {steps}"
     return Problem(what, "remove one of these extends", where=trail[-1][1])
-
-
-# --- composition -----------------------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -69,9 +69,6 @@ def shown(value: Any) -> str:
     return f"{kind} ({str(value).lower()})" if kind in {"a boolean", "a number"} else kind
 
 
-# --- kinds ---------------------------------------------------------------------------------------------------------
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 

@@ -50,9 +50,6 @@ def layers_for(workspace: Workspace, shipped: str) -> tuple[tuple[Layer, ...], s
     return (*settings.overlay(), *layers), name
 
 
-# --- layers --------------------------------------------------------------------------------------------------------
-
-
 class Layer:
     """A folder of profile files, read when asked for. `label` is how messages begin its paths."""
 
@@ -103,9 +100,6 @@ class Layer:
             return is_known(self.file(stem), section)
         except UserError:
             return True
-
-
-# --- packs -----------------------------------------------------------------------------------------------------------
 
 
 def read_pack(layers: tuple[Layer, ...], name: str) -> Pack:

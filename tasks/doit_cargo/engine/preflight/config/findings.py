@@ -56,9 +56,6 @@ class SettingsCase:
     deliberate: Mapping[str, Setting] = field(default_factory=dict)
 
 
-# --- profiles --------------------------------------------------------------------------------------------------------
-
-
 def refused(case: SettingsCase) -> Iterator[Finding]:
     """What cargo refuses: circles, an unknown or missing `inherits`."""
     for problem in case.refused:
@@ -155,9 +152,6 @@ def toml(value: object) -> str:
     from doit_cargo.engine.plan.render import toml_value
 
     return toml_value(value)
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def member_files(workspace: Workspace) -> dict[str, TomlFile]:

@@ -156,9 +156,6 @@ class _Work:
         return {path: found[path] for path in sorted(found, key=lambda path: (path != first, path))}
 
 
-# --- moving ----------------------------------------------------------------------------------------------------------
-
-
 def _merge(target: Tables, name: str, source: Any) -> None:
     """Lay a table over the one of the same name, key by key; new keys bring their comments along."""
     import tomlkit
@@ -226,9 +223,6 @@ def _as_written(text: str, old: str) -> str:
     return text.replace("\n", "\r\n") if "\r\n" in old else text
 
 
-# --- checking --------------------------------------------------------------------------------------------------------
-
-
 def _changes(case: SettingsCase, new: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return (profile, key, old -> new) for all that differs in what the workspace's own files come to."""
     root = case.workspace.root
@@ -260,9 +254,6 @@ def _flat(profile: CargoProfile | None, case: SettingsCase) -> dict[tuple[str, s
             found |= {(f"{package} {host}", key): normal(key, value.value) for key, value in values.items()}
     outside = profile.of("", member=False)
     return found | {("outside", key): normal(key, value.value) for key, value in outside.items()}
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def write(found: Fix) -> None:

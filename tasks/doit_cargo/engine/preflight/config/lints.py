@@ -31,9 +31,6 @@ OF_CARGO = re.compile(
 )
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
 def ignored_files(case: SettingsCase) -> Iterator[Finding]:
     """Config files that cargo does not read, or only where one would not expect it."""
     root = case.settings.root
@@ -46,9 +43,6 @@ def ignored_files(case: SettingsCase) -> Iterator[Finding]:
         what = "cargo reads this file only if it runs in or below that folder; targets run in the workspace root"
         fix = "move what all need to the root's .cargo/config.toml"
         yield Finding(NOTE, "member-config", what, fix, shown(path, root))
-
-
-# --- [env] -----------------------------------------------------------------------------------------------------------
 
 
 def dead_variables(case: SettingsCase) -> Iterator[Finding]:
@@ -89,9 +83,6 @@ def _texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, value
 
 
-# --- [alias] ---------------------------------------------------------------------------------------------------------
-
-
 def aliases(case: SettingsCase) -> Iterator[Finding]:
     """Aliases that cannot work: shell commands, names of cargo's own commands, cargo profiles that nobody defines."""
     for layer in case.settings.layers:
@@ -119,9 +110,6 @@ def _unknown_profile(case: SettingsCase, name: str, command: list[str], where: s
             )
 
 
-# --- jobs ------------------------------------------------------------------------------------------------------------
-
-
 def fixed_jobs(case: SettingsCase) -> Iterator[Finding]:
     """A fixed number of jobs in a file that every machine gets."""
     for layer in own_layers(case.settings):
@@ -141,9 +129,6 @@ def jobs(case: SettingsCase) -> Setting:
         return Setting(case.cores, "the cores that this process may use")
     number = int(str(found.value)) if str(found.value).lstrip("-").isdigit() else case.cores
     return Setting(number if number > 0 else max(1, case.cores + number), found.where)
-
-
-# --- flags -----------------------------------------------------------------------------------------------------------
 
 
 def silenced_flags(case: SettingsCase) -> Iterator[Finding]:
@@ -181,9 +166,6 @@ def all_rustflags(case: SettingsCase) -> list[Rustflags]:
     sections = [key for key in case.settings.keys(("target",)) if not key.startswith("cfg(")]
     triples = [triple for triple in dict.fromkeys([case.host, *sections]) if triple]
     return [resolve(case.settings, triple, lambda triple=triple: case.facts(triple)) for triple in triples]  # type: ignore[misc]
-
-
-# --- sccache ---------------------------------------------------------------------------------------------------------
 
 
 def sccache(case: SettingsCase) -> Iterator[Finding]:

@@ -117,9 +117,6 @@ def _output(command: list[str], directory: str, environ: Mapping[str, str]) -> s
     return done.out if done.ok else ""
 
 
-# --- for machines ----------------------------------------------------------------------------------------------------
-
-
 def to_json(case: SettingsCase, found: list[Finding]) -> dict[str, object]:
     """Return everything as JSON can carry it; docs/profiles-truth.md has the fields."""
     return {

@@ -79,9 +79,6 @@ def _value(name: str, key: str, value: object, where: str) -> Iterator[Finding]:
         yield Finding(ERROR, "refused", f"{name} = {toml(value)}: cargo takes no such value", f"one of {listed}", where)
 
 
-# --- variables -------------------------------------------------------------------------------------------------------
-
-
 def variables(case: SettingsCase) -> Iterator[Finding]:
     """CARGO_PROFILE_* variables that cargo never asks for: it says nothing of them."""
     known = {variable(path): path[-1] for path in _readable(case)}

@@ -17,7 +17,7 @@ from doit_cargo.engine.toolchain.cuda.gpu import find_gpus
 from doit_cargo.engine.toolchain.cuda.nvcc import host_compiler_request, nvcc_candidates
 from doit_cargo.engine.toolchain.platform import install_command
 from doit_cargo.engine.toolchain.tools import Tool, how_to_get
-from doit_cargo.engine.toolchain.versions import satisfies
+from doit_cargo.engine.toolchain.versions import major_minor, satisfies
 
 
 def nvcc_row(look: CheckContext, specifier: str, needed_by: str) -> CheckRow:
@@ -69,7 +69,7 @@ def look_at_host_compiler(look: CheckContext) -> Iterator[CheckRow]:
         return
     accepts = _accepts(host.family, limit)
     status = WARN if _allows_any(look.scripts.environ) else WRONG
-    what = f"nvcc {_major_minor(nvcc.version)} accepts {accepts}, found {found} at {host.path}"
+    what = f"nvcc {major_minor(nvcc.version)} accepts {accepts}, found {found} at {host.path}"
     where = look.place(host_compiler_request(look.scripts, nvcc).where)
     fix = _fitting_compiler(look.scripts, host, limit[1])
     yield CheckRow("host compiler", status, host.version, host.path, "nvcc", what, fix, where)
@@ -158,7 +158,7 @@ def _impossible_capability(
     look: CheckContext, nvcc: Tool, architecture: int, known: list[object], who: str
 ) -> CheckRow:
     listed = ", ".join(map(str, known))
-    what = f"{who} asks for {architecture}, nvcc {_major_minor(nvcc.version)} makes code for {listed}"
+    what = f"{who} asks for {architecture}, nvcc {major_minor(nvcc.version)} makes code for {listed}"
     makers = sorted(
         (name for name, row in cuda_releases().items() if architecture in _list(row, "sm")), key=_release_key
     )
@@ -180,17 +180,13 @@ def _list(row: Mapping[str, object], key: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _major_minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
 def _release_key(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
 def cuda_release(version: str) -> Mapping[str, object]:
     """Return the facts of the CUDA release that nvcc's version belongs to; none for one that the table lacks."""
-    return cuda_releases().get(_major_minor(version), {})
+    return cuda_releases().get(major_minor(version), {})
 
 
 @lru_cache(maxsize=1)

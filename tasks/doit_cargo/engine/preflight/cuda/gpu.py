@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from doit_cargo.engine.preflight.check_context import OK, WARN, CheckContext, CheckRow
 from doit_cargo.engine.preflight.cuda.compiler import architectures, cuda_release
 from doit_cargo.engine.toolchain.cuda.gpu import Gpu, find_gpus
-from doit_cargo.engine.toolchain.versions import satisfies
+from doit_cargo.engine.toolchain.versions import major_minor, satisfies
 
 
 def look_at_gpu(look: CheckContext) -> Iterator[CheckRow]:
@@ -38,7 +38,7 @@ def _driver_row(look: CheckContext, gpu: Gpu, cuda: str, release: Mapping[str, o
     """Compare the driver: the floor is for machine code; PTX, which candle ships, needs one as new as the toolkit's."""
     system = "windows" if look.machine.platform == "windows" else "linux"
     floor, bundled = (str(release.get(f"{key}_driver_{system}", "")) for key in ("min", "bundled"))
-    short = ".".join(cuda.split(".")[:2])
+    short = major_minor(cuda)
     for wanted, what in (
         (floor, f"no program made with CUDA {short} runs on it"),
         (bundled, "code shipped as PTX, as candle's kernels are, fails with CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),

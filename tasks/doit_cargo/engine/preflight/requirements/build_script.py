@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.cargo.config.cfg import holds
 from doit_cargo.engine.cargo.config.target_cfg import facts
 from doit_cargo.engine.toolchain.platform import host_triple
@@ -35,11 +35,7 @@ class BuildScript:
 
     @cached_property
     def _manifest(self) -> dict[str, object]:
-        try:
-            with open(os.path.join(self.directory, "Cargo.toml"), "rb") as stream:
-                return tomllib.load(stream)
-        except (OSError, ValueError):
-            return {}
+        return toml.read(os.path.join(self.directory, "Cargo.toml"))
 
     @cached_property
     def _text(self) -> str | None:

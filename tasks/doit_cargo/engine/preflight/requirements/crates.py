@@ -86,9 +86,6 @@ class Refusal(NamedTuple):
         return next((line.removeprefix("error: ") for line in lines if line.startswith("error")), "".join(lines[:1]))
 
 
-# --- cargo's own answer ----------------------------------------------------------------------------------------------
-
-
 def from_cargo(
     plan: Plan, directory: str, environ: Mapping[str, str], *, fetch: bool = False, locked: bool = True
 ) -> CrateGraph | Refusal:

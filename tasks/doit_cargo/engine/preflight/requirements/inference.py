@@ -71,9 +71,6 @@ def _why(answer: Refusal) -> str:
     )
 
 
-# --- rules -----------------------------------------------------------------------------------------------------------
-
-
 def _needs(graph: CrateGraph, knowledge: Knowledge, triple: str, manifests: str) -> Iterator[Need]:
     certainty = Certainty(graph)
     for crate in graph.crates:
@@ -155,9 +152,6 @@ def _features_hold(rule: NeedRule, crate: Crate, graph: CrateGraph) -> bool:
     return not rule.features or "default" in hints or bool(hints & (graph.asked | crate.features))
 
 
-# --- what a manifest declares for system-deps ------------------------------------------------------------------------
-
-
 def _declared(crate: Crate, manifests: str) -> Iterator[Need]:
     """Yield the libraries in ``[package.metadata.system-deps]``, in the version that the crate's features ask for."""
     for name, value in _metadata(crate, manifests).items():
@@ -190,11 +184,7 @@ def _metadata(crate: Crate, manifests: str) -> dict[str, Any]:
     places = (
         [crate.directory] if crate.directory else glob.glob(os.path.join(manifests, f"{crate.name}-{crate.version}"))
     )
-    for place in places[:1]:
-        try:
-            with open(os.path.join(place, "Cargo.toml"), "rb") as stream:
-                found = toml.load(stream)["package"]["metadata"]["system-deps"]
-        except (OSError, ValueError, KeyError):
-            return {}
-        return found if isinstance(found, dict) else {}
-    return {}
+    found: Any = toml.read(os.path.join(places[0], "Cargo.toml")) if places else {}
+    for key in ("package", "metadata", "system-deps"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -15,7 +15,7 @@ from doit_cargo.engine.toolchain import Machine
 from doit_cargo.engine.toolchain.native import pkg_config
 from doit_cargo.engine.toolchain.tools import ROWS, Tool, how_to_get, packages_for
 from doit_cargo.engine.toolchain.version_cache import validity_of
-from doit_cargo.engine.toolchain.versions import satisfies
+from doit_cargo.engine.toolchain.versions import major_minor, satisfies
 
 TESTS = ("test", "nextest", "bench")
 
@@ -76,9 +76,6 @@ def _well_known_types(machine: Machine, protoc: Tool) -> bool:
     return any(place and os.path.isfile(os.path.join(place, name)) for place in places)
 
 
-# --- Python ----------------------------------------------------------------------------------------------------------
-
-
 def look_at_python(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
     """Look at the Python that PyO3 takes, and whether this PyO3 knows its version."""
     machine = look.scripts
@@ -86,7 +83,7 @@ def look_at_python(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
     if tool is None:
         yield row_for(machine, "python", wanted.specifier, wanted.subject, wanted.needed_by)
         return
-    bad = tuple(need for need in wanted.needs if not satisfies(_minor(tool.version), need.version))
+    bad = tuple(need for need in wanted.needs if not satisfies(major_minor(tool.version), need.version))
     if not bad or (
         _is_newer(tool, bad[0].version) and machine.environ.get("PYO3_USE_ABI3_FORWARD_COMPATIBILITY") == "1"
     ):
@@ -98,14 +95,9 @@ def look_at_python(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
     yield from Wanted("python", bad).misfits(tool, fix)
 
 
-def _minor(version: str) -> str:
-    """Return 3.14 of 3.14.0: PyO3 compares these two numbers."""
-    return ".".join(version.split(".")[:2])
-
-
 def _is_newer(tool: Tool, specifier: str) -> bool:
     upper = [clause for clause in specifier.split(",") if clause.startswith("<")]
-    return bool(upper) and not satisfies(_minor(tool.version), ",".join(upper))
+    return bool(upper) and not satisfies(major_minor(tool.version), ",".join(upper))
 
 
 def look_at_libpython(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
@@ -118,7 +110,7 @@ def look_at_libpython(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
         yield CheckRow("libpython", OK, tool.version, path, wanted.needed_by)
         return
     machine = look.scripts
-    what = f"{wanted.subject} links libpython{_minor(tool.version)}, which {tool.path} comes without"
+    what = f"{wanted.subject} links libpython{major_minor(tool.version)}, which {tool.path} comes without"
     packages = {"apt": "python3-dev", "dnf": "python3-devel", "zypper": "python3-devel", "apk": "python3-dev"}
     package = packages.get(machine.package_manager, "")
     fix = f"{how_to_get('python', machine.package_manager)}, or turn on PyO3's feature extension-module"
@@ -142,9 +134,6 @@ def _ask_libpython(machine: Machine, python: Tool) -> dict[str, object]:
     names = "LDLIBRARY LIBDIR MULTIARCH LIBPL LDVERSION"
     program = f"import sysconfig as s; print('|'.join(str(s.get_config_var(n) or '') for n in '{names}'.split()))"
     return {"version": machine.run(python.path, "-c", program).strip(), **validity_of(python.path, python.real_path)}
-
-
-# --- libraries that are no pkg-config modules ------------------------------------------------------------------------
 
 
 def look_at_mkl(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
