@@ -174,6 +174,7 @@ def _files(session: Session, move: Move) -> Iterator[tuple[str, str]]:
     yield PACK, "\n\n".join(filter(None, [_pack_without_block(session).strip("\n"), _block(move)])) + "\n"
     for name, text in move.proposal.profiles.items():
         yield f"profiles/{name}.toml", text
+    yield from ((move.source.file, text) for text in move.source.aside.values())
     if move.source.kind == "make":
         yield SHIM, _shim(session, move)
 

@@ -156,7 +156,7 @@ def record_old(
     is_windows = other and not (source.gives_environment and "OS" in source.variables)
     env = {**box.environment(other), **source.env, **(MACHINE if is_windows else {})}
     files, gone = _other_files(box, source) if other else ({}, ())
-    gone = (*source.gone, *gone)
+    files, gone = {**files, **source.aside}, (*source.gone, *gone)
     return record(
         box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=gone, without=without
     )

@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 # How a person calls what is kept.
 CALLED = {"make": "make", "just": "just", "cargo-make": "cargo make", "alias": "cargo", "npm": "npm run"}
-# An old GNUmakefile gets this name, since the shim takes its place.
-MOVED_ASIDE = "GNUmakefile.old"
 # Where each kind is looked for, in this order.
 FOUND_AS = {
-    "make": ("GNUmakefile", MOVED_ASIDE, "makefile", "Makefile", "Makefile.old"),
+    "make": ("GNUmakefile", "GNUmakefile.old", "makefile", "Makefile", "Makefile.old"),
     "just": ("justfile", "Justfile", ".justfile"),
     "cargo-make": ("Makefile.toml",),
     "npm": ("package.json",),

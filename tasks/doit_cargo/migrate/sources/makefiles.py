@@ -19,6 +19,8 @@ from doit_cargo.migrate.recording.box import TIMED_OUT, Box
 from doit_cargo.migrate.sources.source import OF_A_PERSON, OF_MAKE, Old, Source, variables_of
 
 NAMES = ("GNUmakefile", "makefile", "Makefile")
+# An old GNUmakefile gets this name, since the shim takes its place.
+MOVED_ASIDE = "GNUmakefile.old"
 # A goal that no Makefile has: make reads the file and stops.
 NO_GOAL = "doit-cargo-asks-for-nothing"
 INCLUDE = re.compile(r"^[ \t]*-?s?include[ \t]+(.+)$", re.MULTILINE)
@@ -76,15 +78,20 @@ def program() -> str:
 
 def source(box: Box, path: str) -> Source:
     """Return a Makefile as a source. Raises `UserError` for one that make cannot read."""
-    text = text_of(box.root if box.is_contained else box.checkout, path)
+    text = text_of(box.checkout, path)
     make, shell = program(), box.shell("/bin/sh")
+    aside: dict[str, str] = {}
+    file = path
+    if path in (MOVED_ASIDE, NAMES[0]):
+        # It is recorded under the name that it had, which its own calls of make look for.
+        aside, file, path = _moved_aside(box.checkout, path), MOVED_ASIDE, NAMES[0]
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:
         words = [f"{key}={value}" for key, value in given.items()]
         return [make, "-f", path, f"SHELL={shell}", *words, *([name] if name else [])]
 
-    database = _database(box, call(NO_GOAL, {}), path)
-    plain_database = _database(box, [make, "-f", path, NO_GOAL], path)
+    database = _database(box, call(NO_GOAL, {}), path, aside)
+    plain_database = _database(box, [make, "-f", path, NO_GOAL], path, aside)
     own_shell = re.search(r"^# makefile.*\nSHELL :?= ?(.*)$", plain_database, re.MULTILINE)
     if own_shell:
         box.shell(own_shell[1])
@@ -94,7 +101,7 @@ def source(box: Box, path: str) -> Source:
     goal = re.search(r"^\.DEFAULT_GOAL :?= ?(.*)$", database, re.MULTILINE)
     return Source(
         kind="make",
-        file=path,
+        file=file,
         targets=tuple(_old(box, entry, entries, text) for entry in sorted(wanted, key=_place(text))),
         call=call,
         default=goal[1] if goal else "",
@@ -104,6 +111,7 @@ def source(box: Box, path: str) -> Source:
         asks_for=tuple(_asked_for(text)),
         sets=tuple(sorted(_set_in(text))),
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
+        aside=aside,
     )
 
 
@@ -124,8 +132,19 @@ def _is_for_people(entry: MakeTarget) -> bool:
     return entry.is_phony or bool(entry.recipe) or bool(entry.parts)
 
 
-def _database(box: Box, words: list[str], path: str) -> str:
-    outcome = box.run([words[0], "-pRrq", *words[1:]], box.environment())
+def _moved_aside(root: str, path: str) -> dict[str, str]:
+    """Return the text of an old GNUmakefile, whose place the shim takes. Raises `UserError` where it cannot move."""
+    if path == NAMES[0] and os.path.lexists(os.path.join(root, MOVED_ASIDE)):
+        raise UserError(Problem(f"{path} would become {MOVED_ASIDE}, which is there already", "rename it", MOVED_ASIDE))
+    try:
+        with open(os.path.join(root, path), encoding="utf-8", newline="") as stream:
+            return {NAMES[0]: stream.read()}
+    except UnicodeDecodeError as error:
+        raise UserError(Problem(f"is not UTF-8: {error}", "correct it", path)) from None
+
+
+def _database(box: Box, words: list[str], path: str, files: Mapping[str, str]) -> str:
+    outcome = box.run([words[0], "-pRrq", *words[1:]], box.environment(), files=files)
     said = outcome.err.strip().splitlines() or ["make printed nothing"]
     wrong = [line for line in said if "***" in line and NO_GOAL not in line]
     if "\n# Files\n" in outcome.out and not wrong:

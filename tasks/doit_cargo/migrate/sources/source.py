@@ -64,6 +64,8 @@ class Source:
     """Files that may be there or not, such as an `.env`: in the other world it is the other way round."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """The text of a file that is, or will be, moved out of the way of the shim, by the name that the old side sees."""
 
 
 def variables_of(text: str) -> dict[str, tuple[str, ...]]:
