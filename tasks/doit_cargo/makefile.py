@@ -88,7 +88,16 @@ def moved(session: Session) -> dict[str, Any] | None:
     """Return the table [migrated] of the pack, if an older build file was taken over: checked, since it goes into a
     Makefile as it is."""
     table = session.library.pack.migrated
-    empty = {"kind": "make", "file": "", "default": "", "variables": [], "sets": [], "kept": [], "taken": {}}
+    empty = {
+        "kind": "make",
+        "file": "",
+        "default": "",
+        "variables": [],
+        "sets": [],
+        "absent": [],
+        "kept": [],
+        "taken": {},
+    }
     of_each = {"target": "", "variables": [], "environment": [], "parts": []}
     taken = {name: {**of_each, **row} for name, row in table.get("taken", {}).items()}
     return {**empty, **table, "taken": taken} if table.get("file") else None

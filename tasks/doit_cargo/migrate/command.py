@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from doit_cargo import makefile
-from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
@@ -26,13 +25,14 @@ if TYPE_CHECKING:
 
 def migrate(session: Session, options: argparse.Namespace) -> int:
     """`migrate`: take over what is proven equal, keep the rest with its file, and show both."""
+    from doit_cargo import makefile
     from doit_cargo.migrate import moving, start
 
     path = finding.find(session, next(iter(options.targets), ""))
     with opened(session, path, options.yes) as box:
         source = finding.load(box, path)
         move = moving.plan(session, box, source, tell)
-    is_new = _prepare_old_file(session, move)
+    is_new = not makefile.is_ours(os.path.join(session.root, moving.SHIM))
     for file, text in move.files.items():
         start.write_file(os.path.join(session.root, file), text)
     _write_shim(session, move)
@@ -103,15 +103,6 @@ def tell(text: str) -> None:
 # --- what is written besides the rows --------------------------------------------------------------------------------
 
 
-def _prepare_old_file(session: Session, move: Move) -> bool:
-    """Move an old GNUmakefile out of the way, since make reads that name first; return whether the shim is new."""
-    shim = os.path.join(session.root, "GNUmakefile")
-    is_new = not os.path.exists(shim)
-    if move.source.kind == "make" and move.source.file == "GNUmakefile":
-        atomic.put(shim, os.path.join(session.root, finding.MOVED_ASIDE))
-    return is_new
-
-
 def _write_shim(session: Session, move: Move) -> None:
     """Write the shim of the workspace as it now is."""
     from doit_cargo.migrate import start
@@ -171,7 +162,9 @@ def _next(move: Move, is_new: bool) -> Iterator[str]:
     yield "the rows are in profiles/pack.toml"
     if source.kind == "make":
         wrote = "wrote" if is_new else "renewed"
-        yield f"{wrote} GNUmakefile, which make reads first; {source.file} stays as it is and does what is kept"
+        stays = f"is now {source.file}" if source.aside else "stays as it is"
+        old = next(iter(source.aside), source.file)
+        yield f"{wrote} GNUmakefile, which make reads first; {old} {stays} and does what is kept"
         yield f"`doit-cargo makefile --compare {source.file}` records both sides again"
     else:
         yield f"{source.file} stays as it is: `{makefile.CALLED[source.kind]} NAME` does what is kept"

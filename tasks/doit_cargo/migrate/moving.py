@@ -174,6 +174,7 @@ def _files(session: Session, move: Move) -> Iterator[tuple[str, str]]:
     yield PACK, "\n\n".join(filter(None, [_pack_without_block(session).strip("\n"), _block(move)])) + "\n"
     for name, text in move.proposal.profiles.items():
         yield f"profiles/{name}.toml", text
+    yield from ((move.source.file, text) for text in move.source.aside.values())
     if move.source.kind == "make":
         yield SHIM, _shim(session, move)
 
@@ -248,6 +249,7 @@ def moved_of(move: Move) -> dict[str, object]:
         "default": move.source.default,
         "variables": _plain(sorted(move.source.variables)),
         "sets": _plain(move.source.sets),
+        "absent": [*filter(PATTERN.fullmatch, move.source.absent)],
         "kept": [*filter(PATTERN.fullmatch, (*move.kept, *move.source.patterns))],
         "taken": taken,
     }
@@ -261,7 +263,11 @@ def _block(move: Move) -> str:
     moved = moved_of(move)
     lines = [BEGIN, *move.proposal.tables.values(), "[migrated]"]
     head = [f"{key} = {toml_text(str(moved[key]))}" for key in ("kind", "file", "default")]
-    head += [f"{key} = {_list(moved[key])}" for key in ("variables", "sets", "kept")]
+    head += [
+        f"{key} = {_list(moved[key])}"
+        for key in ("variables", "sets", "absent", "kept")
+        if moved[key] or key != "absent"
+    ]
     taken: Mapping[str, Mapping[str, object]] = moved["taken"]  # type: ignore[assignment]
     rows = [
         f"{toml_text(name)} = {{ target = {toml_text(str(row['target']))}, variables = {_list(row['variables'])}"

@@ -38,6 +38,12 @@ IS_THERE = re.compile(r"(?:(?:if|elif|!)\s+)*(?:command -v|which|hash|type)\s+([
 # A question that changes nothing; and what a line ends with that fails never.
 LOOKS = re.compile(r"\$\(\s*git (?:log|rev-parse|describe)\b(?!.*--output)[^$`;&|<>()]*\)")
 NEVER_FAILS = re.compile(r"\|\|\s*(?:true|:)\s*$")
+# What a shell finds out by itself, where no stand-in sees it: a random number, files that fit, what is outside.
+ASKS_THE_SHELL = re.compile(
+    r"\$\{?(?:\$|(?:RANDOM|PPID|SECONDS|UID|EUID|EPOCH\w+|BASHPID)\b)|(?:^|[\s;&|(])(?:echo|printf)\b[^\n;&|)]*[*?<]"
+    r"|(?:\btest|\[)\s+(?:!\s+)?-\w\s+[\"']?(?:/|\.\.)"
+)
+FILE_TEST = re.compile(r"(?:\btest|\[)\s+(?:!\s+)?-[a-mo-yA-Z]\s+[\"']?([\w./-]+)")
 LOSES = re.compile(r"-[iu]\b|-$|--(?:unset|ignore-environment)\b")
 
 
@@ -85,6 +91,11 @@ def _only_talks(text: str) -> bool:
     firsts = (words[1:2] for words in _statements(plain))
     is_quiet = not re.search(r"\$\(|`|[<>]|\$\{\w*\W", _unquoted(plain, keep_double=True).replace("\\>", ""))
     return bool(NEVER_FAILS.search(plain)) and is_quiet and all(TALK.union(TESTS).issuperset(each) for each in firsts)
+
+
+def tested_files(text: str) -> list[str]:
+    """Return the files of which a text asks whether, or what, they are."""
+    return FILE_TEST.findall(text)
 
 
 def tools_asked_for(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import is_secret
 from doit_cargo.engine.toolchain.tools import row_of
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box, BoxOutcome
-from doit_cargo.migrate.recording.lines import read_by, tools_asked_for, why_not
+from doit_cargo.migrate.recording.lines import read_by, tested_files, tools_asked_for, why_not
 from doit_cargo.migrate.recording.recorder import READERS, RecordedCall
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
@@ -44,9 +44,7 @@ TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
 class Rerun(Protocol):
     """Runs a target once more, in another world."""
 
-    def __call__(
-        self, given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False, without: str = ""
-    ) -> Recording: ...
+    def __call__(self, given: Mapping[str, str] | None = None, fail: int = 0, without: str = "") -> Recording: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class RecordedStep:
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One run of a target. `ended` is "well", "badly" or "never"; `lines` are those that a shell was given, and `given`
-    is what was set for each of them."""
+    is what was set for each of them. `asking` are lines whose answer something else takes, as `$(shell ...)` does."""
 
     steps: tuple[RecordedStep, ...]
     ended: str
@@ -89,6 +87,7 @@ class Recording:
     asked: tuple[str, ...]
     changes: Mapping[str, str]
     given: Mapping[str, str] = field(default_factory=dict)
+    asking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +149,24 @@ def record_old(
     fail: int = 0,
     other: bool = False,
     without: str = "",
+    asked: Collection[str] = (),
 ) -> Recording:
-    """Record a target of an old build file as if nothing of ours were there."""
+    """Record a target of an old build file as if nothing of ours were there; `asked` are files that are there in the
+    other world alone, or gone from it."""
     # What reads OS itself is looked at with it set, and the shim then goes to the old file.
     is_windows = other and not (source.gives_environment and "OS" in source.variables)
     env = {**box.environment(other), **source.env, **(MACHINE if is_windows else {})}
-    files, gone = _other_files(box, source) if other else ({}, ())
-    gone = (*source.gone, *gone)
+    files, gone = _other_files(box, (*source.asks_for, *asked)) if other else ({}, ())
+    files, gone = {**files, **source.aside}, (*source.gone, *gone)
     return record(
         box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=gone, without=without
     )
 
 
-def _other_files(box: Box, source: Source) -> tuple[dict[str, str], list[str]]:
-    """Return what is there in the other world alone of the files that a source asks for, and what is gone from it."""
-    there = [path for path in source.asks_for if os.path.lexists(os.path.join(box.checkout, path))]
-    return dict.fromkeys(set(source.asks_for).difference(there), ""), there
+def _other_files(box: Box, asked: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Return what is there in the other world alone of the files that are asked for, and what is gone from it."""
+    there = [path for path in asked if os.path.lexists(os.path.join(box.checkout, path))]
+    return dict.fromkeys(set(asked).difference(there), ""), there
 
 
 def _recording(box: Box, outcome: BoxOutcome, env: Mapping[str, str], known: Collection[tuple[str, ...]]) -> Recording:
@@ -188,6 +189,7 @@ def _recording(box: Box, outcome: BoxOutcome, env: Mapping[str, str], known: Col
         tuple(dict.fromkeys(asked)),
         outcome.changes,
         dict(set.intersection(*given) if given else ()),
+        tuple(call.argv[-1] for call in outcome.calls if call.kind == "line" and call.out == "pipe"),
     )
 
 
@@ -216,15 +218,17 @@ def _step(box: Box, call: RecordedCall, env: Mapping[str, str]) -> RecordedStep:
 def study(box: Box, source: Source, old: Old) -> Study:
     """Return what is known of a target, from as many recordings as it takes to know it."""
 
-    def run(given: Mapping[str, str] | None = None, fail: int = 0, other: bool = False, without: str = "") -> Recording:
-        return record_old(box, source, old.name, given, fail=fail, other=other, without=without)
+    def run(given: Mapping[str, str] | None = None, fail: int = 0, without: str = "") -> Recording:
+        return record_old(box, source, old.name, given, fail=fail, without=without)
 
     if old.unsure and not source.gives_environment and NAMES_CARGO.search(old.text):
         return Study(old, Recording((), "never", "", (), (), {}), old.unsure)
     base = run()
     if reason := _at_once(box, source, old, base):
         return Study(old, base, reason)
-    elsewhere = run(other=True)
+    asked_for = [os.path.normpath(name) for line in base.asking for name in tested_files(line)]
+    inside = [name for name in asked_for if not name.startswith(("/", "..", "."))]
+    elsewhere = record_old(box, source, old.name, other=True, asked=inside)
     asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
     reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
     tools: tuple[tuple[int, str], ...] = ()
@@ -238,7 +242,8 @@ def study(box: Box, source: Source, old: Old) -> Study:
 
 def tools_of(recording: Recording) -> list[str]:
     """Return the tools of which the lines of a recording ask whether they are there."""
-    return list(dict.fromkeys(tool for line in recording.lines for tool in tools_asked_for(line)))
+    lines = (*recording.lines, *recording.asking)
+    return list(dict.fromkeys(tool for line in lines for tool in tools_asked_for(line)))
 
 
 def _without_tools(base: Recording, run: Rerun) -> tuple[str, tuple[tuple[int, str], ...]]:

@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from doit_cargo.migrate.recording.box import Box
     from doit_cargo.session import Session
 
-# An old GNUmakefile gets this name, since the shim takes its place.
-MOVED_ASIDE = "GNUmakefile.old"
 # Where each kind is looked for, in this order.
 FOUND_AS = {
-    "make": ("GNUmakefile", MOVED_ASIDE, "makefile", "Makefile", "Makefile.old"),
+    "make": ("GNUmakefile", "GNUmakefile.old", "makefile", "Makefile", "Makefile.old"),
     "just": ("justfile", "Justfile", ".justfile"),
     "cargo-make": ("Makefile.toml",),
     "npm": ("package.json",),

@@ -11,6 +11,7 @@ from typing import Any
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
 from doit_cargo.migrate.recording.box import Box
+from doit_cargo.migrate.recording.lines import ASKS_THE_SHELL
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 # Functions of just that only turn words into others; all else tells of the machine, the day, the files or the caller.
@@ -100,6 +101,8 @@ def _impure(node: object, values: Mapping[str, Any], seen: set[str]) -> Iterator
     kind, name = (*parts[:2], "", "")[:2]
     if kind == "call" and isinstance(name, str) and name not in PURE:
         yield name
+    if kind == "backtick" and ASKS_THE_SHELL.search(str(name)):
+        yield f"`{name}`"
     if kind == "variable" and isinstance(name, str) and name not in seen:
         seen.add(name)
         yield from _impure(values.get(name), values, seen)
@@ -111,14 +114,14 @@ def _unsure(name: str, dump: Mapping[str, Any], seen: dict[str, None]) -> str:
     """Return why a run of a recipe does not show all that it may do; what it depends on counts."""
     recipe = dump["recipes"].get(name)
     if recipe is None or name in seen:
-        return ""
+        return "" if name in seen else f"{name} is of a module"
     seen[name] = None
     if any(each["default"] is None and each["kind"] != "star" for each in recipe["parameters"]):
         return "takes arguments"
     if recipe["shebang"] or any("script" in str(each) for each in recipe["attributes"]):
         return f"{name} is a script of its own"
     if any(
-        re.search(r"confirm|cache|working-directory|platform|unix|linux|macos|windows", str(each))
+        re.search(r"confirm|cache|working-directory|no-cd|parallel|platform|unix|linux|macos|windows|bsd", str(each))
         for each in recipe["attributes"]
     ):
         return f"{name} has an attribute that a recording does not show"
@@ -126,6 +129,6 @@ def _unsure(name: str, dump: Mapping[str, Any], seen: dict[str, None]) -> str:
     given = [each["value"] for each in dump["assignments"].values() if each["export"] or dump["settings"]["export"]]
     used = [recipe["body"], recipe["dependencies"], recipe["parameters"], given]
     if found := next(_impure(used, values, set()), ""):
-        return f"{found}() may say something else another time"
+        return f"{found if found.startswith('`') else f'{found}()'} may say something else another time"
     parts = (each["recipe"] for each in recipe["dependencies"])
     return next((why for part in parts if (why := _unsure(part, dump, seen))), "")

@@ -9,31 +9,40 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
 from doit_cargo.makefile import is_ours
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box
+from doit_cargo.migrate.recording.lines import ASKS_THE_SHELL, tested_files
 from doit_cargo.migrate.sources.source import OF_A_PERSON, OF_MAKE, Old, Source, variables_of
 
 NAMES = ("GNUmakefile", "makefile", "Makefile")
+# An old GNUmakefile gets this name, since the shim takes its place.
+MOVED_ASIDE = "GNUmakefile.old"
 # A goal that no Makefile has: make reads the file and stops.
 NO_GOAL = "doit-cargo-asks-for-nothing"
 INCLUDE = re.compile(r"^[ \t]*-?s?include[ \t]+(.+)$", re.MULTILINE)
-FROM_FILES = re.compile(r"\$\((?:wildcard|file)\b(?!\s+[\w./-]+\))")
-# Files that a Makefile takes if they are there; a workspace's own are, and others' are not ours to move.
-ASKED_FOR = re.compile(
-    r"^[ \t]*(?:-|s)include[ \t]+([\w./-]+)|\$\(wildcard\s+([\w./-]+)\)"
-    r"|(?:\btest|\[)\s+(?:!\s+)?-[a-z]\s+[\"']?([\w./-]+)",
-    re.MULTILINE,
+# What make finds out itself while it reads the file, and no stand-in sees.
+UNSEEN = (
+    (re.compile(r"\$[({](?:wildcard|file)\b(?!\s+[\w./-]+\))"), "takes the files that are there (wildcard)"),
+    (re.compile(r"\$[({](?:if|and|or)\b[^\n]*\$[({]realpath\b"), "takes the files that are there (realpath)"),
+    (re.compile(r"\$[({](?:MAKEFLAGS|MFLAGS|MAKE_VERSION|MAKELEVEL|MAKE_HOST|\.FEATURES)\b"), "asks make about itself"),
 )
+SHELL = re.compile(r"(?:\$[({]shell\b|!=)(.*)")
+OPTIONAL = re.compile(r"^[ \t]*(?:-|s)include[ \t]+([^#\n]+)", re.MULTILINE)
+# Files that a Makefile takes if they are there; a workspace's own are, and others' are not ours to move.
+ASKED_FOR = re.compile(r"\$[({](?:wildcard|realpath)\s+([\w./-]+)[)}]")
 SET_HERE = re.compile(
     r"^ *(?:(?:export|override|private) +)*([A-Za-z_]\w*)[ \t]*(?:[:+!]|::|:::)?=|^ *unexport[ \t]+([\w \t]+)$",
     re.MULTILINE,
 )
-ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.")
+ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.|\$")
+CALLS_MAKE = re.compile(r"\$[({]MAKE[)}]|\bg?make\b")
+# A recipe that leaves a file of its target's name says that name.
+NAMES_ITSELF = re.compile(r"\$(?:@|[({]@[DF]?[)}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +85,43 @@ def program() -> str:
 
 def source(box: Box, path: str) -> Source:
     """Return a Makefile as a source. Raises `UserError` for one that make cannot read."""
-    text = text_of(box.root if box.is_contained else box.checkout, path)
+    text = text_of(box.checkout, path)
     make, shell = program(), box.shell("/bin/sh")
+    aside: dict[str, str] = {}
+    file = path
+    if path in (MOVED_ASIDE, NAMES[0]):
+        # It is recorded under the name that it had, which its own calls of make look for.
+        aside, file, path = _moved_aside(box.checkout, path), MOVED_ASIDE, NAMES[0]
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:
         words = [f"{key}={value}" for key, value in given.items()]
         return [make, "-f", path, f"SHELL={shell}", *words, *([name] if name else [])]
 
-    database = _database(box, call(NO_GOAL, {}), path)
-    plain_database = _database(box, [make, "-f", path, NO_GOAL], path)
+    database = _database(box, call(NO_GOAL, {}), path, aside)
+    plain_database = _database(box, [make, "-f", path, NO_GOAL], path, aside)
     own_shell = re.search(r"^# makefile.*\nSHELL :?= ?(.*)$", plain_database, re.MULTILINE)
     if own_shell:
         box.shell(own_shell[1])
     entries = {entry.name: entry for entry in _entries(database)}
+    files = [*_made(box, entries.values(), ""), *(_made_elsewhere(box, text, path) if CALLS_MAKE.search(text) else ())]
+    optional = [name for words in OPTIONAL.findall(text) for name in words.split() if not ALWAYS_THERE.search(name)]
     plain = {name: entry for name, entry in entries.items() if "%" not in name}
     wanted = [each for each in plain.values() if _is_for_people(each)]
     goal = re.search(r"^\.DEFAULT_GOAL :?= ?(.*)$", database, re.MULTILINE)
     return Source(
         kind="make",
-        file=path,
+        file=file,
         targets=tuple(_old(box, entry, entries, text) for entry in sorted(wanted, key=_place(text))),
         call=call,
         default=goal[1] if goal else "",
         patterns=tuple(name for name in entries if "%" in name),
         variables=variables_of(text),
         gives_environment=True,
-        asks_for=tuple(_asked_for(text)),
+        asks_for=tuple(_asked_for([*optional, *ASKED_FOR.findall(text), *tested_files(text), *files])),
+        absent=tuple(name for name in optional if not os.path.lexists(os.path.join(box.checkout, name))),
         sets=tuple(sorted(_set_in(text))),
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
+        aside=aside,
     )
 
 
@@ -112,9 +130,42 @@ def _set_in(text: str) -> set[str]:
     return names - OF_A_PERSON - OF_MAKE
 
 
-def _asked_for(text: str) -> Iterator[str]:
-    names = (next(filter(None, groups)) for groups in ASKED_FOR.findall(text))
+def _asked_for(names: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(os.path.normpath(name) for name in names if not ALWAYS_THERE.search(name))
+
+
+def _made(box: Box, entries: Iterable[MakeTarget], folder: str) -> Iterator[str]:
+    """Yield the files whose age decides whether make does anything for them."""
+    for entry in entries:
+        is_made = entry.recipe and not entry.is_phony and "%" not in entry.name and entry.name not in NAMES
+        path = os.path.join(folder, entry.name)
+        if is_made and (_is_file_name(entry) or os.path.isfile(os.path.join(box.checkout, path))):
+            yield path
+
+
+def _is_file_name(entry: MakeTarget) -> bool:
+    recipe = "\n".join(entry.recipe)
+    says_so = re.search(rf"(?:\btouch|>|-o|--output)[ =]*[\"']?{re.escape(entry.name)}(?![\w-])", recipe)
+    return "/" in entry.name or "." in entry.name.strip(".") or bool(NAMES_ITSELF.search(recipe) or says_so)
+
+
+def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[str]:
+    """Yield those of the other Makefiles that a text may give to make, by a folder or a name in it."""
+    seen, texts = {os.path.normpath(path)}, [("", text)]
+    while texts:
+        above, said = texts.pop()
+        for word in sorted(set(re.findall(r"[\w./-]+", said))):
+            place = os.path.normpath(os.path.join(above, word))
+            inside = [os.path.join(place, name) for name in NAMES]
+            found = next((each for each in [*inside, place] if os.path.isfile(os.path.join(box.checkout, each))), "")
+            is_read = found and (found != place or re.search(rf"-f *{re.escape(word)}", said))
+            if not is_read or found in seen or ALWAYS_THERE.search(place):
+                continue
+            seen.add(found)
+            folder, name = os.path.split(found) if found != place else (above, os.path.relpath(place, above or "."))
+            texts.append((folder, text_of(box.checkout, found)))
+            database = _database(box, [program(), "-C", folder or ".", "-f", name, NO_GOAL], found, {})
+            yield from _made(box, _entries(database), folder)
 
 
 def _is_for_people(entry: MakeTarget) -> bool:
@@ -124,8 +175,19 @@ def _is_for_people(entry: MakeTarget) -> bool:
     return entry.is_phony or bool(entry.recipe) or bool(entry.parts)
 
 
-def _database(box: Box, words: list[str], path: str) -> str:
-    outcome = box.run([words[0], "-pRrq", *words[1:]], box.environment())
+def _moved_aside(root: str, path: str) -> dict[str, str]:
+    """Return the text of an old GNUmakefile, whose place the shim takes. Raises `UserError` where it cannot move."""
+    if path == NAMES[0] and os.path.lexists(os.path.join(root, MOVED_ASIDE)):
+        raise UserError(Problem(f"{path} would become {MOVED_ASIDE}, which is there already", "rename it", MOVED_ASIDE))
+    try:
+        with open(os.path.join(root, path), encoding="utf-8", newline="") as stream:
+            return {NAMES[0]: stream.read()}
+    except UnicodeDecodeError as error:
+        raise UserError(Problem(f"is not UTF-8: {error}", "correct it", path)) from None
+
+
+def _database(box: Box, words: list[str], path: str, files: Mapping[str, str]) -> str:
+    outcome = box.run([words[0], "-pRrq", *words[1:]], box.environment(), files=files)
     said = outcome.err.strip().splitlines() or ["make printed nothing"]
     wrong = [line for line in said if "***" in line and NO_GOAL not in line]
     if "\n# Files\n" in outcome.out and not wrong:
@@ -185,8 +247,9 @@ def _old(box: Box, entry: MakeTarget, entries: Mapping[str, MakeTarget], text: s
     line = text[: found.start()].count("\n") + 1 if found else entry.line
     parts = [each.name for each in closure[1:]]
     # What is asked for together may change what each does.
-    parts += ["MAKECMDGOALS"] if "MAKECMDGOALS" in text else []
-    return Old(entry.name, line, _with_variables(written, text), _unsure(box, closure, written), tuple(parts))
+    parts += ["MAKECMDGOALS"] if re.search(r"MAKECMDGOALS|\bMAKEFLAGS\b.*=", text) else []
+    reached = _with_variables(written, text, {each.name for each in closure})
+    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts))
 
 
 def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[MakeTarget]:
@@ -206,16 +269,20 @@ def _fits(pattern: str, name: str) -> bool:
     return bool(percent) and bool(before or after) and name.startswith(before) and name.endswith(after)
 
 
-def _with_variables(written: str, text: str) -> str:
-    """Return a recipe with the assignments of every variable that it reaches."""
+def _with_variables(written: str, text: str, names: Collection[str]) -> str:
+    """Return the recipes of some targets with the assignments of every variable that they reach."""
     definitions: dict[str, list[str]] = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
         found = re.match(r"[ \t]*(?:export |override |private )*([A-Za-z_]\w*)[ \t]*[:?+!]*=(.*)", line)
         if found:
             definitions.setdefault(found[1], []).append(line)
-    # Conditionals, exports, heads of rules and what starts another make count for all.
-    heads = re.compile(r"\s*((?:else\s+)?ifn?(?:eq|def)\b|(?:un)?export\b)|[^\t#=]*:(?!=)[^=]*\$")
-    everywhere = [line for line in re.sub(r"\\\n", " ", text).splitlines() if heads.match(line)]
+    # Conditionals, exports and what starts another make count for all; so does a head whose names are made up.
+    settings = re.compile(r"\s*((?:else\s+)?ifn?(?:eq|def)\b|(?:un)?export\b)")
+    everywhere = []
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        head = re.match(r"([^\t#=:]*):(?!=)[^=;]*\$[^=;]*", line)
+        is_ours = head and (re.search(r"[$%]", head[1]) or not {*head[1].split()}.isdisjoint(names))
+        everywhere += [line] if settings.match(line) else [head[0]] if head and is_ours else []
     reached, rest = [written, *everywhere], [written, *everywhere]
     if re.search(r"\$[({]MAKE[)}]|\bmake\b", written):
         return text
@@ -227,12 +294,13 @@ def _with_variables(written: str, text: str) -> str:
     return "\n".join(reached)
 
 
-def _unsure(box: Box, closure: list[MakeTarget], written: str) -> str:
+def _unsure(box: Box, closure: list[MakeTarget], reached: str) -> str:
     """Return why a run of a target does not show all that it may do."""
     for each in closure:
         is_there = os.path.exists(os.path.join(box.checkout, each.name))
-        if each.recipe and not each.is_phony and (is_there or "/" in each.name or "." in each.name.strip(".")):
+        if each.recipe and not each.is_phony and (is_there or _is_file_name(each)):
             return f"make skips {each.name} while that file is newer than what it is made of"
-    if FROM_FILES.search(written):
-        return "takes the files that are there (wildcard)"
-    return ""
+    plain = re.sub(r"\\\n", " ", reached)
+    if any(ASKS_THE_SHELL.search(text.replace("$$", "$")) for text in SHELL.findall(plain)):
+        return "what a $(shell ...) finds out is not seen"
+    return next((reason for pattern, reason in UNSEEN if pattern.search(plain)), "")

@@ -60,10 +60,14 @@ class Source:
     """Whether the shim can run a target of ours with the environment that the file gives to its own."""
     sets: tuple[str, ...] = ()
     """Variables that have the file's value, or none, for what it starts, whatever the environment says."""
+    absent: tuple[str, ...] = ()
+    """Files that were not there to be read: once one is, all is the old file's, since it may say anything."""
     asks_for: tuple[str, ...] = ()
     """Files that may be there or not, such as an `.env`: in the other world it is the other way round."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
+    aside: Mapping[str, str] = field(default_factory=dict)
+    """The text of a file that is, or will be, moved out of the way of the shim, by the name that the old side sees."""
 
 
 def variables_of(text: str) -> dict[str, tuple[str, ...]]:

@@ -338,6 +338,10 @@ PACK: Section = {
             "What it sets itself, whatever the environment says: where that sets one of these, the old file is asked.",
             'sets = ["STAMP"]',
         ),
+        "absent": PLAIN_GOALS.means(
+            "Files that it reads if they are there, and that were not: once one is, the old file is asked.",
+            'absent = [".env"]',
+        ),
         "kept": PLAIN_GOALS.means("Its targets and patterns that are still its own.", 'kept = ["dist", "test-on-%"]'),
         "taken": {
             ANY: {
