@@ -30,6 +30,7 @@ FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
+AGAIN = 1 << 16  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
@@ -95,12 +96,15 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         watcher.bad.add("ended")
     beginning = last = b""
     lines = 0
+    window = None
     for window in windows(stream):
         last = window.text[max(window.start, window.end - ENDING) : window.end]
         lines = window.number + window.text.count(b"\n", window.start, window.end)
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
+    if window and watcher.had_enough:
+        watcher.look_again(window)
     end_of_log = last.decode("utf-8", "replace")
     watcher.events = [event for event in watcher.events if not deciding.overcome(event)]
     if watcher.went_well() or (not watcher.failed() and ending.ends_well(end_of_log)):
@@ -145,6 +149,7 @@ class _Watcher:
         self.good = False
         self.bad: set[str] = set()
         self.failed_crates: set[str] = set()
+        self.had_enough = False
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
 
@@ -232,6 +237,7 @@ class _Watcher:
         elif len(self.events) < EVENTS:
             self.events.append(_event(sign, window, line))
             if len(self.events) == EVENTS:
+                self.had_enough = True
                 self.index.drop("suspect")  # so much that tools say needs no guess
 
     def _count(self, owner: Owner) -> None:
@@ -241,7 +247,19 @@ class _Watcher:
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
         if self._tried[name] == TRIED and name not in ("captured", "told", "suspect"):
+            self.had_enough = True
             self.index.drop(owner)
+
+    def look_again(self, window: Window) -> None:
+        """Look at the end of a log alone: what was seen often enough before says nothing of how it ended."""
+        start = window.text.rfind(b"\n", 0, max(window.start, window.end - AGAIN)) + 1
+        start = max(start, window.start)
+        number = window.number + window.text.count(b"\n", window.start, start)
+        end = _Watcher(self._knowledge)
+        for line in candidates(part := window._replace(start=start, number=number), end.index):
+            end.take(part, line)
+        self.events = [*(event for event in self.events if event.number < number), *end.events]
+        self.matches |= end.matches
 
     def _look_around(
         self,

@@ -52,7 +52,7 @@ class Pattern:
         self._literals = tuple(tuple(run.text.encode() for run in one.runs) for one in alternatives(source))
         # What rules most lines out, where there is only one alternative.
         self.literal = max(self._literals[0], key=len, default=b"") if len(self._literals) == 1 else b""
-        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source))
+        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source, _commonness))
 
     def may_match(self, lower: bytes) -> bool:
         """Tell whether a line (lower case) holds all literals of one alternative."""
