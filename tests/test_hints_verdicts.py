@@ -34,6 +34,10 @@ VERDICTS = {
     "unittest": ("OK (skipped=1, expected failures=1)\n", "FAILED (failures=1, errors=2)\n"),
     "go": ("ok  \texample.com/x\t0.004s\n", "FAIL\texample.com/x\t0.004s\n"),
     "tap": ("# fail 0\n", "# fail 2\n"),
+    "pip": ("Successfully installed app-0.1.0\n", "ERROR: Failed building wheel for app\n"),
+    "npm": ("added 12 packages, and audited 13 packages in 2s\n", "npm error code ENOENT\n"),
+    "gradle": ("BUILD SUCCESSFUL in 12s\n", "BUILD FAILED in 12s\n"),
+    "msbuild": ("Build succeeded.\n", "Build FAILED.\n"),
     "github": (
         "2026-02-03T10:11:12.1234567Z Cleaning up orphan processes\n",
         "2026-02-03T10:11:12.1234567Z ##[error]Process completed with exit code 1.\n",
@@ -66,7 +70,7 @@ def test_after_a_good_end_nothing_is_told_and_a_bad_one_stands(tool: str) -> Non
 
 def test_each_tool_whose_verdict_is_known_is_tried() -> None:
     tools = {verdict.name for verdict in KNOWN.verdicts}
-    assert tools - {"make", "docker"} == {tool.partition(" ")[0] for tool in VERDICTS}
+    assert tools - {"make", "docker", "apt", "bundler"} == {tool.partition(" ")[0] for tool in VERDICTS}
 
 
 @pytest.mark.parametrize("tool", VERDICTS)

@@ -35,6 +35,8 @@ OLD_SM = {
     86: "11.1",
     87: "11.4",
 }
+# Compilers of other targets that Debian has.
+CROSS = re.compile(r"(?P<cpu>[a-z0-9_]+)-(?P<system>linux-gnu\w*|w64-mingw32)-(?:gcc|g\+\+|c\+\+|cc|ld|ar|ranlib)")
 # How to find the package that holds a file, where no table names it.
 SEARCH = {
     "apt": "apt-file search {0}.pc; apt-file search lib{0}.so",
@@ -85,7 +87,7 @@ def fix_of(found: Found, knowledge: HintRules, place: LogSystem) -> str:
 
 def _fix_on(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     fix = found.hint.fix
-    parts = [_install(found, knowledge, place)]
+    parts = [_for_nix(found, knowledge) if place.manager == "nix" else _install(found, knowledge, place)]
     parts += [
         _filled(fix[key], {**found.values, **_host_compiler(found, place)})
         for key in (place.system, "any")
@@ -125,13 +127,32 @@ def _install(found: Found, knowledge: HintRules, place: LogSystem) -> str:
     if place.target and found.hint.category == "openssl-missing":
         return _for_target(("openssl",), knowledge, place)
     if manager in fix:
-        packages = fix[manager]
+        packages = fix[manager].replace("{cross}", cross_package(found.values))
         if compiler := _host_compiler(found, place).get("gcc"):
             packages = re.sub(r"(g(?:cc|\+\+))-?\d+", rf"\1-{compiler[0]}", packages)
-        return install_command(manager, packages)
+        return install_command(manager, packages) if packages else ""
     if (not manager or manager in FOR_ADMINISTRATORS) and "apt" in fix:
-        return f"install {fix['apt']} (Debian's names)"
+        packages = fix["apt"].replace("{cross}", cross_package(found.values))
+        return f"install {packages} (Debian's names)" if packages else ""
     return ""
+
+
+def _for_nix(found: Found, knowledge: HintRules) -> str:
+    """Return what a nix expression lacks, in Debian's words: its own names are not known here."""
+    debian = _install(found, knowledge, LogSystem("linux", "apt"))
+    names = debian.partition("apt install ")[2].partition(";")[0]
+    return f"add to buildInputs (programs: nativeBuildInputs) what Debian calls {names}" if names else ""
+
+
+def cross_package(values: Mapping[str, tuple[str, ...]]) -> str:
+    """Return Debian's package of a compiler for another target, which is called as the target's tools are."""
+    program = next(iter(values.get("program") or values.get("linker") or ()), "")
+    found = CROSS.match(program)
+    if found is None:
+        return "musl-tools" if program == "musl-gcc" else ""
+    cpu = found["cpu"].replace("_", "-")
+    name = f"mingw-w64-{cpu}" if "mingw" in found["system"] else f"{cpu}-{found['system']}"
+    return f"{'g++' if '++' in program else 'gcc'}-{name}"
 
 
 def _install_libraries(names: tuple[str, ...], knowledge: HintRules, place: LogSystem) -> str:

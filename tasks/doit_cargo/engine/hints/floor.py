@@ -34,7 +34,7 @@ OUTSIDE = re.compile(
 )
 REFUSES = re.compile(r"error: (?!cannot find)(\S.*)")
 CAUSED = re.compile(r"\s*Caused by:\s*")
-ANOTHER = re.compile(r"\W{0,2}(?:error|fatal)\b", re.IGNORECASE)
+ANOTHER = re.compile(r"\W{0,2}(?:error|fatal|warning: build failed)\b|\W{0,3}maturin failed", re.IGNORECASE)
 # What the system says, without of what: the cause above names that.
 SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
 CMAKE = re.compile(r"CMake Error at \S+ \(\w+\)")
@@ -43,12 +43,15 @@ ENDED = re.compile(r"\bexit(?:ed)?(?: with)? (?:exit )?(?:status|code)\b|\bsigna
 STEP = re.compile(
     r"\[?(?:INFO|DEBUG)\b|raise |return |\s*(?:Running|Compiling|Finished|Building)\s|\$ |\+ |> |-- |File \""
 )
+TASK = re.compile(r"Execution failed for task")  # Gradle's, whose next line says why
 CHAIN = 40  # lines in which a chain of causes is looked for
 FEW = 100  # lines in which a compiler's complaint is
-TAIL = 40  # lines at the end of a log whose errors are not yet overcome
+TAIL = 25  # lines at the end of a log whose errors are not yet overcome
 # What sounds like an error and is none: warnings, progress, what is tried again.
 NOTICE = re.compile(
-    r"\W{0,3}(?:warn(?:ing)?|note|info|debug|help|hint|trace)\b|.*\b(?:retry|tries remaining|0 failed)", re.IGNORECASE
+    r"\W{0,3}(?:npm )?(?:warn(?:ing)?|note|info|debug|help|hint|trace)\b|\S+:\d+(?::\d+)?: (?:warning|note)\b"
+    r"|.*\b(?:retry|tries remaining|0 failed)",
+    re.IGNORECASE,
 )
 TESTS = re.compile(
     r"(?:test result: |error: (?:test|bench|doctest|test run) failed|error: \d+ targets? failed|FAILED \S+::"
@@ -62,7 +65,9 @@ SUMMARY = re.compile(
     r"(?:error: )?(?:could not compile|aborting due to|test failed|doctest failed|bench failed|\d+ targets? failed"
     r"|test result: |process didn.t exit successfully|build failed|command .{1,80} exited|recipe |test run failed)"
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
-    r"|thread .{1,60} panicked at",
+    r"|thread .{1,60} panicked at|error: builder for .{1,200} failed|error: (?:process|command) .{1,200}(?:failed|exit)"
+    r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
+    r"|error: script .{1,60} exited|\W*error beforeBuildCommand",
     re.IGNORECASE,
 )
 LINK = re.compile(r"linking with .{1,120} failed")
@@ -76,6 +81,7 @@ RUNS = re.compile(r"(?:running command|running|executing|exec|run)[:\s\x22]{1,3}
 NOT_THERE = re.compile(r"os error 2\b|no such file|code: 2, kind: NotFound|program not found", re.IGNORECASE)
 # The end of what a build script has said.
 END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:(?:Compiling|Checking) \S+ v\d|Finished |Building \[))")
+CLOSES = re.compile(r"error: |warning: build failed|Finished ")
 # Lines of a build script's output that tell cargo something, or what is asked of a compiler.
 TALK = re.compile(
     r"^(?:cargo:|[\w.-]+ = (?:Some|None)|running:?\s|note: |warning: |help: |stack backtrace|\s+\d+: |\s+at /"
@@ -109,6 +115,14 @@ class LogEvent(NamedTuple):
     lines: tuple[str, ...]
 
 
+class Chain(NamedTuple):
+    """A chain of causes: the lines where it begins and where its last link does, and the last that names a thing."""
+
+    start: int
+    last: int
+    before_system: int
+
+
 def of(events: Sequence[LogEvent]) -> Found | None:
     """Return what the failure says of itself, or nothing where it is a mistake in one's own code or a failing test."""
     script = next((found for event in events if (found := SCRIPT.search(event.lines[0]))), None)
@@ -130,8 +144,9 @@ def of(events: Sequence[LogEvent]) -> Found | None:
 
 def _panic(event: LogEvent) -> Found | None:
     """Return what a program said before it asks for RUST_BACKTRACE, but for a panic in one's own code."""
-    said = [bare(line).strip() for line in (*event.before[-12:], event.lines[0])]
+    said = [bare(line).strip() for line in (*event.before[-12:], *event.lines[:3])]
     start = max((at for at, line in enumerate(said) if "panicked at" in line), default=-1)
+    said = said if start >= 0 else said[: len(said) - len(event.lines[1:3])]
     said = said[start:] if start >= 0 else said[:-1]
     place = PLACE.search("\n".join(said))
     text = next((message for _, message in _panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
@@ -152,15 +167,30 @@ def of_suspects(events: Sequence[LogEvent], failures: Sequence[LogEvent], lines:
     return _first((telling or near)[0])._replace(hint=SUSPECT) if near else None
 
 
-def chains(events: Sequence[LogEvent]) -> list[tuple[int, int]]:
-    """Return the chains of causes that cargo shows: where each begins, and where its last cause does."""
+def is_summary(event: LogEvent) -> bool:
+    """Tell whether a line only says that something above has failed."""
+    return SUMMARY.search(bare(event.lines[0])) is not None
+
+
+def end_of_script(event: LogEvent) -> int:
+    """Return the last line of what cargo shows of a build script; other jobs may speak in between."""
+    after = (at for at, line in enumerate(event.lines[1:], 1) if CLOSES.match(bare(line)))
+    return event.number + next(after, len(event.lines)) - 1
+
+
+def chains(events: Sequence[LogEvent]) -> list[Chain]:
+    """Return the chains of causes that cargo shows."""
     found = []
     for event in events:
         shown = [bare(line) for line in event.lines[:CHAIN]]
         heads = _links(shown)
         told = " ".join(shown[heads[-1] : heads[-1] + 2]) if heads else ""
         if heads and event.sign != PANICKED and not (HOLLOW.search(told) or SUMMARY.search(told)):
-            found.append((event.number, event.number + heads[-1]))
+            bare_word = SYSTEMS_WORD.match(CAUSED.sub("", told).strip()) is not None
+            last = event.number + heads[-1]
+            found.append(
+                Chain(event.number, last, event.number + (heads[-2] if len(heads) > 1 else 0) if bare_word else last)
+            )
     return found
 
 
@@ -329,7 +359,7 @@ def _cause(event: LogEvent, text: str) -> tuple[int, str]:
         if cause not in text and not SUMMARY.search(cause):
             return event.number + at, cause
     if text.endswith(":") or CMAKE.match(text):
-        at = next((at for at in range(1, min(5, len(shown))) if shown[at]), 0)
+        at = next((at for at in range(1, min(5, len(shown))) if shown[at] and not TASK.match(shown[at])), 0)
         return (event.number + at, shown[at]) if at else (0, "")
     before = [bare(line).strip() for line in event.before[-2:]]
     if (ENDED.search(text) or HOLLOW.search(text)) and before and before[-1] and not STEP.match(before[-1]):

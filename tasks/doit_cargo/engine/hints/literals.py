@@ -69,10 +69,10 @@ def words_of(pattern: str, rarity: Callable[[str], tuple[int, ...]]) -> list[str
     return _rarest(alternatives(pattern), rarity)
 
 
-def choices_of(pattern: str) -> list[list[str]]:
+def choices_of(pattern: str, rarity: Callable[[str], tuple[int, ...]]) -> list[list[str]]:
     """Return lists of words: a match of `pattern` holds one word of each list. None for several alternatives."""
     found = alternatives(pattern)
-    return _choices(found[0], lambda word: (-len(word),)) if len(found) == 1 else []
+    return _choices(found[0], rarity) if len(found) == 1 else []
 
 
 def _rarest(found: list[Alternative], rarity: Callable[[str], tuple[int, ...]]) -> list[str]:

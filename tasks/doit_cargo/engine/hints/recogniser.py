@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import ending, floor, reading, systems
-from doit_cargo.engine.hints.floor import LogEvent
+from doit_cargo.engine.hints import deciding, ending, floor, reading, systems
+from doit_cargo.engine.hints.floor import Chain, LogEvent
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
 from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern, ToolVerdict
@@ -20,6 +20,8 @@ from doit_cargo.engine.hints.systems import LogSystem
 MOST = 3
 """How many hints at most: the best ones."""
 
+PRECISE = 4  # up to this rank a hint names one thing, of which the system's own word ("os error 2") is no other cause
+LIKELY = 5  # from this rank on something else may be behind it
 VAGUE = 7  # from this rank on a hint names a consequence: it is shown where nothing better was found
 TRIED = 200  # lines of one hint that are looked at closely; a log that repeats itself has nothing new to tell
 KEPT = 20  # matches of one hint that are kept
@@ -28,6 +30,7 @@ FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
+AGAIN = 1 << 16  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
@@ -93,22 +96,35 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         watcher.bad.add("ended")
     beginning = last = b""
     lines = 0
+    window = None
     for window in windows(stream):
         last = window.text[max(window.start, window.end - ENDING) : window.end]
         lines = window.number + window.text.count(b"\n", window.start, window.end)
         beginning += window.text[window.start : window.end][: BEGINNING - len(beginning)]
         for line in candidates(window, watcher.index):
             watcher.take(window, line)
-    if watcher.went_well():
+    if window and watcher.had_enough:
+        watcher.look_again(window)
+    end_of_log = last.decode("utf-8", "replace")
+    watcher.events = [event for event in watcher.events if not deciding.overcome(event)]
+    if watcher.went_well() or (not watcher.failed() and ending.ends_well(end_of_log)):
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
     end = knowledge.owner("ended", ended)
     if end and all(one.hint.category != end.category for one in found):
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(watcher.events)
-    best = _best([*_deepest(found, floor.chains(watcher.events)), *([ground] if ground else [])])
-    end_of_log = last.decode("utf-8", "replace")
-    if not best and not watcher.good and (ended or not ending.ends_well(end_of_log)):
+    chains = floor.chains(watcher.events)
+    found = [
+        _says_where(one) if _is_early(one, chains) else one
+        for one in found
+        if not (ground and one.hint.rank >= PRECISE and _is_early(one, chains))
+    ]
+    aside = [one for one in found if not deciding.rests_on(one, watcher.events)]
+    told = [one for one in found if one not in aside]
+    best = _best([*told, *([ground] if ground else [])])
+    best = _with_aside(best, aside)
+    if not best and not watcher.good:
         suspects = [_event("suspect", *one) for one in watcher.suspects]
         suspect = floor.of_suspects(suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
         best = [suspect] if suspect else []
@@ -133,6 +149,7 @@ class _Watcher:
         self.good = False
         self.bad: set[str] = set()
         self.failed_crates: set[str] = set()
+        self.had_enough = False
         self._tried: dict[str, int] = {}
         self._nothing: dict[bytes, None] = {}
 
@@ -208,6 +225,10 @@ class _Watcher:
         """Tell whether the last that a tool said is that it went well."""
         return self.good and not (self.bad or self.signs or self.events)
 
+    def failed(self) -> bool:
+        """Tell whether a tool said that it did not go well."""
+        return bool(self.bad) or "code_failed" in self.signs or "program_failed" in self.signs
+
     def _keep(self, sign: str, window: Window, line: Line) -> None:
         """Keep a line that tells of a failure, with its surroundings: the first ones; where the last suspects are."""
         if sign == "suspect":
@@ -216,6 +237,7 @@ class _Watcher:
         elif len(self.events) < EVENTS:
             self.events.append(_event(sign, window, line))
             if len(self.events) == EVENTS:
+                self.had_enough = True
                 self.index.drop("suspect")  # so much that tools say needs no guess
 
     def _count(self, owner: Owner) -> None:
@@ -225,7 +247,19 @@ class _Watcher:
         name = owner if isinstance(owner, str) else owner.name
         self._tried[name] = self._tried.get(name, 0) + 1
         if self._tried[name] == TRIED and name not in ("captured", "told", "suspect"):
+            self.had_enough = True
             self.index.drop(owner)
+
+    def look_again(self, window: Window) -> None:
+        """Look at the end of a log alone: what was seen often enough before says nothing of how it ended."""
+        start = window.text.rfind(b"\n", 0, max(window.start, window.end - AGAIN)) + 1
+        start = max(start, window.start)
+        number = window.number + window.text.count(b"\n", window.start, start)
+        end = _Watcher(self._knowledge)
+        for line in candidates(part := window._replace(start=start, number=number), end.index):
+            end.take(part, line)
+        self.events = [*(event for event in self.events if event.number < number), *end.events]
+        self.matches |= end.matches
 
     def _look_around(
         self,
@@ -310,15 +344,14 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     return Found(hint, {name: tuple(several)[:4] for name, several in values.items()}, tuple(lines[:5]))
 
 
-def _deepest(found: list[Found], chains: Sequence[tuple[int, int]]) -> list[Found]:
-    """Return the causes; those that only the beginning of a chain tells say where: what its last link says is why."""
-    for start, last in chains:
-        early = [bool(one.lines) and all(start <= number < last for number, _ in one.lines) for one in found]
-        found = [
-            one._replace(hint=replace(one.hint, rank=VAGUE + 1)) if weak else one
-            for one, weak in zip(found, early, strict=True)
-        ]
-    return found
+def _is_early(found: Found, chains: Sequence[Chain]) -> bool:
+    """Tell whether only the beginning of a chain of causes tells it: that says where, the last link says why."""
+    numbers = [number for number, _ in found.lines]
+    for chain in chains:
+        last = chain.before_system if found.hint.rank < PRECISE else chain.last
+        if numbers and all(chain.start <= number < last for number in numbers):
+            return True
+    return False
 
 
 def _best(found: list[Found]) -> list[Found]:
@@ -335,6 +368,18 @@ def _best(found: list[Found]) -> list[Found]:
     told = {number for one in first for number, _ in one.lines}
     script = (one for one in ground if one.hint is floor.BUILD_SCRIPT or one.lines[-1][0] not in told)
     return telling[:MOST] or [*first, *script]
+
+
+def _says_where(found: Found) -> Found:
+    return found._replace(hint=replace(found.hint, rank=VAGUE + 1))
+
+
+def _with_aside(best: list[Found], aside: list[Found]) -> list[Found]:
+    """Return the same, and what matches elsewhere in the log than at its last errors: it may be the cause."""
+    if any(one.hint.rank < VAGUE for one in best):
+        return best
+    told = _best([one._replace(hint=replace(one.hint, rank=max(one.hint.rank, LIKELY))) for one in aside])
+    return [*best, *told][:MOST]
 
 
 def _with_words(vague: Found, ground: Sequence[Found]) -> Found:

@@ -52,7 +52,7 @@ class Pattern:
         self._literals = tuple(tuple(run.text.encode() for run in one.runs) for one in alternatives(source))
         # What rules most lines out, where there is only one alternative.
         self.literal = max(self._literals[0], key=len, default=b"") if len(self._literals) == 1 else b""
-        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source))
+        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source, _commonness))
 
     def may_match(self, lower: bytes) -> bool:
         """Tell whether a line (lower case) holds all literals of one alternative."""
@@ -131,6 +131,10 @@ def how_it_ended(status: int) -> str:
 NTSTATUS = 0xC0000000  # from here on an exit status of Windows is an error of its kernel
 # How linkers word a missing symbol, and whose symbols can be meant.
 LINKERS = {"unresolved external": "windows", "referenced from": "framework"}
+# What bears such an ending is read, not run.
+DATA_FILE = re.compile(
+    r"\.(?:lock|toml|json|ya?ml|proto|md|cfg|ini|conf|html?|css|tsx?|wasm|zip|t?gz|xz|crate|whl|pem)$"
+)
 WITHOUT_FOLDER = ("program", "linker", "shared", "library")
 
 
@@ -206,9 +210,9 @@ class HintRules:
 
     def owner(self, grammar: str, subject: str, line: str = "") -> HintRule | None:
         """Return the hint that tells of a subject of a line: of those whose glob fits, the one with most letters."""
-        if (grammar == "item" and subject.lower() not in self.since) or (
-            grammar == "program" and subject.lower() in _prose()
-        ):
+        if grammar == "item" and subject.lower() not in self.since:
+            return None
+        if grammar == "program" and (subject.lower() in _prose() or DATA_FILE.search(subject)):
             return None
         fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
         weight, _, best = max(fitting, key=lambda entry: entry[0], default=(0, None, None))

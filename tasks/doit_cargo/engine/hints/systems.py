@@ -19,6 +19,7 @@ SYSTEMS = {
 }
 # What names a Linux distribution; the first that a log shows.
 MANAGERS = {
+    "nix": re.compile(r"/nix/store/"),
     "pkg": re.compile(r"freebsd|/usr/ports/", re.IGNORECASE),
     "apk": re.compile(r"-alpine-linux-musl|\bapk add\b|[:-]alpine\b|\bAlpine Linux\b", re.IGNORECASE),
     "pacman": re.compile(r"\bpacman -S|/x86_64-pc-linux-gnu/|\bArch Linux\b|\bManjaro\b", re.IGNORECASE),
@@ -52,6 +53,10 @@ DECIDING = {
 }
 
 
+# A message for everybody names every distribution.
+ADVICE = re.compile(r".*\b(?:Ubuntu|Debian)\b.*\bFedora\b.*|.*\bFedora\b.*\b(?:Ubuntu|Debian)\b.*")
+
+
 class LogSystem(NamedTuple):
     """What a log tells of where it was written, "" for what it does not tell.
 
@@ -67,6 +72,7 @@ class LogSystem(NamedTuple):
 
 def of(text: str) -> LogSystem:
     """Return what the beginning and the lines of causes of a log tell."""
+    text = ADVICE.sub("", text)
     counts = {name: len(pattern.findall(text)) for name, pattern in SYSTEMS.items()}
     for name, pattern in DECIDING.items():
         counts[name] += 10 * len(pattern.findall(text))
