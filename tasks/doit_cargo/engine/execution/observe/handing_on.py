@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import mmap
-import operator
 import os
 import re
 import struct
@@ -16,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from doit_cargo.engine.base import NamedTuple
 
-LARGEST = 4 << 20  # bytes of instructions: searching them takes about 80 ms for each million
+LARGEST = 16 << 20  # bytes of instructions: searching them takes about 20 ms for each million
 X86_64 = b"\x7fELF\x02\x01", 62
 SYMBOLS, RELOCATIONS, NO_BITS = 2, 4, 8
 LOADED, EXECUTABLE = 2, 4
@@ -149,16 +148,26 @@ def _all_within(
 
 
 def _references(content: mmap.mmap, code: _Section, addresses: Collection[int]) -> Iterator[int]:
-    """Yield where the distance to one of the addresses stands, as instructions hold it: from where the next begins."""
-    for shift in range(4 if addresses else 0):
-        words = memoryview(content)[code.start + shift : code.start + shift + (code.size - shift) // 4 * 4].cast("i")
-        first = code.address + shift + 4
-        sought = {address - first - more for address in addresses for more in IMMEDIATES}
-        here = sought.intersection(map(operator.add, words, range(0, 4 * len(words), 4)))
-        places = [4 * number for number, word in enumerate(words) if word + 4 * number in here] if here else []
-        words.release()
-        start = code.start + shift
-        yield from (code.address + shift + place for place in places if _refers(content, start + place))
+    """Yield where the distance to one of the addresses stands, as instructions hold it: from where the next begins.
+
+    The upper half of a distance is one number for 64 KiB of places, and searched as such.
+    """
+    for address in {address - 4 - more for address in addresses for more in IMMEDIATES}:
+        last = code.address + code.size - 4
+        for upper in range((address - last) >> 16, ((address - code.address) >> 16) + 1):
+            begin = max(code.address, address - (upper << 16) - 0xFFFF)
+            end = min(last, address - (upper << 16))
+            for place in _places(content, code.start - code.address, begin, end, struct.pack("<h", upper)):
+                at = place + code.start - code.address
+                if address - place == struct.unpack_from("<i", content, at)[0] and _refers(content, at):
+                    yield place
+
+
+def _places(content: mmap.mmap, shift: int, begin: int, end: int, upper: bytes) -> Iterator[int]:
+    at = content.find(upper, begin + shift + 2, end + shift + 4)
+    while at >= 0:
+        yield at - shift - 2
+        at = content.find(upper, at + 1, end + shift + 4)
 
 
 def _refers(content: mmap.mmap, at: int) -> bool:
