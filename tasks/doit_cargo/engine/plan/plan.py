@@ -26,6 +26,8 @@ from doit_cargo.engine.toolchain.platform import host_triple
 from doit_cargo.engine.toolchain.triples import COMMANDS, plain
 
 LOGS = ".logs"
+# Where rustc compiles incrementally it hands on comments of before, and pages that show them again stay old.
+DOC, INCREMENTAL = "doc", "CARGO_INCREMENTAL"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
 
 
@@ -137,6 +139,8 @@ def _environment(case: PlanCase, decision: Decision) -> tuple[dict[str, str], tu
             found = case.machine.detect(str(setting.value["detect"]))
             if found:
                 env[name] = found
+    if case.target.command == DOC and not case.target.where and INCREMENTAL not in {**case.machine.environ, **env}:
+        env[INCREMENTAL] = "0"
     return env, tuple(name for name, setting in decision.profile.env.items() if setting.value is None)
 
 
