@@ -203,3 +203,24 @@ def test_a_cargo_that_compiles_nothing_is_not_believed(root: Path, tmp_path: Pat
     assert run(root, "dev").status == 0
     library = f"import ctypes; print(ctypes.CDLL({str(root / 'target/debug/libnative.so')!r}).f())"
     assert subprocess.check_output([sys.executable, "-c", library]) == b"8\n"
+
+
+def test_documentation_shows_new_comments_in_other_crates_and_no_crate_that_is_gone(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    package = '[package]\nname = "{}"\nversion = "0.1.0"\nedition = "2021"\n{}'
+    write(root / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n')
+    for name, uses in ("shown", ""), ("shows", '[dependencies]\nshown = { path = "../shown" }\n'), ("gone", ""):
+        write(root / f"crates/{name}/Cargo.toml", package.format(name, uses))
+    write(root / "crates/gone/src/lib.rs", "pub fn left() {}\n")
+    write(root / "crates/shown/src/lib.rs", "/// old words\npub fn n() {}\n")
+    write(root / "crates/shows/src/lib.rs", "#[doc(inline)]\npub use shown::n;\n")
+    assert call(root, "doit-cargo", "doc").status == 0
+    write(root / "crates/shown/src/lib.rs", "/// new words\npub fn n() {}\n")
+    shutil.rmtree(root / "crates/gone")
+    said = call(root, "doit-cargo", "doc")
+    assert ".. doc  documents all anew without the pages of gone, no crate of this workspace any more\n" in said.out
+    pages = root / "target/doc"
+    assert "new words" in (pages / "shows/fn.n.html").read_text()
+    assert [path.name for path in (pages / "gone", pages / "src/gone") if path.exists()] == []
+    assert (pages / "crates.js").read_text().startswith('window.ALL_CRATES = ["shown","shows"];')
+    assert call(root, "doit-cargo", "doc").out.startswith("-- doc  up to date")

@@ -19,7 +19,7 @@ from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import kept_words, masked
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
+from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, pages, run, sccache
 from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Early, Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
@@ -154,7 +154,7 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
         ledger.adopt(previous)
     _let_settle(os.path.join(workspace.root, "Cargo.lock"))
     receipts.withdraw(request.state, request.key)
-    anew = _to_write_again(plan, previous)
+    anew = (*_to_write_again(plan, previous), *_without_pages_of_the_gone(request.target, plan, previous, workspace))
     watch = Watch(request, plan, workspace)
     stale = watch.stale(ledger, previous)
     reporter.seen(request.target, stale, request.workspace.root)
@@ -220,6 +220,19 @@ def _to_write_again(plan: Plan, previous: Receipt | None) -> tuple[str, ...]:
     left = previous["build"]["left"] if previous else {}
     changed = [path for path in plan.writes if path in left and fingerprint.digest(path) != left[path][1]]
     return plan.packages if changed else ()
+
+
+def _without_pages_of_the_gone(
+    target: str, plan: Plan, previous: Receipt | None, workspace: Workspace
+) -> tuple[str, ...]:
+    """Remove the pages of crates that are gone; return the packages of which all is to be documented anew then."""
+    gone = pages.without_source(plan, previous, workspace)
+    if not gone:
+        return ()
+    pages.remove(gone, workspace)
+    names = ", ".join(os.path.basename(folder) for folder in gone)
+    reporter.note(target, f"documents all anew without the pages of {names}, no crate of this workspace any more")
+    return tuple(workspace.packages)
 
 
 def _run(

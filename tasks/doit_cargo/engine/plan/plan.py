@@ -27,6 +27,8 @@ from doit_cargo.engine.toolchain.triples import COMMANDS, plain
 from doit_cargo.engine.toolchain.versions import split_need
 
 LOGS = ".logs"
+# Where rustc compiles incrementally it hands on comments of before, and pages that show them again stay old.
+DOC, INCREMENTAL = "doc", "CARGO_INCREMENTAL"
 # Cargo's four built-in profiles share two folders; any other has one of its own name.
 
 
@@ -135,6 +137,8 @@ def _environment(case: PlanCase, decision: Decision) -> tuple[dict[str, str], tu
             found = case.machine.detect(str(setting.value["detect"]))
             if found:
                 env[name] = found
+    if case.target.command == DOC and not case.target.where and INCREMENTAL not in {**case.machine.environ, **env}:
+        env[INCREMENTAL] = "0"
     return env, tuple(name for name, setting in decision.profile.env.items() if setting.value is None)
 
 
