@@ -458,6 +458,7 @@ def test_a_random_walk_over_two_checkouts_never_meets_a_wrong_result(
             said = walker.run(target, address)
             came = "fetched" if "fetched, built by" in said else "skipped" if f"-- {target}" in said else "built"
             counts[f"{target} {came}"] += 1
+            print(step, target, came, flush=True)  # pytest -s shows how far a long walk is
             if came == "built":
                 assert walker.other not in states, f"step {step}: known with {sorted(walker.other)}, but built: {said}"
                 assert f".. {target}  shared: " in said, f"step {step}: built, but not published: {said}"
