@@ -30,7 +30,8 @@ ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
 TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
-OF_COMPILERS = frozenset({"CI", "RUST_BACKTRACE"})
+OF_RUST = (*COMPILERS, "cargo", "rustup")
+ASKED_BY_RUST = frozenset({"CI", "RUST_BACKTRACE"})
 PATH_KINDS = {
     Op.READ: "read",
     Op.EXECUTE: "read",
@@ -231,11 +232,11 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
 
 
 def _own_questions(process: Process) -> frozenset[str]:
-    """Return the variables that a compiler asks for to say its own errors, and that no macro in it asked for."""
-    if process.name not in COMPILERS:
+    """Return the variables that a tool of Rust's asks for to say its own errors, and that no macro in it asked for."""
+    if process.name not in OF_RUST:
         return frozenset()
     first, _ = macros(process)
-    return OF_COMPILERS - {event.subject for event in process.events if event.order > first}
+    return ASKED_BY_RUST - {event.subject for event in process.events if event.order > first}
 
 
 def _of_path(op: Op, path: str) -> Iterator[Item]:
