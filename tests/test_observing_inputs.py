@@ -18,7 +18,7 @@ import pytest
 from conftest import needs_cargo
 from doit_cargo.engine.execution.observe.inputs import ObservedInputs, Scope, inputs, whole_run
 from doit_cargo.engine.execution.observe.observer import Observer
-from doit_cargo.engine.execution.observe.units import CARGO, by_unit
+from doit_cargo.engine.execution.observe.units import CARGO, Group, by_unit
 from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.seen import World
 from observing import compiled, observer, watch
@@ -98,6 +98,16 @@ def test_a_file_that_is_read_counts_by_content_and_mode(look: Looker, tmp_path: 
     assert seen.changes() == set()
     write(file, "two")
     assert seen.changes() == {"read ./read"}
+
+
+def test_what_a_compiler_asks_to_say_its_own_errors_is_no_input(by: Observer, tmp_path: Path) -> None:
+    """As rustdoc does for tests in documentation: a CI sets other variables than a colleague."""
+    write(tmp_path / "lib.rs", "")
+    observed = watch(by, ("rustc", "--crate-type=lib", "lib.rs"), tmp_path, dict(os.environ)).observed
+    rows = inputs(whole_run(observed), Group(observed.processes), Scope()).rows
+    asked = {row[1] for row in rows if row[0] == "variable"}
+    assert "RUSTC_LOG" in asked
+    assert not {"CI", "RUST_BACKTRACE"} & asked
 
 
 def test_a_file_that_is_not_there_counts_as_long_as_it_is_not(look: Looker, tmp_path: Path) -> None:

@@ -133,6 +133,20 @@ def test_tests_count_only_with_the_files_that_they_have_passed_with(two: Two, na
     assert "would be fetched" in two.run(two.b, "share", "why", "test", "PACKAGE=low").out
 
 
+def test_tests_that_ask_where_their_package_is_fit_only_there(two: Two) -> None:
+    asks = '#[test]\nfn asks() { assert!(std::env::var("CARGO_MANIFEST_DIR").unwrap().contains("/a/")) }\n'
+    try:
+        for root in (two.a, two.b):
+            write(root / "app/tests/asks.rs", asks)
+        assert " shared: that it passes" in two.run(two.a, "test", "PACKAGE=app", "SHARE=write").out
+        said = two.run(two.b, "share", "why", "test", "PACKAGE=app").out
+        assert "the path of the checkout (it is within the result)" in said
+        assert "would be fetched" not in said
+    finally:
+        for root in (two.a, two.b):
+            shutil.rmtree(root / "app/tests")
+
+
 def test_shards_together_are_proven_to_be_all_tests(two: Two, tmp_path: Path) -> None:
     """Each shard on a machine of its own at the same path; a closing call has all of it, or names what lacks."""
 

@@ -20,6 +20,7 @@ from doit_cargo.actions.testing.results import CachedResult, CaseResult, Program
 from doit_cargo.actions.testing.runners import choice
 from doit_cargo.actions.testing.test_binaries import DOC, TestBinary
 from doit_cargo.engine.base.variables import STRICT
+from doit_cargo.engine.execution.observe.inputs import LIBC_VARIABLES
 from doit_cargo.engine.state import seen, staleness
 from doit_cargo.sharing import action, embedded, keys, machine, values
 from doit_cargo.sharing.path_set import NotShared
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.state.staleness import State
     from doit_cargo.session import Session
     from doit_cargo.sharing.action import Action
+    from doit_cargo.sharing.roots import Roots
     from doit_cargo.sharing.share import Sharing
 
 
@@ -132,12 +134,22 @@ class Programs:
         rows = [row for _, one in passed for row in one.seen]
         ran = [row[1] for row in rows if row[0] == "read" and row[1] in self.receipt["outputs"]]
         ran += [program.path for program, _ in passed if program.kind != DOC]
-        bound = {keys.CPU, *embedded.in_loaded(dict.fromkeys(ran), roots)}
+        bound = {keys.CPU, *embedded.in_loaded(dict.fromkeys(ran), roots), *self._told(passed, roots)}
         if any(program.kind == DOC and one.result.count for program, one in passed):
             bound |= set(roots.folders)  # they are compiled where they run, and told their own place
         if machine.has_gpu_library(row[1] for row in rows):
             bound.add(keys.GPU)
         return bound
+
+    def _told(self, passed: Collection[tuple[TestBinary, CachedResult]], roots: Roots) -> set[str]:
+        """Return the folders whose paths a program has asked for, as that of its package (`CARGO_MANIFEST_DIR`)."""
+        values = [
+            self.world.scope(program).world.environ.get(row[1], "")
+            for program, one in passed
+            for row in one.seen
+            if row[0] == "variable" and row[1] not in ("PATH", *LIBC_VARIABLES)
+        ]
+        return {name for name, folder in roots.folders.items() if any(folder in value for value in values)}
 
     def _sharing(self, program: TestBinary) -> Sharing | None:
         # What names our observer, say, is another one in each run.

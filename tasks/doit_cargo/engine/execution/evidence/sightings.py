@@ -24,7 +24,7 @@ from doit_cargo.engine.execution.observe.inputs import (
     whole_run,
 )
 from doit_cargo.engine.execution.observe.model import Observed, Op, Process, lineage
-from doit_cargo.engine.execution.observe.units import COMPILERS, Group, ObservedUnit, by_unit
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, ObservedUnit, by_unit, macros
 from doit_cargo.engine.state import fingerprint, seen
 from doit_cargo.engine.state.seen import World
 from doit_cargo.engine.toolchain.rustup import cargo_home, rustup_home
@@ -50,7 +50,6 @@ TOOLS = re.compile(
     r"(.*-)?(cc|gcc|g\+\+|c\+\+|clang|clang\+\+|cc1|cc1plus|as|ar|ranlib|collect2|ld|ld\.\w+|rust-lld|lld|mold|lto1|"
     r"lto-wrapper)(-[\d.]+)?"
 )
-SHARED_OBJECT = (".so", ".dylib")
 # What lies there changes all the time, and nvcc lists it to find a name that is free; a file below it counts as any.
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - nothing is put there
 
@@ -179,7 +178,7 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
     """Yield the variables that somebody asked for, with who did."""
     for process in group.processes:
         by = _role(process, unit)
-        span = _macros(process) if by == MACRO else None
+        span = macros(process) if by == MACRO else None
         for event in process.events:
             if span and not span[0] < event.order < span[1]:
                 continue
@@ -189,21 +188,6 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
                 yield ("environment", ""), by
         if takes_all(process):
             yield ("environment", ""), by
-
-
-def _macros(process: Process) -> tuple[int, int]:
-    """Return between which moments macros ran in a compiler: from the first that was loaded to the dep-info file.
-
-    What it asks for before and afterwards is its own: how to log, how to call the linker. So are the libraries that lie
-    beside it.
-    """
-    own = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(process.program))), "lib")
-    events = [event for event in process.events if not event.subject.startswith(own)]
-    loads = (Op.READ, Op.WANTED, Op.LIBRARY)
-    target = [event.order for event in events if event.op in loads and event.subject.endswith(SHARED_OBJECT)]
-    first = min((order for order in target), default=2**63)
-    ends = [event.order for event in events if event.op is Op.WRITE and event.subject.endswith(".d")]
-    return first, min((order for order in ends if order > first), default=2**63)
 
 
 def _counts(name: str, process: Process) -> bool:

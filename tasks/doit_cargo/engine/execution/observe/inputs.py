@@ -14,7 +14,7 @@ from operator import itemgetter
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
-from doit_cargo.engine.execution.observe.units import Group
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros
 from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.seen import World
 
@@ -31,6 +31,8 @@ ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
 TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
+OF_RUST = (*COMPILERS, "cargo", "rustup")
+ASKED_BY_RUST = frozenset({"CI", "RUST_BACKTRACE"})
 PATH_KINDS = {
     Op.READ: "read",
     Op.EXECUTE: "read",
@@ -211,12 +213,14 @@ def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
 
 
 def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[Item]:
+    own = _own_questions(process)
     for op, subject in {(event.op, event.subject) for event in process.events}:
         if subject.startswith("/") and (op in PATH_KINDS or op in MADE):
             if not _is_dropped(subject, dropped):
                 yield from _of_path(op, run.plain(subject))
         elif op is Op.VARIABLE:
-            yield "variable", subject
+            if subject not in own:
+                yield "variable", subject
         elif op is Op.WANTED:
             yield from _wanted(subject, process, dropped)
         else:
@@ -227,6 +231,14 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
     yield from _earlier_libraries(process, dropped)
     if takes_all(process):
         yield "environment", ""
+
+
+def _own_questions(process: Process) -> frozenset[str]:
+    """Return the variables that a tool of Rust's asks for to say its own errors, and that no macro in it asked for."""
+    if process.name not in OF_RUST:
+        return frozenset()
+    first, _ = macros(process)
+    return ASKED_BY_RUST - {event.subject for event in process.events if event.order > first}
 
 
 def _of_path(op: Op, path: str) -> Iterator[Item]:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from doit_cargo.engine.base import NamedTuple
-from doit_cargo.engine.execution.observe.model import Observed, Process, Unobserved
+from doit_cargo.engine.execution.observe.model import Observed, Op, Process, Unobserved
 
 COMPILERS = ("rustc", "clippy-driver", "rustdoc")
+SHARED_OBJECT = (".so", ".dylib")
 HASHED = re.compile(r"-[0-9a-f]{16}(\.exe)?$")
 
 
@@ -88,3 +89,18 @@ def _after(argv: Sequence[str], option: str) -> str:
         if word == option:
             return following
     return next((word.split("=", 1)[1] for word in argv if word.startswith(option + "=")), "")
+
+
+def macros(process: Process) -> tuple[int, int]:
+    """Return between which moments macros ran in a compiler: from the first that was loaded to the dep-info file.
+
+    What it asks for before and afterwards is its own: how to log, how to call the linker. So are the libraries that lie
+    beside it.
+    """
+    own = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(process.program))), "lib")
+    events = [event for event in process.events if not event.subject.startswith(own)]
+    loads = (Op.READ, Op.WANTED, Op.LIBRARY)
+    target = [event.order for event in events if event.op in loads and event.subject.endswith(SHARED_OBJECT)]
+    first = min((order for order in target), default=2**63)
+    ends = [event.order for event in events if event.op is Op.WRITE and event.subject.endswith(".d")]
+    return first, min((order for order in ends if order > first), default=2**63)
