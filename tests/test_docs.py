@@ -184,7 +184,7 @@ def test_variables_are_known(path: Path) -> None:
 def test_every_variable_of_our_own_is_documented() -> None:
     code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tasks/**/*.py"))
     named = set(re.findall(r"\bDOIT_CARGO_[A-Z]+\b", code))
-    assert {name for name in named if f"`{name}`" not in page(ROOT / "docs/commands.md")} == set()
+    assert {name for name in named if f"`{name}`" not in page(ROOT / "docs/reference/commands.md")} == set()
 
 
 # --- the original Makefile -------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_each_target_of_the_makefile_is_here_or_left_out_for_a_reason() -> None:
 
 
 def documented_fields(command: str) -> set[str]:
-    section = page(ROOT / "docs/commands.md").partition(f"\n### {command}\n")[2].partition("\n### ")[0]
+    section = page(ROOT / "docs/reference/commands.md").partition(f"\n### {command}\n")[2].partition("\n### ")[0]
     lines = section.partition("\n## ")[0].splitlines()
     start = lines.index("| Field | Type | Meaning |")
     rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
