@@ -251,11 +251,15 @@ def test_json_has_the_documented_fields(command: str, words: list[str], tmp_path
 # --- the tutorial ----------------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_followed_to_the_lines_of_files() -> None:
+def test_a_page_is_followed_to_the_lines_of_files_and_to_what_its_steps_made() -> None:
     follow = runpy.run_path(str(ROOT / "docs/follow.py"))
     said = follow["pattern"]("took 1.5 s (the rule: profiles/pack.toml:37)\n")
     assert said.fullmatch("took 22.0 s (the rule: profiles/pack.toml:37)\n")
+    assert said.fullmatch("took 2 min (the rule: profiles/pack.toml:37)\n")
     assert not said.fullmatch("took 1.5 s (the rule: profiles/pack.toml:54)\n")
+    counted = follow["pattern"]("compiled 9 of 9 packages, 114 inputs\n")
+    assert counted.fullmatch("compiled 9 of 9 packages, 120 inputs\n")
+    assert not counted.fullmatch("compiled 8 of 9 packages, 114 inputs\n")
 
 
 def test_rules_stand_where_pages_say() -> None:
