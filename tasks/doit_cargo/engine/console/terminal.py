@@ -172,7 +172,7 @@ def _narrowed(part: bytes, columns: int) -> bytes:
     return f"{text.rstrip()[: columns - 1]}\x1b[K\r".encode() if is_drawn else part
 
 
-class Counts(NamedTuple):
+class CountedLines(NamedTuple):
     """Lines that count: of `one` with its first group nothing else is of interest, the second is its name; `total`
     tells how many there will be.
     """
@@ -232,7 +232,7 @@ class Screen:
         log: Log,
         warnings: StderrWarnings,
         hidden: re.Pattern[str] | None = None,
-        counts: Counts | None = None,
+        counts: CountedLines | None = None,
     ) -> None:
         self._log = log
         self._counts = counts

@@ -19,7 +19,7 @@ from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.streams import Colour, has_colour
-from doit_cargo.engine.console.terminal import Counts, Log, Screen, StderrWarnings
+from doit_cargo.engine.console.terminal import CountedLines, Log, Screen, StderrWarnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def run_tool(
     appends: bool = False,
     asks: bool = False,
     observation: Observation | None = None,
-    counts: Counts | None = None,
+    counts: CountedLines | None = None,
 ) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
@@ -130,7 +130,7 @@ def _run(
     asks: bool = False,
     observation: Observation | None = None,
     meanwhile: Meanwhile = waiting,
-    counts: Counts | None = None,
+    counts: CountedLines | None = None,
 ) -> Outcome:
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)

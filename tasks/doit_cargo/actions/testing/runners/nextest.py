@@ -20,7 +20,7 @@ from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.console import terminal
-from doit_cargo.engine.console.terminal import Counts
+from doit_cargo.engine.console.terminal import CountedLines
 from doit_cargo.engine.execution import run
 from doit_cargo.engine.state import store
 
@@ -35,7 +35,7 @@ RENAMED = {"--profile": "--cargo-profile", "--jobs": "--build-jobs"}
 
 
 # What nextest says of a test that has ended; those that passed are told where we ask for it, to count them.
-COUNTS = Counts(
+COUNTS = CountedLines(
     re.compile(r"^ +(?:(PASS|LEAK)|[A-Z][A-Z-]+) \[ *[\d.]+s\] +(?:\( *\d+/\d+\) +)?(.*)$"),
     re.compile(r"^ +Starting (\d+) tests? "),
 )
