@@ -2,8 +2,8 @@
 
 Clones this repository (what is committed), types every line that begins with `$` in the page's console blocks into one
 bash, and compares what is seen with what the page says. In the page `...` stands for anything, within a line or as a
-line of its own; numbers, the spaces before them and hashes are not compared, but lines of files are. Builds for real:
-takes minutes, needs bash, git and a network.
+line of its own. Lines of files and counts of packages, members, tests, targets and profiles are compared; times, sizes,
+other numbers, the spaces before them and hashes are not. Builds for real: takes minutes, needs bash, git and a network.
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HOME = "/home/me"
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# In an escaped line: a line of a file, which is compared, or a number, which is not.
-NUMBER = re.compile(r"(\.(?:toml|rs):\d+)|(?:\\ )*\d+")
+# In an escaped line: a line of a file and a count of what the page's own steps made, which are compared; a time and any
+# other number, which are not.
+NUMBER = re.compile(
+    r"(?P<same>\.(?:toml|rs):\d+|(?:\\ )*\d+(?:\\ of\\ \d+)?\\ (?:packages?|members|tests?|targets?|profiles)\b)"
+    r"|(?P<time>(?:\\ )*\d+(?:\\\.\d+)?\\ (?:s|min|h)\b)|(?:\\ )*\d+"
+)
+
+
+def _loose(found: re.Match[str]) -> str:
+    if found["same"]:
+        return found["same"]
+    return r"\s*[\d.]+ (?:s|min|h)\b" if found["time"] else r"\s*\d+"
 
 
 def steps(page: str) -> Iterator[tuple[str, str]]:
@@ -41,7 +51,7 @@ def pattern(said: str) -> re.Pattern[str]:
             lines.append(line + r"\n")  # the exit status
         else:
             text = re.sub(r"-[0-9a-f]{16}\b", "-0", line)
-            parts = [NUMBER.sub(lambda found: found[1] or r"\s*\d+", re.escape(part)) for part in text.split("...")]
+            parts = [NUMBER.sub(_loose, re.escape(part)) for part in text.split("...")]
             lines.append(".*".join(parts) + r"\n")
     return re.compile("".join(lines))
 

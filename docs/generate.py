@@ -38,7 +38,7 @@ PROFILES = DOCS.parent / "profiles"
 ENGINE = DOCS.parent / "tasks/doit_cargo/engine"
 NO_MODULES = {"__init__", "__pycache__/"}
 # Where the targets are listed, and how many of them the table of variables names itself.
-LIST, LISTED = "reference/targets.md", 8
+LIST, LISTED = "targets.md", 8
 # The profiles of rows that say `{mode}` and do not build in release mode.
 DEBUG = (("dev",), ("dev_fast",))
 
@@ -263,7 +263,7 @@ def _variables(row: Target) -> str:
     rest = [name for name in row.takes if name not in variables.MEMBER]
     if not set(variables.MEMBER) <= set(row.takes):
         return codes(row.takes)
-    return ", ".join(["[cargo's](../commands.md#variables)", *map(code, rest)])
+    return ", ".join(["[cargo's](commands.md#variables)", *map(code, rest)])
 
 
 def _packages(row: Target) -> str:
@@ -342,7 +342,7 @@ def guarded_variables() -> str:
     return (
         f"Every variable whose name begins with {codes(staleness.GUARDED_PREFIXES)} is an input of every cargo target, "
         f"set or not, apart from those that never change what cargo makes: {codes(free)}. Of a variable whose name is "
-        "not known to be harmless only a digest is kept ([Security](security.md#variables-and-passwords))."
+        "not known to be harmless only a digest is kept ([Security](../security.md#variables-and-passwords))."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_a_service_gets_a_valid_file_once(root: Path) -> None:
     ):
         assert call(root, "doit-cargo", "init", f"--ci={service}").out.startswith(f"wrote {path}\nnext: add a ")
         valid(root / path, schema)
+        assert re.search(r' install -q "doit-cargo>=[\d.]+"', (root / path).read_text())  # unquoted, > writes a file
         assert call(root, "doit-cargo", "init", f"--ci={service}").out == f"{path} is up to date\n"
         write(root / path, "mine: true\n")
         assert f"{path} is yours" in call(root, "doit-cargo", "init", f"--ci={service}").out

@@ -184,7 +184,7 @@ def test_variables_are_known(path: Path) -> None:
 def test_every_variable_of_our_own_is_documented() -> None:
     code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tasks/**/*.py"))
     named = set(re.findall(r"\bDOIT_CARGO_[A-Z]+\b", code))
-    assert {name for name in named if f"`{name}`" not in page(ROOT / "docs/commands.md")} == set()
+    assert {name for name in named if f"`{name}`" not in page(ROOT / "docs/reference/commands.md")} == set()
 
 
 # --- the original Makefile -------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_each_target_of_the_makefile_is_here_or_left_out_for_a_reason() -> None:
 
 
 def documented_fields(command: str) -> set[str]:
-    section = page(ROOT / "docs/commands.md").partition(f"\n### {command}\n")[2].partition("\n### ")[0]
+    section = page(ROOT / "docs/reference/commands.md").partition(f"\n### {command}\n")[2].partition("\n### ")[0]
     lines = section.partition("\n## ")[0].splitlines()
     start = lines.index("| Field | Type | Meaning |")
     rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
@@ -251,11 +251,15 @@ def test_json_has_the_documented_fields(command: str, words: list[str], tmp_path
 # --- the tutorial ----------------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_followed_to_the_lines_of_files() -> None:
+def test_a_page_is_followed_to_the_lines_of_files_and_to_what_its_steps_made() -> None:
     follow = runpy.run_path(str(ROOT / "docs/follow.py"))
     said = follow["pattern"]("took 1.5 s (the rule: profiles/pack.toml:37)\n")
     assert said.fullmatch("took 22.0 s (the rule: profiles/pack.toml:37)\n")
+    assert said.fullmatch("took 2 min (the rule: profiles/pack.toml:37)\n")
     assert not said.fullmatch("took 1.5 s (the rule: profiles/pack.toml:54)\n")
+    counted = follow["pattern"]("compiled 9 of 9 packages, 114 inputs\n")
+    assert counted.fullmatch("compiled 9 of 9 packages, 120 inputs\n")
+    assert not counted.fullmatch("compiled 8 of 9 packages, 114 inputs\n")
 
 
 def test_rules_stand_where_pages_say() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,24 @@ def test_the_outcome_is_the_same(trial: Trial, how: str) -> None:
         found[runner] = (run.status, run.table, run.ran, run.compiled, report)
     assert found["nextest"] == found["cargo"]
     assert found["cargo"][2:4] == (ALL, set())
+
+
+@needs_nextest
+def test_on_a_terminal_one_line_counts_the_tests_and_the_log_has_none_of_it(trial: Trial) -> None:
+    pexpect = pytest.importorskip("pexpect", reason="pexpect is the terminal")
+    trial.switch("kit", "fail")
+    variables = {**environment(), "TERM": "xterm", "NO_COLOR": "1"}
+    words = ["test", "RUNNER=nextest", "FORCE=1"]
+    child = pexpect.spawn("doit-cargo", words, cwd=str(trial.root), env=variables, encoding="utf-8", timeout=120)
+    said = child.read()
+    child.close()
+    assert child.exitstatus == 1
+    drawn = re.findall(r"\r     Testing \[=*> *\] (\d+)/(\d+): ", said)
+    total = int(re.search(r"Starting (\d+) tests? ", said)[1])  # type: ignore[index]
+    counted = [int(done) for done, of in drawn if int(of) == total]
+    assert (counted == sorted(set(counted)), 1 <= len(counted) < total) == (True, True), said
+    assert "PASS [" not in said + (trial.root / ".testlogs/test.log").read_text()
+    assert re.search(r"\x1b\[K +FAIL \[", said)
 
 
 @needs_nextest

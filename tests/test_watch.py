@@ -55,7 +55,9 @@ def test_a_file_of_another_folder_that_counts_wakes_it_also_in_a_later_call(
     watched.expect("ok")
     watched.expect(WAITS)
     watched.close(force=True)
-    again = type(watched)("doit-cargo", ["watch", "check"], cwd=str(root), encoding="utf-8", timeout=60)
+    again = type(watched)(
+        "doit-cargo", ["watch", "check"], cwd=str(root), env=watched.env, encoding="utf-8", timeout=60
+    )
     again.expect("up to date")
     again.expect(WAITS)
     write(text, "two")

@@ -123,7 +123,10 @@ class Kept(NamedTuple):
 
 
 def kept(session: Session) -> Kept | None:
-    """Return what an older build file still does, None for nothing."""
+    """Return what an older build file still does, None for nothing. Most packs have no such table, and are not read."""
+    folder = str(session.workspace.settings.get("profiles") or "profiles")
+    if "[migrated]" not in (_read(os.path.join(session.root, folder, "pack.toml")) or ""):
+        return None
     found = moved(session)
     return Kept(found["file"], CALLED[found["kind"]], tuple(found["kept"])) if found and found["kept"] else None
 

@@ -28,7 +28,7 @@ OFF = ("", "0", "false", "no")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return its exit code (docs/commands.md, "Exit codes")."""
+    """Run the command line; return its exit code (docs/reference/commands.md, "Exit codes")."""
     words = streams.take_choice(list(sys.argv[1:] if argv is None else argv))
     gc.disable()  # a short life: what is garbage goes with the process
     try:

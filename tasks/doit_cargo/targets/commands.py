@@ -1,7 +1,7 @@
 """The commands of doit-cargo and their options: a row each. Data only, since the launcher reads it on each call.
 
 A command is a function (session, options) -> exit code; `options.targets` are its words. The same rows make the
-parser, the doit commands of the same names, and the tables of docs/commands.md.
+parser, the doit commands of the same names, and the tables of docs/reference/commands.md.
 """
 
 # What the words behind a command are: nothing, names (of targets, profiles), names and VAR=value, or free words.

@@ -19,7 +19,7 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nea
 from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.base.variables import STRICT
-from doit_cargo.engine.console import reporter
+from doit_cargo.engine.console import reporter, terminal
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
 from doit_cargo.engine.state.staleness import Change
@@ -171,8 +171,11 @@ class _Run:
         if by_nextest:
             self._run_nextest(by_nextest)
         with libtest.log_file(self.log) as log:
-            for program in stale:
-                if program not in by_nextest and not self.session.interrupted:
+            directly = [program for program in stale if program not in by_nextest]
+            for number, program in enumerate(directly):
+                if not self.session.interrupted:
+                    if not (self.manner.prints or self.manner.shows):
+                        terminal.draw("Testing", number, len(directly), f"{program.package} {program.title}")
                     self._run_directly(program, log)
 
     def _runner_for(self, program: TestBinary) -> str:
@@ -224,6 +227,7 @@ class _Run:
             environ = self._environment(program)
             result = libtest.run_program(program, environ, self.manner, log, interrupted, look.observation)
             self.sightings[program.identity] = look.of_program(program, self.world.scope(program))
+        terminal.erase()
         self.results[program.identity] = result
         if not result.ok and not (self.manner.shows or self.manner.prints):
             reporting.show_failure(program, result)

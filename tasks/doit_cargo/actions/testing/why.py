@@ -28,7 +28,7 @@ ONLY_NEW = "tests run only where a program comes out that has not passed before"
 
 
 def explain(session: Session, name: str) -> Why:
-    """Return the answer of `why` (docs/commands.md), with its text under "says"."""
+    """Return the answer of `why` (docs/reference/commands.md), with its text under "says"."""
     work = selection.work_of(session, name, session.values_for(name))
     whole, differs = session.verdict(name, explain=True)
     if whole and not differs:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import IO, TextIO
+from typing import IO, NamedTuple, TextIO
 
 from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, UserError
@@ -172,6 +172,45 @@ def _narrowed(part: bytes, columns: int) -> bytes:
     return f"{text.rstrip()[: columns - 1]}\x1b[K\r".encode() if is_drawn else part
 
 
+class CountedLines(NamedTuple):
+    """Lines that count: of `one` with its first group nothing else is of interest, the second is its name; `total`
+    tells how many there will be.
+    """
+
+    one: re.Pattern[str]
+    total: re.Pattern[str]
+
+
+BAR = 27  # as wide as cargo's
+ERASED = b"\r\x1b[K"
+
+
+def draws() -> bool:
+    """Tell whether a line can be drawn that the next one takes the place of."""
+    return columns_of(sys.stderr) > 0 and os.environ.get("TERM") != "dumb"
+
+
+def draw(word: str, done: int, total: int, what: str) -> None:
+    """Draw how far we are, as cargo does; where there is no terminal, nothing."""
+    if draws():
+        show(sys.stderr, drawn(word, done, total, what))
+
+
+def drawn(word: str, done: int, total: int, what: str) -> bytes:
+    """Return a line that the next one takes the place of."""
+    share = BAR * done // max(total, done, 1)
+    bar = f"[{'=' * share}>{' ' * (BAR - share)}]"
+    text = f" {bar} {done}/{max(total, done)}: {what}"[: max(columns_of(sys.stderr) - 13, 0)]
+    head = f"\x1b[1m\x1b[96m{word:>12}\x1b[0m" if has_colour(sys.stderr) else f"{word:>12}"
+    return f"\r{head}{text}\x1b[K\r".encode()
+
+
+def erase() -> None:
+    """Take away what was drawn."""
+    if draws():
+        show(sys.stderr, ERASED)
+
+
 def show(stream: TextIO | None, data: bytes) -> None:
     """Pass on what a program says, byte by byte where the stream can. It may go away, or be none: a log goes on."""
     with contextlib.suppress(OSError, ValueError):
@@ -188,8 +227,16 @@ def show(stream: TextIO | None, data: bytes) -> None:
 class Screen:
     """The terminal and the log, written by both readers. A diagnostic waits until cargo has ended its line."""
 
-    def __init__(self, log: Log, warnings: StderrWarnings, hidden: re.Pattern[str] | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        warnings: StderrWarnings,
+        hidden: re.Pattern[str] | None = None,
+        counts: CountedLines | None = None,
+    ) -> None:
         self._log = log
+        self._counts = counts
+        self._done = self._total = 0
         self._hidden = hidden
         self._held = b""
         self._warnings = warnings
@@ -257,6 +304,7 @@ class Screen:
         return (
             len(whole) > MANY
             and self._hidden is None
+            and self._counts is None
             and not self._warnings.might_take(whole)
             and b"\r" not in whole
             and not (b"[" in whole and (b" [=" in whole or b" [>" in whole or b" [ " in whole))
@@ -264,12 +312,29 @@ class Screen:
 
     def _visible(self, piece: bytes) -> bytes:
         """Return what of the text so far shall be seen. A line waits for its end, but for a progress bar."""
-        if self._hidden is None:
+        if self._hidden is None and self._counts is None:
             return piece
         *whole, last = (self._held + piece).split(b"\n")
-        shown = [line + b"\n" for line in whole if not self._is_hidden(line)]
+        shown = [self._counted(line) for line in whole if not self._is_hidden(line)]
         self._held = b"" if b"\r" in last else last
         return b"".join(shown) + (b"" if self._held else last)
+
+    def _counted(self, line: bytes) -> bytes:
+        """Return a line as it is shown: one that counts as the bar that stands for all of them."""
+        if self._counts is None:
+            return line + b"\n"
+        text = plain(line.decode("utf-8", "replace"))
+        if total := self._counts.total.match(text):
+            self._total = int(total[1])
+        one = self._counts.one.match(text)
+        self._done += one is not None
+        if one and one[1]:
+            return drawn("Testing", self._done, self._total, one[2])
+        return (ERASED if self._done else b"") + line + b"\n"
+
+    def _only_counts(self, text: str) -> bool:
+        found = self._counts.one.match(text) if self._counts else None
+        return found is not None and bool(found[1])
 
     def _is_hidden(self, line: bytes) -> bool:
         return self._hidden is not None and bool(self._hidden.match(plain(line.decode("utf-8", "replace"))))
@@ -278,6 +343,8 @@ class Screen:
         """Show what still waits, and end a line that the program has left open: ours is the next."""
         if self._held and not self._is_hidden(self._held):
             show(sys.stderr, self._held)
+        if self._done:
+            show(sys.stderr, ERASED)
         for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
             if plain_bytes(self._last[name].rpartition(b"\n")[2]).strip():
                 show(stream, b"\n")
@@ -286,7 +353,7 @@ class Screen:
     def _log_lines(self, whole: str) -> None:
         for line in whole.removesuffix("\n").split("\n"):
             text = plain(line)
-            if self._hidden and self._hidden.match(text):
+            if (self._hidden and self._hidden.match(text)) or self._only_counts(text):
                 continue
             if text.strip() and not PROGRESS_STATUS.match(text):
                 self._log.write(text + "\n")

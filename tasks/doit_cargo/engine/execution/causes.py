@@ -26,7 +26,7 @@ COPIES, SHOWN = 8, 6
 
 
 class JsonChange(TypedDict):
-    """One difference as `why --json` tells it (docs/commands.md)."""
+    """One difference as `why --json` tells it (docs/reference/commands.md)."""
 
     kind: str
     subject: str

@@ -19,7 +19,7 @@ from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.cargo.messages import BuildReport
 from doit_cargo.engine.console.child import Child
 from doit_cargo.engine.console.streams import Colour, has_colour
-from doit_cargo.engine.console.terminal import Log, Screen, StderrWarnings
+from doit_cargo.engine.console.terminal import CountedLines, Log, Screen, StderrWarnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,15 +107,16 @@ def run_tool(
     appends: bool = False,
     asks: bool = False,
     observation: Observation | None = None,
+    counts: CountedLines | None = None,
 ) -> Outcome:
     """Run any other program to its end: its standard output stays standard output, the log gets both streams.
 
     With `seconds`, it gets an interrupt (as from Ctrl-C) when they are over; with `watched`, the program that a
     profiler runs gets it, so that the profiler can write its data. One that `asks` may read the terminal as its
-    standard input. Raises `UserError` as `run` does.
+    standard input. On a terminal lines that only count are drawn as one. Raises `UserError` as `run` does.
     """
     log = Log(log_path, title, invocation, appends)
-    return _run(invocation, environ, log, "", None, seconds, watched, asks, observation)
+    return _run(invocation, environ, log, "", None, seconds, watched, asks, observation, counts=counts)
 
 
 def _run(
@@ -129,6 +130,7 @@ def _run(
     asks: bool = False,
     observation: Observation | None = None,
     meanwhile: Meanwhile = waiting,
+    counts: CountedLines | None = None,
 ) -> Outcome:
     child_environ = _with_terminal(environment_of(invocation, environ))
     argv = _argv(invocation, child_environ, messages)
@@ -142,7 +144,7 @@ def _run(
     report, warnings = BuildReport(), StderrWarnings()
     try:
         with Child(argv, invocation.cwd, child_environ, watched, asks=asks) as child:
-            screen = Screen(log, warnings, hidden)
+            screen = Screen(log, warnings, hidden, counts)
             if messages:
                 child.read(child.process.stdout, lambda said: screen.show_messages(said, report))
             else:

@@ -5,6 +5,7 @@ that are stale. What came of each test it tells in a JUnit report of its own.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ from doit_cargo.engine.base.model import Plan
 from doit_cargo.engine.base.paths import can_write_below
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.base.toml.toml import toml_text
+from doit_cargo.engine.console import terminal
+from doit_cargo.engine.console.terminal import CountedLines
 from doit_cargo.engine.execution import run
 from doit_cargo.engine.state import store
 
@@ -31,6 +34,11 @@ PROFILE = "doit-cargo"
 RENAMED = {"--profile": "--cargo-profile", "--jobs": "--build-jobs"}
 
 
+# What nextest says of a test that has ended; those that passed are told where we ask for it, to count them.
+COUNTS = CountedLines(
+    re.compile(r"^ +(?:(PASS|LEAK)|[A-Z][A-Z-]+) \[ *[\d.]+s\] +(?:\( *\d+/\d+\) +)?(.*)$"),
+    re.compile(r"^ +Starting (\d+) tests? "),
+)
 # What changes the outcome of a test, beside those that this module sets itself (nextest's book, "Environment").
 VARIABLES = ("NEXTEST_RETRIES", "NEXTEST_FLAKY_RESULT", "NEXTEST_TEST_THREADS", "NEXTEST_USER_CONFIG_FILE")
 
@@ -93,6 +101,7 @@ def run_programs(
         f"doit-cargo {request.target}",
         appends=True,
         observation=request.observation,
+        counts=COUNTS if _counts(request) else None,
     )
     if outcome.status not in (0, TESTS_FAILED) and not outcome.interrupted:
         what = f"cargo nextest ended with status {outcome.status}: it did not run the tests"
@@ -103,6 +112,11 @@ def run_programs(
     if outcome.status and all(result.ok for result in found.values()):
         found = {name: replace(result, ok=False, why=_why(outcome)) for name, result in found.items()}
     return found, outcome
+
+
+def _counts(request: NextestRequest) -> bool:
+    """Tell whether to draw how many tests have passed: not where the user has other words of nextest's to see."""
+    return terminal.draws() and not (request.configured or request.manner.shows or request.manner.prints)
 
 
 def _why(outcome: Outcome) -> str:
@@ -119,7 +133,7 @@ def _argv(request: NextestRequest, report: str) -> tuple[str, ...]:
     argv += ["--retries", str(request.retries)] if request.retries is not None else []
     argv += [] if request.configured else ["--ignore-default-filter"]
     argv += ["--no-capture"] if request.manner.prints else []
-    level = "all" if request.manner.shows else "fail"
+    level = "all" if request.manner.shows else "pass" if _counts(request) else "fail"
     argv += ["--cargo-quiet", "--status-level", level, "--final-status-level", "none", "--hide-progress-bar"]
     threads = request.environ.get("RUST_TEST_THREADS", "")
     argv += ["--test-threads", threads] if threads.isdigit() and not request.configured else []

@@ -107,7 +107,7 @@ def _new(graph: FeatureGraph, package: str, added: FeatureState) -> Iterator[str
 
 
 def to_json(found: Iterable[Feature]) -> list[dict[str, object]]:
-    """Return features as JSON can carry them; docs/commands.md has the fields."""
+    """Return features as JSON can carry them; docs/reference/commands.md has the fields."""
     return [
         {
             "package": feature.package,

@@ -57,7 +57,7 @@ CARGO: Section = {
 INPUTS: Section = {
     "files": LIST.means(
         "Files, folders and patterns that cargo cannot see, relative to the workspace root (see "
-        "[Inputs](#inputs-that-cargo-cannot-see)).",
+        "[Inputs](../profiles.md#inputs-that-cargo-cannot-see)).",
         'files = ["schema/api.json"]',
     ),
     "env": VARIABLES.means("Variables that cargo cannot see.", 'env = ["BUILD_CHANNEL"]'),
@@ -65,7 +65,7 @@ INPUTS: Section = {
         "The packages to rebuild when one of them changes; left out, every member.", 'packages = ["server"]'
     ),
     "complete": LIST.means(
-        "Packages (or `all`) whose [tests](testing.md#what-runs-each-time) rest on nothing but what is seen and "
+        "Packages (or `all`) whose [tests](../testing.md#what-runs-each-time) rest on nothing but what is seen and "
         "declared: they are skipped although not all can be seen.",
         'complete = ["server"]',
     ),
@@ -75,7 +75,7 @@ INPUTS: Section = {
         'ignore = ["BUILD_ID", "~/.cache/x"]',
     ),
     "observe": OBSERVING.means(
-        "How to see what cargo does not track ([observing](observing.md#builds)): `preload`, `strace` or `off`.",
+        "How to see what cargo does not track ([observing](../observing.md#builds)): `preload`, `strace` or `off`.",
         'observe = "off"',
     ),
 }
@@ -232,7 +232,7 @@ PACK: Section = {
         },
     },
     "platform-triples": TRIPLES.means(
-        "The target triples of `build_all_platforms`, besides this computer's own (see [cross builds](cross.md)).",
+        "The target triples of `build_all_platforms`, besides this computer's own (see [cross builds](../cross.md)).",
         'platform-triples = ["aarch64-unknown-linux-gnu"]',
     ),
     "serve": {
@@ -290,8 +290,8 @@ PACK: Section = {
     },
     "deliberate": {
         ANY: TEXT.means(
-            "Rules of [`check_profiles`](profiles-truth.md) and `check_rustflags` whose findings are meant to be so, "
-            "and why: they are told, and fail nothing.",
+            "Rules of [`check_profiles`](../profiles-truth.md) and `check_rustflags` whose findings are meant to be "
+            "so, and why: they are told, and fail nothing.",
             'silenced-flags = "target-cpu=native is not for wasm32"',
         ),
     },
@@ -306,7 +306,7 @@ PACK: Section = {
     },
     "share": {
         "store": TEXT.means(
-            "Where results are [shared](beyond-one-machine.md): a folder, `https://`, or `grpcs://HOST:PORT/INSTANCE`.",
+            "Where results are [shared](../beyond-one-machine.md): a folder, `https://`, or `grpcs://HOST:PORT/INSTANCE`.",
             'store = "https://cache.corp/rust"',
         ),
         "write": SHARE_WRITE.means(
@@ -372,8 +372,8 @@ SETTINGS: Section = {
         "The folder of your own profiles, relative to the root. Default: `profiles`.", 'profiles = "build"'
     ),
     "sccache": FLAG.means(
-        "`true`: builds go through [sccache](cache.md) wherever it is found. `SCCACHE=0` and a checkout's own setting "
-        "come before it.",
+        "`true`: builds go through [sccache](../cache.md) wherever it is found. `SCCACHE=0` and a checkout's own "
+        "setting come before it.",
         "sccache = true",
     ),
     "size-growth": POSITIVE.means(
