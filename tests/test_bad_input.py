@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from calling import SCRIPTS, Said, call, linux, posix, shown, small_workspace, targets
+from calling import SCRIPTS, Said, linux, posix, shown, small_workspace, targets
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.base.variables import BY_NAME
 
