@@ -278,6 +278,7 @@ class Site:
         self.home = self.top / "home"
         self.calls = self.top / "cargo-calls"
         self.elsewhere = self.top / "elsewhere"
+        self.proxies = self.home / ".cargo/bin"
 
     # --- the workspace -----------------------------------------------------------------------------------------------
 
@@ -294,7 +295,7 @@ class Site:
         self.make_library()
         self.home.mkdir()
         wrapper = self.path("/bin/cargo")
-        real = shutil.which("cargo")
+        real = self.link_rustup()
         # The arguments go in one write of its own each: two calls at once must not mix their lines. It is a script of
         # the shell, since a Python would be one more program of each build that the observer looks through.
         self.write(
@@ -303,6 +304,20 @@ class Site:
         )
         wrapper.chmod(0o755)
         return self
+
+    def link_rustup(self) -> str:
+        """Return cargo; if it is rustup, then as a link in its home, where the observer need not look through it."""
+        found = shutil.which("cargo") or "cargo"
+        rustup = os.path.realpath(found)
+        if os.path.basename(rustup) != "rustup":
+            return found
+        self.proxies.mkdir(parents=True)
+        try:
+            for name in ("cargo", "rustc", "rustup"):
+                os.link(rustup, self.proxies / name)
+        except OSError:
+            return found  # on another disk
+        return str(self.proxies / "cargo")
 
     def make_library(self) -> None:
         """Compile native/number.c to the static library that `watching` links."""
@@ -351,7 +366,7 @@ class Site:
         for place in (self.top / "parent", self.home):
             for folder, below, files in os.walk(place):
                 below[:] = [name for name in below if name not in ("target", ".doit-cargo", ".logs", "registry")]
-                for name in files:
+                for name in files if folder != str(self.proxies) else ():
                     path = os.path.join(folder, name)
                     if not name.startswith(".package-cache") and name != ".global-cache":
                         found[path] = _content(path)
@@ -384,7 +399,7 @@ class Site:
         kept = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
         return {
             **kept,
-            "PATH": os.pathsep.join([str(self.top / "bin"), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(self.top / "bin"), str(self.proxies), os.environ["PATH"]]),
             "HOME": str(self.home),
             "CARGO_HOME": str(self.home / ".cargo"),
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),

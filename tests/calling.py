@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import forking
 import pytest
 from conftest import Spec, make_workspace, write
 from doit_cargo.engine.base import variables
@@ -102,6 +103,21 @@ def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
     return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
+def forked_call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
+    """Run one of our commands as `call` does, from a Python that has started already: for tests of what is said."""
+    name = os.fsdecode(words[0])
+    if os.name == "nt" or name not in forking.ENTRY_POINTS or any(map(_is_read_at_start, variables)):
+        return call(folder, *words, **variables)
+    environ = environment()
+    argv = [os.path.join(SCRIPTS, name), *words[1:]]
+    status, out, err = forking.server(environ).run(argv, os.fspath(folder), {**environ, **variables})
+    return Said(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _is_read_at_start(variable: str) -> bool:
+    return variable.startswith(forking.READ_AT_START)
+
+
 def bare_python(folder: Path) -> Path:
     """Make a Python that has our modules, but beside which no tool of an extra is installed; return its program."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -120,7 +136,7 @@ def known_variables() -> str:
 
 def targets(workspace: Path) -> list[str]:
     """Return the names of the targets that exist here, sorted, as doit-cargo lists them."""
-    rows = json.loads(call(workspace, "doit-cargo", "list", "--json").out)
+    rows = json.loads(forked_call(workspace, "doit-cargo", "list", "--json").out)
     return sorted(row["name"] for row in rows if row["available"])
 
 

@@ -29,10 +29,11 @@ needs_cargo = pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is
 
 # The test files that take longest, by CPU time: a worker that gets one of them last is alone with it in the end.
 LONGEST = (
-    *("what_rebuilds", "python", "testing", "during_a_build", "testing_truth", "sharing_trust", "testing_seen"),
-    *("observed_builds", "doors", "style", "dynamo", "never_blessed", "testing_nextest", "terminal", "testing_pyo3"),
-    *("restored_target", "hints_provoked", "groups", "serving", "migrate", "ci", "package", "from_doit", "security"),
-    *("agents", "sharing", "parallel", "fix_profiles", "monorepo", "sharing_stores", "sharing_hosts", "models"),
+    *("what_rebuilds", "python", "migrate", "during_a_build", "testing", "style", "restored_target", "testing_truth"),
+    *("sharing_trust", "doors", "dynamo", "never_blessed", "bad_input", "before_cargo", "cargo_settings"),
+    *("observed_builds", "testing_seen", "testing_nextest", "terminal", "testing_pyo3", "why", "hints_provoked"),
+    *("groups", "serving", "ci", "package", "security", "formatting", "models", "linting", "agents", "sharing"),
+    *("parallel", "fix_profiles", "monorepo", "sharing_stores", "sharing_hosts", "from_doit", "same_meaning"),
 )
 
 

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import calling
 import pytest
-from calling import SCRIPTS, Said, call, linux, posix, shown, small_workspace, targets
+from calling import SCRIPTS, Said, linux, posix, shown, small_workspace, targets
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.base.variables import BY_NAME
 
@@ -73,6 +75,11 @@ def test_an_unknown_target_names_the_nearest(shared: Path, word: str, nearest: s
 def test_a_target_whose_name_is_no_text_is_unknown(shared: Path) -> None:
     said = call(shared, "doit-cargo", b"de\xffv")
     assert (said.status, said.err.splitlines()[0]) == (3, "doit-cargo: unknown target 'de\\udcffv'")
+
+
+@pytest.mark.parametrize("words", ["doit-cargo buidl", "doit help list", "doit-cargo plan dev --json"])
+def test_a_start_from_nothing_says_what_the_tests_of_messages_are_told(shared: Path, words: str) -> None:
+    assert call(shared, *words.split()) == calling.call(shared, *words.split())
 
 
 def test_one_unknown_target_among_several_stops_all(shared: Path) -> None:

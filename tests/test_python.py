@@ -235,15 +235,18 @@ def test_the_wheel_is_tried_in_a_fresh_environment_once(restored: Path) -> None:
     seen = json.loads(run(restored, "observe", "test_python", "PROFILE=release", "--json").out)["seen"]
     assert ("reads", "prompts/one.txt") in {(one["verb"], one["subject"]) for one in seen}
     write(restored / "prompts/one.txt", "two")  # outside of the crate, by a name that stands nowhere
-    assert "1 failed, 6 passed" in run(restored, "test_python", "PROFILE=release").out
-    write(restored / "prompts/one.txt", "one")
-    assert run(restored, "test_python", "PROFILE=release").status == 0
-    assert "1 failed, 6 passed" in run(restored, "test_python", "PROFILE=release", SEES="1").out
-    test = restored / "mistralrs-pyo3/tests/test_mistralrs.py"
-    test.write_text(test.read_text().replace('"toy model"', '"another"'))
     for _ in range(2):
         broken = run(restored, "test_python", "PROFILE=release")
         assert (broken.status, "1 failed, 6 passed" in broken.out) == (1, True)
+    write(restored / "prompts/one.txt", "one")
+    assert run(restored, "test_python", "PROFILE=release").status == 0
+    test = restored / "mistralrs-pyo3/tests/test_mistralrs.py"
+    test.write_text(test.read_text().replace('"toy model"', '"another"'))
+    assert run(restored, "why", "test_python", "PROFILE=release", SEES="1").out.splitlines() == [
+        "test_python is stale:",
+        "  env       SEES: unset -> ***",
+        "  file      mistralrs-pyo3/tests/test_mistralrs.py: changed",
+    ]
 
 
 @pytest.mark.slow
