@@ -55,9 +55,9 @@ def tool(ws: Path, *words: str, **variables: str) -> Said:
     return call(ws, "doit-cargo", *words, CARGO_HOME=str(ws.parent / HOME), **variables)
 
 
-def findings(ws: Path, **variables: str) -> list[tuple[str, str, str, str]]:
+def findings(ws: Path, *words: str, **variables: str) -> list[tuple[str, str, str, str]]:
     """Return (severity, rule, where, what) of each finding."""
-    said = tool(ws, "check_profiles", "JSON=1", **variables)
+    said = tool(ws, "check_profiles", "JSON=1", *words, **variables)
     found = json.loads(said.out)["findings"]
     assert said.status == any(one["severity"] == "error" for one in found), said.err
     return [(one["severity"], one["rule"], one["where"], one["what"]) for one in found]
@@ -105,6 +105,17 @@ def test_a_feature_profile_puts_its_own_settings_on_top(ws: Path) -> None:
         "where": "--config of profiles/base/optimised.toml:6",
         "over": [{"value": "off", "where": "CARGO_PROFILE_RELEASE_LTO"}],
     }
+
+
+def test_keys_that_a_feature_profile_passes_and_cargo_does_not_know_are_found(ws: Path) -> None:
+    text = "[cargo.config]\nbuild.jbos = 2\nprofile.release.package.'app@0.1'.opt-level = 2\nprofile.dev.lt0 = true\n"
+    write(ws / "profiles/own.toml", text)
+    found = [one for one in findings(ws, "PROFILE=own") if one[1] == "misspelt"]
+    assert found == [
+        ("error", "misspelt", "--config of profiles/own.toml:2", "build.jbos is unknown: cargo ignores it"),
+        ("error", "misspelt", "--config of profiles/own.toml:4", "profile.dev.lt0 is unknown: cargo ignores it"),
+    ]
+    shutil.rmtree(ws / "profiles")
 
 
 def test_an_unknown_profile_is_named_with_the_nearest(ws: Path) -> None:

@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def need(thing: str, crate: str, version: str = "", **more: object) -> Need:
     chain = ("server", "http", crate)
-    return Need(thing, version, crate, "1.0.0", **{"chain": chain, **more})  # type: ignore[arg-type]
+    return Need(thing, version, crate, **{"chain": chain, **more})  # type: ignore[arg-type]
 
 
 # --- tools and who needs them ----------------------------------------------------------------------------------------

@@ -311,6 +311,11 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "2: unknown key of [cargo] 'profil'\n"
         "  fix: did you mean 'profile'? known: config, jobs, locked, profile, target",
     ),
+    "a table of cargo in quotes": (
+        '[cargo.config]\nnet.retry = 2\n"profile.release.lto" = true',
+        "3: cargo.config names a table 'profile.release.lto', which cargo ignores\n"
+        "  fix: write profile.release.lto without quotes",
+    ),
     "a string for a list": (
         'features = "cuda"',
         '1: features must be a list of strings, not a string\n  fix: write it like ["cuda", "-mkl"]',

@@ -54,11 +54,9 @@ class Session:
         # Target -> the variables with which it repeats nothing but what failed.
         self.narrowed: dict[str, dict[str, str]] = {}
         self._plans: dict[str, Plan] = {}
-        self.asked: list[str] = []
-        """The targets that the call is about."""
+        self.asked: list[str] = []  # the targets that the call is about
         self._prepared: list[str] = []
-        self.found: dict[object, Any] = {}
-        """What actions have found out in this call."""
+        self.found: dict[object, Any] = {}  # what actions have found out in this call
         self._own_thread = threading.local()
         self._verdicts: dict[str, tuple[Receipt | None, list[Change]]] = {}
 
@@ -340,7 +338,11 @@ class Session:
             return self._act(row, values)
         if row["handler"]:
             return bool(handlers.module(row["handler"]).run(self, row["name"], values))
-        return self._call_cargo(row)
+        from doit_cargo.engine.execution.execute import execute
+
+        outcome = execute(self.shared_request(row["name"]))
+        self.interrupted |= outcome is not None and outcome.interrupted
+        return outcome is None or outcome.ok
 
     def _act(self, row: Row, values: Values) -> bool:
         self.current = row["name"]
@@ -421,13 +423,6 @@ class Session:
         from doit_cargo.sharing import share
 
         return request._replace(shared=share.of(request, self.library.pack.share, self.root, more))
-
-    def _call_cargo(self, row: Row) -> bool:
-        from doit_cargo.engine.execution.execute import execute
-
-        outcome = execute(self.shared_request(row["name"]))
-        self.interrupted |= outcome is not None and outcome.interrupted
-        return outcome is None or outcome.ok
 
 
 def _taken(row: Row, given: Mapping[str, str]) -> dict[str, str]:

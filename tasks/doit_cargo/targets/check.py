@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from doit_cargo.engine.base.model import ALONE, FREE, Service, Target
+from doit_cargo.engine.base.launch import Service
+from doit_cargo.engine.base.model import ALONE, FREE, Target
 from doit_cargo.engine.base.variables import CARGO
 from doit_cargo.targets import relevance
 

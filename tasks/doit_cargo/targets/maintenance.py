@@ -74,7 +74,7 @@ TARGETS: tuple[Target, ...] = (
         takes=("REGISTRY",),
     ),
     _keeping("quality_metrics", "Count lines, unsafe, unwrap, marks of unfinished work and tests of each member."),
-    _keeping("diagnose", "Show all that a bug report needs: versions, workspace, variables, disk, the latest log."),
+    _action("diagnose", "Show all that a bug report needs: versions, workspace, variables, disk, the latest log."),
     _action("version", "Show the versions of doit-cargo, cargo, rustc and the workspace."),
     _action("info", "Show the workspace, its pack, and the tools and features found here."),
     _action(

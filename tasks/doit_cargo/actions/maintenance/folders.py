@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo import __version__
-from doit_cargo.actions import LOGS, TEST_LOGS
+from doit_cargo.actions import LOGS, TEST_LOGS, ask
 from doit_cargo.actions.maintenance import housekeeping
 from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.secrets import masked
 from doit_cargo.engine.base.tables import size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
@@ -26,6 +29,8 @@ from doit_cargo.engine.toolchain.rustup import cargo_home
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.session import Session
+
+LAST_LINES = 15
 
 
 def setup_dirs(session: Session, _: Any) -> bool:
@@ -175,3 +180,23 @@ def _lacking(session: Session, tool: str) -> str:
     pinned = session.machine.toolchain()
     lacks = pinned.pinned and not pinned.installed and tool in ("cargo", "rustc")
     return f"not found: the pinned toolchain {pinned.name} is not installed" if lacks else "not found"
+
+
+def diagnose(session: Session, _: Any) -> bool:
+    """Print what a bug report needs: versions, workspace, variables, disk, git, the end of the latest log."""
+    version(session, None)
+    info(session, None)
+    for name in sorted(session.environ):
+        if name.startswith(("CARGO", "RUST", "CUDA", "NVCC", "DOIT_CARGO")):
+            print(f"{name:17} {masked(name, session.environ[name])}")
+    usage = shutil.disk_usage(session.root)
+    print(f"{'disk':17} {size_of(usage.free)} of {size_of(usage.total)} free")
+    git = ask(session, [*GIT, "describe", "--always", "--dirty", "--tags"])
+    print(f"{'git':17} {git.out.strip() if git.status == 0 else 'no repository'}")
+    found = housekeeping.logs(session)
+    if found:
+        latest = max(found.values(), key=os.path.getmtime)
+        lines = read_text(latest).splitlines()[-LAST_LINES:]
+        print(f"the end of {reporter.relative(latest, session.root)}:")
+        print("".join(f"  {line}\n" for line in lines), end="")
+    return True

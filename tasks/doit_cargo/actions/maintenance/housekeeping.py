@@ -12,11 +12,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from doit_cargo.actions import LOGS, TEST_LOGS, ask, confirmed
+from doit_cargo.actions import LOGS, TEST_LOGS, confirmed
 from doit_cargo.actions.maintenance import failures
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.files import bytes_below, read_text
-from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.tables import counted, minute, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import dir_listing, footprint, journal, receipts
@@ -234,29 +233,3 @@ def _measures(paths: list[str]) -> list[int]:
     texts = [read_text(path) for path in paths if os.path.isfile(path)]
     lines = sum(text.count("\n") for text in texts)
     return [len(texts), lines, *(sum(len(mark.findall(text)) for text in texts) for mark in MARKS.values())]
-
-
-LAST_LINES = 15
-
-
-def diagnose(session: Session, _: Any) -> bool:
-    """Print what a bug report needs: versions, workspace, variables, disk, git, the end of the latest log."""
-    from doit_cargo.actions.maintenance import folders
-    from doit_cargo.engine.base.secrets import masked
-
-    folders.version(session, None)
-    folders.info(session, None)
-    for name in sorted(session.environ):
-        if name.startswith(("CARGO", "RUST", "CUDA", "NVCC", "DOIT_CARGO")):
-            print(f"{name:17} {masked(name, session.environ[name])}")
-    usage = shutil.disk_usage(session.root)
-    print(f"{'disk':17} {size_of(usage.free)} of {size_of(usage.total)} free")
-    git = ask(session, [*GIT, "describe", "--always", "--dirty", "--tags"])
-    print(f"{'git':17} {git.out.strip() if git.status == 0 else 'no repository'}")
-    found = logs(session)
-    if found:
-        latest = max(found.values(), key=os.path.getmtime)
-        lines = read_text(latest).splitlines()[-LAST_LINES:]
-        print(f"the end of {reporter.relative(latest, session.root)}:")
-        print("".join(f"  {line}\n" for line in lines), end="")
-    return True

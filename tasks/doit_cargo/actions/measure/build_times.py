@@ -64,11 +64,8 @@ def check_docs(session: Session, values: Values) -> None:
 
 def output_path(session: Session, values: Values) -> str:
     """Return the file to write, from the folder of the call."""
-    return os.path.join(session.root, OUTPUT) if not values.text("OUTPUT") else _asked(session, values)
-
-
-def _asked(session: Session, values: Values) -> str:
-    return os.path.normpath(os.path.join(session.start, values.text("OUTPUT")))
+    asked = values.text("OUTPUT")
+    return os.path.normpath(os.path.join(session.start, asked)) if asked else os.path.join(session.root, OUTPUT)
 
 
 def _old(path: str) -> str:

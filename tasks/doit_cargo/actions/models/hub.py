@@ -20,7 +20,7 @@ from doit_cargo.actions.models.inventory import checksum
 from doit_cargo.actions.models.places import folder_of, place_of, source_of
 from doit_cargo.actions.signals import Interrupted, interruptible
 from doit_cargo.engine.base import atomic
-from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.base.errors import Problem, UserError, nearest
 from doit_cargo.engine.base.launch import ModelSource
 from doit_cargo.engine.base.tables import aligned, counted, size_of
 from doit_cargo.engine.console import reporter
@@ -99,7 +99,7 @@ def _result(session: Session, source: ModelSource, folder: str) -> tuple[str, st
     try:
         files = _here(source, folder, session.current) or _remote_files(session, source, folder)
         size = size_of(sum(file.size for file in files))
-        missing = [file for file in files if not _is_good(file, session.current)]
+        missing = [file for file in files if not _is_right(file.place, file, session.current)]
         _require_space(missing, folder)
         for file in missing:
             _fetch(session, file)
@@ -113,7 +113,7 @@ def _here(source: ModelSource, folder: str, target: str) -> list[RemoteFile]:
     if not source.sha256:
         return []
     file = RemoteFile(source.repo, source.file, source.revision, source.size, source.sha256, place_of(source, folder))
-    return [file] if _is_good(file, target) else []
+    return [file] if _is_right(file.place, file, target) else []
 
 
 def _remote_files(session: Session, source: ModelSource, folder: str) -> list[RemoteFile]:
@@ -127,8 +127,8 @@ def _remote_files(session: Session, source: ModelSource, folder: str) -> list[Re
     found = {one.rfilename: one for one in info.siblings or []}
     wanted = [source.file] if source.file else _weights(source, list(found))
     if source.file and source.file not in found:
-        problem = _nearest(source.file, tuple(found))
-        raise FailedError(f"{source.repo} has no file {source.file}{problem}")
+        guess = nearest(source.file, tuple(found))
+        raise FailedError(f"{source.repo} has no file {source.file}{f'; did you mean {guess}?' if guess else ''}")
     base = os.path.join(folder, *source.repo.split("/"))
     return [
         RemoteFile(
@@ -141,13 +141,6 @@ def _remote_files(session: Session, source: ModelSource, folder: str) -> list[Re
         )
         for name in wanted
     ]
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    from doit_cargo.engine.base.errors import nearest
-
-    guess = nearest(name, known)
-    return f"; did you mean {guess}?" if guess else ""
 
 
 def _sum(source: ModelSource, sibling: object) -> str:
@@ -258,12 +251,8 @@ def _plain(text: str, session: Session) -> str:
     return (text.replace(token, "***") if token else text)[:160]
 
 
-def _is_good(file: RemoteFile, target: str) -> bool:
-    """Tell whether the file is here, of the right size and content."""
-    return _is_right(file.place, file, target)
-
-
 def _is_right(path: str, file: RemoteFile, target: str) -> bool:
+    """Tell whether the file is there, of the right size and content."""
     try:
         if os.path.getsize(path) != file.size:
             return False

@@ -137,7 +137,7 @@ def all_of(session: Session) -> tuple[PythonCrate, ...]:
 def _all(session: Session) -> Iterator[PythonCrate]:
     members = {package.directory: package for package in session.workspace.packages.values()}
     folders = dict.fromkeys(
-        [*_folders(session.workspace, session.library), *map(_directory, _modules(session.workspace))]
+        [*_folders(session.workspace, session.library), *(one.directory for one in _modules(session.workspace))]
     )
     for folder in folders:
         project = read_project(folder)
@@ -148,10 +148,6 @@ def _all(session: Session) -> Iterator[PythonCrate]:
             yield PythonCrate(member.name, folder, manifest, session.workspace, project)
         elif os.path.isfile(manifest):
             yield _satellite(session, folder, manifest, project)
-
-
-def _directory(package: Package) -> str:
-    return package.directory
 
 
 def _satellite(session: Session, folder: str, manifest: str, project: Mapping[str, Any]) -> PythonCrate:

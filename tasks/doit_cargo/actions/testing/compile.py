@@ -32,7 +32,6 @@ KEY = "test_programs"
 PLANNING = ("FEATURES", "ALL_FEATURES", "NO_DEFAULT_FEATURES", "PROFILE", "TARGET")
 # What cargo says when it starts a program, or its recorder.
 STARTS = re.compile(r"^\s*(?:Running|Doc-tests|Executable) ")
-DECISIONS = "test-selections"
 
 
 class TestRequest(NamedTuple):

@@ -1,5 +1,5 @@
-"""What a pack names beside rules: feature sets, its programs, how they start and with which models, what is shared
-and what features require. Data only.
+"""What a pack names beside rules: feature sets, its programs, how they start and with which models, services, what is
+shared and what features require. Data only.
 """
 
 from __future__ import annotations
@@ -23,6 +23,23 @@ class Launch(NamedTuple):
     mcp: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
+
+
+class Service(NamedTuple):
+    """Something that must run before a target can (``[services.NAME]`` of a pack).
+
+    It is looked for at what the environment `variable` names, else at `default`: HOST:PORT or a URL, several with
+    commas; with a `path` an HTTP server must answer it. `get` is written as in `tools.Row`, `start` is what to type.
+    """
+
+    name: str
+    doc: str = ""
+    variable: str = ""
+    default: str = ""
+    path: str = ""
+    get: str = ""
+    start: str = ""
+    where: str = ""
 
 
 class ModelSource(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from doit_cargo.engine.base import NamedTuple
-from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, OwnProgram, Rule, Share
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, OwnProgram, Rule, Service, Share
 
 
 class CargoTarget(NamedTuple):
@@ -195,23 +195,6 @@ class Profile(NamedTuple):
     @property
     def triple(self) -> str:
         return str(self.cargo["target"].value) if "target" in self.cargo else ""
-
-
-class Service(NamedTuple):
-    """Something that must run before a target can (``[services.NAME]`` of a pack).
-
-    It is looked for at what the environment `variable` names, else at `default`: HOST:PORT or a URL, several with
-    commas; with a `path` an HTTP server must answer it. `get` is written as in `tools.Row`, `start` is what to type.
-    """
-
-    name: str
-    doc: str = ""
-    variable: str = ""
-    default: str = ""
-    path: str = ""
-    get: str = ""
-    start: str = ""
-    where: str = ""
 
 
 # What may run beside a target (`doit -n`): CARGO shares cargo's target directory, so one at a time; FREE shares

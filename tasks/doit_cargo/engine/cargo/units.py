@@ -153,12 +153,8 @@ def _by_name(unit: Unit, links: HardLinks) -> Iterator[Placed]:
         plain = os.path.join(os.path.dirname(info), name + ".d")
         if not unit.executable and os.path.exists(plain) and not os.path.exists(info):
             yield Placed(key, plain)
-        elif unit.executable and os.path.exists(_without_ending(info) + os.path.splitext(unit.executable)[1]):
+        elif unit.executable and os.path.exists(os.path.splitext(info)[0] + os.path.splitext(unit.executable)[1]):
             yield Placed(key, info)
-
-
-def _without_ending(path: str) -> str:
-    return os.path.splitext(path)[0]
 
 
 def _names_target(key: str, name: str, start: str) -> bool:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from doit_cargo.engine.cargo.messages import Located
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
-ANNOTATIONS = "GITHUB_ACTIONS"
 WORDS = {"ok": "done", "--": "skipped", "!!": "**failed**"}
 # GitHub shows ten of a kind a step, and takes fifty of a job.
 MOST = 50

@@ -5,7 +5,6 @@ Knows nothing of what is said. Whether there is colour, `streams` decides for al
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from collections.abc import Iterator
 from doit_cargo.engine.console.streams import has_colour
 
 NARROWEST = 40
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def width(fallback: int = 100) -> int:

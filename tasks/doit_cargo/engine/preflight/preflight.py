@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.model import Invocation, Plan, Profile, Service, Workspace
+from doit_cargo.engine.base.launch import Service
+from doit_cargo.engine.base.model import Invocation, Plan, Profile, Workspace
 from doit_cargo.engine.base.process.processes import environment_of_tools
 from doit_cargo.engine.preflight.check_context import MISSING, OK, WARN, WRONG, CheckContext, CheckRow, tool_row
 from doit_cargo.engine.preflight.requirements.requirement import NOTHING, Inference

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from doit_cargo.engine.base.errors import Problem
-from doit_cargo.engine.base.model import Service
+from doit_cargo.engine.base.launch import Service
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.plan.profiles.packs import GPU
 from doit_cargo.engine.toolchain import Machine

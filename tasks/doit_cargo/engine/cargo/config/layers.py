@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from doit_cargo.engine.base.model import Setting
+from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.cargo.config.files import walk
 from doit_cargo.engine.cargo.discovery import CONFIG_NAMES, config_folders
@@ -51,10 +52,10 @@ class Arguments(ConfigLayer):
 
     def __init__(self, settings: Mapping[str, Setting]) -> None:
         super().__init__(ARGUMENT, "--config")
-        self.places = {tuple(key.split(".")): setting.where for key, setting in settings.items()}
+        self.places = {_path(key): setting.where for key, setting in settings.items()}
         tree: dict[str, Any] = {}
         for key, setting in settings.items():
-            *above, last = key.split(".")
+            *above, last = _path(key)
             table = tree
             for name in above:
                 table = table.setdefault(name, {})
@@ -63,6 +64,15 @@ class Arguments(ConfigLayer):
 
     def where(self, path: Path) -> str:
         return f"--config of {self.places.get(path, 'the profile')}"
+
+
+def _path(key: str) -> Path:
+    """Return the parts of a key as TOML reads it, of which some may be quoted and hold dots."""
+    found, path = toml.loads(f"{key} = 0"), []
+    while isinstance(found, dict):
+        ((name, found),) = found.items()
+        path.append(name)
+    return tuple(path)
 
 
 class Environment(ConfigLayer):

@@ -13,14 +13,13 @@ from doit_cargo.engine.cargo.config.effective import Values, normal
 
 @dataclass(frozen=True, slots=True)
 class RustcCall:
-    """One call of rustc by cargo. `primary`: cargo was asked for this package itself."""
+    """One call of rustc by cargo."""
 
     package: str
     crate: str
     kinds: tuple[str, ...]
     arguments: tuple[str, ...]
     directory: str = ""
-    primary: bool = False
 
     @property
     def is_test(self) -> bool:
@@ -56,7 +55,6 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> RustcCall | No
         kinds=kinds,
         arguments=tuple(words),
         directory=environ.get("CARGO_MANIFEST_DIR", ""),
-        primary="CARGO_PRIMARY_PACKAGE" in environ,
     )
 
 

@@ -236,6 +236,9 @@ class _Fold:
             if key != "config":
                 self.cargo[key] = Setting(value, file.where("cargo", key))
         for path, value in _leaves(cargo.get("config", {})):
+            if "." in path[0]:
+                what = f"cargo.config names a table {path[0]!r}, which cargo ignores"
+                self.problems.add(what, f"write {path[0]} without quotes", file.where("cargo", "config", *path))
             # The last of two settings of one key wins, and stands last: cargo reads --config in order.
             self.config.pop(dotted(path), None)
             self.config[dotted(path)] = Setting(value, file.where("cargo", "config", *path))

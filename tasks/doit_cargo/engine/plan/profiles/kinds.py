@@ -262,7 +262,10 @@ LANE = _string('"free"', _lane, _one_of(POOLS))
 SHARE_WRITE = _string('"ci"', _share_write, _one_of(SHARE_WRITES))
 OBSERVING = _string('"off"', _observe, _one_of(OBSERVE))
 CONFIG = Kind(
-    "a table", '{ profile.release.lto = "thin" }', lambda value: isinstance(value, dict), schema={"type": "object"}
+    "a table",
+    '{ profile.release.lto = "thin" }',
+    lambda value: isinstance(value, dict),
+    schema={"type": "object", "propertyNames": {"pattern": "^[^.]*$"}},
 )
 VARIABLES = _strings('["MODEL_DIR"]', _variables)
 IGNORED = _strings('["BUILD_ID", "CI_*", "~/.cache/x"]', _ignored)

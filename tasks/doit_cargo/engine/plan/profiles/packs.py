@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import doit_cargo
 from doit_cargo.engine.base.errors import Problem, UserError, unknown
-from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Rule, Share
-from doit_cargo.engine.base.model import Duplicates, Pack, Service, Setting, Workspace
+from doit_cargo.engine.base.launch import FeatureSet, Launch, ModelSource, Rule, Service, Share
+from doit_cargo.engine.base.model import Duplicates, Pack, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.plan.profiles import keys
 from doit_cargo.engine.plan.profiles.files import check, is_known, problems_of

@@ -32,7 +32,7 @@ def after(option):
     return next((words[i + 1] for i, word in enumerate(words[:-1]) if word == option), "")
 if "--crate-name" not in words or any(word.startswith("--print") for word in words) or "-vV" in words:
     os.execv(rustc, [rustc, *words]) if os.sep in rustc else os.execvp(rustc, [rustc, *words])
-wanted = ("CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_PRIMARY_PACKAGE")
+wanted = ("CARGO_PKG_NAME", "CARGO_MANIFEST_DIR")
 record = {"arguments": words, "environ": {name: os.environ[name] for name in wanted if name in os.environ}}
 place = os.open(RECORDS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 os.write(place, (json.dumps(record) + "\n").encode())

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 
 from doit_cargo.engine.base.errors import nearest
 from doit_cargo.engine.cargo.config import keys
-from doit_cargo.engine.cargo.config.layers import CONFIG, ConfigLayer, plain, variable
+from doit_cargo.engine.cargo.config.layers import ARGUMENT, CONFIG, ConfigLayer, plain, variable
 from doit_cargo.engine.preflight.config.findings import ERROR, Finding, SettingsCase, toml
 
 PREFIX = "CARGO_PROFILE_"
 
 
 def misspelt(case: SettingsCase) -> Iterator[Finding]:
-    """Unknown keys of profiles and config files, and values that cargo refuses."""
-    for layer in [*(layer for layer in case.settings.layers if layer.kind == CONFIG), case.settings.manifest]:
-        if layer.kind == CONFIG:
+    """Unknown keys of profiles, config files and what is passed with --config, and values that cargo refuses."""
+    for layer in case.settings.layers:
+        if layer.kind in (ARGUMENT, CONFIG):
             yield from _unknown_tables(layer)
         for name, table in layer.table(("profile",)).items():
             here = ("profile", str(name))

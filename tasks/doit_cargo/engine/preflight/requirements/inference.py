@@ -94,7 +94,6 @@ def _apply(rule: NeedRule, crate: Crate, graph: CrateGraph, knowledge: Knowledge
         thing=rule.thing,
         version=rule.version,
         crate=crate.name,
-        crate_version=crate.version,
         feature=rule.features[0] if rule.features else "",
         chain=crate.chain,
         modules=library.modules if library else (),
@@ -166,7 +165,6 @@ def _declared(crate: Crate, manifests: str) -> Iterator[Need]:
             thing=str(table.get("name", name)),
             version=f">={newest}" if re.fullmatch(r"[\d.]+", newest) else "",
             crate=crate.name,
-            crate_version=crate.version,
             chain=crate.chain,
             modules=(str(table.get("name", name)),),
         )

@@ -43,16 +43,16 @@ def look_at_libclang(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:
             fix += ", or set LIBCLANG_PATH to the folder of a libclang"
         packages = packages_for(ROWS["libclang"].get, machine.package_manager)
         yield CheckRow("libclang", MISSING, needed_by=wanted.needed_by, what=what, fix=fix, packages=packages)
-    elif not tool.companions and machine.platform == "linux" and "-isystem" not in _clang_arguments(machine):
+    elif (
+        not tool.companions
+        and machine.platform == "linux"
+        and "-isystem" not in machine.environ.get("BINDGEN_EXTRA_CLANG_ARGS", "")
+    ):
         what = f"libclang at {tool.path} comes without clang's own headers: '{wanted.subject}' may not find stddef.h"
         fix += ", or BINDGEN_EXTRA_CLANG_ARGS=-isystem<folder that holds stddef.h>"
         yield CheckRow("libclang", WARN, tool.version, tool.path, wanted.needed_by, what, fix)
     else:
         yield CheckRow("libclang", OK, tool.version, tool.path, wanted.needed_by)
-
-
-def _clang_arguments(machine: Machine) -> str:
-    return machine.environ.get("BINDGEN_EXTRA_CLANG_ARGS", "")
 
 
 def look_at_protoc(look: CheckContext, wanted: Wanted) -> Iterator[CheckRow]:

@@ -24,7 +24,6 @@ class Need(NamedTuple):
     thing: str
     version: str
     crate: str
-    crate_version: str
     feature: str = ""
     chain: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
