@@ -152,6 +152,8 @@ def _how(move: Move, name: str) -> str:
         words.append(f"(with {', '.join(variables)}: as before, by the old file)")
     if asked := move.studies[name].environment:
         words.append(f"({', '.join(asked)}: asked of {move.source.file} by each make)")
+    if lead := move.studies[name].lead:
+        words.append(f"(after {' '.join(lead)})")
     if told := move.proposal.told.get(name):
         words.append(f"since {told}")
     return " ".join(words)

@@ -31,6 +31,10 @@ UNSEEN = (
     (re.compile(r"\$[({](?:if|and|or)\b[^\n]*\$[({]realpath\b"), "takes the files that are there (realpath)"),
     (re.compile(r"\$[({](?:MAKEFLAGS|MFLAGS|MAKE_VERSION|MAKELEVEL|MAKE_HOST|\.FEATURES)\b"), "asks make about itself"),
 )
+# With these a part of a target may be another thing by itself.
+NOT_PARTED = re.compile(
+    r"MAKECMDGOALS|\.SECONDEXPANSION|\$[({]eval\b|\.EXTRA_PREREQS|^[^\t#\n:=]*%[^\n:=]*:[^\n:=]*=", re.MULTILINE
+)
 SHELL = re.compile(r"(?:\$[({]shell\b|!=)(.*)")
 OPTIONAL = re.compile(r"^[ \t]*(?:-|s)include[ \t]+([^#\n]+)", re.MULTILINE)
 # Files that a Makefile takes if they are there; a workspace's own are, and others' are not ours to move.
@@ -249,7 +253,38 @@ def _old(box: Box, entry: MakeTarget, entries: Mapping[str, MakeTarget], text: s
     # What is asked for together may change what each does.
     parts += ["MAKECMDGOALS"] if re.search(r"MAKECMDGOALS|\bMAKEFLAGS\b.*=", text) else []
     reached = _with_variables(written, text, {each.name for each in closure})
-    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts))
+    is_parted = not NOT_PARTED.search(text)
+    leads = tuple(_leads_known(box, closure, entries, text)) if is_parted else ()
+    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts), leads)
+
+
+def _leads_known(
+    box: Box, closure: list[MakeTarget], entries: Mapping[str, MakeTarget], text: str
+) -> Iterator[tuple[str, ...]]:
+    """Yield what a target may begin with, where a run shows all of what comes behind it."""
+    for names in dict.fromkeys(_leads(closure[0], entries, {})):
+        seen: dict[str, None] = {}
+        for name in names:
+            found = entries.get(name) or next((each for each in entries.values() if _fits(each.name, name)), None)
+            _ = list(_closure(found, entries, seen)) if found else []
+        rest = [each for each in closure if each.name not in seen]
+        written = "\n".join(line for each in rest for line in (*each.recipe, *each.settings))
+        reached = _with_variables(written, text, {each.name for each in rest})
+        if seen and not _unsure(box, rest, reached):
+            yield names
+
+
+def _leads(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[tuple[str, ...]]:
+    """Yield the beginnings of what make does for a target, as lists of targets: the first of the first, and so on.
+
+    A target that has settings gives them to what it comes after, so there the old file is not asked for a part.
+    """
+    if entry.name in seen or entry.settings or not entry.parts:
+        return
+    seen[entry.name] = None
+    if entry.parts[0] in entries:
+        yield from _leads(entries[entry.parts[0]], entries, seen)
+    yield from (entry.parts[:size] for size in range(1, len(entry.parts) + 1))
 
 
 def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[MakeTarget]:

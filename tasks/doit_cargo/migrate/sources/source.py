@@ -30,13 +30,15 @@ WORDS = re.compile(r"[A-Za-z0-9_.+-]+")
 class Old:
     """A target of a build file. `line` is where it stands, 0 if unknown; `text` is all that decides what it does,
     as written; `unsure` says why a recording does not show all of it; `parts` are what is done once, however many
-    targets of one call want it."""
+    targets of one call want it. `leads` are what it may begin with, each a list of targets that the old file can do
+    by themselves: the shortest first."""
 
     name: str
     line: int = 0
     text: str = ""
     unsure: str = ""
     parts: tuple[str, ...] = ()
+    leads: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
