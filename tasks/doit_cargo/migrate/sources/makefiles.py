@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
@@ -265,7 +265,7 @@ def _leads_known(
     for names in dict.fromkeys(_leads(closure[0], entries, {})):
         seen: dict[str, None] = {}
         for name in names:
-            found = entries.get(name) or next((each for each in entries.values() if _fits(each.name, name)), None)
+            found = _entry_of(name, entries)
             _ = list(_closure(found, entries, seen)) if found else []
         rest = [each for each in closure if each.name not in seen]
         written = "\n".join(line for each in rest for line in (*each.recipe, *each.settings))
@@ -294,9 +294,17 @@ def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[st
     seen[entry.name] = None
     yield entry
     for part in entry.parts:
-        found = entries.get(part) or next((each for name, each in entries.items() if _fits(name, part)), None)
-        if found:
+        if found := _entry_of(part, entries):
             yield from _closure(found, entries, seen)
+
+
+def _entry_of(name: str, entries: Mapping[str, MakeTarget]) -> MakeTarget | None:
+    """Return what is said of a target: by its name, or else by a pattern, as one of that name."""
+    found = entries.get(name)
+    if found and (found.recipe or found.parts or found.is_phony):
+        return found
+    pattern = next((each for each in entries.values() if _fits(each.name, name)), None)
+    return replace(pattern, name=name) if pattern else found
 
 
 def _fits(pattern: str, name: str) -> bool:
