@@ -6,6 +6,7 @@ Reading a Makefile runs what ``$(shell ...)`` says in it; in the box nothing of 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -162,14 +163,17 @@ def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[str]:
             place = os.path.normpath(os.path.join(above, word))
             inside = [os.path.join(place, name) for name in NAMES]
             found = next((each for each in [*inside, place] if os.path.isfile(os.path.join(box.checkout, each))), "")
-            is_read = found and (found != place or re.search(rf"-f *{re.escape(word)}", said))
+            is_read = found and (
+                found != place or re.search(rf"(?:MAKE[)}}]|\bmake\b)[^\n;&|]*-f *{re.escape(word)}", said)
+            )
             if not is_read or found in seen or ALWAYS_THERE.search(place):
                 continue
             seen.add(found)
             folder, name = os.path.split(found) if found != place else (above, os.path.relpath(place, above or "."))
             texts.append((folder, text_of(box.checkout, found)))
-            database = _database(box, [program(), "-C", folder or ".", "-f", name, NO_GOAL], found, {})
-            yield from _made(box, _entries(database), folder)
+            with contextlib.suppress(UserError):  # what make cannot read, no target of it can do
+                database = _database(box, [program(), "-C", folder or ".", "-f", name, NO_GOAL], found, {})
+                yield from _made(box, _entries(database), folder)
 
 
 def _is_for_people(entry: MakeTarget) -> bool:
