@@ -17,6 +17,7 @@ from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.plan.profiles.kinds import GOAL, PATTERN, VARIABLE
 from doit_cargo.migrate.cargo_call import CargoCall
 from doit_cargo.migrate.compare import differing, own_steps
+from doit_cargo.migrate.newside import SHIM
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.recording.study import Recording, Study, record, record_old, study
 from doit_cargo.migrate.rows import Proposal, Writer, built_in, name_of
@@ -191,9 +192,6 @@ def _files(session: Session, move: Move) -> Iterator[tuple[str, str]]:
     yield from ((move.source.file, text) for text in move.source.aside.values())
     if move.source.kind == "make":
         yield SHIM, _shim(session, move)
-
-
-SHIM = "GNUmakefile"
 
 
 def _shim(session: Session, move: Move) -> str:

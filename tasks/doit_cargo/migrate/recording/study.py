@@ -21,6 +21,7 @@ from doit_cargo.migrate.recording.recorder import READERS, RecordedCall
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
+GONE = "gone"
 NO_CARGO = "calls no cargo"
 IS_THERE = ("command", "-v")
 MACHINE = {"OS": "Windows_NT"}
@@ -291,7 +292,8 @@ def _behind(whole: Recording, lead: Recording) -> Recording | None:
     begins = _alike(whole.steps[:steps], lead.steps) and sorted(whole.lines[:lines]) == sorted(lead.lines)
     if lead.ended != "well" or not begins:
         return None
-    return replace(whole, steps=whole.steps[steps:], lines=whole.lines[lines:])
+    changes = {path: what for path, what in whole.changes.items() if lead.changes.get(path) != what}
+    return replace(whole, steps=whole.steps[steps:], lines=whole.lines[lines:], changes=changes)
 
 
 def _alike(some: Sequence[RecordedStep], others: Sequence[RecordedStep]) -> bool:
@@ -378,7 +380,10 @@ def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     if old.unsure:
         return old.unsure
     of_steps = (reason for step in base.steps if (reason := _of_step(step, source)))
-    return _of_lines(box, source, base) or next(of_steps, "")
+    made = (
+        f"make skips {path} while it is new enough" for path in source.makes if base.changes.get(path, GONE) != GONE
+    )
+    return _of_lines(box, source, base) or next(of_steps, "") or next(made, "")
 
 
 def _of_lines(box: Box, source: Source, base: Recording) -> str:
@@ -414,7 +419,9 @@ def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collectio
     if (there, elsewhere.ended) != (here, base.ended):
         asked = [name for name in base.asked if name not in READERS]
         read = [name for name in base.asked if name in READERS]
-        what = ", ".join(asked) or (f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER)")
+        what = ", ".join(asked) or (
+            f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER) or the files that are there"
+        )
         shown = [_short("; ".join(map(str, steps)) or "nothing") for steps in (here, there)]
         return f"depends on {what}; here: {shown[0]}; elsewhere: {shown[1]}"
     for number, step in enumerate(base.steps):

@@ -47,6 +47,7 @@ SET_HERE = re.compile(
 ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.|\$")
 CALLS_MAKE = re.compile(r"\$[({]MAKE[)}]|\bg?make\b")
 # A recipe that leaves a file of its target's name says that name.
+WRITES = r"(?:>|-[oO]|--output|\b(?:touch|cp|mv|ln|install|mkdir|git|curl|wget|tar|python3?)\b[^\n;&|]*)"
 NAMES_ITSELF = re.compile(r"\$(?:@|[({]@[DF]?[)}])")
 
 
@@ -109,6 +110,7 @@ def source(box: Box, path: str) -> Source:
         box.shell(own_shell[1])
     entries = {entry.name: entry for entry in _entries(database)}
     files = [*_made(box, entries.values(), ""), *(_made_elsewhere(box, text, path) if CALLS_MAKE.search(text) else ())]
+    known = [each.path for each in files if each.is_known]
     optional = [name for words in OPTIONAL.findall(text) for name in words.split() if not ALWAYS_THERE.search(name)]
     plain = {name: entry for name, entry in entries.items() if "%" not in name}
     wanted = [each for each in plain.values() if _is_for_people(each)]
@@ -122,11 +124,12 @@ def source(box: Box, path: str) -> Source:
         patterns=tuple(name for name in entries if "%" in name),
         variables=variables_of(text),
         gives_environment=True,
-        asks_for=tuple(_asked_for([*optional, *ASKED_FOR.findall(text), *tested_files(text), *files])),
+        asks_for=tuple(_asked_for([*optional, *ASKED_FOR.findall(text), *tested_files(text), *known])),
         absent=tuple(name for name in optional if not os.path.lexists(os.path.join(box.checkout, name))),
         sets=tuple(sorted(_set_in(text))),
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
         aside=aside,
+        makes=tuple(each.path for each in files),
     )
 
 
@@ -139,22 +142,30 @@ def _asked_for(names: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(os.path.normpath(name) for name in names if not ALWAYS_THERE.search(name))
 
 
-def _made(box: Box, entries: Iterable[MakeTarget], folder: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A target that may be a file; `is_known` where there is one, or its name or its recipe says so."""
+
+    path: str
+    is_known: bool
+
+
+def _made(box: Box, entries: Iterable[MakeTarget], folder: str) -> Iterator[_Made]:
     """Yield the files whose age decides whether make does anything for them."""
     for entry in entries:
+        path = os.path.normpath(os.path.join(folder, entry.name))
         is_made = entry.recipe and not entry.is_phony and "%" not in entry.name and entry.name not in NAMES
-        path = os.path.join(folder, entry.name)
-        if is_made and (_is_file_name(entry) or os.path.isfile(os.path.join(box.checkout, path))):
-            yield path
+        if is_made and not ALWAYS_THERE.search(path):
+            yield _Made(path, _is_file_name(entry) or os.path.isfile(os.path.join(box.checkout, path)))
 
 
 def _is_file_name(entry: MakeTarget) -> bool:
     recipe = "\n".join(entry.recipe)
-    says_so = re.search(rf"(?:\btouch|>|-o|--output)[ =]*[\"']?{re.escape(entry.name)}(?![\w-])", recipe)
+    says_so = re.search(rf"{WRITES}[ =]*[\"']?{re.escape(entry.name)}(?![\w-])", recipe)
     return "/" in entry.name or "." in entry.name.strip(".") or bool(NAMES_ITSELF.search(recipe) or says_so)
 
 
-def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[str]:
+def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[_Made]:
     """Yield those of the other Makefiles that a text may give to make, by a folder or a name in it."""
     seen, texts = {os.path.normpath(path)}, [("", text)]
     while texts:

@@ -66,6 +66,8 @@ class Source:
     """Files that were not there to be read: once one is, all is the old file's, since it may say anything."""
     asks_for: tuple[str, ...] = ()
     """Files that may be there or not, such as an `.env`: in the other world it is the other way round."""
+    makes: tuple[str, ...] = ()
+    """Files that, once they are there, may be left as they are: the targets that are not said to be none."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
     aside: Mapping[str, str] = field(default_factory=dict)
