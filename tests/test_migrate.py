@@ -300,7 +300,7 @@ REASONS = {
     "mark": "calls no cargo",
     "seen": "depends on ",
     "by-tool": "does something else where cross is missing",
-    "elsewhere": "depends on ",
+    "elsewhere": "make skips engine/stamp while",
     "again": "make skips mark while",
 }
 
