@@ -162,7 +162,7 @@ def _with_failing(box: Box, move: Move, name: str, place: int, new: Recording) -
             return new
         number = steps[place].number
         failing = record_new(box, move, name, fail=number)
-        if number in [step.number for step in own_steps(failing, known)[place:]]:
+        if [step.number for step in own_steps(failing, known)[place : place + 1]] == [number]:
             return failing
         new = record_new(box, move, name)
     return failing
