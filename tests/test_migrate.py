@@ -291,6 +291,98 @@ def test_a_lost_program_differs(tmp_path: Path) -> None:
     assert lines[-1] == "2 targets: 0 same, 0 kept, 2 differs, 0 unknown"
 
 
+# --- what decides outside of what is watched ------------------------------------------------------------------------
+
+# Made by a stand-in of touch alone, or found by the shell of `$(shell ...)`, by make, by another make.
+DECIDED = """\
+MARK = marker
+SEEN := $(shell test -e $(MARK) && echo cold || echo turbo)
+CARGO := $(shell command -v cross >/dev/null && echo cross || echo cargo)
+-include local.mk
+.PHONY: piped behind twice seen by-tool elsewhere again
+piped:
+	cargo tree | grep -v zzz
+behind: piped mark
+	cargo check --workspace
+twice: behind
+	cargo test
+mark: Cargo.toml
+	cp Cargo.toml mark
+seen: ; cargo check --features $(SEEN)
+by-tool: ; $(CARGO) build
+elsewhere:
+	$(MAKE) -C engine stamp
+again:
+	$(MAKE) mark && cargo doc
+	docker compose -f engine/other.yaml up
+"""
+REASONS = {
+    "piped": "has a pipe",
+    "mark": "calls no cargo",
+    "seen": "depends on ",
+    "by-tool": "does something else where cross is missing",
+    "elsewhere": "make skips engine/stamp while",
+    "again": "make skips mark while",
+}
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """A workspace with an old GNUmakefile, whose place the shim takes."""
+    root = make_workspace(tmp_path_factory.mktemp("decided") / "ws", SPEC)
+    write(root / "GNUmakefile", DECIDED)
+    write(root / "engine/Makefile", "stamp: Cargo.toml\n\tcargo build\n\ttouch stamp\n")
+    write(root / "engine/other.yaml", "a: b\n")
+    return root, call(root, "doit-cargo", "migrate", "--json")
+
+
+def test_what_decides_outside_of_what_is_watched_is_kept(decided: tuple[Path, Said]) -> None:
+    kept = {name: str(row["reason"]) for name, row in rows(decided[1]).items() if not row["taken"]}
+    assert kept.keys() == REASONS.keys(), kept
+    assert {name: kept[name] for name, reason in REASONS.items() if not kept[name].startswith(reason)} == {}
+
+
+def test_a_row_begins_with_what_the_old_file_still_does(decided: tuple[Path, Said]) -> None:
+    tables = tomllib.loads((decided[0] / "profiles/pack.toml").read_text())["target"]
+    assert tables["behind_make"]["run"] == ["make", "-f", "GNUmakefile.old", "piped", "mark"]
+    assert tables["twice"]["after"][0] in ("behind", "behind_make")
+    said = call(decided[0], "doit-cargo", "makefile", "--compare", "GNUmakefile.old")
+    assert (said.status, " 2 same, 6 kept, 0 differs, 0 unknown" in said.out) == (0, True), said.out
+
+
+def test_an_old_gnumakefile_is_reached_under_its_new_name(decided: tuple[Path, Said]) -> None:
+    root = decided[0]
+    assert (root / "GNUmakefile.old").read_text() == DECIDED
+    assert call(root, MAKE, "-n", "piped").out.splitlines()[-1] == "cargo tree | grep -v zzz"
+
+
+def test_what_make_and_a_shell_find_out_by_themselves_is_frozen_in_no_row(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    given = {
+        "random": ("CHANCE = $(shell echo $$RANDOM)", "cargo test -j$(CHANCE)"),
+        "found": ("SRC = $(wildcard engine/src/*.rs)", "cargo fmt -- $(SRC)"),
+        "quiet": ("FLAG = $(if $(findstring s,$(MAKEFLAGS)),-q)", "cargo check $(FLAG)"),
+        "outside": ("IN = $(shell [ -f /.dockerenv ] && echo --offline)", "cargo check $(IN)"),
+    }
+    write(root / "Makefile", "".join(f"{line}\n{name}: ; {recipe}\n" for name, (line, recipe) in given.items()))
+    found = {name: row["reason"] for name, row in rows(call(root, "doit-cargo", "migrate", "--json")).items()}
+    assert found == {
+        "random": "what a $(shell ...) finds out is not seen",
+        "found": "takes the files that are there (wildcard)",
+        "quiet": "asks make about itself",
+        "outside": "what a $(shell ...) finds out is not seen",
+    }
+
+
+def test_a_file_to_include_that_was_not_there_makes_all_of_it_the_old_files(decided: tuple[Path, Said]) -> None:
+    root = decided[0]
+    assert "doit-cargo" in call(root, MAKE, "-n", "behind").out
+    write(root / "local.mk", "MARK = other\n")
+    said = call(root, MAKE, "-n", "behind")
+    (root / "local.mk").unlink()
+    assert "cargo check --workspace" in said.out
+
+
 # --- the shim, after a migration -------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,14 @@ dependencies = ["program", "checked"]
 condition = { env_set = ["CI"] }
 command = "cargo"
 args = ["test"]
+[tasks.at-times]
+run_task = [{ name = "program", condition = { env_set = ["CI"] } }, { name = "checked" }]
+[tasks.together]
+run_task = { name = ["program", "checked"], parallel = true }
+[tasks.follows]
+env = { WHERE = { source = "CI", default_value = "here" } }
+command = "cargo"
+args = ["test", "--features", "${WHERE}"]
 [tasks.scripted]
 script = "cargo check"
 [tasks.here]
@@ -82,6 +90,17 @@ plain:
     cargo test
 chosen:
     cargo build --features {{ kind }}
+[no-cd]
+where-called:
+    cargo check
+[parallel]
+together: plain
+    cargo check
+random:
+    cargo test -j`echo $RANDOM`
+of-a-module: tools::lint
+    cargo check
+mod tools
 """
 
 
@@ -130,7 +149,17 @@ def test_a_script_of_npm_is_taken_over_as_npm_itself_runs_it(tmp_path: Path) -> 
 def test_what_just_finds_out_itself_is_frozen_in_no_row(tmp_path: Path) -> None:
     root = make_workspace(tmp_path / "ws", {"one": {}})
     write(root / "justfile", ANEW)
-    assert taken(root, "justfile") == {"counted": False, "here": True, "plain": True, "chosen": False}
+    write(root / "tools.just", "lint:\n    cargo clippy -j{{ num_cpus() }}\n")
+    assert taken(root, "justfile") == {
+        "counted": False,
+        "here": True,
+        "plain": True,
+        "chosen": False,
+        "where-called": False,
+        "together": False,
+        "random": False,
+        "of-a-module": False,
+    }
     pack = (root / "profiles/pack.toml").read_text()
     assert ('command = "test"' in pack, '"{root}/out"' in pack, str(root) in pack) == (True, True, False)
 
@@ -145,6 +174,9 @@ def test_tasks_of_cargo_make_are_taken_over_with_those_that_it_extends(tmp_path:
         "program": True,
         "both": True,
         "on-ci": False,
+        "at-times": False,
+        "together": False,
+        "follows": False,
         "scripted": False,
         "here": False,
         "each": False,

@@ -16,6 +16,7 @@ from doit_cargo import makefile
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
 from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
+from doit_cargo.migrate.newside import SHIM, programs
 from doit_cargo.migrate.recording.box import Box, Members
 from doit_cargo.migrate.sources import finding
 
@@ -32,7 +33,7 @@ def migrate(session: Session, options: argparse.Namespace) -> int:
     with opened(session, path, options.yes) as box:
         source = finding.load(box, path)
         move = moving.plan(session, box, source, tell)
-    is_new = not makefile.is_ours(os.path.join(session.root, moving.SHIM))
+    is_new = not makefile.is_ours(os.path.join(session.root, SHIM))
     for file, text in move.files.items():
         start.write_file(os.path.join(session.root, file), text)
     _write_shim(session, move)
@@ -64,8 +65,6 @@ def _print(lines: Iterator[str]) -> None:
 
 def opened(session: Session, path: str, yes: bool) -> Box:
     """Return the box for a build file, after saying what will run in it. Raises `UserError` if that is not wanted."""
-    from doit_cargo.migrate.newside import programs
-
     box = Box(session.root, session.environ, finding.words_in(session.root, path))
     box.programs = programs(session.workspace, finding.text_of(session.root, path))
     workspace = session.workspace
@@ -111,7 +110,7 @@ def _write_shim(session: Session, move: Move) -> None:
     if move.source.kind == "make":
         renewed = Session(session.start, session.environ, {})
         text = makefile.render(renewed.listing, makefile.moved(renewed))
-        start.write_file(os.path.join(session.root, "GNUmakefile"), text)
+        start.write_file(os.path.join(session.root, SHIM), text)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -152,6 +151,8 @@ def _how(move: Move, name: str) -> str:
         words.append(f"(with {', '.join(variables)}: as before, by the old file)")
     if asked := move.studies[name].environment:
         words.append(f"({', '.join(asked)}: asked of {move.source.file} by each make)")
+    if lead := move.studies[name].lead:
+        words.append(f"(after {' '.join(lead)})")
     if told := move.proposal.told.get(name):
         words.append(f"since {told}")
     return " ".join(words)

@@ -16,7 +16,8 @@ from doit_cargo import makefile as shim
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.plan.profiles.kinds import GOAL, PATTERN, VARIABLE
 from doit_cargo.migrate.cargo_call import CargoCall
-from doit_cargo.migrate.compare import differing
+from doit_cargo.migrate.compare import differing, own_steps
+from doit_cargo.migrate.newside import SHIM
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.recording.study import Recording, Study, record, record_old, study
 from doit_cargo.migrate.rows import Proposal, Writer, built_in, name_of
@@ -124,18 +125,47 @@ def _proof(box: Box, move: Move, name: str) -> str:
     base = move.studies[name].base
     new = record_new(box, move, name)
     found = differing(base, new, box.members)
-    if not found and len(base.steps) > 1:
-        from doit_cargo.migrate.compare import own_steps
-
-        failing = record_new(box, move, name, fail=own_steps(new, base.steps)[0].number)
-        if failing.ended == "well" or len(own_steps(failing, base.steps)) != 1:
-            found = ["it goes on though its first call fails"]
+    if not found:
+        found = _failing(box, move, name, new)
     for _, tool in move.studies[name].tools:
-        before = record_old(box, move.source, name, without=tool)
+        before = record_old(box, move.source, [name], without=tool)
         if differing(before, record_new(box, move, name, without=tool), box.members):
             found = [f"it does something else where {tool} is missing"]
     more = f" and {len(found) - 2} more" if len(found) > 3 else ""
     return ("; ".join(found if not more else [found[0], found[-1]]) + more).replace("\n", " ")
+
+
+def _failing(box: Box, move: Move, name: str, new: Recording) -> list[str]:
+    """Return how the new side goes on where its first call fails, and the first behind what the old file does."""
+    studied, base = move.studies[name], move.studies[name].base
+    if not studied.lead and len(base.steps) > 1:
+        failing = _with_failing(box, move, name, 0, new)
+        is_end = failing.ended != "well" and len(own_steps(failing, base.steps)) == 1
+        return [] if is_end else ["it goes on though its first call fails"]
+    begins = len(base.steps) - len(studied.behind.steps) if studied.behind else 0
+    # Which call of a pipe is the first is not the same each time.
+    places = {begins} if any(step.out == "pipe" for step in base.steps[:begins]) else {0, begins}
+    for place in sorted(places) if studied.lead else ():
+        before = record_old(box, move.source, [name], fail=base.steps[place].number)
+        if differing(before, _with_failing(box, move, name, place, new), box.members):
+            return [f"it does something else where this fails: {base.steps[place]}"]
+    return []
+
+
+def _with_failing(box: Box, move: Move, name: str, place: int, new: Recording) -> Recording:
+    """Record the new side with one of its steps failing: what it asks before that is not the same each time, since a
+    run leaves answers to the next."""
+    known = move.studies[name].base.steps
+    for _ in range(ROUNDS):
+        steps = own_steps(new, known)
+        if len(steps) <= place:
+            return new
+        number = steps[place].number
+        failing = record_new(box, move, name, fail=number)
+        if [step.number for step in own_steps(failing, known)[place : place + 1]] == [number]:
+            return failing
+        new = record_new(box, move, name)
+    return failing
 
 
 def record_new(box: Box, move: Move, name: str, *, fail: int = 0, without: str = "") -> Recording:
@@ -177,9 +207,6 @@ def _files(session: Session, move: Move) -> Iterator[tuple[str, str]]:
     yield from ((move.source.file, text) for text in move.source.aside.values())
     if move.source.kind == "make":
         yield SHIM, _shim(session, move)
-
-
-SHIM = "GNUmakefile"
 
 
 def _shim(session: Session, move: Move) -> str:

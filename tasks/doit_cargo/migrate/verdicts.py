@@ -52,7 +52,7 @@ def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mappin
         return Verdict(old.name, old.line, KEPT)
     target = taken.get(old.name, {}).get("target", name_of(old.name))
     if not moved and (absent := _absent(session, target)):
-        base = record_old(box, source, old.name)
+        base = record_old(box, source, [old.name])
         lost = [f"lost: {step}" for step in base.steps] or ["lost: it runs no program that could be compared"]
         return Verdict(old.name, old.line, DIFFERS, (absent, *lost))
     found: list[str] = []
@@ -61,7 +61,7 @@ def _verdict(session: Session, box: Box, source: Source, old: Old, moved: Mappin
     variables = taken.get(old.name, {}).get("variables") or list(source.variables)
     worlds = [*_worlds(variables, bool(moved) and source.kind == "make")]
     for given, without in worlds:
-        before = record_old(box, source, old.name, given, without=without)
+        before = record_old(box, source, [old.name], given, without=without)
         words = argv(box, source, old.name, target, given, takes) if moved else [*program().split(), target]
         after = record(box, words, environment(box, source), known=before.steps, without=without, leaves=CACHES)
         if "never" in (before.ended, after.ended):

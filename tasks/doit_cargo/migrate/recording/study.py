@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from doit_cargo.engine.base.plain_text import HIDDEN
@@ -21,6 +21,7 @@ from doit_cargo.migrate.recording.recorder import READERS, RecordedCall
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
+GONE = "gone"
 NO_CARGO = "calls no cargo"
 IS_THERE = ("command", "-v")
 MACHINE = {"OS": "Windows_NT"}
@@ -42,9 +43,15 @@ TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
 
 
 class Rerun(Protocol):
-    """Runs a target once more, in another world."""
+    """Runs a target once more, in another world: `other` are files that are there, or gone, in it alone."""
 
-    def __call__(self, given: Mapping[str, str] | None = None, fail: int = 0, without: str = "") -> Recording: ...
+    def __call__(
+        self,
+        given: Mapping[str, str] | None = None,
+        fail: int = 0,
+        other: Collection[str] | None = None,
+        without: str = "",
+    ) -> Recording: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class Study:
     """What is known of a target: its recording, why it cannot be a row ("" if it can), and the variables that change
     what it does. `environment` are variables that its calls get from the build file with values of the machine, the
     day or the checkout: they are asked of it each time. `tools` are those without which it stops, each with the number
-    of steps before that."""
+    of steps before that. `lead` is the call by which the old file does the beginning itself, and `behind` the rest."""
 
     old: Old
     base: Recording
@@ -103,14 +110,16 @@ class Study:
     variables: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     tools: tuple[tuple[int, str], ...] = ()
+    lead: tuple[str, ...] = ()
+    behind: Recording | None = None
 
     @property
     def steps(self) -> tuple[RecordedStep, ...]:
         """The calls without what the build file must be asked for; a tool that must be there is a step."""
-        steps = list(_apart_from(self.base.steps, self.environment))
+        steps = list(_apart_from((self.behind or self.base).steps, self.environment))
         for position, tool in reversed(self.tools):
             steps.insert(position, RecordedStep((*IS_THERE, tool), "", {}, "shown", 0))
-        return tuple(steps)
+        return (*([RecordedStep(self.lead, "", {}, "shown", 0)] if self.lead else []), *steps)
 
     @property
     def calls_cargo(self) -> bool:
@@ -143,7 +152,7 @@ def record(
 def record_old(
     box: Box,
     source: Source,
-    name: str,
+    names: Sequence[str],
     given: Mapping[str, str] | None = None,
     *,
     fail: int = 0,
@@ -151,16 +160,15 @@ def record_old(
     without: str = "",
     asked: Collection[str] = (),
 ) -> Recording:
-    """Record a target of an old build file as if nothing of ours were there; `asked` are files that are there in the
+    """Record targets of an old build file as if nothing of ours were there; `asked` are files that are there in the
     other world alone, or gone from it."""
     # What reads OS itself is looked at with it set, and the shim then goes to the old file.
     is_windows = other and not (source.gives_environment and "OS" in source.variables)
     env = {**box.environment(other), **source.env, **(MACHINE if is_windows else {})}
     files, gone = _other_files(box, (*source.asks_for, *asked)) if other else ({}, ())
     files, gone = {**files, **source.aside}, (*source.gone, *gone)
-    return record(
-        box, source.call(name, given or {}), env, fail=fail, other=other, files=files, gone=gone, without=without
-    )
+    words = [*source.call(names[0], given or {}), *names[1:]]
+    return record(box, words, env, fail=fail, other=other, files=files, gone=gone, without=without)
 
 
 def _other_files(box: Box, asked: Collection[str]) -> tuple[dict[str, str], list[str]]:
@@ -217,18 +225,30 @@ def _step(box: Box, call: RecordedCall, env: Mapping[str, str]) -> RecordedStep:
 
 def study(box: Box, source: Source, old: Old) -> Study:
     """Return what is known of a target, from as many recordings as it takes to know it."""
-
-    def run(given: Mapping[str, str] | None = None, fail: int = 0, without: str = "") -> Recording:
-        return record_old(box, source, old.name, given, fail=fail, without=without)
-
     if old.unsure and not source.gives_environment and NAMES_CARGO.search(old.text):
         return Study(old, Recording((), "never", "", (), (), {}), old.unsure)
+    run = _runner(box, source, [old.name])
     base = run()
+    found = _studied(box, source, old, base, run)
+    for names in old.leads if found.reason not in ("", NO_CARGO) and base.ended == "well" else ():
+        lead = _runner(box, source, names)
+        led = _behind(base, lead())
+        if led and not _at_once(box, source, replace(old, unsure=""), led) and not _goes_on(run, lead, led):
+            behind = _studied(box, source, replace(old, unsure=""), led, _run_behind(run, lead), (base, run))
+            if not behind.reason:
+                call = (os.path.basename(source.call("", {})[0]), "-f", source.file, *names)
+                return replace(behind, old=old, base=base, lead=call, behind=led)
+    return found
+
+
+def _studied(
+    box: Box, source: Source, old: Old, base: Recording, run: Rerun, whole: tuple[Recording, Rerun] | None = None
+) -> Study:
+    """Return what is known of a target of which the first recording is there; `whole` is that of which it is a part."""
     if reason := _at_once(box, source, old, base):
         return Study(old, base, reason)
     asked_for = [os.path.normpath(name) for line in base.asking for name in tested_files(line)]
-    inside = [name for name in asked_for if not name.startswith(("/", "..", "."))]
-    elsewhere = record_old(box, source, old.name, other=True, asked=inside)
+    elsewhere = run(other=[name for name in asked_for if not name.startswith(("/", "..", "."))])
     asked = _of_the_machine(base, elsewhere) if source.gives_environment else ()
     reason = _place_in(_apart_from(base.steps, asked)) or _in_other_worlds(base, elsewhere, asked, run)
     tools: tuple[tuple[int, str], ...] = ()
@@ -237,7 +257,61 @@ def study(box: Box, source: Source, old: Old) -> Study:
     if reason:
         return Study(old, base, reason)
     read = {name for line in base.lines for name in read_by(line)} & {*source.variables}
-    return Study(old, base, "", tuple(sorted(read.union(_changing(source, old, base, run)))), asked, tools)
+    changing = _changing(source, old, *(whole or (base, run)))
+    return Study(old, base, "", tuple(sorted(read.union(changing))), asked, tools)
+
+
+def _runner(box: Box, source: Source, names: Sequence[str]) -> Rerun:
+    """Return what records some targets of a build file in one call."""
+
+    def run(
+        given: Mapping[str, str] | None = None, fail: int = 0, other: Collection[str] | None = None, without: str = ""
+    ) -> Recording:
+        is_other = other is not None
+        return record_old(box, source, names, given, fail=fail, other=is_other, without=without, asked=other or ())
+
+    return run
+
+
+def _run_behind(run: Rerun, lead: Rerun) -> Rerun:
+    """Return what records a target without that with which it begins."""
+
+    def rest(
+        given: Mapping[str, str] | None = None, fail: int = 0, other: Collection[str] | None = None, without: str = ""
+    ) -> Recording:
+        # A call that fails is one of the rest here.
+        whole, first = run(given, fail, other, without), lead(given, 0, other, without)
+        return _behind(whole, first) or replace(whole, ended="never")
+
+    return rest
+
+
+def _behind(whole: Recording, lead: Recording) -> Recording | None:
+    """Return what a recording has behind another one, with which it begins; None if it does not."""
+    steps, lines = len(lead.steps), len(lead.lines)
+    begins = _alike(whole.steps[:steps], lead.steps) and sorted(whole.lines[:lines]) == sorted(lead.lines)
+    if lead.ended != "well" or not begins:
+        return None
+    changes = {path: what for path, what in whole.changes.items() if lead.changes.get(path) != what}
+    return replace(whole, steps=whole.steps[steps:], lines=whole.lines[lines:], changes=changes)
+
+
+def _alike(some: Sequence[RecordedStep], others: Sequence[RecordedStep]) -> bool:
+    """Tell whether two recordings hold the same calls; those of a pipe begin in any order."""
+    here, there = (
+        sorted(repr((each.argv, each.folder, sorted(each.env.items()))) for each in steps) for steps in (some, others)
+    )
+    return here == there
+
+
+def _goes_on(run: Rerun, lead: Rerun, led: Recording) -> bool:
+    """Tell whether a target does not end where that with which it begins fails, or not go on where that does."""
+    steps = lead().steps
+    if not steps or any(step.out == "pipe" for step in steps):
+        return False
+    whole, first = run(fail=steps[-1].number), lead(fail=steps[-1].number)
+    rest = _behind(whole, first)
+    return rest.steps != led.steps if rest else (whole.steps, whole.ended) != (first.steps, first.ended)
 
 
 def tools_of(recording: Recording) -> list[str]:
@@ -306,7 +380,10 @@ def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     if old.unsure:
         return old.unsure
     of_steps = (reason for step in base.steps if (reason := _of_step(step, source)))
-    return _of_lines(box, source, base) or next(of_steps, "")
+    made = (
+        f"make skips {path} while it is new enough" for path in source.makes if base.changes.get(path, GONE) != GONE
+    )
+    return _of_lines(box, source, base) or next(of_steps, "") or next(made, "")
 
 
 def _of_lines(box: Box, source: Source, base: Recording) -> str:
@@ -342,7 +419,9 @@ def _in_other_worlds(base: Recording, elsewhere: Recording, asked_for: Collectio
     if (there, elsewhere.ended) != (here, base.ended):
         asked = [name for name in base.asked if name not in READERS]
         read = [name for name in base.asked if name in READERS]
-        what = ", ".join(asked) or (f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER)")
+        what = ", ".join(asked) or (
+            f"what {', '.join(read)} read" if read else "the machine (OS, HOME, USER) or the files that are there"
+        )
         shown = [_short("; ".join(map(str, steps)) or "nothing") for steps in (here, there)]
         return f"depends on {what}; here: {shown[0]}; elsewhere: {shown[1]}"
     for number, step in enumerate(base.steps):

@@ -22,8 +22,12 @@ SCRIPTS = ("script", "script_runner", "script_path", "script_extension")
 # Keys by which a task may do something else another time.
 CHOOSING = (
     *("condition", "condition_script", "watch", "plugin", "install_crate", "install_script", "linux", "mac"),
-    *("windows", "ignore_errors", "force", "fork", "cleanup_task"),
+    *("windows", "ignore_errors", "force", "fork", "cleanup_task", "parallel"),
 )
+# Tasks that run before and behind each other one.
+AROUND_ALL = re.compile(r"^(?:init|end|on_error)_task *= *[\"']([^\"']+)", re.MULTILINE)
+ALWAYS = ("init", "end")
+LOADS = re.compile(r"^(?:\[config\.)?load_script\b", re.MULTILINE)
 # What cargo-make sets itself begins so, and may be another value each time; of these, a recording shows a place of the
 # checkout for what it is.
 OWN = re.compile(r"CARGO_MAKE_(?!(?:WORKSPACE_)?WORKING_DIRECTORY\b)\w+")
@@ -53,6 +57,7 @@ def source(box: Box, path: str) -> Source:
     """Return a Makefile.toml as a source."""
     make = program()
     tasks, env, text = _read(box, path)
+    around = [name for name in AROUND_ALL.findall(text) if name in tasks] + [name for name in ALWAYS if name in tasks]
     read = (*env, *re.findall(r"\$\{(\w+)\}", text))
 
     def call(name: str, given: Mapping[str, str]) -> list[str]:
@@ -63,7 +68,7 @@ def source(box: Box, path: str) -> Source:
     return Source(
         kind="cargo-make",
         file=path,
-        targets=tuple(_old(name, tasks, env, text) for name in tasks),
+        targets=tuple(_old(name, tasks, env, text, around) for name in tasks),
         call=call,
         listens=True,
         default="default" if "default" in tasks else "",
@@ -102,9 +107,10 @@ def _line(name: str, text: str) -> int:
     return text[: found.start()].count("\n") + 1 if found else 0
 
 
-def _old(name: str, tasks: Mapping[str, Any], env: Mapping[str, Any], text: str) -> Old:
+def _old(name: str, tasks: Mapping[str, Any], env: Mapping[str, Any], text: str, around: list[str]) -> Old:
     seen: dict[str, None] = {}
-    unsure = _unsure(name, tasks, seen)
+    unsure = next(filter(None, (_unsure(each, tasks, seen) for each in (name, *around))), "")
+    unsure = unsure or ("load_script may say something else another time" if LOADS.search(text) else "")
     asked = next((each for each in env if _is_worked_out(each, env[each])), "")
     written = " ".join([*(str(tasks[each]) for each in seen), *(f"${{{each}}}" for each in env)])
     return Old(name, _line(name, text), written, unsure or (asked and f"{asked} of [env] is worked out anew each time"))
@@ -124,13 +130,24 @@ def _unsure(name: str, tasks: Mapping[str, Any], seen: dict[str, None]) -> str:
 def _of_task(name: str, task: Mapping[str, Any]) -> str:
     if any(key in task for key in SCRIPTS):
         return f"{name} is a script of its own"
-    if key := next((key for key in CHOOSING if task.get(key, False) is not False), ""):
+    if key := next((key for key, value in _keys(task) if key in CHOOSING and value is not False), ""):
         return f"{name} has {key}, of which a recording does not show all"
+    if asked := next((each for each, value in task.get("env", {}).items() if _is_worked_out(each, value)), ""):
+        return f"{asked} of {name} is worked out anew each time"
     written = ADDED.sub("", str(task))
     if "@@" in written:
         return f"{name} has @@, of which a recording does not show all"
     found = OWN.search(written)
     return f"{name} has {found[0]}, which cargo-make finds out anew each time" if found else ""
+
+
+def _keys(node: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys of a task, and of the tasks that it names, but for those of variables."""
+    for key, value in node.items() if isinstance(node, Mapping) else ():
+        yield key, value
+        yield from _keys(value) if key != "env" else ()
+    for each in node if isinstance(node, list) else ():
+        yield from _keys(each)
 
 
 def _notes(tasks: Mapping[str, Any]) -> Iterator[str]:

@@ -6,11 +6,12 @@ Reading a Makefile runs what ``$(shell ...)`` says in it; in the box nothing of 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import which
@@ -31,6 +32,10 @@ UNSEEN = (
     (re.compile(r"\$[({](?:if|and|or)\b[^\n]*\$[({]realpath\b"), "takes the files that are there (realpath)"),
     (re.compile(r"\$[({](?:MAKEFLAGS|MFLAGS|MAKE_VERSION|MAKELEVEL|MAKE_HOST|\.FEATURES)\b"), "asks make about itself"),
 )
+# With these a part of a target may be another thing by itself.
+NOT_PARTED = re.compile(
+    r"MAKECMDGOALS|\.SECONDEXPANSION|\$[({]eval\b|\.EXTRA_PREREQS|^[^\t#\n:=]*%[^\n:=]*:[^\n:=]*=", re.MULTILINE
+)
 SHELL = re.compile(r"(?:\$[({]shell\b|!=)(.*)")
 OPTIONAL = re.compile(r"^[ \t]*(?:-|s)include[ \t]+([^#\n]+)", re.MULTILINE)
 # Files that a Makefile takes if they are there; a workspace's own are, and others' are not ours to move.
@@ -42,6 +47,7 @@ SET_HERE = re.compile(
 ALWAYS_THERE = re.compile(r"(?:^|/)Cargo\.|^/|\.\.|\$")
 CALLS_MAKE = re.compile(r"\$[({]MAKE[)}]|\bg?make\b")
 # A recipe that leaves a file of its target's name says that name.
+WRITES = r"(?:>|-[oO]|--output|\b(?:touch|cp|mv|ln|install|mkdir|git|curl|wget|tar|python3?)\b[^\n;&|]*)"
 NAMES_ITSELF = re.compile(r"\$(?:@|[({]@[DF]?[)}])")
 
 
@@ -104,6 +110,7 @@ def source(box: Box, path: str) -> Source:
         box.shell(own_shell[1])
     entries = {entry.name: entry for entry in _entries(database)}
     files = [*_made(box, entries.values(), ""), *(_made_elsewhere(box, text, path) if CALLS_MAKE.search(text) else ())]
+    known = [each.path for each in files if each.is_known]
     optional = [name for words in OPTIONAL.findall(text) for name in words.split() if not ALWAYS_THERE.search(name)]
     plain = {name: entry for name, entry in entries.items() if "%" not in name}
     wanted = [each for each in plain.values() if _is_for_people(each)]
@@ -117,11 +124,12 @@ def source(box: Box, path: str) -> Source:
         patterns=tuple(name for name in entries if "%" in name),
         variables=variables_of(text),
         gives_environment=True,
-        asks_for=tuple(_asked_for([*optional, *ASKED_FOR.findall(text), *tested_files(text), *files])),
+        asks_for=tuple(_asked_for([*optional, *ASKED_FOR.findall(text), *tested_files(text), *known])),
         absent=tuple(name for name in optional if not os.path.lexists(os.path.join(box.checkout, name))),
         sets=tuple(sorted(_set_in(text))),
         gone=tuple(name for name in NAMES if name != path and is_ours(os.path.join(box.checkout, name))),
         aside=aside,
+        makes=tuple(each.path for each in files),
     )
 
 
@@ -134,22 +142,30 @@ def _asked_for(names: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(os.path.normpath(name) for name in names if not ALWAYS_THERE.search(name))
 
 
-def _made(box: Box, entries: Iterable[MakeTarget], folder: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A target that may be a file; `is_known` where there is one, or its name or its recipe says so."""
+
+    path: str
+    is_known: bool
+
+
+def _made(box: Box, entries: Iterable[MakeTarget], folder: str) -> Iterator[_Made]:
     """Yield the files whose age decides whether make does anything for them."""
     for entry in entries:
+        path = os.path.normpath(os.path.join(folder, entry.name))
         is_made = entry.recipe and not entry.is_phony and "%" not in entry.name and entry.name not in NAMES
-        path = os.path.join(folder, entry.name)
-        if is_made and (_is_file_name(entry) or os.path.isfile(os.path.join(box.checkout, path))):
-            yield path
+        if is_made and not ALWAYS_THERE.search(path):
+            yield _Made(path, _is_file_name(entry) or os.path.isfile(os.path.join(box.checkout, path)))
 
 
 def _is_file_name(entry: MakeTarget) -> bool:
     recipe = "\n".join(entry.recipe)
-    says_so = re.search(rf"(?:\btouch|>|-o|--output)[ =]*[\"']?{re.escape(entry.name)}(?![\w-])", recipe)
+    says_so = re.search(rf"{WRITES}[ =]*[\"']?{re.escape(entry.name)}(?![\w-])", recipe)
     return "/" in entry.name or "." in entry.name.strip(".") or bool(NAMES_ITSELF.search(recipe) or says_so)
 
 
-def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[str]:
+def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[_Made]:
     """Yield those of the other Makefiles that a text may give to make, by a folder or a name in it."""
     seen, texts = {os.path.normpath(path)}, [("", text)]
     while texts:
@@ -158,14 +174,17 @@ def _made_elsewhere(box: Box, text: str, path: str) -> Iterator[str]:
             place = os.path.normpath(os.path.join(above, word))
             inside = [os.path.join(place, name) for name in NAMES]
             found = next((each for each in [*inside, place] if os.path.isfile(os.path.join(box.checkout, each))), "")
-            is_read = found and (found != place or re.search(rf"-f *{re.escape(word)}", said))
+            is_read = found and (
+                found != place or re.search(rf"(?:MAKE[)}}]|\bmake\b)[^\n;&|]*-f *{re.escape(word)}", said)
+            )
             if not is_read or found in seen or ALWAYS_THERE.search(place):
                 continue
             seen.add(found)
             folder, name = os.path.split(found) if found != place else (above, os.path.relpath(place, above or "."))
             texts.append((folder, text_of(box.checkout, found)))
-            database = _database(box, [program(), "-C", folder or ".", "-f", name, NO_GOAL], found, {})
-            yield from _made(box, _entries(database), folder)
+            with contextlib.suppress(UserError):  # what make cannot read, no target of it can do
+                database = _database(box, [program(), "-C", folder or ".", "-f", name, NO_GOAL], found, {})
+                yield from _made(box, _entries(database), folder)
 
 
 def _is_for_people(entry: MakeTarget) -> bool:
@@ -249,7 +268,38 @@ def _old(box: Box, entry: MakeTarget, entries: Mapping[str, MakeTarget], text: s
     # What is asked for together may change what each does.
     parts += ["MAKECMDGOALS"] if re.search(r"MAKECMDGOALS|\bMAKEFLAGS\b.*=", text) else []
     reached = _with_variables(written, text, {each.name for each in closure})
-    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts))
+    is_parted = not NOT_PARTED.search(text)
+    leads = tuple(_leads_known(box, closure, entries, text)) if is_parted else ()
+    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts), leads)
+
+
+def _leads_known(
+    box: Box, closure: list[MakeTarget], entries: Mapping[str, MakeTarget], text: str
+) -> Iterator[tuple[str, ...]]:
+    """Yield what a target may begin with, where a run shows all of what comes behind it."""
+    for names in dict.fromkeys(_leads(closure[0], entries, {})):
+        seen: dict[str, None] = {}
+        for name in names:
+            found = _entry_of(name, entries)
+            _ = list(_closure(found, entries, seen)) if found else []
+        rest = [each for each in closure if each.name not in seen]
+        written = "\n".join(line for each in rest for line in (*each.recipe, *each.settings))
+        reached = _with_variables(written, text, {each.name for each in rest})
+        if seen and not _unsure(box, rest, reached):
+            yield names
+
+
+def _leads(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[tuple[str, ...]]:
+    """Yield the beginnings of what make does for a target, as lists of targets: the first of the first, and so on.
+
+    A target that has settings gives them to what it comes after, so there the old file is not asked for a part.
+    """
+    if entry.name in seen or entry.settings or not entry.parts:
+        return
+    seen[entry.name] = None
+    if entry.parts[0] in entries:
+        yield from _leads(entries[entry.parts[0]], entries, seen)
+    yield from (entry.parts[:size] for size in range(1, len(entry.parts) + 1))
 
 
 def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str, None]) -> Iterator[MakeTarget]:
@@ -259,9 +309,17 @@ def _closure(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[st
     seen[entry.name] = None
     yield entry
     for part in entry.parts:
-        found = entries.get(part) or next((each for name, each in entries.items() if _fits(name, part)), None)
-        if found:
+        if found := _entry_of(part, entries):
             yield from _closure(found, entries, seen)
+
+
+def _entry_of(name: str, entries: Mapping[str, MakeTarget]) -> MakeTarget | None:
+    """Return what is said of a target: by its name, or else by a pattern, as one of that name."""
+    found = entries.get(name)
+    if found and (found.recipe or found.parts or found.is_phony):
+        return found
+    pattern = next((each for each in entries.values() if _fits(each.name, name)), None)
+    return replace(pattern, name=name) if pattern else found
 
 
 def _fits(pattern: str, name: str) -> bool:

@@ -30,13 +30,15 @@ WORDS = re.compile(r"[A-Za-z0-9_.+-]+")
 class Old:
     """A target of a build file. `line` is where it stands, 0 if unknown; `text` is all that decides what it does,
     as written; `unsure` says why a recording does not show all of it; `parts` are what is done once, however many
-    targets of one call want it."""
+    targets of one call want it. `leads` are what it may begin with, each a list of targets that the old file can do
+    by themselves: the shortest first."""
 
     name: str
     line: int = 0
     text: str = ""
     unsure: str = ""
     parts: tuple[str, ...] = ()
+    leads: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Source:
     """Files that were not there to be read: once one is, all is the old file's, since it may say anything."""
     asks_for: tuple[str, ...] = ()
     """Files that may be there or not, such as an `.env`: in the other world it is the other way round."""
+    makes: tuple[str, ...] = ()
+    """Files that, once they are there, may be left as they are: the targets that are not said to be none."""
     gone: tuple[str, ...] = ()
     """Files of ours that the old side must not see."""
     aside: Mapping[str, str] = field(default_factory=dict)
