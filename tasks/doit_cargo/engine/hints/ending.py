@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from doit_cargo.engine.hints.floor import LONGEST, SUSPECT, rule
+from doit_cargo.engine.hints.floor import ENDED, LONGEST, SUSPECT, rule
 from doit_cargo.engine.hints.reading import bare
 from doit_cargo.engine.hints.rules import Found
 
@@ -39,4 +39,5 @@ def marked(text: str, lines: int) -> Found | None:
 def last_words(text: str) -> Found | None:
     """Return the last line of a log that tells nothing else."""
     said = [line for line in (bare(one).strip() for one in text.splitlines()) if line and not line.startswith("#")]
-    return Found(LAST_WORDS, {"error": (said[-1][:LONGEST],)}, ()) if said else None
+    own = [line for line in said if not ENDED.search(line)]
+    return Found(LAST_WORDS, {"error": ((own or said)[-1][:LONGEST],)}, ()) if said else None

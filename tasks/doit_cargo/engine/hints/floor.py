@@ -43,6 +43,11 @@ ENDED = re.compile(r"\bexit(?:ed)?(?: with)? (?:exit )?(?:status|code)\b|\bsigna
 STEP = re.compile(
     r"\[?(?:INFO|DEBUG)\b|raise |return |\s*(?:Running|Compiling|Finished|Building)\s|\$ |\+ |> |-- |File \""
 )
+NIX = re.compile(r"error: (?:builder for .{1,200} failed|Cannot build )")
+NPM = re.compile(r"code (E[A-Z0-9]+)$")
+TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
+EXCEPTION = re.compile(r"(?!File )(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: |$)")
+LED = re.compile(r"direct cause of the following|another exception occurred")
 TASK = re.compile(r"Execution failed for task")  # Gradle's, whose next line says why
 CHAIN = 40  # lines in which a chain of causes is looked for
 FEW = 100  # lines in which a compiler's complaint is
@@ -65,9 +70,9 @@ SUMMARY = re.compile(
     r"(?:error: )?(?:could not compile|aborting due to|test failed|doctest failed|bench failed|\d+ targets? failed"
     r"|test result: |process didn.t exit successfully|build failed|command .{1,80} exited|recipe |test run failed)"
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
-    r"|thread .{1,60} panicked at|error: builder for .{1,200} failed|error: (?:process|command) .{1,200}(?:failed|exit)"
+    r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
     r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
-    r"|error: script .{1,60} exited|\W*error beforeBuildCommand",
+    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
     re.IGNORECASE,
 )
 LINK = re.compile(r"linking with .{1,120} failed")
@@ -101,7 +106,7 @@ HOLLOW = re.compile(
     r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed(?! with error: \S)"
     r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while|^build failed$"
     r"|errors? encountered\b|exited with an error:|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \["
-    r"|^\W*maturin failed",
+    r"|^\W*maturin failed|\bld returned \d+ exit status",
     re.IGNORECASE,
 )
 
@@ -284,7 +289,20 @@ def _why(event: LogEvent) -> tuple[int, str]:
         compiler = _compiler(event)
         if compiler:
             return compiler
-    return (said[at][0], errors[at][:LONGEST]) if at is not None else (0, "")
+    if at is None:
+        return 0, ""
+    return said[at][0], (errors[at] + _deeper(errors[at + 1 : at + CHAIN]))[:LONGEST]
+
+
+def _deeper(lines: Sequence[str]) -> str:
+    """Return the last cause of the chain that follows an error in a build script's output, in brackets, or nothing."""
+    start = next((at for at, line in enumerate(lines[:3]) if CAUSED.match(line)), None)
+    if start is None:
+        return ""
+    chain = [line for line in lines[start:] if re.match(r"\d+: ", line)] or [
+        line for line in lines[start + 1 :] if line
+    ]
+    return f" ({re.sub(r'^[0-9]+: ', '', chain[-1])})" if chain else ""
 
 
 def _after(lines: Sequence[str]) -> str:
@@ -336,12 +354,31 @@ def _first(event: LogEvent) -> Found:
     crate = _foreign_crate(event) if CODE.match(text) else ""
     if crate:
         return Found(DEPENDENCY_BROKEN, {"crate": (crate,), "error": (text,)}, ((event.number, text),))
+    at, text = _exception(event) if TRACEBACK.match(text) else (event.number, text)
     values = {"error": (text,)}
-    lines: tuple[tuple[int, str], ...] = ((event.number, text),)
+    lines: tuple[tuple[int, str], ...] = ((at, text),)
     number, why = _cause(event, text)
     if why:
         values["why"], lines = (why[:LONGEST],), (*lines, (number, why[:LONGEST]))
     return Found(FIRST_ERROR, values, lines)
+
+
+def _exception(event: LogEvent) -> tuple[int, str]:
+    """Return the exception that a Python traceback ends with; of several that led to each other, the last."""
+    shown = [bare(line).strip() for line in event.lines]
+    starts = [at for at, line in enumerate(shown) if at == 0 or (TRACEBACK.match(line) and LED.search(shown[at - 2]))]
+    for start in reversed(starts):
+        at = next((at for at in range(start + 1, len(shown)) if EXCEPTION.match(shown[at])), 0)
+        if at:
+            return event.number + at, shown[at][:LONGEST]
+    return event.number, shown[0]
+
+
+def _of_log_lines(shown: Sequence[str]) -> int:
+    """Return where the last lines of a builder's log say why it failed, as nix quotes them; 0 for nowhere."""
+    end = next((at for at, line in enumerate(shown) if line.startswith("For full logs")), 0)
+    quoted = [at for at in range(2, end) if shown[at]]
+    return next((at for at in quoted if WHY.search(shown[at])), quoted[-1] if quoted else 0)
 
 
 def _cause(event: LogEvent, text: str) -> tuple[int, str]:
@@ -358,11 +395,22 @@ def _cause(event: LogEvent, text: str) -> tuple[int, str]:
             cause = f"{CAUSED.sub('', above)}: {cause}"
         if cause not in text and not SUMMARY.search(cause):
             return event.number + at, cause
+    if NIX.match(text):
+        at = _of_log_lines(shown)
+        return (event.number + at, shown[at]) if at else (0, "")
+    if npm := NPM.match(text):
+        at = next((at for at, line in enumerate(shown) if line.startswith(f"{npm[1].lower()} ")), 0)
+        return (event.number + at, shown[at]) if at else (0, "")
     if text.endswith(":") or CMAKE.match(text):
         at = next((at for at in range(1, min(5, len(shown))) if shown[at] and not TASK.match(shown[at])), 0)
         return (event.number + at, shown[at]) if at else (0, "")
     before = [bare(line).strip() for line in event.before[-2:]]
-    if (ENDED.search(text) or HOLLOW.search(text)) and before and before[-1] and not STEP.match(before[-1]):
+    if (
+        (ENDED.search(text) or HOLLOW.search(text))
+        and before
+        and re.search(r"\w", before[-1])
+        and not STEP.match(before[-1])
+    ):
         return event.number - 1, before[-1]
     return 0, ""
 

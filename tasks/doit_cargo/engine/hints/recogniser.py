@@ -30,6 +30,8 @@ FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
+# Tools that only say that what they called has failed.
+CALLERS = {"docker", "github", "make", "npm", "gradle", "msbuild"}
 AGAIN = 1 << 16  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
@@ -128,6 +130,8 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         suspects = [_event("suspect", *one) for one in watcher.suspects]
         suspect = floor.of_suspects(suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
         best = [suspect] if suspect else []
+    if not best and watcher.bad and watcher.bad <= CALLERS:
+        best = [words] if (words := ending.last_words(end_of_log)) else []
     best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
         best = [words] if (words := ending.last_words(end_of_log)) else []
