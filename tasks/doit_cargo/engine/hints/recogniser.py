@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import deciding, ending, floor, reading, systems
+from doit_cargo.engine.hints import ending, floor, reading, systems
 from doit_cargo.engine.hints.floor import Chain, LogEvent
 from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
@@ -108,7 +108,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if window and watcher.had_enough:
         watcher.look_again(window)
     end_of_log = last.decode("utf-8", "replace")
-    watcher.events = [event for event in watcher.events if not deciding.overcome(event)]
+    watcher.events = [event for event in watcher.events if not ending.overcome(event)]
     if watcher.went_well() or (not watcher.failed() and ending.ends_well(end_of_log)):
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
@@ -122,7 +122,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         for one in found
         if not (ground and one.hint.rank >= PRECISE and _is_early(one, chains))
     ]
-    aside = [one for one in found if not deciding.rests_on(one, watcher.events)]
+    aside = [one for one in found if not ending.rests_on(one, watcher.events)]
     told = [one for one in found if one not in aside]
     best = _best([*told, *([ground] if ground else [])])
     best = _with_aside(best, aside)
