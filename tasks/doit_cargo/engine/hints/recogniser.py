@@ -32,7 +32,7 @@ SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
 # Tools that only say that what they called has failed.
 CALLERS = {"docker", "github", "make", "npm", "gradle", "msbuild"}
-AGAIN = 1 << 16  # bytes of its end that are read once more where the same was seen often
+AGAIN = 1 << 14  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
 # A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
@@ -108,7 +108,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if window and watcher.had_enough:
         watcher.look_again(window)
     end_of_log = last.decode("utf-8", "replace")
-    watcher.events = [event for event in watcher.events if not ending.overcome(event)]
+    watcher.go_on()
     if watcher.went_well() or (not watcher.failed() and ending.ends_well(end_of_log)):
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
@@ -140,10 +140,14 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
 
 
 class _Watcher:
-    """What was seen since the last good verdict: matches by hint, signs of failure; and whose bad verdicts stand."""
+    """What was seen since the last good verdict: matches by hint, signs of failure; and whose bad verdicts stand.
 
-    def __init__(self, knowledge: HintRules) -> None:
+    `last`: the last signs are kept, not the first.
+    """
+
+    def __init__(self, knowledge: HintRules, last: bool = False) -> None:
         self._knowledge = knowledge
+        self._last = last
         self.index = Index(knowledge)
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
@@ -238,6 +242,8 @@ class _Watcher:
         if sign == "suspect":
             near = (one for one in self.suspects if one[1].number > line.number - floor.TAIL)
             self.suspects = [*near, (window, line)]
+        elif self._last:
+            self.events = [*self.events[1 - EVENTS :], _event(sign, window, line)]
         elif len(self.events) < EVENTS:
             self.events.append(_event(sign, window, line))
             if len(self.events) == EVENTS:
@@ -254,12 +260,19 @@ class _Watcher:
             self.had_enough = True
             self.index.drop(owner)
 
+    def go_on(self) -> None:
+        """Forget errors after which the program went on."""
+        overcome = {event.number for event in self.events if ending.overcome(event)}
+        self.events = [event for event in self.events if event.number not in overcome]
+        self.suspects = [suspect for suspect in self.suspects if suspect[1].number not in overcome]
+        self.good |= bool(overcome) and not (self.events or self.suspects or self.bad)
+
     def look_again(self, window: Window) -> None:
         """Look at the end of a log alone: what was seen often enough before says nothing of how it ended."""
         start = window.text.rfind(b"\n", 0, max(window.start, window.end - AGAIN)) + 1
         start = max(start, window.start)
         number = window.number + window.text.count(b"\n", window.start, start)
-        end = _Watcher(self._knowledge)
+        end = _Watcher(self._knowledge, last=True)
         for line in candidates(part := window._replace(start=start, number=number), end.index):
             end.take(part, line)
         self.events = [*(event for event in self.events if event.number < number), *end.events]

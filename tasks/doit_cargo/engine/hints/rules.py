@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
+from doit_cargo.engine.toolchain import debian
 from doit_cargo.engine.toolchain.platform import INSTALL
 
 SYSTEMS = ("linux", "macos", "windows")
@@ -196,7 +197,7 @@ class HintRules:
     """All hints, the packages of libraries (name -> package manager -> packages), signs of failure, and verdicts."""
 
     hints: tuple[HintRule, ...]
-    libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    libraries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     verdicts: Mapping[ToolVerdict, tuple[Pattern, ...]] = field(default_factory=dict)
     grammars: tuple[Grammar, ...] = ()
@@ -236,7 +237,14 @@ class HintRules:
             for glob in globs
         ]
 
-    def library(self, name: str) -> Mapping[str, str]:
+    def packages(self, name: str, manager: str) -> str:
+        """Return what a package manager calls a library: what a table says, else what Debian's lists of files do."""
+        table = self.library(name)
+        if manager != "apt" or "apt" in table:
+            return str(table.get(manager, ""))
+        return next(filter(None, map(debian.package_of, (name, *table.get("names", ())))), "")
+
+    def library(self, name: str) -> Mapping[str, Any]:
         """Return the packages of a library by what a log calls it: a .pc file, -lNAME, a header, a file to load."""
         stem = re.sub(r"^lib(?=\w+\.(?:so|dylib|a))|\.(?:so|dylib|pc|a|dll)\b.*$", "", name.rpartition("/")[2])
         found = (self.libraries.get(one) for one in (name, name.rpartition("/")[2], stem, f"lib{stem}"))
@@ -287,7 +295,11 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
     libraries = {**values["library"], **(own or {}).get("library", {})}
     return HintRules(
         tuple(_hint(name, table) for name, table in hints.items()),
-        {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
+        {
+            alias: {**table, "names": (name, *table.get("names", ()))}
+            for name, table in libraries.items()
+            for alias in (name, *table.get("names", ()))
+        },
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
         {
             ToolVerdict(tool, word == "good"): tuple(map(Pattern, sources))
