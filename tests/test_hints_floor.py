@@ -212,8 +212,8 @@ def test_a_program_that_went_on_after_an_error_in_its_log_has_not_failed() -> No
             "KeyError: 1",
         ),
         (
-            "error: builder for '/nix/store/a-b.drv' failed with exit code 1;\n       last 2 log lines:"
-            "\n       > unpacking\n       > do not know how to unpack x\n       For full logs, run 'nix log /nix/store/a-b.drv'.\n",
+            "error: builder for '/nix/store/a-b.drv' failed with exit code 1;\n       last 2 log lines:\n"
+            "       > unpacking\n       > do not know how to unpack x\n       For full logs, run 'nix log x.drv'.\n",
             "do not know how to unpack x",
         ),
         (

@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 
 from doit_cargo.engine.hints import floor
-from doit_cargo.engine.hints.floor import ENDED, LONGEST, SUSPECT, LogEvent, rule
+from doit_cargo.engine.hints.floor import ENDED, SUSPECT, rule
 from doit_cargo.engine.hints.reading import bare
 from doit_cargo.engine.hints.rules import Found
+from doit_cargo.engine.hints.said import FEW, LONGEST, SCRIPT, LogEvent, end_of_script
 
 # What marks an error in a log that no tool says it of, and what a log ends with that tells of success.
 MARKED = re.compile(r"\b(?:E0|LNK|CS?|TS|MSB|NU)\d{3,4}: \S|^(?:\S+ ){0,4}(?:ERRO|EROR|FATA|CRIT)\b")
@@ -78,8 +79,8 @@ def _last(events: Sequence[LogEvent]) -> list[LogEvent]:
 
 def _block(event: LogEvent) -> tuple[int, int]:
     """Return the first and the last line that belong to an error."""
-    if floor.SCRIPT.search(event.lines[0]):
-        return event.number - floor.FEW, floor.end_of_script(event)
+    if SCRIPT.search(event.lines[0]):
+        return event.number - FEW, end_of_script(event)
     if floor.LINK.search(event.lines[0]):
         return event.number - BEFORE, event.number + 300
     return event.number - BEFORE, event.number + AFTER

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints import ending, floor, reading, systems
-from doit_cargo.engine.hints.floor import Chain, LogEvent
-from doit_cargo.engine.hints.index import Index
+from doit_cargo.engine.hints.floor import Chain
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
-from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern, ToolVerdict
+from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Index, Owner, Pattern, ToolVerdict
+from doit_cargo.engine.hints.said import LogEvent
 from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
@@ -35,41 +35,6 @@ CALLERS = {"docker", "github", "make", "npm", "gradle", "msbuild"}
 AGAIN = 1 << 14  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
-# A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
-# a test its name: what such lines hold has not happened.
-QUOTED = re.compile(
-    r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s"
-    r"|\+\s+(?:cargo|docker|echo|export|git)\s|\[command\]"
-    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
-)
-# What a program tells of its course is no failure, whatever it goes on without.
-TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
-# What is tried again has not failed, unless the log says so at the end.
-RETRIED = re.compile(r"\(\d+ tries remaining\)|Retry\(total=[1-9]")
-# What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
-HAPPENED = re.compile(
-    r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
-    r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
-    r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
-)
-# Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
-WARNING = re.compile(
-    r"(?:\[(?P<labelled>[\w-]+) \d+\.\d+[^\]]*\]\s+)?"
-    r"(?:(?P<says>warning\b|cargo:{1,2}warning=)(?::\s(?P<crate>[\w-]+)@\d)?)?",
-    re.IGNORECASE,
-)
-
-# A program that ended with a status was there, whatever a sentence with its name sounds like.
-RAN = re.compile(
-    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: \w+)? (?:status|code)\b|\bsignal:? \d|\bnon-zero\b"
-    r"|\breturned \d|\bterminated by",
-    re.IGNORECASE,
-)
-ABSENT = re.compile(
-    r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
-    r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
-    re.IGNORECASE,
-)
 
 
 class Match(NamedTuple):
@@ -177,7 +142,7 @@ class _Watcher:
     def _matches(self, window: Window, line: Line, text: str, tried: list[tuple[Pattern, Owner]]) -> bool:
         bare = reading.bare(text)
         plain = reading.plain(bare)
-        if QUOTED.match(plain) or TOLD.match(bare):
+        if reading.QUOTED.match(plain) or reading.TOLD.match(bare):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
         seen = [
@@ -190,7 +155,7 @@ class _Watcher:
                 self._note_verdict(owner)
             elif isinstance(owner, str):
                 self._note_sign(owner, hit, window, line)
-            elif not self.captured or HAPPENED.search(plain):
+            elif not self.captured or reading.HAPPENED.search(plain):
                 self._take_fact(owner, hit, window, line, bare)
             self._count(owner)
         return bool(hits)
@@ -288,7 +253,7 @@ class _Watcher:
         subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
-        if hint.name.endswith("-missing") and RAN.search(hit.string) and not ABSENT.search(hit.string):
+        if hint.name.endswith("-missing") and reading.RAN.search(hit.string) and not reading.ABSENT.search(hit.string):
             return
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = [*{**hit.groupdict(), **dict(subject)}.items()]
@@ -305,7 +270,7 @@ class _Watcher:
         kept = self.matches.setdefault(hint.name, [])
         if len(kept) < KEPT:
             filled = tuple((name, value.strip()) for name, value in values if value and value.strip())
-            warning = WARNING.match(bare)
+            warning = reading.WARNING.match(bare)
             crate, warns = _whose(warning) if warning else ("", False)
             kept.append(Match(tuple(shown), filled, warns, crate))
 
@@ -346,7 +311,7 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     matches = [
         match
         for match in watcher.matches[hint.name]
-        if not (went_on and RETRIED.search(match.lines[0][1]))
+        if not (went_on and reading.RETRIED.search(match.lines[0][1]))
         if not match.warns
         or hint.warnings
         or (warnings_count and (not match.crate or not failed or match.crate in failed))
