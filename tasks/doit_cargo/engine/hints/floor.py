@@ -72,7 +72,8 @@ SUMMARY = re.compile(
     r"|test result: |process didn.t exit successfully|build failed|command .{1,80} exited|recipe |test run failed)"
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
     r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
-    r"|fatal: not a git repository|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
+    r"|fatal: not a git repository"
+    r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
     r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
     re.IGNORECASE,
 )

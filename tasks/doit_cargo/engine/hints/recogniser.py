@@ -85,7 +85,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     found = [
         _says_where(one) if _is_early(one, chains) else one
         for one in found
-        if not (ground and one.hint.rank >= PRECISE and _is_early(one, chains))
+        if not (ground and PRECISE <= one.hint.rank < VAGUE and _is_early(one, chains))
     ]
     aside = [one for one in found if not ending.rests_on(one, watcher.events)]
     told = [one for one in found if one not in aside]
