@@ -10,10 +10,9 @@ import pytest
 from conftest import SHARED
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.hints import check, fixes, rules
-from doit_cargo.engine.hints.index import Index
 from doit_cargo.engine.hints.literals import alternatives, bounded, words_of
 from doit_cargo.engine.hints.reading import candidates, windows
-from doit_cargo.engine.hints.rules import Found
+from doit_cargo.engine.hints.rules import Found, Index
 from doit_cargo.engine.hints.systems import LogSystem
 from hint_logs import KNOWN, SHAPES, Example, examples, first, quiet_logs, read
 

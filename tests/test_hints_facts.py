@@ -349,3 +349,23 @@ def test_a_program_of_ones_own_that_fails_is_explained(tmp_path: Path) -> None:
         said = call(workspace, "doit-cargo", name)
         assert f"!! {name}  {told}" in said.err
         assert f"!! {name}    fix: " in said.err
+
+
+@pytest.mark.parametrize(
+    ("log", "fix"),
+    [
+        ("ld: cannot find -lXrandr\n", "apt install libx11-dev"),
+        ("ld: cannot find -lgraphene-1.0\n", "apt install libgraphene-1.0-dev"),
+        ("fatal error: boost/asio.hpp: No such file or directory\n", "apt install libboost1.74-dev"),
+        (
+            "app: error while loading shared libraries: libxdo.so.3: cannot open shared object file\n",
+            "apt install libxdo3",
+        ),
+        ('error: failed to find tool "x86_64-linux-gnu-gcc": program not found\n', "apt install gcc-x86-64-linux-gnu"),
+        ("error: linker `riscv64-linux-gnu-gcc` not found\n", "apt install gcc-riscv64-linux-gnu"),
+        ("error: linker `x86_64-w64-mingw32-gcc` not found\n", "apt install gcc-mingw-w64-x86-64"),
+    ],
+)
+def test_the_package_is_the_one_that_debian_says(log: str, fix: str) -> None:
+    debian = "Get:1 http://deb.debian.org/debian bookworm InRelease: Debian\n"
+    assert [hint.fix.partition(",")[0].startswith(fix) for hint in read(debian + log)[:1]] == [True]

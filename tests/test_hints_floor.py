@@ -180,3 +180,61 @@ def test_which_toolkits_know_an_architecture(arch: str, told: str) -> None:
 )
 def test_a_status_counts_in_any_form(status: str, hint: str) -> None:
     assert first(f"process didn't exit successfully: `target/app` (exit code: {status})\n") == hint
+
+
+FAILED = (
+    "error: failed to run custom build command for `ring v0.17.8`\n\n"
+    "Caused by:\n  process didn't exit successfully: `x` (exit status: 1)\n"
+)
+
+
+def test_what_stands_elsewhere_than_at_the_last_error_may_only_be_behind_it() -> None:
+    early = "sh: 1: protoc: not found\n"
+    on = "   Compiling a v1.0.0\n" * 200
+    last = FAILED + "  --- stderr\n  thread 'main' panicked at /w/build.rs:3:5:\n  the moon is full\n"
+    told = [(hint.name, hint.confidence) for hint in read(early + on + last)]
+    assert told == [("build-script-failed", "look here"), ("protoc-missing", "likely")]
+    assert [hint.confidence for hint in read(on + last + early)] == ["cause"]
+
+
+def test_a_program_that_went_on_after_an_error_in_its_log_has_not_failed() -> None:
+    error = "2026-01-01T10:00:00Z ERROR app: the moon is full\n"
+    went_on = "2026-01-01T10:00:01Z  INFO app: connected\n" * 3
+    assert [hint.name for hint in read(error)] == ["first-error"]
+    assert read(error + went_on) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    f()\nKeyError: 1\n',
+            "KeyError: 1",
+        ),
+        (
+            "error: builder for '/nix/store/a-b.drv' failed with exit code 1;\n       last 2 log lines:\n"
+            "       > unpacking\n       > do not know how to unpack x\n       For full logs, run 'nix log x.drv'.\n",
+            "do not know how to unpack x",
+        ),
+        (
+            "npm error code ENOENT\nnpm error errno -2\nnpm error enoent Could not read package.json\n",
+            "Could not read package.json",
+        ),
+        ("* What went wrong:\nExecution failed for task ':app:ndk'.\n> no NDK in /opt\n", "no NDK in /opt"),
+        ('#9 ERROR: failed to calculate checksum of ref a::b: "/Cargo.lock": not found\n', '"/Cargo.lock": not found'),
+        (
+            FAILED + "  --- stderr\n  Error: no SDK\n\n  Caused by:\n      0: no venv\n      1: no pip\n",
+            "no SDK (no pip)",
+        ),
+        ("a\n##[error]Process completed with exit code 101.\n", "The last it said: a"),
+    ],
+)
+def test_the_line_that_decides_is_shown(log: str, says: str) -> None:
+    (hint,) = read(log)
+    assert (hint.confidence, says in hint.cause) == ("look here", True)
+
+
+def test_the_end_of_a_log_counts_that_says_the_same_a_thousand_times() -> None:
+    many = "".join(f"error[E0425]: cannot find value `v{number}` in this scope\n\n" for number in range(1000))
+    last = FAILED + "  --- stderr\n  Could not find `protoc`.\n"
+    assert [(hint.name, hint.confidence) for hint in read(many + last)] == [("protoc-missing", "cause")]

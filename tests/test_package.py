@@ -219,7 +219,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
 
 def is_shipped(path: Path) -> bool:
     known = (".py", ".toml", ".j2", ".typed", ".c", ".h", ".bash", ".zsh", ".fish")
-    return path.suffix in (*known, ".css", ".js") or path.name in ("py.typed", "LICENSE")
+    return path.suffix in (*known, ".css", ".js", ".gz") or path.name in ("py.typed", "LICENSE")
 
 
 @posix

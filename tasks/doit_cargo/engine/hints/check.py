@@ -34,8 +34,8 @@ def _tool(value: str, _key: str, where: str) -> list[Problem]:
     return [] if value in ROWS or PLACE.fullmatch(value) else [unknown("tool", value, tuple(ROWS), where)]
 
 
-# What the grammars name, and a hint with `of` may say.
-SUBJECTS = frozenset(("program", "linker", "library", "symbol", "header", "module", "ended", "item", "since"))
+# What the grammars name, or is made of that, and a hint with `of` may say.
+SUBJECTS = frozenset(("cross", "program", "linker", "library", "symbol", "header", "module", "ended", "item", "since"))
 
 EXPRESSIONS = Kind("a list of regular expressions", "['cannot find -lfoo']", LIST.accepts, _expressions)
 RANK = Kind("a number from 1 to 9", "3", lambda value: type(value) is int and value in RANKS)

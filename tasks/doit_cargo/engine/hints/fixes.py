@@ -160,10 +160,10 @@ def _install_libraries(names: tuple[str, ...], knowledge: HintRules, place: LogS
     manager = place.manager
     if place.target:
         return _for_target(names, knowledge, place)
-    known = [knowledge.library(name).get(manager, "") for name in names]
+    known = [knowledge.packages(name, manager) for name in names]
     packages = " ".join(dict.fromkeys(" ".join(known).split()))
     told = [install_command(manager, packages)] if packages else []
-    unknown = [name for name in names if not knowledge.library(name).get(manager)]
+    unknown = [name for name, package in zip(names, known, strict=True) if not package]
     for name in unknown[:2]:
         stem = re.sub(r"^lib(?=\w+\.so)|\.(?:so|dylib|h|hpp|lib).*$", "", name.rpartition("/")[2])
         told.append(f"find the package of {name}: {SEARCH.get(manager, SEARCH['apt']).format(stem)}")
@@ -174,7 +174,7 @@ def _for_target(names: tuple[str, ...], knowledge: HintRules, place: LogSystem) 
     """Return how to get libraries for another target: packages of this computer do not help there."""
     told = f"the library must be there for {place.target}"
     machine = next((name for start, name in DEBIAN.items() if place.target.startswith(start)), "")
-    packages = " ".join(knowledge.library(name).get("apt", "") for name in names).split()
+    packages = " ".join(knowledge.packages(name, "apt") for name in names).split()
     if place.manager == "apt" and machine and packages and "-gnu" in place.target:
         wanted = " ".join(f"{package}:{machine}" for package in dict.fromkeys(packages))
         told += f": dpkg --add-architecture {machine} && apt-get update && apt install {wanted}"

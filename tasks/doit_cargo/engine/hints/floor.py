@@ -7,18 +7,27 @@ Knows the outer form of what cargo, build scripts and compilers print, nothing o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from doit_cargo.engine.hints.reading import bare
 from doit_cargo.engine.hints.rules import Found, HintRule, HintRules
+from doit_cargo.engine.hints.said import (
+    CAUSED,
+    CHAIN,
+    HOLLOW,
+    LONGEST,
+    SCRIPT,
+    TRACEBACK,
+    LogEvent,
+    exception_of,
+    panics,
+    quoted_reason,
+    why_of_script,
+)
 
 RANK = 9
 PANICKED = "panicked"
-LONGEST = 300
-SCRIPT = re.compile(
-    r"failed to run custom build command for \W?(?P<crate>[\w-]+) v(?P<version>[\w.+-]+)(?: \((?P<place>[^)]*)\))?"
-)
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
 DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]")
 # Where an old rustc says that an unwrap panicked: in its own library.
@@ -33,7 +42,6 @@ OUTSIDE = re.compile(
     r"error: (?!cannot find)(.*(?:\(os error \d+\)|communicating with|could not connect|failed to connect).*)"
 )
 REFUSES = re.compile(r"error: (?!cannot find)(\S.*)")
-CAUSED = re.compile(r"\s*Caused by:\s*")
 ANOTHER = re.compile(r"\W{0,2}(?:error|fatal|warning: build failed)\b|\W{0,3}maturin failed", re.IGNORECASE)
 # What the system says, without of what: the cause above names that.
 SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
@@ -43,9 +51,9 @@ ENDED = re.compile(r"\bexit(?:ed)?(?: with)? (?:exit )?(?:status|code)\b|\bsigna
 STEP = re.compile(
     r"\[?(?:INFO|DEBUG)\b|raise |return |\s*(?:Running|Compiling|Finished|Building)\s|\$ |\+ |> |-- |File \""
 )
+NIX = re.compile(r"error: (?:builder for .{1,200} failed|Cannot build )")
+NPM = re.compile(r"code (E[A-Z0-9]+)$")
 TASK = re.compile(r"Execution failed for task")  # Gradle's, whose next line says why
-CHAIN = 40  # lines in which a chain of causes is looked for
-FEW = 100  # lines in which a compiler's complaint is
 TAIL = 25  # lines at the end of a log whose errors are not yet overcome
 # What sounds like an error and is none: warnings, progress, what is tried again.
 NOTICE = re.compile(
@@ -58,16 +66,15 @@ TESTS = re.compile(
     r"|\s*FAIL \[)",
     re.IGNORECASE,
 )
-HANDED_ON = re.compile(r"(?:cargo:{1,2}warning=|warning: [\w-]+@\d[^:]*: )(.*)")
-COMPLAINT = re.compile(r"\berror\b|fatal|unimplemented|undefined|not found", re.IGNORECASE)
 # cargo's and rustc's last words over errors that stand above, or in the output of a test.
 SUMMARY = re.compile(
     r"(?:error: )?(?:could not compile|aborting due to|test failed|doctest failed|bench failed|\d+ targets? failed"
     r"|test result: |process didn.t exit successfully|build failed|command .{1,80} exited|recipe |test run failed)"
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
-    r"|thread .{1,60} panicked at|error: builder for .{1,200} failed|error: (?:process|command) .{1,200}(?:failed|exit)"
+    r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
+    r"|fatal: not a git repository"
     r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
-    r"|error: script .{1,60} exited|\W*error beforeBuildCommand",
+    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
     re.IGNORECASE,
 )
 LINK = re.compile(r"linking with .{1,120} failed")
@@ -77,42 +84,7 @@ LINKER = re.compile(
     r"|undefined |\bERROR\b|\berror: "
 )
 OPEN = re.compile(r"undefined (?:symbol|reference)|unresolved external symbol|LNK2019|LNK2001")
-RUNS = re.compile(r"(?:running command|running|executing|exec|run)[:\s\x22]{1,3}(\S.*)", re.IGNORECASE)
-NOT_THERE = re.compile(r"os error 2\b|no such file|code: 2, kind: NotFound|program not found", re.IGNORECASE)
-# The end of what a build script has said.
-END = re.compile(r"^(?:warning: build failed|error: |\s{0,4}(?:(?:Compiling|Checking) \S+ v\d|Finished |Building \[))")
-CLOSES = re.compile(r"error: |warning: build failed|Finished ")
-# Lines of a build script's output that tell cargo something, or what is asked of a compiler.
-TALK = re.compile(
-    r"^(?:cargo:|[\w.-]+ = (?:Some|None)|running:?\s|note: |warning: |help: |stack backtrace|\s+\d+: |\s+at /"
-    r"|--- std|Caused by:|process didn.t exit successfully"
-    r"|-- |[A-Z_]+_[A-Za-z_0-9-]+ = |exit status: |OPT_LEVEL|TARGET|HOST|CC_|CFLAGS|\s*$)"
-)
-WHY = re.compile(
-    r"(?:^|\W)(?:error(?:\[\w+\])?:? |fatal:? |fatal error|cannot |could not |couldn.t |can.t |unable to |failed to "
-    r"|not found|no such file|undefined |unsupported |missing |is required|requires |must |invalid |denied|refused"
-    r"|\*\*\* [^\[])",
-    re.IGNORECASE,
-)
-PANIC = re.compile(r"panicked at (?:'(?P<old>.*?)'?(?:, \S+:\d+:\d+)?$|\S+:\d+:\d+:?$|(?P<rest>.*))")
 PLACE = re.compile(r"\S+\.rs:\d+:\d+")
-# Panics that only say that something above has failed.
-HOLLOW = re.compile(
-    r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed(?! with error: \S)"
-    r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while|^build failed$"
-    r"|errors? encountered\b|exited with an error:|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \["
-    r"|^\W*maturin failed",
-    re.IGNORECASE,
-)
-
-
-class LogEvent(NamedTuple):
-    """A line that tells of a failure: its number, the lines before it, itself and the lines after it."""
-
-    sign: str
-    number: int
-    before: tuple[str, ...]
-    lines: tuple[str, ...]
 
 
 class Chain(NamedTuple):
@@ -149,7 +121,7 @@ def _panic(event: LogEvent) -> Found | None:
     said = said if start >= 0 else said[: len(said) - len(event.lines[1:3])]
     said = said[start:] if start >= 0 else said[:-1]
     place = PLACE.search("\n".join(said))
-    text = next((message for _, message in _panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
+    text = next((message for _, message in panics(said)), "") if start >= 0 else next(filter(None, reversed(said)), "")
     if not text or (place and not (DEPENDENCY.search(place[0]) or STANDARD.search(place[0]))):
         return None
     return Found(FIRST_ERROR, {"error": (text[:LONGEST],)}, ((event.number, text[:LONGEST]),))
@@ -170,12 +142,6 @@ def of_suspects(events: Sequence[LogEvent], failures: Sequence[LogEvent], lines:
 def is_summary(event: LogEvent) -> bool:
     """Tell whether a line only says that something above has failed."""
     return SUMMARY.search(bare(event.lines[0])) is not None
-
-
-def end_of_script(event: LogEvent) -> int:
-    """Return the last line of what cargo shows of a build script; other jobs may speak in between."""
-    after = (at for at, line in enumerate(event.lines[1:], 1) if CLOSES.match(bare(line)))
-    return event.number + next(after, len(event.lines)) - 1
 
 
 def chains(events: Sequence[LogEvent]) -> list[Chain]:
@@ -257,68 +223,13 @@ def _foreign_crate(event: LogEvent) -> str:
 
 
 def _script(found: re.Match[str], event: LogEvent) -> Found:
-    number, why = _why(event)
+    number, why = why_of_script(event)
     crate = f"{found['crate']} v{found['version']}"
     values = {"crate": (crate,), "name": (found["crate"],)}
     lines: tuple[tuple[int, str], ...] = ((event.number, bare(event.lines[0]).strip()[:LONGEST]),)
     if why:
         values["why"], lines = (why,), (*lines, (number, why))
     return Found(BUILD_SCRIPT, values, lines)
-
-
-def _why(event: LogEvent) -> tuple[int, str]:
-    """Return the line of a build script's output that says why it failed: where, and what; 0 and "" for none."""
-    said = list(_said(event))
-    errors = [bare(line).strip() for _, line in said]
-    start = next((at for at, text in enumerate(errors) if text.startswith("--- stderr")), -1)
-    panic = next(((at, text) for at, text in _panics(errors) if not HOLLOW.search(text)), None)
-    if panic and NOT_THERE.search(panic[1]):
-        panic = panic[0], panic[1] + _after(errors[: panic[0]])
-    ours = [at for at, text in enumerate(errors) if not TALK.match(text) and "panicked at" not in text]
-    plain = [at for at in ours if at > start]
-    telling = [at for at in plain if WHY.search(errors[at])]
-    if panic and (not telling or panic[0] <= telling[0] or "Err` value" not in panic[1]):
-        return said[panic[0]][0], panic[1][:LONGEST]
-    at = next(iter(telling or plain), None)
-    if at is None or HOLLOW.search(errors[at]):
-        compiler = _compiler(event)
-        if compiler:
-            return compiler
-    return (said[at][0], errors[at][:LONGEST]) if at is not None else (0, "")
-
-
-def _after(lines: Sequence[str]) -> str:
-    """Return what a build script says that it runs, before it says that something is not there."""
-    runs = [found[1] for line in lines if (found := RUNS.match(line))]
-    return f" (after: {runs[-1][:80]})" if runs else ""
-
-
-def _compiler(event: LogEvent) -> tuple[int, str] | None:
-    """Return the first complaint of a C compiler, which cargo hands on as a warning of the crate."""
-    lines = (*event.before[-FEW:], *event.lines[:FEW])
-    start = event.number - len(event.before[-FEW:])
-    told = ((start + at, HANDED_ON.match(bare(line).strip())) for at, line in enumerate(lines))
-    return next(((at, found[1][:LONGEST]) for at, found in told if found and COMPLAINT.search(found[1])), None)
-
-
-def _said(event: LogEvent) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of what cargo shows of the script, to its end."""
-    for number, line in enumerate(event.lines[1:], event.number + 1):
-        if END.match(bare(line)):
-            return
-        yield number, line
-
-
-def _panics(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield where each panic's message stands, and the message: behind the place, since Rust 1.73 below it."""
-    for at, line in enumerate(lines):
-        found = PANIC.search(line)
-        if found and (found["old"] or found["rest"]):
-            yield at, (found["old"] or found["rest"])
-        elif found:
-            below = next((other for other in range(at + 1, len(lines)) if lines[other]), None)
-            if below is not None:
-                yield below, lines[below]
 
 
 def _link(event: LogEvent) -> Found | None:
@@ -336,8 +247,9 @@ def _first(event: LogEvent) -> Found:
     crate = _foreign_crate(event) if CODE.match(text) else ""
     if crate:
         return Found(DEPENDENCY_BROKEN, {"crate": (crate,), "error": (text,)}, ((event.number, text),))
+    at, text = exception_of(event) if TRACEBACK.match(text) else (event.number, text)
     values = {"error": (text,)}
-    lines: tuple[tuple[int, str], ...] = ((event.number, text),)
+    lines: tuple[tuple[int, str], ...] = ((at, text),)
     number, why = _cause(event, text)
     if why:
         values["why"], lines = (why[:LONGEST],), (*lines, (number, why[:LONGEST]))
@@ -358,11 +270,22 @@ def _cause(event: LogEvent, text: str) -> tuple[int, str]:
             cause = f"{CAUSED.sub('', above)}: {cause}"
         if cause not in text and not SUMMARY.search(cause):
             return event.number + at, cause
+    if NIX.match(text):
+        at = quoted_reason(shown)
+        return (event.number + at, shown[at]) if at else (0, "")
+    if npm := NPM.match(text):
+        at = next((at for at, line in enumerate(shown) if line.startswith(f"{npm[1].lower()} ")), 0)
+        return (event.number + at, shown[at]) if at else (0, "")
     if text.endswith(":") or CMAKE.match(text):
         at = next((at for at in range(1, min(5, len(shown))) if shown[at] and not TASK.match(shown[at])), 0)
         return (event.number + at, shown[at]) if at else (0, "")
     before = [bare(line).strip() for line in event.before[-2:]]
-    if (ENDED.search(text) or HOLLOW.search(text)) and before and before[-1] and not STEP.match(before[-1]):
+    if (
+        (ENDED.search(text) or HOLLOW.search(text))
+        and before
+        and re.search(r"\w", before[-1])
+        and not STEP.match(before[-1])
+    ):
         return event.number - 1, before[-1]
     return 0, ""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from doit_cargo.engine.hints import unwrapping
-from doit_cargo.engine.hints.index import Index
+from doit_cargo.engine.hints.rules import Index
 
 BLOCK = 1 << 20
 DENSE = 30  # how often in a slice a word is common
@@ -39,6 +39,42 @@ PREFIX = re.compile(
     r"|\[INFO\] \[std(?:out|err)\] ))*\s*"
 )
 LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
+
+# A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
+# a test its name: what such lines hold has not happened.
+QUOTED = re.compile(
+    r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s"
+    r"|\+\s+(?:cargo|docker|echo|export|git)\s|\[command\]"
+    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
+)
+# What a program tells of its course is no failure, whatever it goes on without.
+TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
+# What is tried again has not failed, unless the log says so at the end.
+RETRIED = re.compile(r"\(\d+ tries remaining\)|Retry\(total=[1-9]")
+# What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
+HAPPENED = re.compile(
+    r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
+    r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
+    r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
+)
+# Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
+WARNING = re.compile(
+    r"(?:\[(?P<labelled>[\w-]+) \d+\.\d+[^\]]*\]\s+)?"
+    r"(?:(?P<says>warning\b|cargo:{1,2}warning=)(?::\s(?P<crate>[\w-]+)@\d)?)?",
+    re.IGNORECASE,
+)
+
+# A program that ended with a status was there, whatever a sentence with its name sounds like.
+RAN = re.compile(
+    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: \w+)? (?:status|code)\b|\bsignal:? \d|\bnon-zero\b"
+    r"|\breturned \d|\bterminated by",
+    re.IGNORECASE,
+)
+ABSENT = re.compile(
+    r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
+    r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
+    re.IGNORECASE,
+)
 
 _BETWEEN = (b"", b" ", b"\n")
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import deciding, ending, floor, reading, systems
-from doit_cargo.engine.hints.floor import Chain, LogEvent
-from doit_cargo.engine.hints.index import Index
+from doit_cargo.engine.hints import ending, floor, reading, systems
+from doit_cargo.engine.hints.floor import Chain
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
-from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Owner, Pattern, ToolVerdict
+from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Index, Owner, Pattern, ToolVerdict
+from doit_cargo.engine.hints.said import LogEvent
 from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
@@ -30,44 +30,11 @@ FOLLOWING = 300  # lines around each of them
 REMEMBERED = 8192  # lines known to match nothing
 SHOWN = 400  # characters of a matched line
 ENDING = 1 << 12  # bytes of its end whose last line is shown where nothing is known
-AGAIN = 1 << 16  # bytes of its end that are read once more where the same was seen often
+# Tools that only say that what they called has failed.
+CALLERS = {"docker", "github", "make", "npm", "gradle", "msbuild"}
+AGAIN = 1 << 14  # bytes of its end that are read once more where the same was seen often
 BEGINNING = 1 << 16  # bytes of a log in which paths tell its system
 DIGITS = b"0123456789"
-# A rustc diagnostic quotes source ("12 | panic!(...)"), a failed assertion its two sides, cargo -vv whole commands,
-# a test its name: what such lines hold has not happened.
-QUOTED = re.compile(
-    r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s"
-    r"|\+\s+(?:cargo|docker|echo|export|git)\s|\[command\]"
-    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
-)
-# What a program tells of its course is no failure, whatever it goes on without.
-TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
-# What is tried again has not failed, unless the log says so at the end.
-RETRIED = re.compile(r"\(\d+ tries remaining\)|Retry\(total=[1-9]")
-# What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
-HAPPENED = re.compile(
-    r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
-    r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
-    r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
-)
-# Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
-WARNING = re.compile(
-    r"(?:\[(?P<labelled>[\w-]+) \d+\.\d+[^\]]*\]\s+)?"
-    r"(?:(?P<says>warning\b|cargo:{1,2}warning=)(?::\s(?P<crate>[\w-]+)@\d)?)?",
-    re.IGNORECASE,
-)
-
-# A program that ended with a status was there, whatever a sentence with its name sounds like.
-RAN = re.compile(
-    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: \w+)? (?:status|code)\b|\bsignal:? \d|\bnon-zero\b"
-    r"|\breturned \d|\bterminated by",
-    re.IGNORECASE,
-)
-ABSENT = re.compile(
-    r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
-    r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
-    re.IGNORECASE,
-)
 
 
 class Match(NamedTuple):
@@ -106,7 +73,7 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if window and watcher.had_enough:
         watcher.look_again(window)
     end_of_log = last.decode("utf-8", "replace")
-    watcher.events = [event for event in watcher.events if not deciding.overcome(event)]
+    watcher.go_on()
     if watcher.went_well() or (not watcher.failed() and ending.ends_well(end_of_log)):
         return LogReading([], LogSystem())
     found = [one for hint in knowledge.hints if hint.name in watcher.matches if (one := _found(hint, watcher))]
@@ -118,9 +85,9 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     found = [
         _says_where(one) if _is_early(one, chains) else one
         for one in found
-        if not (ground and one.hint.rank >= PRECISE and _is_early(one, chains))
+        if not (ground and PRECISE <= one.hint.rank < VAGUE and _is_early(one, chains))
     ]
-    aside = [one for one in found if not deciding.rests_on(one, watcher.events)]
+    aside = [one for one in found if not ending.rests_on(one, watcher.events)]
     told = [one for one in found if one not in aside]
     best = _best([*told, *([ground] if ground else [])])
     best = _with_aside(best, aside)
@@ -128,6 +95,8 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
         suspects = [_event("suspect", *one) for one in watcher.suspects]
         suspect = floor.of_suspects(suspects, watcher.events, lines) or ending.marked(end_of_log, lines)
         best = [suspect] if suspect else []
+    if not best and watcher.bad and watcher.bad <= CALLERS:
+        best = [words] if (words := ending.last_words(end_of_log)) else []
     best = [floor.with_kind(one, knowledge) for one in best]
     if ended and not (best or watcher.events):
         best = [words] if (words := ending.last_words(end_of_log)) else []
@@ -136,10 +105,14 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
 
 
 class _Watcher:
-    """What was seen since the last good verdict: matches by hint, signs of failure; and whose bad verdicts stand."""
+    """What was seen since the last good verdict: matches by hint, signs of failure; and whose bad verdicts stand.
 
-    def __init__(self, knowledge: HintRules) -> None:
+    `last`: the last signs are kept, not the first.
+    """
+
+    def __init__(self, knowledge: HintRules, last: bool = False) -> None:
         self._knowledge = knowledge
+        self._last = last
         self.index = Index(knowledge)
         self.matches: dict[str, list[Match]] = {}
         self.signs: set[str] = set()
@@ -169,7 +142,7 @@ class _Watcher:
     def _matches(self, window: Window, line: Line, text: str, tried: list[tuple[Pattern, Owner]]) -> bool:
         bare = reading.bare(text)
         plain = reading.plain(bare)
-        if QUOTED.match(plain) or TOLD.match(bare):
+        if reading.QUOTED.match(plain) or reading.TOLD.match(bare):
             return False
         # The output of a build script, which cargo labels, tells nothing of how the build ended.
         seen = [
@@ -182,7 +155,7 @@ class _Watcher:
                 self._note_verdict(owner)
             elif isinstance(owner, str):
                 self._note_sign(owner, hit, window, line)
-            elif not self.captured or HAPPENED.search(plain):
+            elif not self.captured or reading.HAPPENED.search(plain):
                 self._take_fact(owner, hit, window, line, bare)
             self._count(owner)
         return bool(hits)
@@ -234,6 +207,8 @@ class _Watcher:
         if sign == "suspect":
             near = (one for one in self.suspects if one[1].number > line.number - floor.TAIL)
             self.suspects = [*near, (window, line)]
+        elif self._last:
+            self.events = [*self.events[1 - EVENTS :], _event(sign, window, line)]
         elif len(self.events) < EVENTS:
             self.events.append(_event(sign, window, line))
             if len(self.events) == EVENTS:
@@ -250,12 +225,19 @@ class _Watcher:
             self.had_enough = True
             self.index.drop(owner)
 
+    def go_on(self) -> None:
+        """Forget errors after which the program went on."""
+        overcome = {event.number for event in self.events if ending.overcome(event)}
+        self.events = [event for event in self.events if event.number not in overcome]
+        self.suspects = [suspect for suspect in self.suspects if suspect[1].number not in overcome]
+        self.good |= bool(overcome) and not (self.events or self.suspects or self.bad)
+
     def look_again(self, window: Window) -> None:
         """Look at the end of a log alone: what was seen often enough before says nothing of how it ended."""
         start = window.text.rfind(b"\n", 0, max(window.start, window.end - AGAIN)) + 1
         start = max(start, window.start)
         number = window.number + window.text.count(b"\n", window.start, start)
-        end = _Watcher(self._knowledge)
+        end = _Watcher(self._knowledge, last=True)
         for line in candidates(part := window._replace(start=start, number=number), end.index):
             end.take(part, line)
         self.events = [*(event for event in self.events if event.number < number), *end.events]
@@ -271,7 +253,7 @@ class _Watcher:
         subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
-        if hint.name.endswith("-missing") and RAN.search(hit.string) and not ABSENT.search(hit.string):
+        if hint.name.endswith("-missing") and reading.RAN.search(hit.string) and not reading.ABSENT.search(hit.string):
             return
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = [*{**hit.groupdict(), **dict(subject)}.items()]
@@ -288,7 +270,7 @@ class _Watcher:
         kept = self.matches.setdefault(hint.name, [])
         if len(kept) < KEPT:
             filled = tuple((name, value.strip()) for name, value in values if value and value.strip())
-            warning = WARNING.match(bare)
+            warning = reading.WARNING.match(bare)
             crate, warns = _whose(warning) if warning else ("", False)
             kept.append(Match(tuple(shown), filled, warns, crate))
 
@@ -329,7 +311,7 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     matches = [
         match
         for match in watcher.matches[hint.name]
-        if not (went_on and RETRIED.search(match.lines[0][1]))
+        if not (went_on and reading.RETRIED.search(match.lines[0][1]))
         if not match.warns
         or hint.warnings
         or (warnings_count and (not match.crate or not failed or match.crate in failed))

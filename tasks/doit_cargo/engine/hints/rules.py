@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.toml import toml
 from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
+from doit_cargo.engine.toolchain import debian
 from doit_cargo.engine.toolchain.platform import INSTALL
 
 SYSTEMS = ("linux", "macos", "windows")
@@ -196,7 +197,7 @@ class HintRules:
     """All hints, the packages of libraries (name -> package manager -> packages), signs of failure, and verdicts."""
 
     hints: tuple[HintRule, ...]
-    libraries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    libraries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     signs: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     verdicts: Mapping[ToolVerdict, tuple[Pattern, ...]] = field(default_factory=dict)
     grammars: tuple[Grammar, ...] = ()
@@ -236,7 +237,14 @@ class HintRules:
             for glob in globs
         ]
 
-    def library(self, name: str) -> Mapping[str, str]:
+    def packages(self, name: str, manager: str) -> str:
+        """Return what a package manager calls a library: what a table says, else what Debian's lists of files do."""
+        table = self.library(name)
+        if manager != "apt" or "apt" in table:
+            return str(table.get(manager, ""))
+        return next(filter(None, map(debian.package_of, (name, *table.get("names", ())))), "")
+
+    def library(self, name: str) -> Mapping[str, Any]:
         """Return the packages of a library by what a log calls it: a .pc file, -lNAME, a header, a file to load."""
         stem = re.sub(r"^lib(?=\w+\.(?:so|dylib|a))|\.(?:so|dylib|pc|a|dll)\b.*$", "", name.rpartition("/")[2])
         found = (self.libraries.get(one) for one in (name, name.rpartition("/")[2], stem, f"lib{stem}"))
@@ -275,6 +283,37 @@ class HintRules:
             yield from ((pattern, sign) for pattern in patterns)
 
 
+class Index:
+    """Patterns by the words to look for in a log. `words` are those that still lead somewhere."""
+
+    def __init__(self, knowledge: HintRules) -> None:
+        self._by_word = {word: list(entries) for word, entries in knowledge.by_word.items()}
+        self.words = frozenset(self._by_word)
+
+    def tried(self, words: frozenset[bytes], lower: bytes) -> list[tuple[Pattern, Owner]]:
+        """Return the patterns that may match a line (lower case) with these words."""
+        entries = {entry: None for word in words for entry in self._by_word.get(word, ()) if entry[0].literal in lower}
+        return [entry for entry in entries if entry[0].may_match(lower)]
+
+    def is_possible(self, word: bytes, words: set[bytes], lower: bytes) -> bool:
+        """Tell whether any pattern of a word may match within a text (lower case) with these words.
+
+        Cheaper than a look at each line where a common word such as "cannot" stands on most of them.
+        """
+        literals = {
+            entry[0].literal
+            for entry in self._by_word.get(word, ())
+            if not any(map(words.isdisjoint, entry[0].needs))  # a look-up, where the literal is a search of the text
+        }
+        return any(literal in lower for literal in literals)
+
+    def drop(self, owner: Owner) -> None:
+        """Look no longer for what is known well enough."""
+        for word, entries in self._by_word.items():
+            self._by_word[word] = [entry for entry in entries if entry[1] != owner]
+        self.words = frozenset(word for word, entries in self._by_word.items() if entries)
+
+
 def shipped() -> dict[str, Any]:
     """Return what ships with doit-cargo, as its file has it."""
     with open(os.path.join(data_directory(), "hints.toml"), "rb") as stream:
@@ -287,7 +326,11 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
     libraries = {**values["library"], **(own or {}).get("library", {})}
     return HintRules(
         tuple(_hint(name, table) for name, table in hints.items()),
-        {alias: table for name, table in libraries.items() for alias in (name, *table.get("names", ()))},
+        {
+            alias: {**table, "names": (name, *table.get("names", ()))}
+            for name, table in libraries.items()
+            for alias in (name, *table.get("names", ()))
+        },
         {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
         {
             ToolVerdict(tool, word == "good"): tuple(map(Pattern, sources))

@@ -54,7 +54,10 @@ DECIDING = {
 
 
 # A message for everybody names every distribution.
-ADVICE = re.compile(r".*\b(?:Ubuntu|Debian)\b.*\bFedora\b.*|.*\bFedora\b.*\b(?:Ubuntu|Debian)\b.*")
+ADVICE = re.compile(
+    r"On (?:Ubuntu|Debian|Fedora|Arch)\b[^\n]{0,30}:\s*\n.*"
+    r"|.*\b(?:Ubuntu|Debian)\b.*\bFedora\b.*|.*\bFedora\b.*\b(?:Ubuntu|Debian)\b.*"
+)
 
 
 class LogSystem(NamedTuple):
