@@ -6,6 +6,7 @@ docs/design.md knows; what it reads it also prints, so that a wrong hit would sh
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -22,6 +23,7 @@ from sharing import store
 pytestmark = [needs_cargo, linux, pytest.mark.slow]
 
 BUILD = ("build", "PROFILE=own")
+KINDS = ("build", "check", "lint", "doc")
 MANIFEST = """\
 [workspace]
 resolver = "2"
@@ -162,12 +164,13 @@ class Pair:
         self.warned = said.err
         return said.out
 
-    def is_hit(self, **variables: str) -> bool:
-        """Tell whether `b` would fetch what is there now, without building anything."""
-        said = self.run(self.b, "share", "why", *BUILD, **variables)
+    def hits(self, **variables: str) -> set[str]:
+        """Return of which targets `b` would fetch what is there now, without building anything."""
+        told = json.loads(self.run(self.b, "share", "why", *KINDS, "PROFILE=own", "--json", **variables))
         misses = (" differ", "nobody has built", "not shared: it rests on the variable")
-        assert ("would be fetched" in said) != any(text in said for text in misses), said
-        return "would be fetched" in said
+        for lines in told.values():
+            assert ("would be fetched" in str(lines)) != any(text in str(lines) for text in misses), told
+        return {name for name, lines in told.items() if "would be fetched" in str(lines)}
 
     def output(self, where: Path) -> str:
         return subprocess.run([where / "target/release/app"], capture_output=True, text=True, check=True).stdout
@@ -176,8 +179,9 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     made = Pair(tmp_path_factory.mktemp("sharing"))
-    said = made.run(made.a, *BUILD, "SHARE=write")
+    said = made.run(made.a, *KINDS, "PROFILE=own", "SHARE=write")
     assert "\n.. build  shared: 1 file" in said, said
+    assert said.count("  shared: ") == len(KINDS), said
     return made
 
 
@@ -274,18 +278,18 @@ def test_no_result_fits_where_an_input_differs(pair: Pair, name: str, tmp_path: 
     shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
     variables = CHANGES[name](pair.b) or {}
     try:
-        assert not pair.is_hit(**variables)
+        assert pair.hits(**variables) == set()
     finally:
         back(pair.b, kept)
-    assert pair.is_hit()
+    assert pair.hits() == set(KINDS)
 
 
 def test_what_lies_beside_a_checkout_is_not_what_lies_beside_the_other(pair: Pair) -> None:
     """On one machine the file of the other checkout is there all the time, under its own path."""
     write(pair.b.parent / "beside.txt", "other\n")
-    assert not pair.is_hit()
+    assert pair.hits() == set()
     write(pair.b.parent / "beside.txt", "beside\n")
-    assert pair.is_hit()
+    assert pair.hits() == set(KINDS)
 
 
 def as_somebody_else(root: Path) -> dict[str, str]:
@@ -312,7 +316,7 @@ def test_what_changes_no_result_is_none_of_its_key(pair: Pair, tmp_path: Path) -
     kept, mask = tmp_path / "kept", os.umask(0)
     shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"))
     try:
-        assert pair.is_hit(**as_somebody_else(pair.b))
+        assert pair.hits(**as_somebody_else(pair.b)) == set(KINDS)
     finally:
         os.umask(mask)
         back(pair.b, kept)

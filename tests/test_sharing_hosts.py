@@ -101,7 +101,7 @@ def checkout(root: Path) -> Path:
 def test_what_one_host_has_built_and_tested_another_one_gets(hosts: tuple[Host, Host]) -> None:
     one, two = hosts
     for words in ((BUILD,), TESTS):
-        assert " shared: " in (said := one.run(*words, "SHARE=write")), said
+        assert f".. {words[0]}  shared: " in (said := one.run(*words, "SHARE=write")), said
     assert "snapshot of " in one.run("warm", BUILD, "SHARE=write")
     said = two.run(BUILD) + two.run(*TESTS)
     assert "fetched, built by one " in said, said

@@ -66,7 +66,7 @@ class Two:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
     made = Two(tmp_path_factory.mktemp("kinds"))
     said = made.run(made.a, "doc", "build", "SHARE=write")
-    assert said.out.count(" shared: ") == 2, said.out
+    assert said.out.count("  shared: ") == 2, said.out
     said = made.run(made.a, "test", "PACKAGE=low", "SHARE=write")
     assert ".. test  shared: that it passes in" in said.out, said.out
     return made

@@ -153,7 +153,7 @@ def narrowed(work: TestRequest, programs: Sequence[TestBinary], results: TestRes
     names = [name for one, result in failed for name in _filters(one, result)]
     if not failed or "" in names or len(names) > MOST_NAMED:
         return {}
-    found = {"TEST": ",".join(dict.fromkeys(names))}
+    found = {"TEST": ",".join(sorted(set(names)))}  # a runner tells them as they end
     packages = dict.fromkeys(one.package for one, _ in failed)
     divided = work.values.text("SHARD") or work.values.text("SINCE")
     if len(packages) < len(work.packages) and not divided and {"PACKAGE", "WHOLE"} <= set(work.target.takes):

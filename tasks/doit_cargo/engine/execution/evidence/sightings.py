@@ -16,6 +16,7 @@ from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.config.named_files import HARMLESS
 from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.inputs import (
+    ASKED_BY_RUST,
     CHANGED_MEANWHILE,
     ObservedRun,
     Scope,
@@ -178,7 +179,8 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
     """Yield the variables that somebody asked for, with who did."""
     for process in group.processes:
         by = _role(process, unit)
-        span = macros(process) if by == MACRO else None
+        # rustdoc writes no dep-info: what `env!` asks for is known from here alone.
+        span = macros(process) if by == MACRO and process.name != "rustdoc" else None
         for event in process.events:
             if span and not span[0] < event.order < span[1]:
                 continue
@@ -192,6 +194,8 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
 
 def _counts(name: str, process: Process) -> bool:
     if SET_BY_CARGO.fullmatch(name) or seen.volatile(name) or name == "PATH":
+        return False
+    if process.name == "rustdoc" and name in ASKED_BY_RUST:
         return False
     return not (OF_TOOLS.fullmatch(name) and TOOLS.fullmatch(process.name))
 
