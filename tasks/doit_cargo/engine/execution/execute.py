@@ -19,8 +19,8 @@ from doit_cargo.engine.base.plain_text import without_passwords
 from doit_cargo.engine.base.secrets import kept_words, masked
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, pages, run, sccache
-from doit_cargo.engine.execution.evidence import proven, recorder, untracked_inputs, written
+from doit_cargo.engine.execution import advice, build_places, causes, equivalence, history, run, sccache
+from doit_cargo.engine.execution.evidence import pages, proven, recorder, untracked_inputs, written
 from doit_cargo.engine.execution.evidence.inputs import Early, Inputs, gather
 from doit_cargo.engine.execution.evidence.invalidation import Ledger, Root, making_anew
 from doit_cargo.engine.execution.evidence.observed import Stale
