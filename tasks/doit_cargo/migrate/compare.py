@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from doit_cargo.migrate.cargo_call import COMPILING, differences, parse
 from doit_cargo.migrate.recording.box import Members
-from doit_cargo.migrate.recording.study import RecordedStep, Recording
+from doit_cargo.migrate.recording.recordings import RecordedStep, Recording
 
 LOCK = "Cargo.lock"
 SAME, DIFFERS, UNKNOWN, KEPT = "same", "differs", "unknown", "kept"

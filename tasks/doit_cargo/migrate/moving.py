@@ -19,7 +19,8 @@ from doit_cargo.migrate.cargo_call import CargoCall
 from doit_cargo.migrate.compare import differing, own_steps
 from doit_cargo.migrate.newside import SHIM
 from doit_cargo.migrate.recording.box import Box
-from doit_cargo.migrate.recording.study import Recording, Study, record, record_old, study
+from doit_cargo.migrate.recording.recordings import Recording, record, record_old
+from doit_cargo.migrate.recording.study import Study, study
 from doit_cargo.migrate.rows import Proposal, Writer, built_in, name_of
 from doit_cargo.migrate.sources.source import Source
 

@@ -14,7 +14,8 @@ from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.state.receipts import normalise
 from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
-from doit_cargo.migrate.recording.study import IS_THERE, RecordedStep, Study
+from doit_cargo.migrate.recording.recordings import RecordedStep
+from doit_cargo.migrate.recording.study import IS_THERE, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
 from doit_cargo.targets.commands import COMMANDS, SHARED_WITH_DOIT
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
 from doit_cargo.migrate.newside import CACHES, argv, environment, program
-from doit_cargo.migrate.recording.study import SENTINEL, record, record_old, tools_of
+from doit_cargo.migrate.recording.recordings import record, record_old
+from doit_cargo.migrate.recording.study import SENTINEL, tools_of
 from doit_cargo.migrate.rows import name_of
 
 if TYPE_CHECKING:
