@@ -151,6 +151,8 @@ def names_in(words: list[str]) -> Iterator[str]:
         elif word == "migrate":  # what follows is a file
             yield word
             return
+        elif word == "-f":  # what follows is a file, and a name of its own
+            return
         elif not word.startswith(("-", "[")) and "=" not in word and "..." not in word:
             yield from word.split("|")
 
