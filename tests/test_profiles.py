@@ -420,6 +420,7 @@ def test_lines_are_right_in_tricky_toml() -> None:
         ("list",): 13,
         ("list", "k"): 14,
         ("list", "unknown", "deep"): 13,
+        ("table",): 11,
     }
     assert {path: file.where(*path) for path in expected} == {path: f"x.toml:{line}" for path, line in expected.items()}
 

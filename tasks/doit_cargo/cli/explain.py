@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 
 from doit_cargo.engine.base.errors import Absent, UserError
@@ -81,7 +82,7 @@ def _cargo(session: Session, row: Row) -> Iterator[tuple[str, list[str]]]:
     except UserError as error:
         yield "problem", [problem.what for problem in error.problems]
         return
-    yield "runs", [" ".join(shown_words(plan.invocation.argv))]
+    yield "runs", [shlex.join(shown_words(plan.invocation.argv))]
     yield "profile", [f"{plan.profile.name}: {plan.profile.doc}"]
     yield "packages", [", ".join(plan.packages)]
     yield (

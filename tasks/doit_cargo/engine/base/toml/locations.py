@@ -51,10 +51,13 @@ class TomlFile:
         return cls(path, label, text)
 
     def where(self, *path: str | int) -> str:
-        """Return file:line of the value, or of the nearest thing around it that has a line."""
+        """Return file:line of the value, else of what is first below it (a table may only be named on the way to
+        another), or of the nearest thing around it that has a line.
+        """
         for length in range(len(path), 0, -1):
-            if path[:length] in self._lines:
-                return f"{self.label}:{self._lines[path[:length]]}"
+            within = [line for key, line in self._lines.items() if key[:length] == path[:length]]
+            if within:
+                return f"{self.label}:{self._lines.get(path[:length]) or min(within)}"
         return f"{self.label}:1"
 
 

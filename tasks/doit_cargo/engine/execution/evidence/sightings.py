@@ -24,7 +24,7 @@ from doit_cargo.engine.execution.observe.inputs import (
     takes_all,
     whole_run,
 )
-from doit_cargo.engine.execution.observe.model import Observed, Op, Process, lineage
+from doit_cargo.engine.execution.observe.model import UNKNOWN, Observed, Op, Process, lineage
 from doit_cargo.engine.execution.observe.units import COMPILERS, Group, ObservedUnit, by_unit, macros
 from doit_cargo.engine.state import fingerprint, seen
 from doit_cargo.engine.state.seen import World
@@ -186,7 +186,7 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
                 continue
             if event.op is Op.VARIABLE and _counts(event.subject, process):
                 yield ("variable", event.subject), by
-            elif event.op is Op.ENVIRONMENT and not _hands_on(process):
+            elif event.op is Op.ENVIRONMENT and not _hands_on(process, event.subject):
                 yield ("environment", ""), by
         if takes_all(process):
             yield ("environment", ""), by
@@ -200,9 +200,9 @@ def _counts(name: str, process: Process) -> bool:
     return not (OF_TOOLS.fullmatch(name) and TOOLS.fullmatch(process.name))
 
 
-def _hands_on(process: Process) -> bool:
+def _hands_on(process: Process, how: str) -> bool:
     """A compiler driver copies all variables for those that it starts, and reads none but by name."""
-    return bool(TOOLS.fullmatch(process.name)) or only_hands_on(process.program)
+    return bool(TOOLS.fullmatch(process.name)) or (how != UNKNOWN and only_hands_on(process.program))
 
 
 def _started(

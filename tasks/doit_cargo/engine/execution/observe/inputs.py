@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.handing_on import only_hands_on
-from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
+from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, UNKNOWN, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros
 from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.seen import World
@@ -225,7 +225,7 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
             yield from _wanted(subject, process, dropped)
         else:
             yield from _OTHERS.get(op, ())
-            if op is Op.ENVIRONMENT and not only_hands_on(process.program):
+            if op is Op.ENVIRONMENT and (subject == UNKNOWN or not only_hands_on(process.program)):
                 yield "environment", ""
     yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)

@@ -56,6 +56,10 @@ LOOKS = frozenset(
 CHANGES = frozenset({Op.WRITE, Op.UPDATE, Op.CREATED, Op.REMOVE, Op.FOLDER})
 
 
+# Of a walk over the variables: whoever saw it cannot tell which were asked for by name.
+UNKNOWN = "unknown"
+
+
 class Event(NamedTuple):
     """One thing that a process did; `order` counts over the whole run."""
 
