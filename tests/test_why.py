@@ -181,6 +181,19 @@ def test_a_run_tells_the_same_reason(site: Site) -> None:
 # --- causes that cargo alone would not name --------------------------------------------------------------------------
 
 
+def test_a_profile_that_makes_no_other_plan_is_no_cause_beside_an_edit(site: Site) -> None:
+    write(site.ws / "profiles/unused.toml", 'doc = "of another target"\n')
+    assert asked(site) == answer([], [], [], 6, fresh=True)
+    site.edit(PART, "20", "21")
+    write(site.ws / "profiles/another.toml", 'doc = "of another target"\n')
+    found = asked(site)["changes"]
+    assert isinstance(found, list)
+    assert [one["subject"] for one in found] == [PART, "profiles"]
+    assert f"stale: {PART}" in site.tool().out
+    said = site.tool("dev").out
+    assert (f"kit changed ({PART})" in said, "another.toml" in said) == (True, False), said
+
+
 @pytest.fixture
 def locked(tmp_path: Path) -> Needing:
     """Two members, of which one rests on a crate of a registry."""

@@ -12,7 +12,7 @@ from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import causes
-from doit_cargo.engine.state import journal
+from doit_cargo.engine.state import journal, receipts
 from doit_cargo.engine.state.change import difference_of
 from doit_cargo.session import CARGO, Session
 
@@ -109,13 +109,18 @@ def _expected(session: Session, row: Row, rebuilds: list[str], basis: Receipt | 
 
 
 def _roots_first(changes: list[Change], basis: Receipt | None, changed: list[str]) -> list[Change]:
-    """Changes that concern everything first, then those of packages in the order in which others rest on them."""
+    """Changes that concern everything first, then those of packages in the order in which others rest on them, and
+    profiles last, since they may make no other plan.
+    """
     if basis is None:
         return changes
     places = {name: position for position, name in enumerate(changed)}
-    return sorted(
-        changes, key=lambda change: min((places[name] for name in reporter.owners(change, basis)), default=-1)
-    )
+
+    def place(change: Change) -> int:
+        nowhere = len(places) if receipts.is_of_profiles(basis, change) else -1
+        return min((places[name] for name in reporter.owners(change, basis)), default=nowhere)
+
+    return sorted(changes, key=place)
 
 
 def _change(change: Change, basis: Receipt | None, root: str) -> JsonChange:

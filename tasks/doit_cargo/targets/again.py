@@ -47,8 +47,12 @@ def verdict(session: Asked, key: tuple[str, ...], explain: bool) -> tuple[Receip
     if receipt and changes and receipts.is_of_profiles(receipt, changes[0]):
         from doit_cargo.engine.execution import same_plan
 
-        if same_plan.holds(receipt, changes[0], session.environ, lambda: _request_of(session, receipt)):
-            return receipt, []
+        known = receipt
+        if same_plan.holds(known, changes[0], session.environ, lambda: _request_of(session, known)):
+            return known, []
+        if not explain:  # what surely counts may come after it
+            changes = receipts.verdict(session.state, key, session.environ, True, equivalence.is_same)[1]
+        changes = sorted(changes, key=lambda change: receipts.is_of_profiles(known, change))
     return receipt, changes
 
 

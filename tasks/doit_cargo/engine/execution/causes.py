@@ -19,7 +19,7 @@ from doit_cargo.engine.state.staleness import Change
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from doit_cargo.engine.cargo.lockfile import Lock, Locked
-    from doit_cargo.engine.state.receipts import Receipt
+    from doit_cargo.engine.state.receipts import Receipt, StoredPlan
 
 LOCK, LOCKS = "Cargo.lock", "locks"
 COPIES, SHOWN = 8, 6
@@ -138,6 +138,12 @@ def _rests_on(lock: Lock, member: str, crates: Iterable[Locked]) -> bool:
             seen.add(here)
             waiting += lock.dependencies.get(here, ())
     return False
+
+
+def without_same_profiles(changes: list[Change], receipt: Receipt, plan: StoredPlan | None) -> list[Change]:
+    """Leave out edits of profiles that leave the plan as it was, where something else changed as well."""
+    others = [change for change in changes if not receipts.is_of_profiles(receipt, change)]
+    return others if others and plan is not None and plan == receipt["stored_plan"] else changes
 
 
 def with_makers(changes: list[Change], receipt: Receipt) -> list[Change]:

@@ -77,7 +77,10 @@ def _prepared(
     """Return the plan, what it rests on and the last success, and tell why something is to be done."""
     previous = receipt or receipts.last_receipt(request.state, request.key)
     plan, plan_state = _planned(request)
-    told = causes.with_makers(changes, previous) if previous else changes
+    told = changes
+    if previous:
+        kept = stored(request.more.typed if request.more else plan)
+        told = causes.with_makers(causes.without_same_profiles(changes, previous, kept), previous)
     reporter.reasons(request.target, told, previous)
     return plan, plan_state, previous
 
