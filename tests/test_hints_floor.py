@@ -227,6 +227,11 @@ def test_a_program_that_went_on_after_an_error_in_its_log_has_not_failed() -> No
             "no SDK (no pip)",
         ),
         ("a\n##[error]Process completed with exit code 101.\n", "The last it said: a"),
+        (  # a link that begins as an error does
+            "error: error in --config: no key `a`\n\nCaused by:\n  error in --config: no key `a.b`\n\n"
+            "Caused by:\n  the moon is full\n",
+            "(the moon is full)",
+        ),
     ],
 )
 def test_the_line_that_decides_is_shown(log: str, says: str) -> None:

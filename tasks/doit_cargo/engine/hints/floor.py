@@ -162,7 +162,8 @@ def chains(events: Sequence[LogEvent]) -> list[Chain]:
 
 def _links(shown: Sequence[str]) -> list[int]:
     """Return where the links of the chain of causes are that belongs to the first of some lines, to no later error."""
-    end = next((at for at in range(1, len(shown)) if ANOTHER.match(shown[at])), len(shown))
+    others = (at for at in range(1, len(shown)) if ANOTHER.match(shown[at]) and not CAUSED.fullmatch(shown[at - 1]))
+    end = next(others, len(shown))
     return [at for at in range(end) if CAUSED.match(shown[at])]
 
 
