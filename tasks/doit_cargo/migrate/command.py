@@ -160,7 +160,8 @@ def _how(move: Move, name: str) -> str:
 
 def _next(move: Move, is_new: bool) -> Iterator[str]:
     source = move.source
-    yield "the rows are in profiles/pack.toml"
+    profiles = ", ".join(f"profiles/{name}.toml" for name in move.proposal.profiles)
+    yield f"the rows are in profiles/pack.toml{f', what they set is in {profiles}' if profiles else ''}"
     if source.kind == "make":
         wrote = "wrote" if is_new else "renewed"
         stays = f"is now {source.file}" if source.aside else "stays as it is"

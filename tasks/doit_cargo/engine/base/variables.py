@@ -227,7 +227,12 @@ TABLE = (
     ),
     Variable("WHOLE", _flag, "compile a part's tests by the selection of the whole workspace: all of it, once", "1"),
     Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
-    Variable("RUNNER", _runner, "what runs the tests: cargo or nextest; default: nextest if installed", "cargo"),
+    Variable(
+        "RUNNER",
+        _runner,
+        "what runs the tests: cargo or nextest; default: nextest, if installed, for those that take long",
+        "cargo",
+    ),
     Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
     Variable("KEEP_FLAKY", _flag, "let a test that passes only on a later try count as passed next time", "1"),
     Variable("JUNIT", _text, "write a JUnit report to this file; 1 = .testlogs/TARGET.junit.xml", "report.xml"),
