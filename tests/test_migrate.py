@@ -201,6 +201,7 @@ def test_what_is_kept_is_shown_and_can_be_called(migrated: tuple[Path, Said]) ->
     assert refused.err == (
         "doit-cargo: hidden is no target, but kept in Makefile\n  fix: make hidden, or: doit-cargo kept hidden\n"
     )
+    assert call(root, "doit-cargo", "help", "hidden").err == refused.err
     called, itself = call(root, "doit-cargo", "kept", "talks-of-it"), call(root, "make", "talks-of-it")
     assert (called.status, itself.status, called.out) == (1, 2, f".. make talks-of-it\n{itself.out}")
     assert "did you mean 'hidden'?" in call(root, "doit-cargo", "kept", "hiden").err

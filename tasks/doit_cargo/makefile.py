@@ -146,7 +146,9 @@ def _row(row: Mapping[str, Any], taken: Mapping[str, Any], everything: Mapping[s
     """Return a row with the settings that the shim has for its name. An old target of that name may be another row."""
     name = row["make_name"]
     if name in taken:
-        return {**row, "settings": _settings(name, taken[name]["target"], everything)}
+        target = taken[name]["target"]
+        doc = everything.get(target, row)["doc"]
+        return {**row, "doc": doc, "settings": _settings(name, target, everything)}
     return {**row, "settings": _takes(name, row["takes"])}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from doit_cargo.cli import explain
+from doit_cargo.cli import direct, explain
 from doit_cargo.cli.shell import completion
 from doit_cargo.engine.base.errors import UserError, unknown
 from doit_cargo.engine.base.plain_text import shortened
@@ -43,7 +43,7 @@ def _kind(session: Session, word: str) -> str:
         return "variable"
     if word.isupper():
         raise UserError(unknown("variable", word, tuple(BY_NAME)))
-    session.row(word)
+    direct.rows_of(session, [word])
     return "target"
 
 
