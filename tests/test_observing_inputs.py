@@ -199,18 +199,31 @@ def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Pat
 
 
 def test_a_variable_counts_by_name_and_a_walk_by_all_but_the_terminals(look: Looker, program: Path) -> None:
-    asked, walked = look(program, "asks"), look(program, "walks")
+    asked, walked, printed = look(program, "asks"), look(program, "walks"), look("printenv")
     look.environ |= {"TERM": "another", "SSH_TTY": "/dev/pts/1", "DOIT_CARGO_SHARE": "/store"}
-    assert (asked.changes(), walked.changes()) == (set(), set())
+    assert (asked.changes(), walked.changes(), printed.changes()) == (set(), set(), set())
     look.environ["DOIT_CARGO_LIKE"] = "1"  # somebody's own
-    assert (asked.changes(), walked.changes()) == (set(), {"environment "})
+    assert (asked.changes(), walked.changes(), printed.changes()) == (set(), {"environment "}, {"environment "})
     look.environ["ASKED_PLAIN"] = "1"
     assert asked.changes() == {"variable ASKED_PLAIN"}
 
 
-WALKS_IN_RUST = {
+AT_START = """
+type Texts = *const *const std::ffi::c_char;
+static mut ALL: Texts = std::ptr::null();
+#[used] #[unsafe(link_section = ".init_array")] static START: extern "C" fn(i32, Texts) = start;
+extern "C" fn start(count: i32, words: Texts) { unsafe { ALL = words.add(count as usize + 1) } }
+"""
+COUNTS = 'println!("{}", std::env::vars_os().count());'
+WALKS_IN_RUST: dict[str, tuple[str, ...]] = {
     "hands-on": ("", ""),
-    "counts": ("", 'println!("{}", std::env::vars_os().count());'),
+    "counts": ("", COUNTS),
+    "in-std-as-a-library": ("", COUNTS, "-Cprefer-dynamic", "-Crpath"),
+    "from-far-away": ("", COUNTS, "-Ccode-model=large"),
+    "at-a-fixed-address": ("", COUNTS, "-Crelocation-model=static"),
+    "handed-on-from-far-away": ("", "", "-Ccode-model=large"),
+    "through-the-kernel": ("", 'println!("{:?}", std::fs::read("/proc/self/environ").unwrap());'),
+    "from-what-main-is-given": (AT_START, 'println!("{:?}", unsafe { std::ffi::CStr::from_ptr(*ALL) });'),
     "reads-text": ("", 'println!("{}", std::env::vars().count());'),
     "through-a-pointer": (
         "static WALK: [fn() -> std::env::VarsOs; 1] = [std::env::vars_os];",
@@ -229,14 +242,33 @@ WALKS_IN_RUST = {
 def test_a_walk_of_a_rust_program_counts_unless_all_that_it_can_do_is_hand_on(
     way: str, look: Looker, tmp_path: Path
 ) -> None:
-    item, does = WALKS_IN_RUST[way]
+    item, does, *options = WALKS_IN_RUST[way]
     child = 'std::process::Command::new("/bin/cat").arg("/dev/null").env_remove("NOBODY").status().unwrap();'
     source = write(tmp_path / "dropped/walker.rs", f"{item}\nfn main() {{ {child} {does} }}\n")
     made = tmp_path / "dropped/walker"
-    subprocess.run(["rustc", "--edition=2024", "-Cdebuginfo=0", "-o", made, source], check=True)
+    subprocess.run(["rustc", "--edition=2024", "-Cdebuginfo=0", *options, "-o", made, source], check=True)
     seen = look(made)
     look.environ["ANYTHING"] = "1"
-    assert (seen.reasons, seen.changes()) == ([], set() if way == "hands-on" else {"environment "})
+    assert (seen.reasons, seen.changes()) == ([], set() if way.startswith("hand") else {"environment "})
+
+
+WALKING_MACRO = """
+extern crate proc_macro;
+#[proc_macro] pub fn count(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    std::env::vars_os().count().to_string().parse().unwrap()
+}
+"""
+
+
+@needs_cargo
+def test_a_walk_of_a_macro_counts_and_not_the_compilers_own_for_its_linker(look: Looker, tmp_path: Path) -> None:
+    sysroot = subprocess.run(["rustc", "--print=sysroot"], check=True, capture_output=True, text=True).stdout.strip()
+    rustc = [f"{sysroot}/bin/rustc", "--edition=2024", f"--out-dir={tmp_path}/dropped", f"-L{tmp_path}/dropped"]
+    macro = write(tmp_path / "dropped/counting.rs", WALKING_MACRO)
+    subprocess.run([*rustc, "--crate-type=proc-macro", macro], check=True)
+    for text, counts in (("fn main() {}", False), ('fn main() { println!("{}", counting::count!()) }', True)):
+        seen = look(*rustc, "--extern=counting", write(tmp_path / "dropped/use.rs", text))
+        assert (["environment", ""] in [row[:2] for row in seen.taken.rows]) is counts, text
 
 
 def test_a_library_put_before_the_one_that_was_loaded_counts(look: Looker, program: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
-from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros, own_libraries
 from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.seen import World
 
@@ -30,7 +30,8 @@ ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
 # libc and the loader read these past every hook.
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
-TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "busybox")
+TAKE_ALL = (*SHELLS, "python", "perl", "ruby", "node", "make", "env", "printenv", "java")
 OF_RUST = (*COMPILERS, "cargo", "rustup")
 ASKED_BY_RUST = frozenset({"CI", "RUST_BACKTRACE"})
 PATH_KINDS = {
@@ -215,7 +216,9 @@ def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
 def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[Item]:
     own = _own_questions(process)
     for op, subject in {(event.op, event.subject) for event in process.events}:
-        if subject.startswith("/") and (op in PATH_KINDS or op in MADE):
+        if walks(process, op, subject):
+            yield "environment", ""
+        elif subject.startswith("/") and (op in PATH_KINDS or op in MADE):
             if not _is_dropped(subject, dropped):
                 yield from _of_path(op, run.plain(subject))
         elif op is Op.VARIABLE:
@@ -225,8 +228,6 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
             yield from _wanted(subject, process, dropped)
         else:
             yield from _OTHERS.get(op, ())
-            if op is Op.ENVIRONMENT and not only_hands_on(process.program):
-                yield "environment", ""
     yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
     if takes_all(process):
@@ -250,6 +251,17 @@ def _of_path(op: Op, path: str) -> Iterator[Item]:
         yield "stat", os.path.dirname(path)
     if op in MADE_NEW:
         yield "stat", path
+
+
+def walks(process: Process, op: Op, subject: str) -> bool:
+    """Tell whether an event looks at all variables for the process itself, and not for those that it starts.
+
+    A compiler does the latter from a library of its own, and a macro in it the former from another.
+    """
+    if op is Op.ENVIRONMENT:
+        own = process.name in COMPILERS and subject.startswith(own_libraries(process))
+        return not own and not only_hands_on(process.program, subject)
+    return op is Op.READ and subject.endswith("/environ") and subject.startswith("/proc/")
 
 
 def takes_all(process: Process) -> bool:

@@ -35,7 +35,7 @@ class Op(Enum):
     WANTED = "O"  # a library by its bare name
     LIBRARIES = "o"
     VARIABLE = "E"  # a name
-    ENVIRONMENT = "V"
+    ENVIRONMENT = "V"  # whose code walked over it: a library, or "0x..." of the program
     CONNECT = "C"  # an address
     BIND = "Q"  # an address
     LOOKUP = "H"  # a host

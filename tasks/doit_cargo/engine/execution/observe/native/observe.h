@@ -50,7 +50,7 @@ enum {
     WANTED = 'O',    /* a library asked for by a bare name */
     LIBRARIES = 'o', /* all that are loaded have been written down */
     VARIABLE_ASKED = 'E',
-    ENVIRONMENT = 'V', /* all variables were walked over */
+    ENVIRONMENT = 'V', /* all variables were walked over: by the library of that path, the program's code at "0x..." */
     CONNECT = 'C',
     BIND = 'Q',
     LOOKUP = 'H',    /* a host's address */
@@ -101,6 +101,7 @@ bool looked_at_made(const struct statx *file);
 /* libraries.c */
 extern _Atomic bool libraries_changed;
 void note_libraries(void);
+void note_walk(const void *from);
 
 /* programs.c */
 int start_again(const char *path, char *const argv[], char *const envp[]);
