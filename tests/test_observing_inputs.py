@@ -261,14 +261,16 @@ extern crate proc_macro;
 
 
 @needs_cargo
-def test_a_walk_of_a_macro_counts_and_not_the_compilers_own_for_its_linker(look: Looker, tmp_path: Path) -> None:
+def test_a_walk_of_a_macro_counts_and_not_the_compilers_own_for_its_linker(by: Observer, tmp_path: Path) -> None:
     sysroot = subprocess.run(["rustc", "--print=sysroot"], check=True, capture_output=True, text=True).stdout.strip()
     rustc = [f"{sysroot}/bin/rustc", "--edition=2024", f"--out-dir={tmp_path}/dropped", f"-L{tmp_path}/dropped"]
     macro = write(tmp_path / "dropped/counting.rs", WALKING_MACRO)
     subprocess.run([*rustc, "--crate-type=proc-macro", macro], check=True)
     for text, counts in (("fn main() {}", False), ('fn main() { println!("{}", counting::count!()) }', True)):
-        seen = look(*rustc, "--extern=counting", write(tmp_path / "dropped/use.rs", text))
-        assert (["environment", ""] in [row[:2] for row in seen.taken.rows]) is counts, text
+        source = write(tmp_path / "dropped/use.rs", text)
+        observed = watch(by, [*rustc, "--extern=counting", source], tmp_path, dict(os.environ)).observed
+        rows = inputs(whole_run(observed), Group(observed.processes), Scope()).rows
+        assert (["environment", ""] in [row[:2] for row in rows]) is counts, text
 
 
 def test_a_library_put_before_the_one_that_was_loaded_counts(look: Looker, program: Path, tmp_path: Path) -> None:
