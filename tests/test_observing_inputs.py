@@ -184,6 +184,16 @@ def test_a_resolved_path_counts_by_where_it_leads(look: Looker, tmp_path: Path) 
     assert seen.changes() == set()
 
 
+def test_a_file_in_memory_counts_as_any_and_a_device_does_not(look: Looker) -> None:
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("/dev/shm is not there")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        seen = look("cat", file.name, "/dev/null")
+        Path(file.name).write_text("edited", encoding="utf-8")
+        assert (seen.reasons, seen.changes()) == ([], {f"read {file.name}"})
+        assert [row for row in seen.taken.rows if row[1] == "/dev/null"] == []
+
+
 def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     script = write(tmp_path / "second/tool", "#!/bin/sh\necho one\n")

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     Item = tuple[str, str]
 
 CHANGED_MEANWHILE = "was changed by something else while the run was going on"
-ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
+ALWAYS_DROPPED = ("/proc", "/sys")
+DEVICES, MEMORY = "/dev/", "/dev/shm/"  # noqa: S108 - in the latter lie files as anywhere
 # libc and the loader read these past every hook.
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
@@ -210,7 +211,8 @@ def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
-    return f"{_normal(path)}/".startswith(dropped)
+    plain = _normal(path)
+    return f"{plain}/".startswith(dropped) or (f"{plain}/".startswith(DEVICES) and not plain.startswith(MEMORY))
 
 
 def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[Item]:
