@@ -194,6 +194,16 @@ def test_a_file_in_memory_counts_as_any_and_a_device_does_not(look: Looker) -> N
         assert [row for row in seen.taken.rows if row[1] == "/dev/null"] == []
 
 
+def test_a_file_that_is_read_through_a_link_of_the_run_itself_counts(look: Looker, tmp_path: Path) -> None:
+    file = write(tmp_path / "folder/read", "one")
+    seen = look(
+        "sh", "-c", "cd folder; ln -s read own; cat own; ln -sf ../folder/read ../own; cat ../own; rm own ../own"
+    )
+    assert (seen.reasons, "read ./folder/read" in seen.named(), seen.changes()) == ([], True, set())
+    write(file, "two")
+    assert seen.changes() == {"read ./folder/read"}
+
+
 def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     script = write(tmp_path / "second/tool", "#!/bin/sh\necho one\n")
