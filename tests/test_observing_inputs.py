@@ -202,6 +202,10 @@ def test_a_file_that_is_read_through_a_link_of_the_run_itself_counts(look: Looke
     assert (seen.reasons, "read ./folder/read" in seen.named(), seen.changes()) == ([], True, set())
     write(file, "two")
     assert seen.changes() == {"read ./folder/read"}
+    seen = look("sh", "-c", "ln -s folder own; ln -s ./own another; cat another/read; rm own another")
+    assert (seen.reasons, seen.changes()) == ([], set())
+    write(file, "three")
+    assert seen.changes() == {"read ./folder/read"}
 
 
 def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class ObservedRun:
         self.folders: dict[str, int] = {}  # that the run made
         self.updated: set[str] = set()  # changed first, but not replaced: what was there still counts
         self.linked: set[str] = set()
+        self.leads: dict[str, str] = {}  # a link of the run's own -> the folder to which it leads
         self.made_in: dict[str, list[str]] = {}
         self.serving: set[str] = set()
         self._rows: dict[Item, tuple[Row, str | None]] = {}
@@ -104,8 +105,16 @@ class ObservedRun:
     def plain(self, path: str) -> str:
         """Return a path without detours where that leads to the same place."""
         if path not in self._plain:
-            self._plain[path] = _plain(path)
+            self._plain[path] = self._led(_plain(path))
         return self._plain[path]
+
+    def _led(self, path: str, links: int = 40) -> str:
+        """Return what is read through a link of the run's own under its own name."""
+        if links and path not in self.first_change:
+            for link, folder in self.leads.items():
+                if path.startswith(f"{link}/"):
+                    return self._led(f"{folder}{path.removeprefix(link)}", links - 1)
+        return path
 
 
 def inputs(run: ObservedRun, group: Group, scope: Scope, *, repeats: bool = True) -> ObservedInputs:
@@ -146,9 +155,13 @@ def whole_run(observed: Observed) -> ObservedRun:
     run = ObservedRun(observed.started)
     events = [event for process in observed.processes for event in process.events]
     events.sort(key=itemgetter(0))
+    last: dict[int, str] = {}
     for event in events:
         if event.op in CHANGES:
             _note_change(run, event)
+            last[event.pid] = event.subject
+        elif event.op is Op.LEADS:
+            run.leads[_normal(last.get(event.pid, event.subject))] = _normal(event.subject)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
         elif event.op is Op.LINKED:

@@ -29,6 +29,7 @@ class Op(Enum):
     REMOVE = "U"
     FOLDER = "K"
     LINKED = "j"  # it got another name, which changes no more than its times
+    LEADS = "y"  # the folder to which the link leads that the process made last
     NOT_MADE = "k"  # its folder is not there, or may not be written
     EXECUTE = "X"
     LIBRARY = "M"

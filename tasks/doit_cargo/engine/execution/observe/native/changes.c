@@ -42,8 +42,8 @@ static int led(int result, const char *to, int folder, const char *path) {
     if (length && head + length < sizeof target) {
         memcpy(target, path, head);
         memcpy(target + head, to, length + 1);
-        if (!sealed && !raw(SYS_statx, folder, (long)target, 0, STATX_TYPE, (long)&found, 0) && S_ISREG(found.stx_mode))
-            note_path(READ, folder, target);
+        if (!sealed && !raw(SYS_statx, folder, (long)target, 0, STATX_TYPE, (long)&found, 0))
+            note_path(S_ISDIR(found.stx_mode) ? LEADS : READ, folder, target);
     }
     errno = error;
     return result;

@@ -44,6 +44,7 @@ enum {
     REMOVE = 'U',
     FOLDER = 'K',    /* a folder made */
     LINKED = 'j',    /* a file that got another name */
+    LEADS = 'y',     /* the folder to which the link leads that was made last */
     NOT_MADE = 'k',  /* a file or folder whose own folder is not there or may not be written */
     EXECUTE = 'X',
     LIBRARY = 'M',
