@@ -209,18 +209,28 @@ def test_documentation_shows_new_comments_in_other_crates_and_no_crate_that_is_g
     root = tmp_path / "ws"
     package = '[package]\nname = "{}"\nversion = "0.1.0"\nedition = "2021"\n{}'
     write(root / "Cargo.toml", '[workspace]\nresolver = "2"\nmembers = ["crates/*"]\n')
-    for name, uses in ("shown", ""), ("shows", '[dependencies]\nshown = { path = "../shown" }\n'), ("gone", ""):
+    for name, uses in (
+        ("shown", ""),
+        ("shows", '[dependencies]\nshown = { path = "../shown" }\n'),
+        ("gone", ""),
+        ("hidden", ""),
+    ):
         write(root / f"crates/{name}/Cargo.toml", package.format(name, uses))
     write(root / "crates/gone/src/lib.rs", "pub fn left() {}\n")
+    write(root / "crates/hidden/src/lib.rs", "pub fn left() {}\n")
+    write(root / "crates/shown/tests/gone.rs", "")
     write(root / "crates/shown/src/lib.rs", "/// old words\npub fn n() {}\n")
     write(root / "crates/shows/src/lib.rs", "#[doc(inline)]\npub use shown::n;\n")
     assert call(root, "doit-cargo", "doc").status == 0
     write(root / "crates/shown/src/lib.rs", "/// new words\npub fn n() {}\n")
     shutil.rmtree(root / "crates/gone")
+    write(root / "crates/hidden/Cargo.toml", package.format("hidden", "[lib]\ndoc = false\n"))
     said = call(root, "doit-cargo", "doc")
-    assert ".. doc  documents all anew without the pages of gone, no crate of this workspace any more\n" in said.out
+    gone = ["gone", "hidden", "src/gone", "src/hidden"]
+    without = "without the pages of gone, hidden, which no crate of this workspace makes any more"
+    assert f".. doc  documents all anew {without}\n" in said.out
     pages = root / "target/doc"
     assert "new words" in (pages / "shows/fn.n.html").read_text()
-    assert [path.name for path in (pages / "gone", pages / "src/gone") if path.exists()] == []
+    assert [name for name in gone if (pages / name).exists()] == []
     assert (pages / "crates.js").read_text().startswith('window.ALL_CRATES = ["shown","shows"];')
     assert call(root, "doit-cargo", "doc").out.startswith("-- doc  up to date")

@@ -184,6 +184,30 @@ def test_a_resolved_path_counts_by_where_it_leads(look: Looker, tmp_path: Path) 
     assert seen.changes() == set()
 
 
+def test_a_file_in_memory_counts_as_any_and_a_device_does_not(look: Looker) -> None:
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("/dev/shm is not there")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        seen = look("cat", file.name, "/dev/null")
+        Path(file.name).write_text("edited", encoding="utf-8")
+        assert (seen.reasons, seen.changes()) == ([], {f"read {file.name}"})
+        assert [row for row in seen.taken.rows if row[1] == "/dev/null"] == []
+
+
+def test_a_file_that_is_read_through_a_link_of_the_run_itself_counts(look: Looker, tmp_path: Path) -> None:
+    file = write(tmp_path / "folder/read", "one")
+    seen = look(
+        "sh", "-c", "cd folder; ln -s read own; cat own; ln -sf ../folder/read ../own; cat ../own; rm own ../own"
+    )
+    assert (seen.reasons, "read ./folder/read" in seen.named(), seen.changes()) == ([], True, set())
+    write(file, "two")
+    assert seen.changes() == {"read ./folder/read"}
+    seen = look("sh", "-c", "ln -s folder own; ln -s ./own another; cat another/read; rm own another")
+    assert (seen.reasons, seen.changes()) == ([], set())
+    write(file, "three")
+    assert seen.changes() == {"read ./folder/read"}
+
+
 def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     script = write(tmp_path / "second/tool", "#!/bin/sh\necho one\n")
@@ -199,18 +223,31 @@ def test_a_program_and_those_before_it_on_path_count(look: Looker, tmp_path: Pat
 
 
 def test_a_variable_counts_by_name_and_a_walk_by_all_but_the_terminals(look: Looker, program: Path) -> None:
-    asked, walked = look(program, "asks"), look(program, "walks")
+    asked, walked, printed = look(program, "asks"), look(program, "walks"), look("printenv")
     look.environ |= {"TERM": "another", "SSH_TTY": "/dev/pts/1", "DOIT_CARGO_SHARE": "/store"}
-    assert (asked.changes(), walked.changes()) == (set(), set())
+    assert (asked.changes(), walked.changes(), printed.changes()) == (set(), set(), set())
     look.environ["DOIT_CARGO_LIKE"] = "1"  # somebody's own
-    assert (asked.changes(), walked.changes()) == (set(), {"environment "})
+    assert (asked.changes(), walked.changes(), printed.changes()) == (set(), {"environment "}, {"environment "})
     look.environ["ASKED_PLAIN"] = "1"
     assert asked.changes() == {"variable ASKED_PLAIN"}
 
 
-WALKS_IN_RUST = {
+AT_START = """
+type Texts = *const *const std::ffi::c_char;
+static mut ALL: Texts = std::ptr::null();
+#[used] #[unsafe(link_section = ".init_array")] static START: extern "C" fn(i32, Texts) = start;
+extern "C" fn start(count: i32, words: Texts) { unsafe { ALL = words.add(count as usize + 1) } }
+"""
+COUNTS = 'println!("{}", std::env::vars_os().count());'
+WALKS_IN_RUST: dict[str, tuple[str, ...]] = {
     "hands-on": ("", ""),
-    "counts": ("", 'println!("{}", std::env::vars_os().count());'),
+    "counts": ("", COUNTS),
+    "in-std-as-a-library": ("", COUNTS, "-Cprefer-dynamic", "-Crpath"),
+    "from-far-away": ("", COUNTS, "-Ccode-model=large"),
+    "at-a-fixed-address": ("", COUNTS, "-Crelocation-model=static"),
+    "handed-on-from-far-away": ("", "", "-Ccode-model=large"),
+    "through-the-kernel": ("", 'println!("{:?}", std::fs::read("/proc/self/environ").unwrap());'),
+    "from-what-main-is-given": (AT_START, 'println!("{:?}", unsafe { std::ffi::CStr::from_ptr(*ALL) });'),
     "reads-text": ("", 'println!("{}", std::env::vars().count());'),
     "through-a-pointer": (
         "static WALK: [fn() -> std::env::VarsOs; 1] = [std::env::vars_os];",
@@ -229,14 +266,35 @@ WALKS_IN_RUST = {
 def test_a_walk_of_a_rust_program_counts_unless_all_that_it_can_do_is_hand_on(
     way: str, look: Looker, tmp_path: Path
 ) -> None:
-    item, does = WALKS_IN_RUST[way]
+    item, does, *options = WALKS_IN_RUST[way]
     child = 'std::process::Command::new("/bin/cat").arg("/dev/null").env_remove("NOBODY").status().unwrap();'
     source = write(tmp_path / "dropped/walker.rs", f"{item}\nfn main() {{ {child} {does} }}\n")
     made = tmp_path / "dropped/walker"
-    subprocess.run(["rustc", "--edition=2024", "-Cdebuginfo=0", "-o", made, source], check=True)
+    subprocess.run(["rustc", "--edition=2024", "-Cdebuginfo=0", *options, "-o", made, source], check=True)
     seen = look(made)
     look.environ["ANYTHING"] = "1"
-    assert (seen.reasons, seen.changes()) == ([], set() if way == "hands-on" else {"environment "})
+    assert (seen.reasons, seen.changes()) == ([], set() if way.startswith("hand") else {"environment "})
+
+
+WALKING_MACRO = """
+extern crate proc_macro;
+#[proc_macro] pub fn count(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    std::env::vars_os().count().to_string().parse().unwrap()
+}
+"""
+
+
+@needs_cargo
+def test_a_walk_of_a_macro_counts_and_not_the_compilers_own_for_its_linker(by: Observer, tmp_path: Path) -> None:
+    sysroot = subprocess.run(["rustc", "--print=sysroot"], check=True, capture_output=True, text=True).stdout.strip()
+    rustc = [f"{sysroot}/bin/rustc", "--edition=2024", f"--out-dir={tmp_path}/dropped", f"-L{tmp_path}/dropped"]
+    macro = write(tmp_path / "dropped/counting.rs", WALKING_MACRO)
+    subprocess.run([*rustc, "--crate-type=proc-macro", macro], check=True)
+    for text, counts in (("fn main() {}", False), ('fn main() { println!("{}", counting::count!()) }', True)):
+        source = write(tmp_path / "dropped/use.rs", text)
+        observed = watch(by, [*rustc, "--extern=counting", source], tmp_path, dict(os.environ)).observed
+        rows = inputs(whole_run(observed), Group(observed.processes), Scope()).rows
+        assert (["environment", ""] in [row[:2] for row in rows]) is counts, text
 
 
 def test_a_library_put_before_the_one_that_was_loaded_counts(look: Looker, program: Path, tmp_path: Path) -> None:
@@ -306,8 +364,9 @@ def got_another_name(file: Path) -> None:
 @pytest.mark.parametrize("was_read", [False, True])
 @pytest.mark.parametrize("change", [edited, replaced_by_an_equal_one, edited_under_its_old_time, got_another_name])
 def test_a_file_that_somebody_changes_meanwhile_proves_nothing_unless_it_is_the_very_one_that_was_read_before(
-    by: Observer, tmp_path: Path, change: Callable[[Path], None], was_read: bool
+    by: Observer, tmp_path: Path, change: Callable[[Path], None], was_read: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(seen, "SYSTEM", (f"{tmp_path}/",))
     file = write(tmp_path / "file", "before")
     os.utime(file, ns=(10**18, 10**18))
     time.sleep(0.05)  # so that a later change must show

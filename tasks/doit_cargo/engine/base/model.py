@@ -20,6 +20,7 @@ class CargoTarget(NamedTuple):
     kinds: tuple[str, ...]
     path: str
     required_features: tuple[str, ...] = ()
+    documented: bool = True
 
 
 class Dependency(NamedTuple):

@@ -26,6 +26,7 @@ class TargetFacts(TypedDict):
     kinds: list[str]
     path: str
     required_features: list[str]
+    documented: bool
 
 
 class PackageFacts(TypedDict):

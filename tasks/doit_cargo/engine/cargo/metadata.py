@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from doit_cargo.engine.cargo.facts import DependencyFacts, Facts, PackageFacts, TargetFacts
 
 # Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
-FORMAT = 4
+FORMAT = 5
 BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
@@ -197,6 +197,7 @@ def _reduce_target(target: Mapping[str, Any]) -> TargetFacts:
         "kinds": target["kind"],
         "path": target["src_path"],
         "required_features": target.get("required-features") or [],
+        "documented": target.get("doc", True),
     }
 
 
@@ -275,7 +276,7 @@ def _package(name: str, facts: PackageFacts) -> Package:
         manifest=facts["manifest"],
         features={feature: tuple(enables) for feature, enables in facts["features"].items()},
         cargo_targets=tuple(
-            CargoTarget(t["name"], tuple(t["kinds"]), t["path"], tuple(t["required_features"]))
+            CargoTarget(t["name"], tuple(t["kinds"]), t["path"], tuple(t["required_features"]), t["documented"])
             for t in facts["targets"]
         ),
         dependencies=tuple(

@@ -234,7 +234,9 @@ def _without_pages_of_the_gone(
         return ()
     pages.remove(gone, workspace)
     names = ", ".join(os.path.basename(folder) for folder in gone)
-    reporter.note(target, f"documents all anew without the pages of {names}, no crate of this workspace any more")
+    reporter.note(
+        target, f"documents all anew without the pages of {names}, which no crate of this workspace makes any more"
+    )
     return tuple(workspace.packages)
 
 

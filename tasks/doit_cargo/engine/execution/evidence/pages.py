@@ -24,9 +24,15 @@ def without_source(plan: Plan, previous: Receipt | None, workspace: Workspace) -
     """Return the folders of pages that the last success of this call wrote, and that none of its crates writes now."""
     if plan.invocation.argv[1] != "doc" or not previous:
         return []
-    here = {one.name.replace("-", "_") for package in workspace.packages.values() for one in package.cargo_targets}
     found = {_folder(path, workspace.target_directory) for path in previous["build"]["units"]}
-    return sorted(path for path in found if path and os.path.basename(path) not in (*here, *OF_NO_CRATE))
+    return sorted(
+        path for path in found if path and os.path.basename(path) not in (*_documented(workspace), *OF_NO_CRATE)
+    )
+
+
+def _documented(workspace: Workspace) -> set[str]:
+    targets = [one for package in workspace.packages.values() for one in package.cargo_targets]
+    return {one.name.replace("-", "_") for one in targets if one.documented}
 
 
 def _folder(path: str, target_directory: str) -> str:
@@ -44,9 +50,8 @@ def remove(folders: list[str], workspace: Workspace) -> None:
     for folder in folders:
         units.remove(folder)
         units.remove(os.path.join(os.path.dirname(folder), "src", os.path.basename(folder)))
-    here = {one.name.replace("-", "_") for package in workspace.packages.values() for one in package.cargo_targets}
     for place in {os.path.dirname(folder) for folder in folders}:
         left = {entry.name for entry in os.scandir(place) if entry.is_dir()}
-        if left <= here.union(OF_NO_CRATE):
+        if left <= _documented(workspace).union(OF_NO_CRATE):
             for name in filter(INDEX.fullmatch, os.listdir(place)):
                 units.remove(os.path.join(place, name))

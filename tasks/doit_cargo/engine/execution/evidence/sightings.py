@@ -14,7 +14,6 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.cargo.config.named_files import HARMLESS
-from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.inputs import (
     ASKED_BY_RUST,
     CHANGED_MEANWHILE,
@@ -22,9 +21,10 @@ from doit_cargo.engine.execution.observe.inputs import (
     Scope,
     inputs,
     takes_all,
+    walks,
     whole_run,
 )
-from doit_cargo.engine.execution.observe.model import UNKNOWN, Observed, Op, Process, lineage
+from doit_cargo.engine.execution.observe.model import Event, Observed, Op, Process, lineage
 from doit_cargo.engine.execution.observe.units import COMPILERS, Group, ObservedUnit, by_unit, macros
 from doit_cargo.engine.state import fingerprint, seen
 from doit_cargo.engine.state.seen import World
@@ -186,7 +186,7 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
                 continue
             if event.op is Op.VARIABLE and _counts(event.subject, process):
                 yield ("variable", event.subject), by
-            elif event.op is Op.ENVIRONMENT and not _hands_on(process, event.subject):
+            elif (span and event.op is Op.ENVIRONMENT) or _walks(process, event):
                 yield ("environment", ""), by
         if takes_all(process):
             yield ("environment", ""), by
@@ -200,9 +200,9 @@ def _counts(name: str, process: Process) -> bool:
     return not (OF_TOOLS.fullmatch(name) and TOOLS.fullmatch(process.name))
 
 
-def _hands_on(process: Process, how: str) -> bool:
+def _walks(process: Process, event: Event) -> bool:
     """A compiler driver copies all variables for those that it starts, and reads none but by name."""
-    return bool(TOOLS.fullmatch(process.name)) or (how != UNKNOWN and only_hands_on(process.program))
+    return not TOOLS.fullmatch(process.name) and walks(process, event.op, event.subject)
 
 
 def _started(

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from doit_cargo.engine.base import NamedTuple
 
 LARGEST = 16 << 20  # bytes of instructions: searching them takes about 20 ms for each million
-X86_64 = b"\x7fELF\x02\x01", 62
+X86_64 = b"\x7fELF\x02\x01", 3, 62  # loaded anywhere, so that instructions hold distances
 SYMBOLS, RELOCATIONS, NO_BITS = 2, 4, 8
 LOADED, EXECUTABLE = 2, 4
 SLOT, OWN_ADDRESS = 6, 8  # R_X86_64_GLOB_DAT, R_X86_64_RELATIVE: a place that holds an address of others, an own one
@@ -24,13 +24,16 @@ ENVIRON = (b"environ", b"__environ", b"_environ")
 CALL_OR_JUMP, RELATIVE = (0xE8, 0xE9), 0x05
 IMMEDIATES = (0, 1, 2, 4)  # bytes of an instruction after the distance to what it refers to
 # std::env::vars_os as both manglings of Rust spell it; std's own functions; those of them that copy for a child.
-WALK = re.compile(rb"_RNvNtC\w+_3std3env7vars_os|_ZN3std3env7vars_os17h\w+")
+WALK = re.compile(
+    rb"_RNvNtC\w+_3std3env7vars_os|_ZN3std3env7vars_os17h\w+"
+    rb"|_RNv[Nt]+C\w+_3std3sys(?:3pal\w*2os|3env\w*)3env|_ZN3std3sys(?:3pal4unix2os|3env\w*)3env17h\w+"
+)
 WALK_IN_TEXT = re.compile(rb"_RNvNtC\w+_3std3env4vars|_ZN3std3env4vars17h\w+")
 OF_STD = re.compile(
     rb"_R(?!I)[A-Za-z_]*?Cs[0-9A-Za-z]+_3std3(?:env|sys(?:7process|3env|3pal\w*2os))\w+"
     rb"|_ZN3std3(?:env|sys(?:3pal4unix)?(?:7process|3env|2os))\w+"
 )
-COPIES = re.compile(rb"_R(?!I)[A-Za-z_]*?Cs[0-9A-Za-z]+_3std\w*capture\w*|_ZN3std\w*capture\w*")
+COPIES = re.compile(rb"_R(?!I)[A-Za-z_]*?Cs[0-9A-Za-z]+_3std\w*capture\w*|_ZN3std\w*capture\w*|" + WALK.pattern)
 
 
 class _Section(NamedTuple):
@@ -48,35 +51,37 @@ class _Symbol(NamedTuple):
     size: int
 
 
-def only_hands_on(program: str) -> bool:
-    """Tell whether nothing in a program but std's Command can walk over its variables; False if that is not known."""
+def only_hands_on(program: str, place: str) -> bool:
+    """Tell whether a walk over the variables is std's, and nothing in the program but std's Command can make it do so.
+
+    `place` is where in the program the walk was seen, as "0x..."; False if it was elsewhere, and if it is not known.
+    """
     try:
-        found = os.stat(program)
-    except OSError:
+        found, at = os.stat(program), int(place, 16)
+    except (OSError, ValueError):
         return False
-    return _searched(program, found.st_size, found.st_mtime_ns, found.st_ino)
+    return any(at in one for one in _walking(program, found.st_size, found.st_mtime_ns, found.st_ino))
 
 
 @functools.lru_cache(maxsize=4096)
-def _searched(program: str, size: int, modified: int, inode: int) -> bool:
+def _walking(program: str, size: int, modified: int, inode: int) -> tuple[range, ...]:
+    """Return the addresses at which a program walks over its variables only to hand them on."""
     del modified, inode
     try:
         with open(program, "rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
-            return _is_proven(content)
+            return tuple(_proven(content))
     except (OSError, ValueError, struct.error, IndexError):
-        return False
+        return ()
 
 
-def _is_proven(content: mmap.mmap) -> bool:
-    if (content[:6], *struct.unpack_from("<H", content, 18)) != X86_64:
-        return False
+def _proven(content: mmap.mmap) -> list[range]:
+    if (content[:6], *struct.unpack_from("<HH", content, 16)) != X86_64:
+        return []
     sections = list(_sections(content))
     code = [one for one in sections if one.flags & EXECUTABLE]
     functions = [symbol for one in sections if one.kind == SYMBOLS for symbol in _symbols(content, sections, one)]
-    if not functions or sum(one.size for one in code) > LARGEST:
-        return False
-    if any(WALK_IN_TEXT.fullmatch(one.name) for one in functions):
-        return False
+    if sum(one.size for one in code) > LARGEST or any(WALK_IN_TEXT.fullmatch(one.name) for one in functions):
+        return []
     walks = {one.address for one in functions if WALK.fullmatch(one.name)}
     placed = list(_relocations(content, sections))
     slots = [place for place, kind, _, name in placed if kind == SLOT and name in ENVIRON]
@@ -84,11 +89,23 @@ def _is_proven(content: mmap.mmap) -> bool:
     kept = {place for place, kind, address, _ in placed if kind == OWN_ADDRESS and address in walks}
     kept |= {place for walk in walks for place in _in_data(content, sections, walk)}
     if any(name in ENVIRON and kind != SLOT for _, kind, _, name in placed):
-        return False
+        return []
     if not all(any(one.address <= place < one.address + one.size for one in table) for place in kept):
-        return False  # a pointer to it that may be called from anywhere
+        return []  # a pointer to it that may be called from anywhere
     within = functools.partial(_all_within, content, code, functions)
-    return within(walks | kept, COPIES) and within(slots, OF_STD)
+    is_far = _in_large_code(content, code, functions, walks | kept | set(slots))
+    if is_far or not within(walks | kept, COPIES) or not within(slots, OF_STD):
+        return []
+    return [range(one.address, one.address + one.size + 1) for one in functions if COPIES.fullmatch(one.name)]
+
+
+def _in_large_code(
+    content: mmap.mmap, code: Sequence[_Section], functions: Sequence[_Symbol], addresses: Collection[int]
+) -> bool:
+    """Tell whether code of the large model refers to an address: by its distance to the table, in eight bytes."""
+    tables = [one.address for one in functions if one.name == b"_GLOBAL_OFFSET_TABLE_"]
+    sought = [struct.pack("<q", address - base) for address in addresses for base in (0, *tables)]
+    return any(content.find(one, part.start, part.start + part.size) >= 0 for one in sought for part in code)
 
 
 def _sections(content: mmap.mmap) -> Iterator[_Section]:
@@ -102,7 +119,7 @@ def _sections(content: mmap.mmap) -> Iterator[_Section]:
 def _symbols(content: mmap.mmap, sections: Sequence[_Section], table: _Section) -> Iterator[_Symbol]:
     strings = sections[table.link].start
     for name, _, _, _, address, size in struct.iter_unpack("<IBBHQQ", content[table.start : table.start + table.size]):
-        if address and size:
+        if address:
             yield _Symbol(_text(content, strings + name), address, size)
 
 

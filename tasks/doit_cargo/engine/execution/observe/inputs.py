@@ -13,8 +13,8 @@ from operator import itemgetter
 
 from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.execution.observe.handing_on import only_hands_on
-from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, UNKNOWN, Event, Observed, Op, Process
-from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros
+from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
+from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros, own_libraries
 from doit_cargo.engine.state import seen
 from doit_cargo.engine.state.seen import World
 
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     Item = tuple[str, str]
 
 CHANGED_MEANWHILE = "was changed by something else while the run was going on"
-ALWAYS_DROPPED = ("/proc", "/sys", "/dev")
+ALWAYS_DROPPED = ("/proc", "/sys")
+DEVICES, MEMORY = "/dev/", "/dev/shm/"  # noqa: S108 - in the latter lie files as anywhere
 # libc and the loader read these past every hook.
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
-TAKE_ALL = ("sh", "bash", "dash", "zsh", "ksh", "busybox", "python", "perl", "ruby", "node", "make", "env", "java")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "busybox")
+TAKE_ALL = (*SHELLS, "python", "perl", "ruby", "node", "make", "env", "printenv", "java")
 OF_RUST = (*COMPILERS, "cargo", "rustup")
 ASKED_BY_RUST = frozenset({"CI", "RUST_BACKTRACE"})
 PATH_KINDS = {
@@ -84,6 +86,7 @@ class ObservedRun:
         self.folders: dict[str, int] = {}  # that the run made
         self.updated: set[str] = set()  # changed first, but not replaced: what was there still counts
         self.linked: set[str] = set()
+        self.leads: dict[str, str] = {}  # a link of the run's own -> the folder to which it leads
         self.made_in: dict[str, list[str]] = {}
         self.serving: set[str] = set()
         self._rows: dict[Item, tuple[Row, str | None]] = {}
@@ -102,8 +105,16 @@ class ObservedRun:
     def plain(self, path: str) -> str:
         """Return a path without detours where that leads to the same place."""
         if path not in self._plain:
-            self._plain[path] = _plain(path)
+            self._plain[path] = self._led(_plain(path))
         return self._plain[path]
+
+    def _led(self, path: str, links: int = 40) -> str:
+        """Return what is read through a link of the run's own under its own name."""
+        if links and path not in self.first_change:
+            for link, folder in self.leads.items():
+                if path.startswith(f"{link}/"):
+                    return self._led(f"{folder}{path.removeprefix(link)}", links - 1)
+        return path
 
 
 def inputs(run: ObservedRun, group: Group, scope: Scope, *, repeats: bool = True) -> ObservedInputs:
@@ -144,9 +155,13 @@ def whole_run(observed: Observed) -> ObservedRun:
     run = ObservedRun(observed.started)
     events = [event for process in observed.processes for event in process.events]
     events.sort(key=itemgetter(0))
+    last: dict[int, str] = {}
     for event in events:
         if event.op in CHANGES:
             _note_change(run, event)
+            last[event.pid] = event.subject
+        elif event.op is Op.LEADS:
+            run.leads[_normal(last.get(event.pid, event.subject))] = _normal(event.subject)
         elif event.op is Op.BIND:
             run.serving.add(event.subject)
         elif event.op is Op.LINKED:
@@ -209,13 +224,16 @@ def _prefixes(dropped: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_dropped(path: str, dropped: tuple[str, ...]) -> bool:
-    return f"{_normal(path)}/".startswith(dropped)
+    plain = _normal(path)
+    return f"{plain}/".startswith(dropped) or (f"{plain}/".startswith(DEVICES) and not plain.startswith(MEMORY))
 
 
 def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iterator[Item]:
     own = _own_questions(process)
     for op, subject in {(event.op, event.subject) for event in process.events}:
-        if subject.startswith("/") and (op in PATH_KINDS or op in MADE):
+        if walks(process, op, subject):
+            yield "environment", ""
+        elif subject.startswith("/") and (op in PATH_KINDS or op in MADE):
             if not _is_dropped(subject, dropped):
                 yield from _of_path(op, run.plain(subject))
         elif op is Op.VARIABLE:
@@ -225,8 +243,6 @@ def _items(process: Process, run: ObservedRun, dropped: tuple[str, ...]) -> Iter
             yield from _wanted(subject, process, dropped)
         else:
             yield from _OTHERS.get(op, ())
-            if op is Op.ENVIRONMENT and (subject == UNKNOWN or not only_hands_on(process.program)):
-                yield "environment", ""
     yield from (("variable", name) for name in LIBC_VARIABLES)
     yield from _earlier_libraries(process, dropped)
     if takes_all(process):
@@ -250,6 +266,17 @@ def _of_path(op: Op, path: str) -> Iterator[Item]:
         yield "stat", os.path.dirname(path)
     if op in MADE_NEW:
         yield "stat", path
+
+
+def walks(process: Process, op: Op, subject: str) -> bool:
+    """Tell whether an event looks at all variables for the process itself, and not for those that it starts.
+
+    A compiler does the latter from a library of its own, and a macro in it the former from another.
+    """
+    if op is Op.ENVIRONMENT:
+        own = process.name in COMPILERS and subject.startswith(own_libraries(process))
+        return not own and not only_hands_on(process.program, subject)
+    return op is Op.READ and subject.endswith("/environ") and subject.startswith("/proc/")
 
 
 def takes_all(process: Process) -> bool:

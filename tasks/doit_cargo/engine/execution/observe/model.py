@@ -29,13 +29,14 @@ class Op(Enum):
     REMOVE = "U"
     FOLDER = "K"
     LINKED = "j"  # it got another name, which changes no more than its times
+    LEADS = "y"  # the folder to which the link leads that the process made last
     NOT_MADE = "k"  # its folder is not there, or may not be written
     EXECUTE = "X"
     LIBRARY = "M"
     WANTED = "O"  # a library by its bare name
     LIBRARIES = "o"
     VARIABLE = "E"  # a name
-    ENVIRONMENT = "V"
+    ENVIRONMENT = "V"  # whose code walked over it: a library, or "0x..." of the program
     CONNECT = "C"  # an address
     BIND = "Q"  # an address
     LOOKUP = "H"  # a host
@@ -54,10 +55,6 @@ LOOKS = frozenset(
     {Op.READ, Op.STAT, Op.ABSENT, Op.REFUSED, Op.LINK, Op.RESOLVE, Op.LIST, Op.TREE, Op.EXECUTE, Op.LIBRARY}
 )
 CHANGES = frozenset({Op.WRITE, Op.UPDATE, Op.CREATED, Op.REMOVE, Op.FOLDER})
-
-
-# Of a walk over the variables: whoever saw it cannot tell which were asked for by name.
-UNKNOWN = "unknown"
 
 
 class Event(NamedTuple):

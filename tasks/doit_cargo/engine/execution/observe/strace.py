@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from doit_cargo.engine.execution.observe.model import UNKNOWN, Event, Op, Process, Unobserved
+from doit_cargo.engine.execution.observe.model import Event, Op, Process, Unobserved
 
 CALLS = (
     "open,openat,openat2,creat,open_by_handle_at,stat,lstat,newfstatat,statx,statfs,access,faccessat,faccessat2,"
@@ -139,7 +139,7 @@ class _Reader:
         process.argv = tuple(_plain(word) for word in STRING.findall(argv)[1:])
         pairs = (_plain(word).split("=", 1) for word in STRING.findall(environ))
         process.variables = {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and pair[0] in KEPT}
-        process.events = [Event(call.order, Op.ENVIRONMENT, UNKNOWN), Event(call.order, Op.EXECUTE, path)]
+        process.events = [Event(call.order, Op.ENVIRONMENT, ""), Event(call.order, Op.EXECUTE, path)]
         self.images[call.pid] = process
         self.processes.append(process)
 

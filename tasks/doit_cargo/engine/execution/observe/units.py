@@ -91,13 +91,18 @@ def _after(argv: Sequence[str], option: str) -> str:
     return next((word.split("=", 1)[1] for word in argv if word.startswith(option + "=")), "")
 
 
+def own_libraries(compiler: Process) -> str:
+    """Return the folder beside a compiler's programs, with its libraries and those of each target."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(compiler.program))), "lib", "")
+
+
 def macros(process: Process) -> tuple[int, int]:
     """Return between which moments macros ran in a compiler: from the first that was loaded to the dep-info file.
 
     What it asks for before and afterwards is its own: how to log, how to call the linker. So are the libraries that lie
     beside it.
     """
-    own = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(process.program))), "lib")
+    own = own_libraries(process)
     events = [event for event in process.events if not event.subject.startswith(own)]
     loads = (Op.READ, Op.WANTED, Op.LIBRARY)
     target = [event.order for event in events if event.op in loads and event.subject.endswith(SHARED_OBJECT)]

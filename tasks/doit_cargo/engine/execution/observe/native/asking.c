@@ -23,21 +23,21 @@ HOOK char *secure_getenv(const char *name) { return asked(name, REAL(secure_gete
 
 /* A walk over the environment is no call, but what it measures or searches first is its first entry. Rust's
  * std::env::vars, CPython and dash do this. */
-static inline void walked(const char *text) {
+static inline void walked(const char *text, const void *from) {
     char **all = environ;
     if (__builtin_expect(all && text == all[0] && text && observing, 0)) {
         int error = errno;
-        note(ENVIRONMENT, "", 0);
+        note_walk(from);
         errno = error;
     }
 }
 HOOK size_t strlen(const char *text) {
-    walked(text);
+    walked(text, __builtin_return_address(0));
     size_t (*real)(const char *) = REAL(strlen);
     return real ? real(text) : length_of(text);
 }
 HOOK char *strchr(const char *text, int sought) {
-    walked(text);
+    walked(text, __builtin_return_address(0));
     return REAL(strchr)(text, sought);
 }
 

@@ -31,10 +31,29 @@ HOOK int link(const char *old, const char *new) { return linked(REAL(link)(old, 
 HOOK int linkat(int from, const char *old, int to, const char *new, int flags) {
     return linked(REAL(linkat)(from, old, to, new, flags), from, old, to, new); }
 
+/* A file that is read through a link of the run's own is an input under its own name. */
+static int led(int result, const char *to, int folder, const char *path) {
+    char target[2 * PATH_MAX];
+    struct statx found;
+    int error = errno;
+    note_outcome(CREATED, !result, folder, path);
+    size_t head = 0, n = length_of(path), length = !result && observing ? length_of(to) : 0;
+    for (size_t i = 0; to[0] != '/' && i < n; i++) if (path[i] == '/') head = i + 1;
+    if (length && head + length < sizeof target) {
+        memcpy(target, path, head);
+        memcpy(target + head, to, length + 1);
+        if (!sealed && !raw(SYS_statx, folder, (long)target, 0, STATX_TYPE, (long)&found, 0))
+            note_path(S_ISDIR(found.stx_mode) ? LEADS : READ, folder, target);
+    }
+    errno = error;
+    return result;
+}
+HOOK int symlink(const char *to, const char *path) { return led(REAL(symlink)(to, path), to, AT_FDCWD, path); }
+HOOK int symlinkat(const char *to, int folder, const char *path) {
+    return led(REAL(symlinkat)(to, folder, path), to, folder, path); }
+
 #define ONE(op, name, folder, parameters, ...) HOOK int name parameters { \
     int result = REAL(name)(__VA_ARGS__); note_outcome(op, !result, folder, path); return result; }
-ONE(CREATED, symlink, AT_FDCWD, (const char *to, const char *path), to, path)
-ONE(CREATED, symlinkat, folder, (const char *to, int folder, const char *path), to, folder, path)
 ONE(REMOVE, unlink, AT_FDCWD, (const char *path), path)
 ONE(REMOVE, unlinkat, folder, (int folder, const char *path, int flags), folder, path, flags)
 ONE(REMOVE, rmdir, AT_FDCWD, (const char *path), path)

@@ -168,7 +168,7 @@ static bool known(int op, const char *text, size_t length) {
     return false;
 }
 
-static bool every_time(int op) { return op == START || op == NOT_STARTED || op == SHELL || op == FORK || op == LIBRARIES; }
+static bool every_time(int op) { return op == START || op == NOT_STARTED || op == SHELL || op == FORK || op == LIBRARIES || op == LEADS; }
 
 void note(int op, const char *text, size_t length) {
     if (!state) begin();

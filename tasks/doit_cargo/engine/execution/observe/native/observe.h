@@ -44,13 +44,14 @@ enum {
     REMOVE = 'U',
     FOLDER = 'K',    /* a folder made */
     LINKED = 'j',    /* a file that got another name */
+    LEADS = 'y',     /* the folder to which the link leads that was made last */
     NOT_MADE = 'k',  /* a file or folder whose own folder is not there or may not be written */
     EXECUTE = 'X',
     LIBRARY = 'M',
     WANTED = 'O',    /* a library asked for by a bare name */
     LIBRARIES = 'o', /* all that are loaded have been written down */
     VARIABLE_ASKED = 'E',
-    ENVIRONMENT = 'V', /* all variables were walked over */
+    ENVIRONMENT = 'V', /* all variables were walked over: by the library of that path, the program's code at "0x..." */
     CONNECT = 'C',
     BIND = 'Q',
     LOOKUP = 'H',    /* a host's address */
@@ -101,6 +102,7 @@ bool looked_at_made(const struct statx *file);
 /* libraries.c */
 extern _Atomic bool libraries_changed;
 void note_libraries(void);
+void note_walk(const void *from);
 
 /* programs.c */
 int start_again(const char *path, char *const argv[], char *const envp[]);
