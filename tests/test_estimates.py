@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
+from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.execution.past import estimate, unit_times
 
 pytestmark = [pytest.mark.slow, needs_cargo]
@@ -61,7 +62,7 @@ def test_a_call_that_also_compiled_what_is_not_ours_tells_nothing_of_what_calls_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unit_times, "_span", lambda key: (key, "lib", 0.0, 1.0))
-    plan: Any = SimpleNamespace(invocation=SimpleNamespace(argv=("cargo", "check")), cargo_profile="dev")
+    plan: Any = SimpleNamespace(invocation=Invocation(("cargo", "check"), ""), cargo_profile="dev")
     request: Any = SimpleNamespace(state=str(tmp_path))
     made: Any = SimpleNamespace(fresh=False, keys=("low",))
     for others_are_fresh in (True, False):

@@ -129,9 +129,8 @@ def test_no_manifest_here_or_above(tmp_path: Path) -> None:
 
 def test_cargo_not_on_path_says_how_to_get_it(tmp_path: Path) -> None:
     make_workspace(tmp_path, CHAIN)
-    assert message(tmp_path, PATH=str(tmp_path)) == (
-        "cargo is not on PATH\n"
-        "  fix: install Rust from https://rustup.rs, then open a new terminal (or add ~/.cargo/bin to PATH)"
+    assert message(tmp_path, PATH=str(tmp_path), CARGO_HOME=str(tmp_path)) == (
+        "cargo is not on PATH\n  fix: install Rust from https://rustup.rs, then open a new terminal"
     )
 
 

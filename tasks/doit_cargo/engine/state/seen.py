@@ -37,7 +37,7 @@ READ_MOST = 1 << 29
 # What we ourselves put into a workspace, at any time.
 OURS = (".doit-cargo", ".logs", ".testlogs")
 # What only a package manager writes.
-SYSTEM, NOT_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/"), ("/usr/local/",)
+SYSTEM, NOT_SYSTEM = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/"), ("/usr/local/",)
 # Our own variables: where the store of shared results lies, say, is nothing that a result rests on.
 OWN = ("AUDIT", "KEY", "NOTIFY", "OBSERVE", "PICK", "RUN", "STATE", "TRUST", "WORKSPACE")
 OWN_OF_SHARING = ("SHARE", "SHARE_SECRET", "SHARE_SIGNING_KEY", "SHARE_TOKEN", "SHARE_WRITE_TO")
@@ -241,8 +241,8 @@ def changed_since(path: str, started: int) -> bool:
 
 def is_as_before(path: str, started: int, world: World) -> bool:
     """Tell whether a file of the system is what was read before the moment, and only its links, owner or mode were
-    touched since: the very inode, with the time and the content of then. A package manager or a hard link does so to the
-    C library. Elsewhere somebody may edit a file and put it back as it was.
+    touched since: the very inode, with the time and the content of then. A package manager or a hard link does so to
+    the C library. Elsewhere somebody may edit a file and put it back as it was.
     """
     known = world.contents.get(path) if path.startswith(SYSTEM) and not path.startswith(NOT_SYSTEM) else None
     try:
