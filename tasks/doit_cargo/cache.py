@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from doit_cargo import __version__
 from doit_cargo.engine.base import NamedTuple, secrets
+from doit_cargo.engine.cargo import FORMAT
 from doit_cargo.engine.state import receipts, staleness, store
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ def facts(start: str, environ: Mapping[str, str]) -> Remembered:
     root, passed = receipts.find_root(start, environ)
     if root:
         path = os.path.join(store.state_directory(root, environ), "workspace")
-        finding = _recall(path, (__version__, root), environ)
+        finding = _recall(path, (__version__, FORMAT, root), environ)
         if finding and all(manifest in finding["state"]["files"] for manifest in passed):
             return _facts_of(finding)
     return _ask_cargo(start, environ)
@@ -107,7 +108,7 @@ def _ask_cargo(start: str, environ: Mapping[str, str]) -> Remembered:
     state["env"] = {name: staleness.public_value(name, environ[name]) for name in state["guarded"]}
     state["trees"] = recorder.discovery_trees(known)
     mark = zlib.crc32(repr(found).encode("utf-8", "surrogateescape"))
-    finding: CachedFacts = {"basis": (__version__, known.root), "state": state, "value": found, "mark": mark}
+    finding: CachedFacts = {"basis": (__version__, FORMAT, known.root), "state": state, "value": found, "mark": mark}
     if not found["borrowed"]:  # once the pinned toolchain is here, it is asked itself
         _keep(store.state_directory(known.root, environ), "workspace", finding)
     return _facts_of(finding)
@@ -214,8 +215,6 @@ def dependencies(
     """Return what `ask` gets from cargo of the packages outside the workspace, and why not all are known; from disk
     while all that this rests on is the same.
     """
-    from doit_cargo.engine.cargo.metadata import FORMAT
-
     basis = (__version__, FORMAT, workspace.root)
     finding = _recall(os.path.join(state_directory, "dependencies"), basis, environ)
     if finding:

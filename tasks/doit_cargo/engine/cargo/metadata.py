@@ -16,13 +16,12 @@ from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Works
 from doit_cargo.engine.base.paths import ancestors, which
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.toml import toml
+from doit_cargo.engine.cargo import FORMAT
 from doit_cargo.engine.cargo.config import files
 
 if TYPE_CHECKING:
     from doit_cargo.engine.cargo.facts import DependencyFacts, Facts, PackageFacts, TargetFacts
 
-# Part of the cached dict: a change of its shape makes old caches unreadable on purpose.
-FORMAT = 5
 BUILTIN_CARGO_PROFILES = ("dev", "release", "test", "bench")
 _QUERY = ("metadata", "--no-deps", "--offline", "--format-version", "1")
 _SHOWN_LINES = 10
