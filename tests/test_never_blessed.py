@@ -234,3 +234,21 @@ def test_documentation_shows_new_comments_in_other_crates_and_no_crate_that_is_g
     assert [name for name in gone if (pages / name).exists()] == []
     assert (pages / "crates.js").read_text().startswith('window.ALL_CRATES = ["shown","shows"];')
     assert call(root, "doit-cargo", "doc").out.startswith("-- doc  up to date")
+    for folder in (root / "crates/shows", pages):
+        shutil.rmtree(folder)
+    assert call(root, "doit-cargo", "doc").status == 0
+    assert (pages / "shown/index.html").exists()
+
+
+def test_a_program_whose_source_is_gone_is_no_output_any_more(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    write(root / "Cargo.toml", '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n')
+    write(root / "src/main.rs", "fn main() {}\n")
+    write(root / "src/bin/other.rs", "fn main() {}\n")
+    assert "target/debug/other " in call(root, "doit-cargo", "dev").out
+    shutil.rmtree(root / "src/bin")
+    (root / "target/debug/other").unlink()
+    said = call(root, "doit-cargo", "dev")
+    assert (said.status, "target/debug/app " in said.out, "other " in said.out) == (0, True, False), said
+    write(root / "src/bin/third.rs", "fn main() {}\n")
+    assert "target/debug/third " in call(root, "doit-cargo", "dev").out

@@ -374,18 +374,18 @@ def note_skip(receipt: Receipt) -> None:
 
 
 def plan_holds(receipt: Receipt, environ: Mapping[str, str]) -> bool:
-    """Tell whether everything that shaped the plan of a receipt is as it was."""
+    """Tell whether everything that shaped the plan of a receipt is as it was, and what files alone make programs of."""
     import time
 
-    if receipt["version"] != __version__:
-        return False
-    return next(Check(receipt["plan"], environ, time.time_ns()).changes(), None) is None
+    made = receipt["build"]["trees"] if "build" in receipt else {}
+    programs = {path: tree for path, tree in made.items() if tree[0][:1] in (("only",), ("targets",))}
+    plan: State = {**receipt["plan"], "trees": {**receipt["plan"]["trees"], **programs}}
+    return receipt["version"] == __version__ and next(Check(plan, environ, time.time_ns()).changes(), None) is None
 
 
 def _renew(state: str, key: Key, receipt: Receipt, read: Stamp | None) -> None:
-    """Keep the signatures of a check that found equal contents, so that the next one needs no hashing.
-
-    Only over the very file that was read: a run may have withdrawn it meanwhile, and it must stay so.
+    """Keep the signatures of a check that found equal contents: the next one needs no hashing. Only over the very file
+    that was read: a run may have withdrawn it meanwhile, and it must stay so.
     """
     path = receipt_path(state, key)
     held = _lock(state)

@@ -51,6 +51,8 @@ def remove(folders: list[str], workspace: Workspace) -> None:
         units.remove(folder)
         units.remove(os.path.join(os.path.dirname(folder), "src", os.path.basename(folder)))
     for place in {os.path.dirname(folder) for folder in folders}:
+        if not os.path.isdir(place):
+            continue
         left = {entry.name for entry in os.scandir(place) if entry.is_dir()}
         if left <= _documented(workspace).union(OF_NO_CRATE):
             for name in filter(INDEX.fullmatch, os.listdir(place)):
