@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from calling import call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.model import CargoTarget, Dependency, Package, Workspace
@@ -219,3 +221,14 @@ def test_a_chain_of_thousands_of_members_is_no_problem() -> None:
     chain = Workspace("/w", "/w/target", packages, ())
     assert closure(chain, ["p2999"]) == tuple(packages)
     assert dependents(chain, ["p0"]) == tuple(packages)[1:]
+
+
+def test_facts_that_another_version_kept_in_another_shape_are_asked_anew(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path, CHAIN)
+    kept = root / ".doit-cargo/workspace"
+    other = "import doit_cargo.engine.cargo as cargo, doit_cargo.cli.main as own; cargo.FORMAT = 0; own.main(['list'])"
+    written = []
+    for words in ([sys.executable, "-c", other], ["doit-cargo", "list"], ["doit-cargo", "list"]):
+        assert call(root, *words).status == 0
+        written.append((kept.stat().st_ino, kept.stat().st_mtime_ns))
+    assert (written[0] != written[1], written[1] == written[2]) == (True, True)
