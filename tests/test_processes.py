@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,12 +126,12 @@ def state_of(pid: int) -> str:
 def test_ctrl_z_and_ctrl_c_reach_a_program_that_has_the_terminal(shell: Shell) -> None:
     shell.sendline("doit-cargo ask")
     shell.expect_exact("name? ")
-    time.sleep(1)  # until it reads
+    assert reads(shell)
     shell.send("\x1a")
     shell.expect_exact("Stopped")
     shell.expect_exact(PROMPT)
     shell.sendline("fg")
-    time.sleep(1)
+    assert reads(shell)
     shell.sendintr()
     shell.expect_exact("interrupted after")
     assert status(shell) == 130
@@ -143,9 +142,14 @@ def test_a_background_job_that_wants_the_terminal_is_stopped_as_the_shell_knows_
     shell.expect_exact("name? ")
     assert until(lambda: shell.sendline("jobs") and shell.expect(["Stopped", pexpect.TIMEOUT], timeout=1) == 0)
     shell.sendline("fg")
-    time.sleep(1)
+    assert reads(shell)
     shell.sendline("ann")
     shell.expect_exact("got ann")
+
+
+def reads(shell: Shell) -> bool:
+    """Wait until the program has the terminal again: it has turned the echo off, as the shell never does."""
+    return until(lambda: not shell.getecho(), 30)
 
 
 # --- our own death ---------------------------------------------------------------------------------------------------
