@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from calling import call, environment, small_workspace
 from conftest import needs_cargo, write
-from doit_cargo.sharing import action, wire
+from doit_cargo.sharing import action, index, path_set, wire
 from doit_cargo.sharing.carriers import Access, Carrier, CarrierError, RefusedError, WrongContentError, open_store
+from doit_cargo.sharing.index import Known
 from doit_cargo.sharing.wire import Digest, OutputFile
 from sharing import nginx, store
 
@@ -108,6 +109,27 @@ def test_64_mib_travel_whole(carrier: Carrier, tmp_path: Path) -> None:
     with target.open("wb") as stream:
         assert carrier.fetch(blob, stream)
     assert target.read_bytes() == source.read_bytes()
+
+
+def path_set_of(name: str, manifest: Digest) -> Known:
+    none: dict[str, object] = {kind: [] for kind in (*path_set.PATHS, path_set.LISTING, path_set.SEEN, *path_set.NAMES)}
+    return Known(none | {path_set.FILE: [name]}, (), manifest)
+
+
+def test_of_a_call_the_sixteen_path_sets_are_known_that_were_published_last(carrier: Carrier) -> None:
+    call_, manifest = action.make(["cargo", "build"], {}, {}), keep(carrier, b"{}")
+    made = [path_set_of(str(number), manifest) for number in range(20)]
+    for known in (*made, made[10]):
+        index.keep(carrier, call_, known, index.read(carrier, call_))
+    assert index.read(carrier, call_) == [made[10], *(one for one in made[:3:-1] if one is not made[10])]
+
+
+def test_path_sets_that_are_more_than_a_message_may_hold_are_known_too(carrier: Carrier) -> None:
+    call_, manifest = action.make(["cargo", "check"], {}, {}), keep(carrier, b"{}")
+    made = [path_set_of(os.urandom(1 << 20).hex(), manifest) for _ in range(5)]
+    for known in made:
+        index.keep(carrier, call_, known, index.read(carrier, call_))
+    assert index.read(carrier, call_) == made[::-1]
 
 
 def test_eight_writers_at_once_leave_one_whole_result(place: tuple[str, Path]) -> None:

@@ -17,7 +17,9 @@ from doit_cargo.sharing.carriers import Carrier, WrongContentError
 from doit_cargo.sharing.path_set import PathSet
 from doit_cargo.sharing.wire import Digest, OutputFile
 
-MOST = 8
+MOST = 16
+# So many bytes of path sets travel within the entry itself, the newest first: gRPC takes no message above 4 MiB.
+MOST_WITHIN = 1 << 20
 MOST_BYTES = 1 << 26
 SET, MANIFEST = "set", "manifest"
 
@@ -68,9 +70,11 @@ def keep(carrier: Carrier, key: Action, known: Known, others: Iterable[Known]) -
     kept = {Digest.of(content): (content, manifest) for content, manifest in reversed(packed)}
     kept[Digest.of(mine)] = packed[0]
     newest = [Digest.of(mine), *(name for name in reversed(kept) if name != Digest.of(mine))][:MOST]
-    files = []
+    files, size = [], 0
     for name in newest:
         content, manifest = kept[name]
-        files += [OutputFile(SET, name, content=content), OutputFile(MANIFEST, manifest)]
+        size += name.size
+        within = content if size <= MOST_WITHIN else b""
+        files += [OutputFile(SET, name, content=within), OutputFile(MANIFEST, manifest)]
     action.keep_blobs(carrier, {**key.blobs, **{name: kept[name][0] for name in newest}})
     carrier.keep_entry(key.digest, wire.action_result(files))

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doit_cargo.engine.execution.evidence import recorder
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Kinds of lines, which are the parts of a path set too.
 FILE, LISTING, SEEN, ABSENT, ENV, PROGRAM = "file", "listing", "seen", "absent", "env", "which"
+THERE = "there"
 # A folder whose path is within a result; how messages call it.
 ROOT = "root"
 ROOTS = {"ws": "the checkout", "repo": "the repository", "target": "the target directory", "cargo_home": "cargo's home"}
@@ -115,46 +116,75 @@ def _is_row(entry: object) -> bool:
     return entry[0] in seen.KINDS and all(map(_is_name, (entry[1], *entry[2])))
 
 
-def present(found: PathSet, roots: Roots, environ: Mapping[str, str]) -> State:
-    """Return the state of what a path set names, as it is here and now. Raises `NotShared`."""
-    now = time.time_ns()
-    state = staleness.empty(environ, found[PROGRAM])
-    try:
-        state["files"] = {path: recorder.read_settled_or_hash(path, now) for path in _here(found[FILE], roots)}
-        state["seen"] = _seen(found[SEEN], roots, seen.World(environ))
-        state["absent"] = seen.absence(_here(found[ABSENT], roots))
-        for path, rule in found[LISTING]:
-            state["trees"][roots.absolute(path)] = _listed(roots.absolute(path), [*map(roots.absolute, rule)], now)
-    except (ValueError, KeyError, dir_listing.TooLarge) as error:
-        raise NotShared(f"cannot be compared here: {error}") from None
-    state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in sorted(found[ENV])}
-    return state
+class Here:
+    """What path sets name, as it is on this machine: each item is looked at once, however many sets name it."""
+
+    def __init__(self, roots: Roots, environ: Mapping[str, str]) -> None:
+        self.roots = roots
+        self.environ = environ
+        self._world = seen.World(environ)
+        self._now = time.time_ns()
+        self._known: dict[tuple[object, ...], Any] = {}
+
+    def state(self, found: PathSet) -> State:
+        """Return the state of what a path set names, without what must be absent (`absence`). Raises `NotShared`."""
+        state = staleness.empty(self.environ, found[PROGRAM])
+        try:
+            state["files"] = dict(self._once(FILE, path) for path in found[FILE])
+            state["trees"] = dict(self._once(LISTING, path, *rule) for path, rule in found[LISTING])
+            state["seen"] = [self._once(SEEN, kind, name, *own) for kind, name, own in found[SEEN]]
+        except (ValueError, KeyError, dir_listing.TooLarge) as error:
+            raise NotShared(f"cannot be compared here: {error}") from None
+        env = sorted(found[ENV])
+        state["env"] = {name: staleness.public_value(name, self.environ.get(name)) for name in env}
+        return state
+
+    def absence(self, found: PathSet) -> seen.Absent:
+        """Return what a path set names that must not be there."""
+        return seen.absence(map(self.roots.absolute, found[ABSENT]))
+
+    def is_there(self, name: str) -> bool:
+        """Tell whether a path that should be absent is there."""
+        return bool(self._once(ABSENT, name))
+
+    def _once(self, *item: str) -> Any:
+        if item not in self._known:
+            self._known[item] = _LOOK[item[0]](self, *item[1:])
+        return self._known[item]
+
+    def _file(self, name: str) -> Any:
+        path = self.roots.absolute(name)
+        return path, recorder.read_settled_or_hash(path, self._now)
+
+    def _tree(self, name: str, *rule: str) -> Any:
+        path, words = self.roots.absolute(name), tuple(map(self.roots.absolute, rule))
+        stamps, names = dir_listing.list_tree(path, words)
+        return path, (words, fingerprint.settle_all(stamps, self._now), names)
+
+    def _row(self, kind: str, name: str, *own: str) -> Row:
+        subject = self.roots.absolute(name) if kind in seen.PATHS else name
+        return [kind, subject, seen.take(kind, subject, own, self._world), list(own)]
+
+    def _lies(self, name: str) -> bool:
+        return os.path.lexists(self.roots.absolute(name))
 
 
-def _here(paths: Iterable[str], roots: Roots) -> Iterator[str]:
-    return map(roots.absolute, paths)
-
-
-def _listed(path: str, rule: list[str], now: int) -> Any:
-    stamps, names = dir_listing.list_tree(path, tuple(rule))
-    return tuple(rule), fingerprint.settle_all(stamps, now), names
-
-
-def _seen(rows: Iterable[list[Any]], roots: Roots, world: seen.World) -> list[Row]:
-    found = []
-    for kind, name, own in rows:
-        subject = roots.absolute(name) if kind in seen.PATHS else name
-        found.append([kind, subject, seen.take(kind, subject, own, world), own])
-    return found
+_LOOK: dict[str, Callable[..., Any]] = {
+    FILE: Here._file,
+    LISTING: Here._tree,
+    SEEN: Here._row,
+    ABSENT: Here._lies,
+}
 
 
 def manifest(
-    found: PathSet, state: State, roots: Roots, ignored: Callable[[str], bool], value_of: Values
+    found: PathSet, state: State, here: Here, ignored: Callable[[str], bool], value_of: Values
 ) -> dict[str, str]:
     """Return a state as lines, subject -> what it is, for the subjects of a path set. Raises `NotShared`.
 
     `value_of` gives what stands for the value of a variable.
     """
+    roots = here.roots
     lines: dict[str, str] = {}
     for path in found[FILE]:
         lines[f"{FILE} {path}"] = _content(path, state["files"][roots.absolute(path)][1])
@@ -164,13 +194,18 @@ def manifest(
     for row in state["seen"]:
         lines.update(_line(row, roots, ignored, value_of))
     for path in found[ABSENT]:
-        lines[f"{ABSENT} {path}"] = "there" if os.path.lexists(roots.absolute(path)) else "absent"
+        lines[f"{ABSENT} {path}"] = THERE if here.is_there(path) else "absent"
     for name in found[ENV]:
         if not ignored(name):
             lines[f"{ENV} {name}"] = value_of(name)
     for name in found[PROGRAM]:
         lines[f"{PROGRAM} {name}"] = roots.symbolic(state["which"][name] or "not found")
     return lines
+
+
+def has_appeared(lines: Mapping[str, str]) -> bool:
+    """Tell whether something is there that was looked for in vain: of such a state no result is ever published."""
+    return any(value == THERE for line, value in lines.items() if line.startswith(f"{ABSENT} "))
 
 
 def _content(path: str, content: bytes | None) -> str:

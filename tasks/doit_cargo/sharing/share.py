@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from doit_cargo.engine.base.errors import FAILED, Problem, UserError
 from doit_cargo.engine.console import reporter
@@ -22,6 +22,7 @@ from doit_cargo.sharing import (
     index,
     keys,
     machine,
+    miss,
     path_set,
     result,
     settings,
@@ -33,7 +34,8 @@ from doit_cargo.sharing.action import Action
 from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
 from doit_cargo.sharing.fetched import Fetched, take
 from doit_cargo.sharing.index import Known
-from doit_cargo.sharing.path_set import NotShared, PathSet
+from doit_cargo.sharing.miss import Candidate
+from doit_cargo.sharing.path_set import Here, NotShared, PathSet
 from doit_cargo.sharing.patience import Patience, is_left_alone, leave_alone
 from doit_cargo.sharing.result import File, SharedResult, UnsoundError
 from doit_cargo.sharing.roots import Roots
@@ -48,19 +50,8 @@ if TYPE_CHECKING:
     from doit_cargo.engine.state.staleness import State
     from doit_cargo.sharing.settings import ShareSettings
 
-# So many known builds are compared with, to tell why none fits.
-MOST_COMPARED = 3
 MOST_SHOWN = 20
 T = TypeVar("T")
-
-
-class Candidate(NamedTuple):
-    """A path set filled with what is here: the state, the key that it gives, its lines."""
-
-    known: Known
-    state: State
-    key: Action
-    lines: Mapping[str, str]
 
 
 def of(request: BuildRequest, share: Share, root: str, more: Mapping[str, str]) -> Sharing | None:
@@ -148,8 +139,7 @@ class Sharing:
         roots = keys.roots_of(self.request, plan)
         key, patience = self.first(plan, state, roots), self.patience
         known = patience.ask(lambda: index.read(carrier, key))
-        candidates = self._candidates(known, key, roots, plan)
-        found = patience.ask(lambda: self._first_result(carrier, candidates))
+        found, candidates = self._search(carrier, self._candidates(known, key, roots, plan), patience)
         if found is None:
             self._note(self._miss(carrier, candidates, patience, bool(known)))
         return found
@@ -160,37 +150,45 @@ class Sharing:
             self.key = keys.first(self.request, plan, state, roots, self.more)
         return self.key
 
-    def _candidates(self, known: list[Known], key: Action, roots: Roots, plan: Plan) -> list[Candidate]:
-        """Return the path sets that can be compared here, each with the key that it gives."""
-        found = []
+    def _candidates(self, known: list[Known], key: Action, roots: Roots, plan: Plan) -> Iterator[Candidate]:
+        """Yield the path sets that can be compared here, each with the key that it gives."""
+        here = path_set.Here(roots, self.request.environ)
         for one in known:
             try:
-                state = path_set.present(one.paths, roots, self.request.environ)
-                lines = self._lines(one.paths, one.bound, state, roots, plan)
+                state = here.state(one.paths)
+                lines = self._lines(one.paths, one.bound, state, here, plan)
             except NotShared as reason:
                 self.why = str(reason)
                 continue
-            found.append(Candidate(one, state, keys.second(key, lines), lines))
-        return found
+            yield Candidate(one, state, keys.second(key, lines), lines, here)
 
-    def _lines(self, paths: PathSet, bound: tuple[str, ...], state: State, roots: Roots, plan: Plan) -> dict[str, str]:
+    def _lines(self, paths: PathSet, bound: tuple[str, ...], state: State, here: Here, plan: Plan) -> dict[str, str]:
+        roots = here.roots
         lines = path_set.manifest(
-            paths, state, roots, self._ignored, lambda name: roots.text(values.value_of(name, self.request.environ))
+            paths, state, here, self._ignored, lambda name: roots.text(values.value_of(name, self.request.environ))
         )
-        here = {keys.CPU: machine.cpu} if keys.CPU in bound else {}
-        told = {name: ask() for name, ask in here.items()}
+        told = {keys.CPU: machine.cpu()} if keys.CPU in bound else {}
         if keys.GPU in bound:
             told[keys.GPU] = machine.gpu(machine_of(self.request, plan))
         return lines | keys.bound_lines(bound, roots, told) | values.of_secret(lines)
 
-    def _first_result(self, carrier: Carrier, candidates: list[Candidate]) -> tuple[Candidate, SharedResult] | None:
+    def _search(
+        self, carrier: Carrier, candidates: Iterable[Candidate], patience: Patience
+    ) -> tuple[tuple[Candidate, SharedResult] | None, list[Candidate]]:
+        """Return the first that has a result, and those that were looked at."""
+        seen = []
         for candidate in candidates:
-            content = carrier.entry(candidate.key.digest)
-            if content is not None:
-                answer = result.of_entry(carrier, content, candidate.key.digest, self.settings.keys)
-                if answer:
-                    return candidate, answer
-        return None
+            seen.append(candidate)
+            answer = None if path_set.has_appeared(candidate.lines) else self._result(carrier, candidate, patience)
+            if answer:
+                candidate.state["absent"] = candidate.here.absence(candidate.known.paths)
+                return (candidate, answer), seen
+        return None, seen
+
+    def _result(self, carrier: Carrier, candidate: Candidate, patience: Patience) -> SharedResult | None:
+        name = candidate.key.digest
+        content = patience.ask(lambda: carrier.entry(name))
+        return patience.ask(lambda: result.of_entry(carrier, content, name, self.settings.keys)) if content else None
 
     def _downloaded(
         self, carrier: Carrier, candidate: Candidate, answer: SharedResult, plan: Plan, roots: Roots
@@ -210,7 +208,7 @@ class Sharing:
                 return f"not shared: {self.why}"
             return "not shared yet: nobody has built this with these dependencies, settings and tools"
         try:
-            return _told(patience.ask(lambda: _differences(carrier, candidates)))
+            return miss.told(patience.ask(lambda: miss.differences(carrier, candidates)))
         except CarrierError:
             return "not shared: no known build is made from what is here"
 
@@ -246,8 +244,7 @@ class Sharing:
         roots, patience = keys.roots_of(self.request, plan), Patience(5)
         key = self.first(plan, state, roots)
         known = patience.ask(lambda: index.read(carrier, key))
-        candidates = self._candidates(known, key, roots, plan)
-        found = patience.ask(lambda: self._first_result(carrier, candidates))
+        found, candidates = self._search(carrier, self._candidates(known, key, roots, plan), patience)
         if found:
             result.places(found[1], roots, plan.writes)
             told, files = found[1].told, found[1].files
@@ -255,14 +252,14 @@ class Sharing:
             return [f"would be fetched: built by {told['machine']}, {what}"]
         if not known:
             others = patience.ask(lambda: calls.known(carrier, self._calls()))
-            differences = [_differing(one, key.parts) for one in others]
+            differences = [miss.differing(one, key.parts) for one in others]
             if any(differences):
-                return [_told(differences, MOST_SHOWN).replace("not shared", "not shared yet", 1)]
+                return [miss.told(differences, MOST_SHOWN).replace("not shared", "not shared yet", 1)]
         if not candidates:
             return [self._miss(carrier, candidates, patience, bool(known))]
-        differences = patience.ask(lambda: _differences(carrier, candidates))
+        differences = patience.ask(lambda: miss.differences(carrier, candidates))
         return [
-            f"known build {number}: {_told([names], MOST_SHOWN).removeprefix('not shared: ')}"
+            f"known build {number}: {miss.told([names], MOST_SHOWN).removeprefix('not shared: ')}"
             for number, names in enumerate(differences, 1)
         ]
 
@@ -333,8 +330,8 @@ class Sharing:
         bound = embedded.scan(one.files, [warnings, one.passed.encode()], roots, secret)
         values.require_no_secret(log, secret, "its log")
         names = tuple(sorted({*bound, *one.bound}))
-        lines = self._lines(paths, names, state, roots, plan)
-        if any(value == "there" for line, value in lines.items() if line.startswith(path_set.ABSENT)):
+        lines = self._lines(paths, names, state, path_set.Here(roots, self.request.environ), plan)
+        if path_set.has_appeared(lines):
             raise NotShared("something has appeared that was looked for in vain")
         known = Known(paths, names, Digest.of(action.text(lines)))
         return key, keys.second(key, lines), known, success.files_of(one, roots), log
@@ -355,42 +352,3 @@ def _counted(count: int, size: int) -> str:
     from doit_cargo.engine.base.tables import size_of
 
     return f"{count} file{'' if count == 1 else 's'}, {size_of(size)}" if count else "that it passes"
-
-
-def _differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str]]:
-    """Return for each known build the subjects that differ here."""
-    import json
-
-    found = []
-    for candidate in candidates[:MOST_COMPARED]:
-        content = action.small(carrier, candidate.known.manifest)
-        known = json.loads(content or b"{}")
-        found.append(_differing(known, candidate.lines) if known else [])
-    return found
-
-
-def _differing(known: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
-    """Return the subjects that differ, files first; of another secret only itself, since it hides all that it hides
-    otherwise.
-    """
-    found = [name for name in {**known, **mine} if known.get(name) != mine.get(name)]
-    if values.LINE in found:
-        hidden = {name for name in found if _is_hidden(known, name) and _is_hidden(mine, name)}
-        found = [name for name in found if name not in hidden or name == values.LINE]
-    return sorted(found, key=path_set.rank)
-
-
-def _is_hidden(lines: Mapping[str, str], name: str) -> bool:
-    return str(lines.get(name, "")).startswith(values.HIDDEN)
-
-
-def _told(differences: list[list[str]], most: int = 3) -> str:
-    known = [names for names in differences if names]
-    if not known:
-        return "not shared: no known build is made from what is here"
-    nearest = min((list(dict.fromkeys(map(path_set.subject_of, names))) for names in known), key=len)
-    shown = ", ".join(nearest[:most])
-    more = f" and {len(nearest) - most} more" if len(nearest) > most else ""
-    verb = "differs" if len(nearest) == 1 else "differ"
-    from_what = "the known build" if len(known) == 1 else f"the nearest of {len(known)} known builds"
-    return f"not shared: {shown}{more} {verb} from {from_what}"
