@@ -107,14 +107,29 @@ def test_a_feature_profile_puts_its_own_settings_on_top(ws: Path) -> None:
     }
 
 
-def test_keys_that_a_feature_profile_passes_and_cargo_does_not_know_are_found(ws: Path) -> None:
-    text = "[cargo.config]\nbuild.jbos = 2\nprofile.release.package.'app@0.1'.opt-level = 2\nprofile.dev.lt0 = true\n"
+def test_a_key_that_only_a_newer_cargo_can_know_is_passed_on_and_told(ws: Path) -> None:
+    text = "[cargo.config]\nbuild.wuxlity = 2\nprofile.release.package.'app@0.1'.opt-level = 2\n"
+    text += "profile.dev.wuxlity = true\nhttp.ssl-version.wuxlity = 1\n"
     write(ws / "profiles/own.toml", text)
+    assert tool(ws, "plan", "dev", "PROFILE=own").status == 0
     found = [one for one in findings(ws, "PROFILE=own") if one[1] == "misspelt"]
-    assert found == [
-        ("error", "misspelt", "--config of profiles/own.toml:2", "build.jbos is unknown: cargo ignores it"),
-        ("error", "misspelt", "--config of profiles/own.toml:4", "profile.dev.lt0 is unknown: cargo ignores it"),
+    unknown = {2: "build.wuxlity", 4: "profile.dev.wuxlity", 5: "http.ssl-version.wuxlity"}
+    assert sorted(found) == [
+        ("error", "misspelt", f"--config of profiles/own.toml:{line}", f"{key} is unknown: cargo ignores it")
+        for line, key in unknown.items()
     ]
+    shutil.rmtree(ws / "profiles")
+
+
+def test_settings_of_a_cargo_profile_that_nobody_defines_are_refused(ws: Path) -> None:
+    write(ws / "profiles/own.toml", "[cargo.config.profile]\nrelase.debug = 1\nmine = {inherits = 'dev', debug = 1}\n")
+    said = tool(ws, "plan", "dev", "PROFILE=own")
+    assert (said.status, said.out, said.err) == (
+        3,
+        "",
+        "doit-cargo: profiles/own.toml:2: unknown cargo profile 'relase'\n"
+        "  fix: did you mean 'release'? known: bench, dev, mine, release, test\n",
+    )
     shutil.rmtree(ws / "profiles")
 
 

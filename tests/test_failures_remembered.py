@@ -66,7 +66,7 @@ def test_what_was_up_to_date_says_what_that_has_saved(root: Path) -> None:
 def test_each_command_that_tells_of_runs_tells_of_the_last_failure(root: Path) -> None:
     status = call(root, "doit-cargo", "status").out
     assert re.search(r"^failed +[\d-]+ [\d:]+ +[\d.]+ s  lint  .logs/lint.log$", status, re.MULTILINE)
-    assert "1 did not end well: doit-cargo why lint tells why, doit-cargo rerun does it again\n" in status
+    assert "1 failed: doit-cargo why lint tells why, doit-cargo rerun does it again\n" in status
     assert "could not compile `finder`" in call(root, "doit-cargo", "show_log").out
     assert call(root, "doit-cargo", "show_log").out.splitlines()[-1].startswith("ok show_log  .logs/lint.log, written ")
     why = call(root, "doit-cargo", "why", "lint").out
@@ -108,6 +108,39 @@ def test_a_group_is_repeated_by_its_failed_part_and_what_nobody_wants_is_dismiss
     assert " dev TARGET=x86-linux" not in call(root, "doit-cargo").out
 
 
+def test_what_could_not_run_is_not_called_a_failure_and_is_not_repeated_in_silence(root: Path) -> None:
+    write(root / "src/main.rs", GOOD)
+    call(root, "doit-cargo", "rerun", "--dismiss")
+    said = call(root, "doit-cargo", "fmt_check", "setup_cmake", FORCE="1")
+    assert (said.status, timeless(said.out[said.out.index("\ndone ") + 1 :])) == (
+        2,
+        "done     1 target; _ in all\nskipped  0 targets\nfailed   0 targets\n"
+        "could not run 1 target: setup_cmake; what each needs is said above\n",
+    )
+    status = call(root, "doit-cargo", "status").out
+    assert re.search(r"^could not run +[\d-]+ [\d:]+ +[\d.]+ s  setup_cmake$", status, re.MULTILINE)
+    assert "; 1 could not run: doit-cargo why setup_cmake tells why" in status
+    assert "\ncould not run: setup_cmake\n" in call(root, "doit-cargo").out
+    again = call(root, "doit-cargo", "rerun")
+    assert again.status == 2
+    told = [line.removeprefix(".. setup_cmake  ") for line in again.out.splitlines() if ".. setup_cmake" in line]
+    assert told[0].startswith("could not run before: ")
+    assert told[-1] == ("cannot run for the same reason as before; doit-cargo rerun --dismiss setup_cmake forgets it")
+
+
+def test_what_was_dismissed_has_failed_for_nobody(root: Path) -> None:
+    write(root / "src/main.rs", GOOD)
+    assert call(root, "doit-cargo", "check").status == 0
+    write(root / "src/main.rs", "fn main() {\n")
+    assert call(root, "doit-cargo", "check").status == 1
+    assert re.search("^failed since .* check$", call(root, "doit-cargo", "status").out, re.MULTILINE)
+    call(root, "doit-cargo", "rerun", "--dismiss")
+    status = call(root, "doit-cargo", "status").out
+    assert (re.search("^stale .* check$", status, re.MULTILINE) is not None, "failed" in status) == (True, False)
+    assert re.search(r"^  check .* stale: has failed$", call(root, "doit-cargo").out, re.MULTILINE)
+    assert "  last run  failed" not in call(root, "doit-cargo", "why", "check").out
+
+
 def test_several_targets_end_with_a_table_that_tells_what_did_not_run(root: Path) -> None:
     write(root / "src/main.rs", BAD)
     said = call(root, "doit-cargo", "fmt_check", "lint", "check", FORCE="1")
@@ -123,7 +156,7 @@ def test_the_record_stays_small_and_a_torn_line_takes_no_other_with_it(root: Pat
     write(state / "skips", "1000 lint 2.0\n" * 40_000 + "not a line\n")
     assert call(root, "doit-cargo", "lint").status == 1
     status = call(root, "doit-cargo", "status").out
-    assert re.search(r"; 40000 skips have saved [\d.]+ h; 1 did not end well: ", status), status
+    assert re.search(r"; 40000 skips have saved [\d.]+ h; 1 failed: ", status), status
     assert (state / "journal.jsonl").stat().st_size < 500_000
     assert (state / "skips").stat().st_size < 400_000
     forged = re.sub('"target":"lint"', '"target":"check"', line)

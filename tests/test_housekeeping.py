@@ -138,25 +138,54 @@ def test_every_tool_that_a_command_installs_has_its_target() -> None:
 def test_programs_are_asked_for_version_and_usage(built: Path) -> None:
     said = call(built, "doit-cargo", "smoke_test")
     assert said.status == 0, said.err
-    assert ".. verify_binary  app --version: app 0.1.0" in said.out.splitlines()
-    assert ".. verify_binary_help  app --help: Usage: app" in said.out.splitlines()
+    told = [line for line in said.out.splitlines() if line[2:].startswith(" verify_binary")]
+    assert [line for line in told if "on record" not in line] == [
+        ".. verify_binary  app --version: app 0.1.0",
+        "ok verify_binary  1 program of this build, each tells a version",
+        ".. verify_binary_help  app --help: Usage: app",
+        "ok verify_binary_help  1 program, each tells its usage",
+    ]
+
+
+def answers(built: Path, target: str, said: str) -> Said:
+    """Try the program with other words for its answers."""
+    write(built / "app/src/bin/app.rs", said)
+    try:
+        return call(built, "doit-cargo", target)
+    finally:
+        write(built / "app/src/bin/app.rs", ANSWERING)
 
 
 @pytest.mark.slow
 def test_a_program_that_does_not_answer_fails(built: Path) -> None:
-    write(built / "app/src/bin/app.rs", ANSWERING.replace("--version", "--wersion"))
-    try:
-        said = call(built, "doit-cargo", "verify_binary")
-    finally:
-        write(built / "app/src/bin/app.rs", ANSWERING)
+    said = answers(built, "verify_binary", ANSWERING.replace("--version", "--wersion"))
     assert said.status == 1
     assert "!! verify_binary  app --version ended with status 9 and said: nothing" in said.err
+
+
+@pytest.mark.slow
+def test_a_program_that_says_the_same_to_any_word_tells_neither_version_nor_usage(built: Path) -> None:
+    heedless = 'fn main() { println!("Hello, world!"); }\n'
+    said = answers(built, "verify_binary", heedless)
+    fix = "no version is in it (clap prints one: #[command(version)])"
+    assert (said.status, f"!! verify_binary  app --version said: Hello, world!; {fix}\n" in said.err) == (1, True)
+    said = answers(built, "verify_binary_help", heedless)
+    fix = "no usage is in it: neither that word nor an option"
+    assert (said.status, f"!! verify_binary_help  app --help said: Hello, world!; {fix}\n" in said.err) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_version_that_is_not_that_of_the_package_is_told(built: Path) -> None:
+    said = answers(built, "verify_binary", ANSWERING.replace("0.1.0", "2.5"))
+    assert said.status == 0, said.err
+    assert ".. verify_binary  app: the version of app is 0.1.0" in said.out.splitlines()
 
 
 @pytest.mark.slow
 def test_a_package_is_reproducible_and_is_tried(built: Path) -> None:
     said = call(built, "doit-cargo", "deploy_verify")
     assert said.status == 0, said.err
+    assert last(said) == "ok deploy_verify  the package has its checksum, and 1 program that started from it"
     [package] = (built / "target/package").glob("*.tar.gz")
     first = package.read_bytes()
     assert (built / f"target/package/{package.name}.sha256").read_text() == (

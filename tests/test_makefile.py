@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -157,10 +156,29 @@ def test_the_environment_of_the_checkout_comes_first(fake: FakeDoor) -> None:
     assert fake.calls == [["dev"]]
 
 
-def test_without_doit_cargo_there_is_one_line_that_says_how_to_get_it(fake: FakeDoor) -> None:
-    said = call(fake.workspace, MAKE, "dev", PATH=f"{fake.workspace}{os.pathsep}/usr/bin{os.pathsep}/bin")
+INSTALL = "(python3 -m venv .venv && .venv/bin/python -m pip install doit-cargo)"
+
+
+@pytest.mark.parametrize("words", [(), ("dev",), ("-n", "dev"), ("-j4", "dev", "check"), ("-k", "dev", "any_name")])
+def test_without_doit_cargo_one_line_says_how_to_get_it(fake: FakeDoor, words: tuple[str, ...]) -> None:
+    said = call(fake.workspace, MAKE, *words, PATH=str(fake.workspace))
+    assert (said.status, said.out) == (2, "")
+    told = f"doit-cargo is not installed here {INSTALL}"
+    assert re.fullmatch(rf"Makefile:\d+: \*\*\* {re.escape(told)}\.  Stop\.\n", said.err)
+
+
+def test_without_doit_cargo_the_line_is_said_below_another_make_too(fake: FakeDoor) -> None:
+    (fake.workspace / "outer.mk").write_text("all:\n\t@$(MAKE) -j2 -C . dev check\n")
+    said = call(fake.workspace, MAKE, "-f", "outer.mk", PATH=str(fake.workspace))
+    assert (said.status, said.err.count(INSTALL)) == (2, 1)
+
+
+def test_a_doit_cargo_whose_python_is_gone_is_told_with_how_to_make_it_anew(fake: FakeDoor) -> None:
+    write(fake.workspace / ".venv/bin/doit-cargo", f"#!{fake.workspace}/gone\n").chmod(0o755)
+    said = call(fake.workspace, MAKE, "dev")
+    anew = INSTALL.replace("venv .venv", "venv --clear .venv")
     assert said.status == 2
-    assert "doit-cargo is not here: python3 -m venv .venv && .venv/bin/pip install doit-cargo\n" in said.err
+    assert f".venv/bin/doit-cargo does not start, as after a move {anew}\n" in said.err
 
 
 def test_several_targets_run_side_by_side(fake: FakeDoor) -> None:

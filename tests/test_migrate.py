@@ -279,6 +279,46 @@ def test_a_second_migration_changes_nothing(tmp_path: Path) -> None:
     assert call(root, "doit-cargo", "makefile", "--check").status == 0
 
 
+def tree(root: Path) -> dict[str, str]:
+    """Return what a workspace holds, but for its state."""
+    found = (path for path in root.rglob("*") if path.is_file() and ".doit-cargo" not in path.parts)
+    return {str(path.relative_to(root)): path.read_text() for path in found}
+
+
+def test_init_and_migrate_leave_the_same_in_either_order(tmp_path: Path) -> None:
+    text = "quick:\n\tcargo build --release\nclean:\n\tcargo clean\n\trm -rf dist\n"
+    trees = {}
+    for order in (("init", "migrate"), ("migrate", "init")):
+        root = make_workspace(tmp_path / "-".join(order) / "ws", SPEC)
+        write(root / "Makefile", text)
+        said = [call(root, "doit-cargo", word, "--yes") for word in order]
+        assert [one.status for one in said] == [0, 0], said
+        again = call(root, "doit-cargo", "init", "--force", "--yes").out
+        assert [line for line in again.splitlines() if line.startswith(("wrote", "added", "replaced"))] == []
+        trees[order] = tree(root)
+        if order[0] == "init":
+            assert said[1].out.endswith("Makefile.doit, which init has written, can go: GNUmakefile does more\n")
+            del trees[order]["Makefile.doit"]
+        else:
+            assert "\nwrote before what was taken over in profiles/pack.toml: " in said[1].out
+            assert "\nGNUmakefile is up to date\n" in said[1].out
+    first, second = trees.values()
+    assert first == second
+    assert first["Makefile"] == text
+
+
+def test_a_profile_of_the_users_own_is_not_written_over(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "ws", SPEC)
+    write(root / "Makefile", "fast:\n\tcargo build --features turbo\n")
+    write(root / "profiles/fast.toml", 'doc = "Mine."\n')
+    said = call(root, "doit-cargo", "migrate")
+    assert (said.status, "what they set is in profiles/fast_too.toml" in said.out) == (0, True)
+    assert (root / "profiles/fast.toml").read_text() == 'doc = "Mine."\n'
+    before = tree(root)
+    assert call(root, "doit-cargo", "migrate").status == 0
+    assert tree(root) == before
+
+
 def test_a_lost_program_differs(tmp_path: Path) -> None:
     root = make_workspace(tmp_path / "ws", SPEC)
     write(root / "Makefile", "clean:\n\tcargo clean\n\trm -rf dist\ntidy:\n\tcargo +nightly fmt --all\n")

@@ -115,7 +115,7 @@ def test_a_failed_test_is_named_by_why_and_no_group_is_said_to_have_run(failed: 
     screen = call(failed, "doit-cargo").out
     assert re.search(r"^  ci  .*   test failed just now$", screen, re.M)
     assert "doit-cargo rerun does it again; doit-cargo why test tells why\n" in screen
-    assert "1 did not end well: doit-cargo why test tells why" in call(failed, "doit-cargo", "status").out
+    assert "1 failed: doit-cargo why test tells why" in call(failed, "doit-cargo", "status").out
 
     write(failed / "low/src/lib.rs", LIBRARY + "// edited\n")
     assert "  rebuilds  low, top\n" in call(failed, "doit-cargo", "why", "dev").out

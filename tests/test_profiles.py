@@ -316,6 +316,26 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "3: cargo.config names a table 'profile.release.lto', which cargo ignores\n"
         "  fix: write profile.release.lto without quotes",
     ),
+    "a key of a cargo profile": (
+        "[cargo]\nconfig.profile.release.debgu = 1",
+        "2: cargo.config.profile.release.debgu is unknown: cargo ignores it\n"
+        "  fix: did you mean 'debug'? A newer cargo's key belongs in .cargo/config.toml",
+    ),
+    "a key for one package": (
+        "[cargo.config]\nprofile.dev.package.'a@0.1'.opt_levl = 1",
+        '2: cargo.config.profile.dev.package."a@0.1".opt_levl is unknown: cargo ignores it\n'
+        "  fix: did you mean 'opt-level'? A newer cargo's key belongs in .cargo/config.toml",
+    ),
+    "a table of cargo": (
+        "[cargo.config.bild]\njobs = 1",
+        "1: cargo.config.bild is unknown: cargo ignores it\n"
+        "  fix: did you mean 'build'? A newer cargo's key belongs in .cargo/config.toml",
+    ),
+    "a key below a table of cargo": (
+        '[cargo]\nconfig.term.progress.whn = "auto"',
+        "2: cargo.config.term.progress.whn is unknown: cargo ignores it\n"
+        "  fix: did you mean 'when'? A newer cargo's key belongs in .cargo/config.toml",
+    ),
     "a string for a list": (
         'features = "cuda"',
         '1: features must be a list of strings, not a string\n  fix: write it like ["cuda", "-mkl"]',

@@ -22,6 +22,7 @@ from doit_cargo.engine.base.process.processes import Answer
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
+    from doit_cargo.engine.base.model import Package
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.run import Outcome
@@ -128,6 +129,12 @@ def require_package(target: str, package: str, extra: str) -> None:
     if importlib.util.find_spec(package) is None:
         what = f"{target} needs the Python package {package.replace('_', '-')}, which is not installed"
         raise UserError(Problem(what, f'pip install "doit-cargo[{extra}]"'), COULD_NOT_RUN)
+
+
+def maker_of(session: Session, program: str) -> Package | None:
+    """Return the member that a program is built from, by the program's name."""
+    name = os.path.splitext(os.path.basename(program))[0]
+    return next((package for package in session.workspace.packages.values() if name in package.binaries), None)
 
 
 def given_path(session: Session, path: str) -> str:

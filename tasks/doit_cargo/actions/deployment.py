@@ -10,16 +10,17 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import ask
+from doit_cargo.actions import ask, maker_of
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -48,33 +49,57 @@ def verify_binary(session: Session, _: Values) -> bool:
         reason = "; ".join(str(change) for change in changes[:3])
         reporter.failed("verify_binary", f"these are not the programs that `build` has made: {reason}")
         return False
-    return _all_answer(session, found, "--version")
+    versions = _answers(session, found, "--version", _lacks_version)
+    for path, answer in versions.items():
+        maker = maker_of(session, path)
+        if maker and maker.version not in answer:
+            reporter.note(session.current, f"{os.path.basename(path)}: the version of {maker.name} is {maker.version}")
+    if len(versions) == len(found):
+        reporter.done(session.current, f"{counted(len(found), 'program')} of this build, each tells a version")
+    return len(versions) == len(found)
 
 
 def verify_binary_help(session: Session, _: Values) -> bool:
     """See each program tell its usage."""
-    return _all_answer(session, programs(session), "--help")
+    found = programs(session)
+    told = _answers(session, found, "--help", _lacks_usage)
+    if len(told) == len(found):
+        reporter.done(session.current, f"{counted(len(found), 'program')}, each tells its usage")
+    return len(told) == len(found)
 
 
-def _all_answer(session: Session, paths: list[str], option: str) -> bool:
-    troubles = [trouble for path in paths if (trouble := _trouble(session, path, option))]
-    for trouble in troubles:
-        reporter.failed(session.current, trouble)
-    if not troubles:
-        reporter.done(session.current, f"{len(paths)} programs answer {option}")
-    return not troubles
+def _lacks_version(answer: str) -> str:
+    """Return what is wrong with an answer that has no version in it: any program answers that does not look at its
+    arguments.
+    """
+    return "" if re.search(r"\d\.\d", answer) else "no version is in it (clap prints one: #[command(version)])"
 
 
-def _trouble(session: Session, path: str, option: str) -> str:
-    """Return what is wrong with a program's answer, nothing if it has one."""
-    answer = ask(session, [path, option], seconds=SECONDS)
-    name = os.path.basename(path)
-    said = (answer.out or answer.err).strip()
-    if answer.status or not said:
-        first = said.splitlines()[0] if said else "nothing"
-        return f"{name} {option} ended with status {answer.status} and said: {first}"
-    reporter.note(session.current, f"{name} {option}: {said.splitlines()[0]}")
+def _lacks_usage(answer: str) -> str:
+    is_usage = re.search(r"(?i)\busage\b|^\s*-{1,2}\w", answer, re.MULTILINE)
+    return "" if is_usage else "no usage is in it: neither that word nor an option"
+
+
+def _starts(_: str) -> str:
     return ""
+
+
+def _answers(session: Session, paths: list[str], option: str, lacks: Callable[[str], str]) -> dict[str, str]:
+    """Return what each program says to an option, without those whose answer is none: these are told."""
+    told: dict[str, str] = {}
+    for path in paths:
+        answer = ask(session, [path, option], seconds=SECONDS)
+        said = (answer.out or answer.err).strip()
+        first = said.splitlines()[0] if said else "nothing"
+        call = f"{os.path.basename(path)} {option}"
+        if answer.status or not said:
+            reporter.failed(session.current, f"{call} ended with status {answer.status} and said: {first}")
+        elif trouble := lacks(said):
+            reporter.failed(session.current, f"{call} said: {first}; {trouble}")
+        else:
+            reporter.note(session.current, f"{call}: {first}")
+            told[path] = said
+    return told
 
 
 def package_path(session: Session) -> str:
@@ -149,8 +174,12 @@ def deploy_verify(session: Session, _: Values) -> bool:
             tar.extractall(folder, filter="data")
         unpacked = [os.path.join(top, name) for top, _, files in os.walk(folder) for name in files if name in names]
         if len(unpacked) < len(names):
-            reporter.failed("deploy_verify", f"the package has {len(unpacked)} of {len(names)} programs")
+            reporter.failed("deploy_verify", f"the package has {len(unpacked)} of {counted(len(names), 'program')}")
             return False
-        return _all_answer(session, unpacked, "--version")
+        started = _answers(session, unpacked, "--version", _starts)
+        if len(started) == len(unpacked):
+            count = counted(len(unpacked), "program")
+            reporter.done(session.current, f"the package has its checksum, and {count} that started from it")
+        return len(started) == len(unpacked)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

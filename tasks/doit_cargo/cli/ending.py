@@ -53,10 +53,14 @@ def _row(name: str, end: End | None, skipped: Mapping[str, float]) -> tuple[str,
 def _sum(began: float, done: list[End], skipped: Mapping[str, float], bad: list[End]) -> list[str]:
     whole = journal.took(time.time() - began)
     saved = f", {journal.took(sum(skipped.values()))} saved" if skipped else ""
-    again = f": {', '.join(end.target for end in bad)}; doit-cargo rerun does it again" if bad else ""
-    failed = f"failed   {counted(len(bad), 'target')}{again}"
-    return [
+    lines = [
         f"done     {counted(len(done), 'target')}; {whole} in all",
         f"skipped  {counted(len(skipped), 'target')}{saved}",
-        screen.bad(failed) if bad else failed,
     ]
+    for kind in journal.BAD:
+        names = [end.target for end in bad if end.end == kind]
+        again = "what each needs is said above" if kind == journal.COULD_NOT_RUN else "doit-cargo rerun does it again"
+        line = f"{kind:8} {counted(len(names), 'target')}" + (f": {', '.join(names)}; {again}" if names else "")
+        if names or kind == journal.FAILED:
+            lines.append(screen.bad(line) if names else line)
+    return lines

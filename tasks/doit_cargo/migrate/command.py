@@ -41,6 +41,8 @@ def migrate(session: Session, options: argparse.Namespace) -> int:
         print(json.dumps(list(_data(move)), indent=2))
     else:
         _print(_table(move, is_new))
+        if source.kind == "make" and makefile.is_ours(os.path.join(session.root, start.BESIDE)):
+            print(f"{start.BESIDE}, which init has written, can go: GNUmakefile does more")
     return DONE
 
 

@@ -183,6 +183,11 @@ def record_new(box: Box, move: Move, name: str, *, fail: int = 0, without: str =
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
+def is_taken_over_alone(pack: str) -> bool:
+    """Tell whether a pack.toml holds what a migration has written, and nothing else."""
+    return not BLOCK.sub("", pack).strip()
+
+
 def _own_tables(session: Session) -> set[str]:
     """Return the names of the targets in the pack that are not from an earlier migration."""
     return set(re.findall(r"^\[target\.([\w-]+)\]", _pack_without_block(session), re.MULTILINE))

@@ -5,6 +5,7 @@ A row here is a proposal; whoever writes it has it recorded first. Knows steps a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,12 @@ class Writer:
             name += "_too"
         return name
 
+    def _free_profile(self, name: str) -> str:
+        """Return a name that no profile of the user's own has."""
+        while _is_the_users(os.path.join(self.session.root, "profiles", f"{name}.toml")):
+            name += "_too"
+        return name
+
     def _existing(self, name: str, step: RecordedStep) -> str:
         """Return a target of ours that makes the very call of a step, the one of the same name first."""
         call = _call(step)
@@ -142,7 +149,7 @@ class Writer:
         yield f"command = {toml_text(call.command)}"
         profile = _profile(call)
         if profile:
-            same = next((one for one, text in self.made.profiles.items() if text == profile), name)
+            same = next((one for one, text in self.made.profiles.items() if text == profile), self._free_profile(name))
             self.made.profiles[same] = profile
             yield f"profile = {toml_text(same)}"
         elif call.profile == "release":
@@ -160,6 +167,15 @@ class Writer:
 def _is_written(session: Session, row: Mapping[str, object]) -> bool:
     """Tell whether a target is a row of the user's own pack, as those of an earlier migration are."""
     return session.targets[str(row["name"])].where.startswith((session.root, "profiles/"))
+
+
+def _is_the_users(path: str) -> bool:
+    """Tell whether a profile is there that no migration has written."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return PROFILE_MARK not in stream.read()
+    except FileNotFoundError:
+        return False
 
 
 def _tool_of(step: RecordedStep) -> str:

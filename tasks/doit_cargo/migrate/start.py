@@ -16,7 +16,7 @@ from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import name_of_member
 from doit_cargo.engine.state import store
-from doit_cargo.migrate import detect
+from doit_cargo.migrate import detect, moving
 from doit_cargo.migrate.detect import Findings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ targets = targets_of(".")
 '''
 IGNORED = (".doit-cargo/", ".logs/", ".testlogs/")
 PROFILE = "local"
-MAKEFILE, BESIDE = "Makefile", "Makefile.doit"
+BESIDE = "Makefile.doit"
 Ask = Callable[[str], bool]
 
 
@@ -113,7 +113,8 @@ def _profile(session: Session, findings: Findings) -> NewFile:
 
 def _pack(session: Session, findings: Findings, ask: Ask | None) -> NewFile:
     path = "profiles/pack.toml"
-    if _read(os.path.join(session.root, path)) is not None:
+    migrated = _read(os.path.join(session.root, path)) or ""
+    if migrated and not moving.is_taken_over_alone(migrated):
         return NewFile(path, None, f"{path} is there already")
     rules, told = [], []
     for group in _without_rule(session, findings):
@@ -122,8 +123,9 @@ def _pack(session: Session, findings: Findings, ask: Ask | None) -> NewFile:
             pairs = [(name, ", ".join(f'"{other}"' for other in group if other != name)) for name in group]
             rules.append((pairs, bool(certain)))
             told.append(f"{_listed(group)} exclude each other{'' if certain else ' (a guess by their names)'}")
-    text = shim.filled("pack.toml.j2", rules=rules)
-    return NewFile(path, text, f"wrote {path}: " + ("; ".join(told) or "a place for rules and targets of your own"))
+    text = "\n".join(filter(None, [shim.filled("pack.toml.j2", rules=rules), migrated]))
+    wrote = "wrote before what was taken over in" if migrated else "wrote"
+    return NewFile(path, text, f"{wrote} {path}: " + ("; ".join(told) or "a place for rules and targets of your own"))
 
 
 def _without_rule(session: Session, findings: Findings) -> Iterator[tuple[str, ...]]:
@@ -146,17 +148,20 @@ def _ignore(root: str) -> NewFile:
 
 
 def makefile(session: Session, force: bool) -> NewFile:
-    """The shim: in the Makefile's place if there is none or it is ours, else beside it."""
+    """The shim: in the Makefile's place if there is none or it is ours, after a migration where that has put it, else
+    beside it.
+    """
     text = shim.render(session.listing, shim.moved(session))
-    old = _read(os.path.join(session.root, MAKEFILE))
+    place = shim.file_name(session)
+    old = _read(os.path.join(session.root, place))
     ours = old is None or old.startswith(shim.MARK) or force
-    name = MAKEFILE if ours else BESIDE
+    name = place if ours else BESIDE
     if _read(os.path.join(session.root, name)) == text:
         return NewFile(name, None, f"{name} is up to date")
     if ours:
         return NewFile(name, text, f"wrote {name}: `make TARGET` passes on to doit-cargo")
     tell = (
-        f"wrote {name}, since {MAKEFILE} is yours: `make -f {name} TARGET`. `doit-cargo migrate` takes over what is "
+        f"wrote {name}, since {place} is yours: `make -f {name} TARGET`. `doit-cargo migrate` takes over what is "
         "proven equal and leaves the rest to it, `doit-cargo init --force` replaces it"
     )
     return NewFile(name, text, tell)

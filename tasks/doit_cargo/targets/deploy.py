@@ -19,7 +19,7 @@ _of_build = partial(
 TARGETS: tuple[Target, ...] = (
     _of_build(
         name="verify_binary",
-        doc="Build for release and check that the programs are the ones just built and tell their version.",
+        doc="Build for release and check that the programs are the ones just built and tell a version.",
         action=f"{_ACTIONS}:verify_binary",
     ),
     _of_build(
@@ -34,7 +34,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     _of_build(
         name="deploy_verify",
-        doc="Unpack the package elsewhere, compare its checksum and try its programs.",
+        doc="Unpack the package elsewhere, compare its checksum and see its programs start.",
         action=f"{_ACTIONS}:deploy_verify",
         after=("deploy_package",),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from doit_cargo.actions import maker_of
 from doit_cargo.actions.cargo_settings.profiles import case_of
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.plain_text import shortened
@@ -109,7 +110,8 @@ def _is_as_said(session: Session, path: str, profile: CargoProfile) -> bool:
     from doit_cargo.actions.cargo_settings import binaries
 
     found = binaries.look(path)
-    values = profile.of(_owner(session, path))
+    maker = maker_of(session, path)
+    values = profile.of(maker.name if maker else "")
     wanted, where = _wanted(values), values["strip"].where
     name = reporter.relative(path, session.root)
     if found.format == "PE" and not found.symbols and not found.debug:
@@ -144,10 +146,3 @@ def _stripped_enough(found: str, wanted: str, values: dict[str, Value]) -> bool:
 def _apart(values: dict[str, Value]) -> bool:
     """Tell whether debug info goes to files of its own."""
     return values["split-debuginfo"].value in ("packed", "unpacked")
-
-
-def _owner(session: Session, path: str) -> str:
-    """Return the package of a program."""
-    name = os.path.splitext(os.path.basename(path))[0]
-    packages = session.workspace.packages.values()
-    return next((package.name for package in packages if name in package.binaries), "")

@@ -139,10 +139,16 @@ def _cause(change: Change, root: str) -> str:
 def _failed(session: Session, room: int) -> Iterator[str]:
     failures = journal.failures(session.state)
     if failures:
-        names = ", ".join(" ".join(end.words) for end in reversed(failures))
         again = f"doit-cargo rerun does it again; {failures[-1].asking} tells why"
-        yield screen.cut(f"{screen.bad('failed last')}: {names}", room)
+        yield screen.cut("; ".join(_by_end(failures)), room)
         yield screen.cut(f"  {again}", room)
+
+
+def _by_end(failures: list[End]) -> Iterator[str]:
+    """Yield the calls of each bad end, the latest first: what could not run is no failure."""
+    for kind in journal.BAD:
+        if names := ", ".join(" ".join(end.words) for end in reversed(failures) if end.end == kind):
+            yield f"{screen.bad('failed last' if kind == journal.FAILED else kind)}: {names}"
 
 
 def _more(session: Session, room: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doit_cargo.actions import LOGS, TEST_LOGS, confirmed
@@ -24,6 +24,7 @@ from doit_cargo.sharing import savings
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
+    from doit_cargo.engine.state.journal import End
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
@@ -147,12 +148,13 @@ class OnRecord(NamedTuple):
 def on_record(session: Session) -> list[OnRecord]:
     """Return the last success of each target here, the latest first."""
     found = [one for one in receipts.last_successes(session.state) if session.known_row(one["key"][0])]
-    return [_looked_at(session, one) for one in sorted(found, key=lambda each: -float(each["finished"]))]
+    ends = journal.last_of_each(journal.ends(session.state))
+    return [_looked_at(session, one, ends) for one in sorted(found, key=lambda each: -float(each["finished"]))]
 
 
-def _looked_at(session: Session, one: Receipt) -> OnRecord:
+def _looked_at(session: Session, one: Receipt, ends: Mapping[tuple[str, ...], End]) -> OnRecord:
     receipt, changes = session.verdict_of(one["key"])
-    now = "failed since" if receipt is None else "stale" if changes else "up to date"
+    now = journal.since(ends, one["key"]) if receipt is None else "stale" if changes else "up to date"
     return OnRecord(" ".join(one["key"]), now, float(one["finished"]), float(one["seconds"]))
 
 
@@ -165,11 +167,12 @@ def status(session: Session, values: Values) -> bool:
     if values.flag("JSON"):
         print(json.dumps([{**one._asdict(), "finished": one.when} for one in found], indent=2))
         return True
+    width = max([12, *(len(one.state) for one in found), *(len(end.end) for end in failed)])
     for one in found:
-        print(f"{one.state:12}  {one.when}  {one.seconds:8.1f} s  {one.target}")
+        print(f"{one.state:{width}}  {one.when}  {one.seconds:8.1f} s  {one.target}")
     for end in failed:
         when = minute(end.time)
-        print(f"{end.end:13} {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
+        print(f"{end.end:{width}}  {when}  {end.seconds:8.1f} s  {' '.join(end.words)}  {end.log}".rstrip())
     if not of_tests:
         _tell_savings(session)
         _warn_of_disk(session)
@@ -179,7 +182,7 @@ def status(session: Session, values: Values) -> bool:
         have = "skip has" if len(skips) == 1 else "skips have"
         text += f"; {len(skips)} {have} saved {journal.took(sum(skip.seconds for skip in skips))}"
     if failed:
-        text += f"; {len(failed)} did not end well: {failed[-1].asking} tells why, doit-cargo rerun does it again"
+        text += f"; {journal.summed(failed)}: {failed[-1].asking} tells why, doit-cargo rerun does it again"
     reporter.done(session.current, text)
     return True
 

@@ -22,6 +22,7 @@ from doit_cargo.sharing import savings
 
 if TYPE_CHECKING:
     from doit_cargo.engine.execution.history import Build
+    from doit_cargo.engine.state.journal import End
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.session import Session
 
@@ -45,12 +46,13 @@ class Test(NamedTuple):
 def now(session: Session) -> list[dict[str, Any]]:
     """Return each result on record, with the first cause for which it would run."""
     found = [one for one in receipts.last_successes(session.state) if session.known_row(one["key"][0])]
-    return [_result(session, one) for one in sorted(found, key=lambda one: -one["finished"])]
+    ends = journal.last_of_each(journal.ends(session.state))
+    return [_result(session, one, ends) for one in sorted(found, key=lambda one: -one["finished"])]
 
 
-def _result(session: Session, one: Receipt) -> dict[str, Any]:
+def _result(session: Session, one: Receipt, ends: Mapping[tuple[str, ...], End]) -> dict[str, Any]:
     receipt, changes = session.verdict_of(one["key"])
-    state = "failed since" if receipt is None else "stale" if changes else "up to date"
+    state = journal.since(ends, one["key"]) if receipt is None else "stale" if changes else "up to date"
     cause = "the last run did not end well" if receipt is None else ""
     if receipt and changes:
         first = causes.with_makers(changes, receipt)[0]

@@ -37,12 +37,18 @@ def _again(session: Session, end: journal.End) -> int:
     from doit_cargo.cli.line import run_targets, told
 
     print(f".. {end.command}", flush=True)
+    if end.is_refused and end.cause:
+        reporter.note(end.target, f"could not run before: {end.cause}")
     variables = dict(word.split("=", 1) for word in end.again[1:])
     try:
         status = run_targets(Session(session.start, session.environ, variables), [end.target])
     except UserError as error:
         reporter.note(end.target, "cannot run any more:")
         return told(error, as_json=False)
+    now = next((one for one in journal.failures(session.state) if one.words == end.words), None)
+    if now and end.is_refused and now.is_refused and (now.fix or now.cause) == (end.fix or end.cause):
+        forget = f"doit-cargo rerun --dismiss {end.target}"
+        reporter.note(end.target, f"cannot run for the same reason as before; {forget} forgets it")
     if end.narrowed and status == DONE:
         reporter.note(end.target, f"what failed passes now; the rest runs with {end.whole}")
     return status

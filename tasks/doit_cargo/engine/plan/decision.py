@@ -217,9 +217,13 @@ def _obstacle(profile: Profile, case: PlanCase, selection: Selection | None) -> 
 
 
 def _require_cargo_profile(choice: _Choice, workspace: Workspace) -> None:
-    """Raise for a cargo profile that neither the workspace nor the feature profile defines."""
-    defined = (key.split(".")[1] for key in choice.profile.config if key.startswith("profile."))
+    """Raise for a cargo profile that neither the workspace nor the feature profile defines: to build with, or in
+    [cargo.config], where cargo says nothing of it.
+    """
+    asked = {key.split(".")[1]: setting for key, setting in choice.profile.config.items() if key.startswith("profile.")}
+    defined = (name for name in asked if f"profile.{name}.inherits" in choice.profile.config)
     known = tuple(dict.fromkeys([*workspace.cargo_profiles, *defined]))
-    setting = choice.cargo_profile
-    if setting.value not in known:
-        raise UserError(unknown("cargo profile", str(setting.value), known, setting.where))
+    chosen = choice.cargo_profile
+    for name, setting in {**asked, str(chosen.value): chosen}.items():
+        if name not in known:
+            raise UserError(unknown("cargo profile", name, known, setting.where))

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from doit_cargo.engine.base import atomic, own_key, private
@@ -50,6 +50,11 @@ class End(NamedTuple):
     @property
     def is_bad(self) -> bool:
         return self.end in BAD
+
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether nothing was begun: what the target needs was not there, or nobody agreed."""
+        return self.end == COULD_NOT_RUN
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -209,6 +214,18 @@ def _of_part(failed: End, end: End) -> End:
 def failures(state: str) -> list[End]:
     """Return the calls whose last run did not end well, in the order in which they ended."""
     return [end for end in last_of_each(ends(state)).values() if end.is_bad]
+
+
+def summed(found: Collection[End]) -> str:
+    """Return how many of them ended how, such as `2 failed, 1 could not run`."""
+    counts = {end: sum(one.end == end for one in found) for end in BAD}
+    return ", ".join(f"{count} {end}" for end, count in counts.items() if count)
+
+
+def since(latest: Mapping[tuple[str, ...], End], key: Iterable[str]) -> str:
+    """Return how a target stands whose last success no longer counts; a failure that was dismissed is none."""
+    end = latest.get(tuple(key))
+    return f"{end.end} since" if end and end.is_bad else "stale"
 
 
 def dismiss(state: str, found: Iterable[End]) -> None:

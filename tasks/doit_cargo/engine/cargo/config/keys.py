@@ -5,7 +5,8 @@ Facts only. Sources: Cargo book, "Profiles" and "Configuration" (cargo 1.95), an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 # The keys that have an effect on stable cargo, in the order in which the book has them.
 SETTINGS = (
@@ -76,46 +77,80 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-# Tables of a config file with their keys; "*" = any, as in [alias] and [env].
-CONFIG_TABLES: Mapping[str, tuple[str, ...]] = {
-    "alias": ("*",),
-    "build": (
-        *(
-            "artifact-dir",
-            "build-dir",
-            "dep-info-basedir",
-            "incremental",
-            "jobs",
-            "pipelining",
-            "rustc",
-            "rustc-wrapper",
-        ),
-        *("rustc-workspace-wrapper", "rustdoc", "rustdocflags", "rustflags", "target", "target-dir", "warnings"),
-        *("analysis", "fingerprint", "sbom"),
-    ),
-    "cache": ("auto-clean-frequency", "auto-clean", "global-clean"),
-    "cargo-new": ("vcs", "name", "email"),
-    "credential-alias": ("*",),
-    "doc": ("browser", "extern-map"),
-    "env": ("*",),
-    "future-incompat-report": ("frequency",),
-    "host": ("*",),
-    "http": ("*",),
-    "include": ("*",),
-    "install": ("root",),
-    "net": ("retry", "git-fetch-with-cli", "offline", "ssh"),
-    "patch": ("*",),
-    "paths": ("*",),
-    "profile": ("*",),
-    "registries": ("*",),
-    "registry": ("*",),
-    "resolver": ("feature-unification", "incompatible-rust-versions", "lockfile-path"),
-    "source": ("*",),
-    "target": ("*",),
-    "target-applies-to-host": ("*",),
-    "term": ("quiet", "verbose", "color", "hyperlinks", "unicode", "progress"),
-    "unstable": ("*",),
+# What a config file may hold: the keys of a table, each with the table below it. "*" is any key, as in [alias], [env].
+Known = Mapping[str, "Known | None"]
+ANYTHING: Known = {"*": None}
+
+
+def _keys(*names: str, **tables: Known) -> Known:
+    return {**dict.fromkeys(names), **{name.replace("_", "-"): table for name, table in tables.items()}}
+
+
+_IN_OVERRIDES = _keys(*(key for key in PROFILE_KEYS if key not in NOT_IN_OVERRIDES), trim_paths=ANYTHING)
+PROFILE: Known = {
+    **_keys(*PROFILE_KEYS, trim_paths=ANYTHING),
+    "build-override": _IN_OVERRIDES,
+    "package": {"*": _IN_OVERRIDES},
 }
+_LISTS_OF_FLAGS = ("rustflags", "rustdocflags")
+_BUILD = (
+    *("artifact-dir", "build-dir", "dep-info-basedir", "incremental", "jobs", "pipelining", "rustc", "rustc-wrapper"),
+    *("rustc-workspace-wrapper", "rustdoc", "target", "target-dir", "warnings", *_LISTS_OF_FLAGS),
+    *("analysis", "fingerprint", "sbom"),
+)
+_HTTP = (
+    *("cainfo", "check-revoke", "debug", "low-speed-limit", "multiplexing", "proxy", "proxy-cainfo", "timeout"),
+    "user-agent",
+)
+_REGISTRY = ("credential-provider", "index", "protocol", "secret-key", "secret-key-subject", "token")
+_SOURCE = ("branch", "directory", "git", "local-registry", "registry", "replace-with", "rev", "tag")
+CONFIG_TABLES: Known = {
+    "alias": ANYTHING,
+    "build": _keys(*_BUILD, analysis=ANYTHING),
+    "cache": _keys("auto-clean-frequency", auto_clean=ANYTHING, global_clean=ANYTHING),
+    "cargo-new": _keys("vcs", "name", "email"),
+    "credential-alias": ANYTHING,
+    "doc": _keys("browser", extern_map=ANYTHING),
+    "env": ANYTHING,
+    "future-incompat-report": _keys("frequency"),
+    "host": ANYTHING,
+    "http": _keys(*_HTTP, ssl_version=_keys("min", "max")),
+    "include": ANYTHING,
+    "install": _keys("root"),
+    "net": _keys("retry", "git-fetch-with-cli", "offline", ssh=_keys("known-hosts")),
+    "patch": ANYTHING,
+    "paths": ANYTHING,
+    "profile": {"*": PROFILE},
+    "publish": _keys("timeout"),
+    "registries": {"*": _keys(*_REGISTRY)},
+    "registry": _keys("default", "global-credential-providers", *_REGISTRY),
+    "resolver": _keys("feature-unification", "incompatible-rust-versions", "lockfile-path"),
+    "source": {"*": _keys(*_SOURCE)},
+    # Any table beside the keys is what `links` of a package names, and stands for its build script.
+    "target": {"*": ANYTHING},
+    "target-applies-to-host": ANYTHING,
+    "term": _keys(
+        "quiet", "verbose", "color", "hyperlinks", "unicode", progress=_keys("when", "width", "term-integration")
+    ),
+    "unstable": ANYTHING,
+}
+
+
+class UnknownKey(NamedTuple):
+    """A key that cargo does not know, by its path, and what is known in its place."""
+
+    path: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def unknown_keys(table: Mapping[str, object], known: Known = CONFIG_TABLES, *above: str) -> Iterator[UnknownKey]:
+    """Yield the keys of a table, and of those below it, that cargo does not know."""
+    for key, value in table.items():
+        if key not in known and "*" not in known:
+            yield UnknownKey((*above, key), tuple(known))
+        elif isinstance(value, Mapping) and (below := known.get(key, known.get("*"))):
+            yield from unknown_keys(value, below, *above, key)
+
 
 # Variables that cargo reads for itself. In the table [env] of a config file they are too late: cargo reads them before
 # that, and only rustc and build scripts get to see [env]. Each with what to write instead.

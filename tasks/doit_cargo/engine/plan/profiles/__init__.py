@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from doit_cargo.engine.base.errors import Collector, Problem, UserError, unknown
+from doit_cargo.engine.base.errors import Collector, Problem, UserError, nearest, unknown
 from doit_cargo.engine.base.model import CARGO_DEFAULTS, DeclaredInputs, Profile, Setting, Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
+from doit_cargo.engine.cargo.config.keys import unknown_keys
 from doit_cargo.engine.plan.profiles.files import dotted, problems_of
 from doit_cargo.engine.plan.profiles.keys import PROFILE
 from doit_cargo.engine.plan.profiles.packs import BASE, OVERLAY, Layer, layers_for, read_pack, shipped_directory
@@ -235,6 +236,7 @@ class _Fold:
         for key, value in cargo.items():
             if key != "config":
                 self.cargo[key] = Setting(value, file.where("cargo", key))
+        self.problems.problems.extend(_misspelt(file, cargo.get("config", {})))
         for path, value in _leaves(cargo.get("config", {})):
             if "." in path[0]:
                 what = f"cargo.config names a table {path[0]!r}, which cargo ignores"
@@ -242,6 +244,17 @@ class _Fold:
             # The last of two settings of one key wins, and stands last: cargo reads --config in order.
             self.config.pop(dotted(path), None)
             self.config[dotted(path)] = Setting(value, file.where("cargo", "config", *path))
+
+
+def _misspelt(file: TomlFile, config: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the keys of cargo's that are surely misspelt. One that is like none may be a newer cargo's, or unstable:
+    `check_profiles` tells it, and cargo mostly warns.
+    """
+    for path, known in unknown_keys(config):
+        if guess := nearest(path[-1], known):
+            what = f"cargo.config.{dotted(path)} is unknown: cargo ignores it"
+            newer = " A newer cargo's key belongs in .cargo/config.toml"
+            yield Problem(what, f"did you mean {guess!r}?{newer}", file.where("cargo", "config", *path))
 
 
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

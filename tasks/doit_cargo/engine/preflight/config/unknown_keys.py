@@ -19,49 +19,42 @@ PREFIX = "CARGO_PROFILE_"
 def misspelt(case: SettingsCase) -> Iterator[Finding]:
     """Unknown keys of profiles, config files and what is passed with --config, and values that cargo refuses."""
     for layer in case.settings.layers:
-        if layer.kind in (ARGUMENT, CONFIG):
-            yield from _unknown_tables(layer)
+        values = layer.values if layer.kind in (ARGUMENT, CONFIG) else {"profile": layer.table(("profile",))}
+        for path, known in keys.unknown_keys(values):
+            if not _is_refused(path):
+                yield _unknown(layer, path, known)
         for name, table in layer.table(("profile",)).items():
             here = ("profile", str(name))
             if isinstance(table, Mapping):
-                yield from _profile(layer, here, table, keys.PROFILE_KEYS)
+                yield from _profile(layer, here, table)
             else:
                 what = f"profile.{name} = {toml(table)}: cargo takes a table there"
                 yield Finding(ERROR, "refused", what, f"[profile.{name}]", layer.where(here))
 
 
-def _unknown_tables(layer: ConfigLayer) -> Iterator[Finding]:
-    for table, content in layer.values.items():
-        if table not in keys.CONFIG_TABLES:
-            yield _unknown(layer, (table,), tuple(keys.CONFIG_TABLES), "cargo knows no such table and says nothing")
-        elif "*" not in keys.CONFIG_TABLES[table] and isinstance(content, Mapping):
-            for key in content:
-                if key not in keys.CONFIG_TABLES[table]:
-                    yield _unknown(layer, (table, key), keys.CONFIG_TABLES[table], "cargo ignores it")
+def _is_refused(path: tuple[str, ...]) -> bool:
+    """Tell whether a key is one that holds for a whole profile, set in an override: cargo says so itself."""
+    return path[0] == "profile" and len(path) > 3 and path[-1] in keys.NOT_IN_OVERRIDES
 
 
-def _profile(
-    layer: ConfigLayer, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
-) -> Iterator[Finding]:
-    inner = tuple(key for key in keys.PROFILE_KEYS if key not in keys.NOT_IN_OVERRIDES)
+def _profile(layer: ConfigLayer, path: tuple[str, ...], table: Mapping[str, object]) -> Iterator[Finding]:
     for key, value in table.items():
         here = (*path, key)
-        if key in keys.NOT_IN_OVERRIDES and known == inner:
+        if _is_refused(here):
             what = f"{'.'.join(here)}: cargo refuses {key} there, it holds for a whole profile"
             yield Finding(ERROR, "refused", what, "take it out", layer.where(here))
-        elif key not in known:
-            yield _unknown(layer, here, known, "cargo ignores it")
         elif key == "build-override" and isinstance(value, Mapping):
-            yield from _profile(layer, here, value, inner)
+            yield from _profile(layer, here, value)
         elif key == "package" and isinstance(value, Mapping):
             for spec, override in value.items():
                 if isinstance(override, Mapping):
-                    yield from _profile(layer, (*here, str(spec)), override, inner)
-        else:
+                    yield from _profile(layer, (*here, str(spec)), override)
+        elif key in keys.PROFILE_KEYS:
             yield from _value(".".join(here), key, value, layer.where(here))
 
 
-def _unknown(layer: ConfigLayer, path: tuple[str, ...], known: tuple[str, ...], result: str) -> Finding:
+def _unknown(layer: ConfigLayer, path: tuple[str, ...], known: tuple[str, ...]) -> Finding:
+    result = "cargo ignores it" if path[1:] else "cargo knows no such table and says nothing"
     guess = nearest(path[-1], known)
     fix = f"did you mean {guess}?" if guess else f"take it out; known: {', '.join(sorted(known)[:12])}"
     return Finding(ERROR, "misspelt", f"{'.'.join(path)} is unknown: {result}", fix, layer.where(path))
