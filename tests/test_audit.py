@@ -52,7 +52,7 @@ def test_a_right_skip_is_confirmed_and_leaves_nothing_behind(built: Path) -> Non
     said = build(built, "--audit")
     assert (said.status, said.out.splitlines()[-1]) == (
         0,
-        "ok dev  the skip is right: 1 of 1 programs are the same built from nothing",
+        "ok dev  the skip is right: 1 program built from nothing, the same byte by byte",
     ), said
     assert sorted(path.name for path in built.iterdir()) == before
     assert build(built).out.startswith("-- dev  up to date")

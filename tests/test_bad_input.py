@@ -636,6 +636,23 @@ def test_a_full_disk_never_costs_the_makefile(workspace: Path, mount: Mount) -> 
     assert sorted(path.name for path in place.iterdir()) == ["Makefile", "filler"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "--output", "no/x.html"),
+        ("guide", "--output", "no/x.html"),
+        ("graph", "dev", "--output", "no/x.html"),
+        ("features", "--output", "no/x.html"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_folder_that_is_misspelt_is_not_made(workspace: Path, words: tuple[str, ...]) -> None:
+    said = call(workspace, "doit-cargo", *words)
+    fix = f"mkdir -p {workspace}/no, or another file"
+    assert said == refused("no/x.html: there is no folder no", fix)
+    assert not (workspace / "no").exists()
+
+
 @pytest.mark.parametrize("name", [".doit-cargo", ".logs", "target"])
 def test_a_file_where_a_folder_should_be_is_told_and_kept(workspace: Path, name: str) -> None:
     write(workspace / name, "mine\n")

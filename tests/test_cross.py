@@ -66,7 +66,7 @@ def test_what_is_not_installed_is_told_and_the_rest_is_built(workspace: Path) ->
         host(): (table(said)[host()][0], "target/release/app 0.4 MB"),
         ABSENT: ("skipped", f"its standard library is not installed: rustup target add {ABSENT}"),
     }
-    assert said.out.endswith(f"ok build_all_platforms  1 of 2 platforms are done; skipped: {ABSENT}\n")
+    assert said.out.endswith(f"ok build_all_platforms  1 of 2 platforms done; skipped: {ABSENT}\n")
     again = call(workspace, "doit-cargo", "build_all_platforms")
     assert table(again)[host()][0] == "up to date"
 
@@ -75,7 +75,7 @@ def test_what_is_not_installed_is_told_and_the_rest_is_built(workspace: Path) ->
 def test_what_was_asked_for_by_name_must_be_built(workspace: Path) -> None:
     said = call(workspace, "doit-cargo", "build_all_platforms", f"TARGETS={ABSENT},{host()}")
     assert said.status == 1
-    assert said.err.endswith(f"!! build_all_platforms  1 of 2 platforms are done; skipped: {ABSENT}\n")
+    assert said.err.endswith(f"!! build_all_platforms  1 of 2 platforms done; skipped: {ABSENT}\n")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,29 @@ def test_bare_is_one_screen_of_eight_things_by_the_names_of_the_workspace(root: 
     assert lines[0] == "finder 1.2.0: 1 package  finder"
     assert list(states(said.out)) == ["dev", "build", "check", "test", "lint", "fmt", "ci", "doc"]
     assert "  dev    Build finder in debug mode " in said.out
+    advice = said.out.partition("\n\n")[2].partition("\n\n")[2]
+    assert [" ".join(line.split()) for line in advice.splitlines() if "list" not in line] == [
+        "doit-cargo test_finder one package; also build_, dev_",
+        "doit-cargo why dev why it is stale, what it rebuilds",
+        "doit-cargo help WORD of a target, command or variable",
+    ]
+
+
+@posix
+def test_a_list_breaks_its_lines_at_the_width_of_a_terminal(root: Path) -> None:
+    pexpect = pytest.importorskip("pexpect", reason="pexpect is the terminal")
+
+    def listed(columns: int) -> list[str]:
+        variables = {**environment(), "TERM": "xterm"}
+        child = pexpect.spawn(
+            "doit-cargo", ["list"], cwd=str(root), env=variables, dimensions=(24, columns), encoding="utf-8", timeout=60
+        )
+        child.expect(pexpect.EOF)
+        return re.sub(r"\x1b\[[0-9;]*m", "", str(child.before)).splitlines()
+
+    piped = call(root, "doit-cargo", "list").out
+    assert (max(map(len, listed(60))) < 60, len(listed(60)) > len(listed(200))) == (True, True)
+    assert " ".join(" ".join(listed(60)).split()) == " ".join(piped.split())
 
 
 @posix
@@ -137,5 +161,5 @@ def test_where_fzf_is_a_target_can_be_picked_below_the_screen(root: Path, tmp_pa
     assert "workspace   1.2.0" in shown()
     assert "workspace   1.2.0" not in shown(DOIT_CARGO_PICK="0")
     program(tmp_path / "fzf", "exit 130")  # Escape
-    assert "help TARGET" in shown()
+    assert "help WORD" in shown()
     assert "workspace   1.2.0" not in call(root, "doit-cargo", PATH=variables["PATH"]).out

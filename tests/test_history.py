@@ -82,7 +82,7 @@ def test_growth_beyond_the_threshold_fails(built: Path, allowed: str, status: in
     said = call(built, "doit-cargo", "verify_binary_size", f"SIZE_THRESHOLD={allowed}")
     told = said.err if status else said.out
     assert said.status == status
-    assert f" verify_binary_size  {'release/app grew by more than 3 %' if status else '1 programs, none'}" in told
+    assert f" verify_binary_size  {'release/app grew by more than 3 %' if status else '1 program, none'}" in told
 
 
 @needs_cargo

@@ -129,7 +129,7 @@ def test_uncommitted_work_is_refused_or_kept(fixable: Path) -> None:
     assert said == Said(
         2,
         "",
-        "!! lint_fix  lint_fix changes sources, and 2 files have changes that are not committed: "
+        "!! lint_fix  lint_fix changes sources; 2 files not committed yet: "
         "low/src/lib.rs, new.py\n"
         "  fix: commit or stash them, or YES=1: copies are kept then\n",
     )

@@ -83,7 +83,7 @@ def test_an_update_shows_what_it_would_change_and_asks(root: Path, home: str, re
     assert (root / "Cargo.lock").read_text() == before
     done = call(root, "doit-cargo", "deps_update", "YES=1", CARGO_HOME=home)
     assert (done.status, "~ tiny-part 1.0.0 -> 1.1.0" in done.out.splitlines()) == (0, True)
-    assert "1 packages changed in Cargo.lock; the old lock: .doit-cargo/Cargo.lock.before-update" in done.out
+    assert "1 package changed in Cargo.lock; the old lock: .doit-cargo/Cargo.lock.before-update" in done.out
     assert (root / ".doit-cargo/Cargo.lock.before-update").read_text() == before
 
 

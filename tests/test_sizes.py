@@ -57,7 +57,7 @@ def test_the_analysis_holds_size_history_crates_and_functions(built: Path) -> No
     assert [line for line in lines if line.startswith("  largest")] == ["  largest crates:", "  largest functions:"]
     assert re.search(r"^ +\d+\.\d % .* std$", report, re.MULTILINE)
     assert len([line for line in lines if line.startswith("    ")]) == 4
-    assert said.out.endswith(f"{report}ok binary_analysis  1 programs; report: .logs/bloat-analysis.txt\n")
+    assert said.out.endswith(f"{report}ok binary_analysis  1 program; report: .logs/bloat-analysis.txt\n")
 
 
 @needs_cargo

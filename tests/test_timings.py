@@ -98,7 +98,7 @@ def test_a_clean_build_is_proven_by_programs_that_start(timed: tuple[Path, Said]
     said = call(root, "doit-cargo", "verify_build")
     assert said.status == 0, said.err
     assert said.out.splitlines()[-2].split()[-3:] == ["app", "0.1.0", "1"]
-    assert "3 units compiled, 1 programs start" in said.out
+    assert "3 units compiled, 1 program started" in said.out
     assert files_of(root / "target/release") == before
 
 

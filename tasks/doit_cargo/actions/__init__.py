@@ -144,6 +144,22 @@ def given_path(session: Session, path: str) -> str:
     return here if os.path.exists(here) else os.path.normpath(os.path.join(session.root, plain))
 
 
+def file_to_write(session: Session, asked: str, default: str = "", start: str = "") -> str:
+    """Return where a file goes: as the user has named it, from the root or another start, else our own place.
+
+    Raises `UserError` where the folder that the user names is not there: it may be misspelt, and as for -o of a
+    compiler none is made.
+    """
+    path = os.path.normpath(os.path.join(start or session.root, asked or default))
+    folder = os.path.dirname(path)
+    if asked and not os.path.isdir(folder):
+        from shlex import quote
+
+        shown = reporter.relative(folder, session.root)
+        raise UserError(Problem(f"there is no folder {shown}", f"mkdir -p {quote(folder)}, or another file", asked))
+    return path
+
+
 def print_report(session: Session, target: str, text: str) -> str:
     """Print a table and keep it in the target's log below .testlogs; return where, as a person would write it."""
     print(text, flush=True)

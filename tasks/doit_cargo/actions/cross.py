@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.engine.base.errors import BAD_INPUT, UserError, unknown
 from doit_cargo.engine.base.model import Plan, Setting, Target
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.base.variables import ALL, CARGO, Values
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.state import receipts
@@ -215,7 +215,7 @@ def _tell(target: str, rows: list[TripleRow], asked: bool) -> bool:
     good = counts[DONE] + counts[FRESH]
     skipped = [row.triple for row in rows if row.result == SKIPPED]
     failed = [row.triple for row in rows if row.result in (FAILED, "")]
-    text = f"{good} of {len(rows)} platforms are done"
+    text = f"{good} of {counted(len(rows), 'platform')} done"
     text += f"; skipped: {', '.join(skipped)}" if skipped else ""
     text += f"; failed: {', '.join(failed)}" if failed else ""
     ok = bool(good) and not failed and not (asked and skipped)

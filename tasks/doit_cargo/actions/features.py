@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from doit_cargo.actions import file_to_write
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.files import read_text
@@ -214,10 +214,10 @@ def _problems_of(session: Session, one: FeatureSet) -> list[Problem]:
 
 def feature_docs(session: Session, values: Values) -> bool:
     """Write the page of features."""
-    return _page(session, values.text("OUTPUT") or PAGE, check=False) == DONE
+    return _page(session, values.text("OUTPUT"), check=False) == DONE
 
 
-def _page(session: Session, output: str, check: bool) -> int:
+def _page(session: Session, asked: str, check: bool) -> int:
     """Write the page, or compare it. It holds what the checkout says and nothing of this machine."""
     graph = FeatureGraph.of(session.workspace)
     rules = [
@@ -227,7 +227,8 @@ def _page(session: Session, output: str, check: bool) -> int:
     ]
     profiles = [(judged.profile, judged.reason) for judged in _judged(session, graph, "")]
     text = page(_features(session, graph), profiles, rules)
-    path = os.path.join(session.root, output)
+    output = asked or PAGE
+    path = file_to_write(session, "" if check else asked, output)
     if check:
         same = read_text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from doit_cargo.actions import file_to_write
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Problem, UserError
 from doit_cargo.engine.base.files import read_text
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.execution import history
 from doit_cargo.session import Session
 from doit_cargo.targets import listing
@@ -36,13 +37,14 @@ MANAGERS = {"Debian, Ubuntu": "apt", "Fedora": "dnf", "macOS": "brew", "Windows"
 def guide(session: Session, options: argparse.Namespace) -> int:
     """`guide`: write the guide, or with --check compare it; in AGENTS.md only the part between the marks is ours."""
     name = options.output or (AGENTS if options.agents else FILE)
-    path = os.path.join(session.root, name)
+    asked = "" if options.check else options.output or ""
+    path = file_to_write(session, asked, name)
     old = read_text(path)
     new = _placed(old, "\n".join([BEGIN, "", *text(session, options.agents), "", END]), path)
     if options.check:
         return _compare(name, old, new)
     atomic.write(path, new)
-    print(f"wrote {name}: {len(new.split())} words")
+    print(f"wrote {name}: {counted(len(new.split()), 'word')}")
     return DONE
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from doit_cargo.engine.base.errors import Absent, UserError
 from doit_cargo.engine.base.model import ALONE, FREE, MODELS
 from doit_cargo.engine.base.secrets import shown_words
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter, screen
 from doit_cargo.session import CARGO, GROUP, Session
 
@@ -99,7 +100,7 @@ def _on_record(session: Session, row: Row) -> str:
     receipt, _ = session.verdict(row["name"], explain=True)
     if receipt is None:
         return ""
-    return f" ({len(receipt['plan']['files']) + len(receipt['build']['files'])} files on record)"
+    return f" ({counted(len(receipt['plan']['files']) + len(receipt['build']['files']), 'file')} on record)"
 
 
 def _watched(session: Session, row: Row) -> str:

@@ -148,7 +148,7 @@ def _print_why(why: Why) -> None:
         package = f"  ({change['package']})" if change["package"] else ""
         print(f"  {change['kind']:9} {one_line(change['subject'])}: {one_line(text)}{package}")
     if causes and len(causes) < len(why["changes"]):
-        print(f"  and {len(why['changes']) - len(causes)} files that cargo makes are gone or changed")
+        print(f"  and {counted(len(why['changes']) - len(causes), 'file')} that cargo makes, gone or changed")
     if why["changed"]:
         others = [name for name in why["rebuilds"] if name not in why["changed"]]
         skipped = f"; {counted(why['skipped'], 'package')} skipped" if why["skipped"] else ""

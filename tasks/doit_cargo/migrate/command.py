@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo import makefile
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, DONE, FAILED, Problem, UserError
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.state import trust
 from doit_cargo.migrate.moving import Move
 from doit_cargo.migrate.newside import SHIM, programs
@@ -142,7 +143,7 @@ def _table(move: Move, is_new: bool) -> Iterator[str]:
         yield f"kept        {pattern:{width}}  {what}: goes on to {source.file}"
     calls = [name for name, each in move.studies.items() if each.calls_cargo]
     counts = f"{len(move.taken)} taken over, {len(move.kept)} kept"
-    yield f"{len(move.studies)} targets, {len(calls)} of them call cargo: {counts}"
+    yield f"{counted(len(move.studies), 'target')}, {len(calls)} of them call cargo: {counts}"
     yield from _next(move, is_new)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.migrate.compare import DIFFERS, KEPT, SAME, UNKNOWN, differing
 from doit_cargo.migrate.newside import CACHES, argv, environment, program
 from doit_cargo.migrate.recording.recordings import record, record_old
@@ -104,4 +105,4 @@ def text_of(verdicts: list[Verdict], path: str) -> Iterator[str]:
         yield f"{verdict.verdict:8} {verdict.name:{width}}  {first}{place}".rstrip()
         yield from (f"{'':8} {'':{width}}  {line}" for line in rest)
     counts = {kind: sum(verdict.verdict == kind for verdict in verdicts) for kind in (SAME, KEPT, DIFFERS, UNKNOWN)}
-    yield f"{len(verdicts)} targets: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    yield f"{counted(len(verdicts), 'target')}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.process.processes import environment_of
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.cargo import units
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
@@ -109,7 +109,9 @@ def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspac
     action.keep_blobs(carrier, {**key.blobs, **blobs, Digest.of(content): content})
     carrier.keep_entry(key.digest, result.entry_of(answer, content))
     size = sum(row.blob.size for row in found)
-    reporter.done(request.target, f"snapshot of {len(found)} files, {size_of(size)}; {size_of(sent)} of it are new")
+    reporter.done(
+        request.target, f"snapshot of {counted(len(found), 'file')}, {size_of(size)}; {size_of(sent)} of it are new"
+    )
 
 
 def _rows(directory: str, profiles: Iterable[str]) -> list[SnapshotRow]:
@@ -177,7 +179,7 @@ def _take(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: 
     _put(carrier, directory, found, ledger)
     ago = savings.time_of(max(time.time() - float(answer.told["finished"]), 0))
     size = size_of(sum(row.blob.size for row in found))
-    text = f"warm: {len(found)} files, {size}, built by {answer.told['machine']} {ago} ago"
+    text = f"warm: {counted(len(found), 'file')}, {size}, built by {answer.told['machine']} {ago} ago"
     reporter.done(request.target, f"{text}; the next build compiles what differs from that")
     return True
 

@@ -103,7 +103,7 @@ def _of_word(rows: Sequence[Row], word: str) -> list[Row]:
 def show(rows: Sequence[Row], whole: bool = False) -> None:
     """Print targets under the names of their families, one line each; those that a rule makes share a line.
 
-    On a terminal lines are cut to its width: `help TARGET` has the whole text. `whole` spells rules out.
+    A terminal's width breaks lines at a word. `whole` spells rules out.
     """
     shown = list(rows) if whole else grouped(rows)
     width = max((len(row["name"]) for row in shown), default=0)
@@ -114,7 +114,8 @@ def show(rows: Sequence[Row], whole: bool = False) -> None:
             if row["family"] == family:
                 absent = "" if row["listed"] and row["available"] else f"  (not here: {row['reason']})"
                 line = one_line(f"  {row['name']:{width}}  {row['doc']}{absent}")
-                print(screen.cut(line, room) if room else line)
+                indent = " " * min(width + 4, room // 2)
+                print("\n".join(screen.wrapped(line, room - 1, indent)) if room else line)
 
 
 def grouped(rows: Sequence[Row]) -> list[Row]:

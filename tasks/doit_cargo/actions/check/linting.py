@@ -18,6 +18,7 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.model import Invocation, Plan
 from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process.processes import GIT
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import fingerprint, lock
@@ -64,7 +65,9 @@ def lint_fix(session: Session, values: Values) -> bool:
         reporter.note("lint_fix", f"corrected {name}")
     kept_text = f"; as they were: {reporter.relative(kept, session.root)}" if kept else ""
     if done:
-        reporter.done("lint_fix", f"{len(changed)} files corrected; what is left: doit-cargo lint{kept_text}")
+        reporter.done(
+            "lint_fix", f"{counted(len(changed), 'file')} corrected; what is left: doit-cargo lint{kept_text}"
+        )
     return done
 
 
@@ -82,7 +85,7 @@ def _refusal(uncommitted: list[str] | None) -> UserError:
     if uncommitted is None:
         what, fix = "lint_fix changes sources, and git does not have them", "YES=1: copies are kept then"
         return UserError(Problem(what, fix), COULD_NOT_RUN)
-    what = f"lint_fix changes sources, and {len(uncommitted)} files have changes that are not committed: "
+    what = f"lint_fix changes sources; {counted(len(uncommitted), 'file')} not committed yet: "
     fix = "commit or stash them, or YES=1: copies are kept then"
     return UserError(Problem(what + shortened(uncommitted, SHOWN), fix), COULD_NOT_RUN)
 

@@ -16,6 +16,7 @@ from doit_cargo.actions.deps.dependencies import lock_path
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import ActionInputs
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.cargo.lockfile import read
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.toolchain.rustup import cargo_home
@@ -41,7 +42,7 @@ def check_database(_: Session, values: Values) -> None:
 def audit(session: Session, values: Values) -> bool:
     """`cargo audit` with a fresh database, or with a copy where there is no network."""
     lock = read(lock_path(session))
-    count = f"{len(list(lock.packages))} packages checked"
+    count = f"{counted(len(list(lock.packages)), 'package')} checked"
     folder = values.text("ADVISORY_DB")
     if folder:
         return _audited(session, _audit(session, os.path.abspath(folder)), f"{count} against {folder}")

@@ -11,6 +11,7 @@ from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, Problem, UserError, unknown
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.plain_text import shortened
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.cargo.lockfile import Lock, Locked, read
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import mirror
@@ -60,7 +61,7 @@ def _tree(session: Session, values: Values, *flags: str) -> bool:
     for note in made.notes:
         reporter.note(name, note)
     outcome = run_tool(session, name, made.invocation.argv, env=made.invocation.env, unset=made.invocation.unset)
-    whose = ", ".join(made.packages) if len(made.packages) <= 3 else f"{len(made.packages)} packages"
+    whose = ", ".join(made.packages) if len(made.packages) <= 3 else counted(len(made.packages), "package")
     return finished(session, name, outcome, f"the tree of {whose}")
 
 
@@ -218,7 +219,7 @@ def deps_update(session: Session, values: Values) -> bool:
     changes = list(_difference(before, _text(path)))
     print("".join(f"{line}\n" for line in changes), end="", flush=True)
     kept = f"; the old lock: {reporter.relative(os.path.join(session.state, BACKUP), session.root)}" if before else ""
-    return finished(session, "deps_update", outcome, f"{len(changes)} packages changed in Cargo.lock{kept}")
+    return finished(session, "deps_update", outcome, f"{counted(len(changes), 'package')} changed in Cargo.lock{kept}")
 
 
 def _is_change(line: str) -> bool:

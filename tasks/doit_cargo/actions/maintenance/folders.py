@@ -20,7 +20,7 @@ from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.base.process.processes import GIT
 from doit_cargo.engine.base.secrets import masked
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.state import lock, receipts, store
@@ -83,7 +83,7 @@ def _remove_older_logs(session: Session) -> None:
     for name in older:
         store.remove(os.path.join(folder, name))
     if older:
-        reporter.note("clean_all", f"removed {len(older)} logs; the last build's stays: {LOGS}/build.log")
+        reporter.note("clean_all", f"removed {counted(len(older), 'log')}; the last build's stays: {LOGS}/build.log")
 
 
 def _names(folder: str) -> list[str]:
@@ -103,7 +103,7 @@ def clean_tests(session: Session, _: Any) -> bool:
     with lock.RunLock(session.state), build_places.held(session.workspace.built_in):
         testing.forget(session.state)
         removed = [path for fingerprint in _test_fingerprints(session) for path in _remove_unit(fingerprint)]
-    reporter.note("clean_tests", f"removed {len(removed)} files of test programs")
+    reporter.note("clean_tests", f"removed {counted(len(removed), 'file')} of test programs")
     _remove(session, "clean_tests", (TEST_LOGS,))
     return True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -139,16 +140,12 @@ def _cause(change: Change, root: str) -> str:
 def _failed(session: Session, room: int) -> Iterator[str]:
     failures = journal.failures(session.state)
     if failures:
-        again = f"doit-cargo rerun does it again; {failures[-1].asking} tells why"
-        yield screen.cut("; ".join(_by_end(failures)), room)
-        yield screen.cut(f"  {again}", room)
-
-
-def _by_end(failures: list[End]) -> Iterator[str]:
-    """Yield the calls of each bad end, the latest first: what could not run is no failure."""
-    for kind in journal.BAD:
-        if names := ", ".join(" ".join(end.words) for end in reversed(failures) if end.end == kind):
-            yield f"{screen.bad('failed last' if kind == journal.FAILED else kind)}: {names}"
+        again = f"  doit-cargo rerun does it again; {failures[-1].asking} tells why"
+        for kind in journal.BAD:
+            if names := ", ".join(" ".join(end.words) for end in reversed(failures) if end.end == kind):
+                head = "failed last" if kind == journal.FAILED else kind  # what could not run is no failure
+                yield f"{screen.bad(head)}: {screen.cut(names, room - len(head) - 2)}"
+        yield from screen.wrapped(again, room, "  ")
 
 
 def _more(session: Session, room: int) -> Iterator[str]:
@@ -156,18 +153,21 @@ def _more(session: Session, room: int) -> Iterator[str]:
     tests = [row["name"] for row in session.listing if row["rule"] == "test_<package>"]
     name = min(tests, key=len, default="")
     pairs = [
-        (f"doit-cargo {name or 'test'}", "one package; build_ and dev_ as well" if name else ""),
-        ("doit-cargo list [FAMILY]", f"all that can be done here: {_families(session)}"),
-        ("doit-cargo why dev", "why a target is stale, and what that rebuilds"),
-        ("doit-cargo help TARGET", "what it runs, takes and leaves; also of a command or a variable"),
+        (f"doit-cargo {name or 'test'}", "one package; also build_, dev_" if name else ""),
+        ("doit-cargo list [FAMILY]", ""),
+        ("doit-cargo why dev", "why it is stale, what it rebuilds"),
+        ("doit-cargo help WORD", "of a target, command or variable"),
     ]
     if still := makefile.kept(session):
         others = f", with {len(still.names) - 1} more: doit-cargo kept" if still.names[1:] else ""
         pairs.insert(1, (f"{still.call} {still.names[0]}", f"kept in {still.file}{others}"))
     width = max(len(call) for call, _ in pairs)
     for call, text in pairs:
-        yield screen.cut(f"{call:{width}}  {text}", room)
+        said = text or _families(session, room - width - 2)
+        yield from screen.wrapped(f"{call:{width}}  {said}", room, " " * (width + 2))
 
 
-def _families(session: Session) -> str:
-    return ", ".join(dict.fromkeys(row["family"] for row in session.listing if row["available"] and row["listed"]))
+def _families(session: Session, room: int) -> str:
+    """Return what there is, by as many names of families as there is room for."""
+    found = ", ".join(dict.fromkeys(row["family"] for row in session.listing if row["available"] and row["listed"]))
+    return textwrap.shorten(f"all there is: {found}", room, placeholder=" ...")

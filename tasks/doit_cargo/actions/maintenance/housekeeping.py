@@ -228,7 +228,7 @@ def quality_metrics(session: Session, _: Any) -> bool:
     width = max(len(str(row[0])) for row in rows)
     for row in rows:
         print(f"{row[0]:{width}}" + "".join(f"{value:>9}" for value in row[1:]))
-    reporter.done("quality_metrics", f"{len(counts)} packages; counts are of the text, comments included")
+    reporter.done("quality_metrics", f"{counted(len(counts), 'package')}; counts are of the text, comments included")
     return True
 
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from doit_cargo.actions import planned, shown_log
+from doit_cargo.actions import file_to_write, planned, shown_log
 from doit_cargo.actions.measure import programs
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
-from doit_cargo.engine.base.tables import size_of
+from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -47,7 +47,7 @@ def build_perf_docs(session: Session, values: Values) -> bool:
         raise UserError(Problem("no build is on record here yet", fix), COULD_NOT_RUN)
     path = output_path(session, values)
     atomic.write(path, document(_old(path), table(builds)))
-    reporter.done(session.current, f"{len(builds)} builds: {reporter.relative(path, session.root)}")
+    reporter.done(session.current, f"{counted(len(builds), 'build')}: {reporter.relative(path, session.root)}")
     return True
 
 
@@ -65,7 +65,7 @@ def check_docs(session: Session, values: Values) -> None:
 def output_path(session: Session, values: Values) -> str:
     """Return the file to write, from the folder of the call."""
     asked = values.text("OUTPUT")
-    return os.path.normpath(os.path.join(session.start, asked)) if asked else os.path.join(session.root, OUTPUT)
+    return file_to_write(session, asked, start=session.start) if asked else os.path.join(session.root, OUTPUT)
 
 
 def _old(path: str) -> str:
@@ -127,9 +127,10 @@ def verify_build(session: Session, values: Values) -> bool:
     for problem in problems:
         reporter.failed(session.current, problem)
     if not problems:
-        compiled = f"{len(outcome.report.units)} units compiled"
+        compiled = f"{counted(len(outcome.report.units), 'unit')} compiled"
         reporter.done(
-            session.current, f"{outcome.seconds:.1f} s: {compiled}, {len(plan.outputs)} programs start; log: {log}"
+            session.current,
+            f"{outcome.seconds:.1f} s: {compiled}, {counted(len(plan.outputs), 'program')} started; log: {log}",
         )
     return not problems
 

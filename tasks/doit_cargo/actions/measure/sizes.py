@@ -16,7 +16,7 @@ from doit_cargo.actions import finished, log_path, planned, run_tool
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, FAILED, Problem, UserError
 from doit_cargo.engine.base.process import processes
-from doit_cargo.engine.base.tables import minute, size_of
+from doit_cargo.engine.base.tables import counted, minute, size_of
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -102,7 +102,9 @@ def binary_analysis(session: Session, values: Values) -> bool:
     place = os.path.join(os.path.dirname(log_path(session, session.current)), REPORT)
     atomic.write(place, text)
     print(text, end="")
-    reporter.done(session.current, f"{len(sections)} programs; report: {reporter.relative(place, session.root)}")
+    reporter.done(
+        session.current, f"{counted(len(sections), 'program')}; report: {reporter.relative(place, session.root)}"
+    )
     return True
 
 
@@ -170,7 +172,7 @@ def binary_size_track(session: Session, values: Values) -> bool:
     print(f"   {'when':16}  {'commit':12}  {'bytes':>13} {'change':>8}  program, target, features")
     for build, path in rows[-(values.number("N") or SHOWN) :]:
         print(_history_line(build, path, builds))
-    reporter.done(session.current, f"{len(builds)} builds on record, {len(rows)} sizes")
+    reporter.done(session.current, f"{counted(len(builds), 'build')} on record, {counted(len(rows), 'size')}")
     return True
 
 
@@ -200,7 +202,7 @@ def verify_binary_size(session: Session, values: Values) -> bool:
     if grown:
         reporter.failed(session.current, f"{', '.join(grown)} grew by more than {allowed:g} %")
         return False
-    reporter.done(session.current, f"{len(found)} programs, none grew by more than {allowed:g} %")
+    reporter.done(session.current, f"{counted(len(found), 'program')}, none grew by more than {allowed:g} %")
     return True
 
 

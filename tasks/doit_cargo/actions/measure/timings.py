@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from doit_cargo.actions import log_path, planned, shown_log
 from doit_cargo.engine.base.errors import FAILED, Problem, UserError
-from doit_cargo.engine.base.tables import minute
+from doit_cargo.engine.base.tables import counted, minute
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def build_timings(session: Session, values: Values) -> bool:
     units = _read(page)
     _print(session, costs(units), values.number("N") or SHOWN)
     work = sum(float(unit["duration"]) for unit in units)
-    what = f"{len(units)} units, {work:.1f} s of work, {work / max(outcome.seconds, 0.1):.1f} at a time"
+    what = f"{counted(len(units), 'unit')}, {work:.1f} s of work, {work / max(outcome.seconds, 0.1):.1f} at a time"
     reporter.done(
         session.current, f"{outcome.seconds:.1f} s: {what}; page: {reporter.relative(page, session.root)}; log: {log}"
     )
@@ -109,7 +109,7 @@ def slowest_deps(session: Session, values: Values) -> bool:
     if os.path.isfile(lock) and os.path.getmtime(lock) > os.path.getmtime(page):
         reporter.note(session.current, "Cargo.lock is newer than these timings; FORCE=1 times a build again")
     place = reporter.relative(page, session.root)
-    reporter.done(session.current, f"{len(found)} packages of the build timed on {date}; page: {place}")
+    reporter.done(session.current, f"{counted(len(found), 'package')} of the build timed on {date}; page: {place}")
     return True
 
 

@@ -16,6 +16,7 @@ from doit_cargo.actions import log_path
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -203,5 +204,5 @@ def _judge(session: Session, samples: list[tuple[float, list[GpuMemory]]], expec
         return False
     for gpu in full:
         reporter.note(session.current, f"GPU {gpu.index} is nearly full: {_gigabytes(gpu)}")
-    reporter.done(session.current, f"{len(samples)} looks, peak {highest / 1e9:.2f} GB; log: {log}")
+    reporter.done(session.current, f"{counted(len(samples), 'look')}, peak {highest / 1e9:.2f} GB; log: {log}")
     return True

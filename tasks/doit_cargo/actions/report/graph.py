@@ -6,13 +6,16 @@ Names are data of others: each form escapes them. The layout is one of layers, a
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
+from doit_cargo.actions import file_to_write
 from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import DONE, Problem, UserError
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.session import CARGO, Session
 
@@ -50,8 +53,8 @@ def graph(session: Session, options: argparse.Namespace) -> int:
     if not options.output:
         print(text)
         return DONE
-    atomic.write(options.output, text + "\n")
-    print(f"{options.output}: {len(made.nodes)} nodes, {len(made.edges)} edges")
+    atomic.write(file_to_write(session, options.output, start=os.getcwd()), text + "\n")
+    print(f"{options.output}: {counted(len(made.nodes), 'node')}, {counted(len(made.edges), 'edge')}")
     return DONE
 
 
@@ -117,7 +120,7 @@ def svg(made: Diagram, title: str = "") -> str:
             places[name] = (left, 1 + number * (ROW + EDGE), width)
         left += width + GAP
     height = max((len(column) for column in columns), default=0) * (ROW + EDGE)
-    said = title or f"{len(made.nodes)} nodes, {len(made.edges)} edges"
+    said = title or f"{counted(len(made.nodes), 'node')}, {counted(len(made.edges), 'edge')}"
     size = f'viewBox="0 0 {max(left - GAP, 1) + 1:.0f} {height:.0f}" width="{max(left - GAP, 1) + 1:.0f}"'
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>', f"<title>{escape(said)}</title>"]
     lines += [f"<style>{STYLE}</style>"]

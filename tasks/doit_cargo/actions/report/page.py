@@ -16,12 +16,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import doit_cargo
-from doit_cargo.actions import LOGS
+from doit_cargo.actions import LOGS, file_to_write
 from doit_cargo.actions.report import gather, graph
 from doit_cargo.engine.base import atomic, private
 from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.files import read_text
-from doit_cargo.engine.base.tables import minute
+from doit_cargo.engine.base.tables import counted, minute
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import history
 
@@ -35,12 +35,17 @@ GROUP = "ci"
 
 def report(session: Session, options: argparse.Namespace) -> int:
     """`report`: write the page, tell where, and with --open show it."""
-    path = os.path.join(session.root, options.output or os.path.join(LOGS, FILE))
+    path = file_to_write(session, options.output or "", os.path.join(LOGS, FILE))
     if not options.output:
         private.folder(os.path.dirname(path))
     found = content(session)
     atomic.write(path, page(found))
-    counts = f"{len(found['now'])} results, {found['builds']['count']} builds, {len(found['tests']['runs'])} test runs"
+    many = (
+        (len(found["now"]), "result"),
+        (found["builds"]["count"], "build"),
+        (len(found["tests"]["runs"]), "test run"),
+    )
+    counts = ", ".join(counted(number, one) for number, one in many)
     print(f"{reporter.relative(path, session.root)}: {counts}")
     if options.open:
         import pathlib

@@ -193,7 +193,7 @@ def _content(answer: dict[str, Any]) -> str:
 def _completion(client: httpx.Client) -> str:
     body = {"model": _names(client)[0], "prompt": "Hello", "max_tokens": MAX_TOKENS}
     text = _expect(client.post("/v1/completions", json=body), 200).json()["choices"][0]["text"]
-    return f"{len(text)} characters"
+    return counted(len(text), "character")
 
 
 def _stream(client: httpx.Client) -> str:

@@ -19,6 +19,7 @@ from doit_cargo.actions.serving.script import DEFAULT, KEYS, ScriptStep, parse
 from doit_cargo.actions.signals import interruptible
 from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.console.terminal import plain
 
@@ -92,7 +93,9 @@ def by_script(session: Session, values: Values) -> bool:
         reporter.failed(session.current, f"{problem}; transcript: {where}{_last_lines(log)}")
         return False
     seconds = time.monotonic() - started
-    reporter.done(session.current, f"{seconds:.1f} s: {len(steps)} steps of the script went well; transcript: {where}")
+    reporter.done(
+        session.current, f"{seconds:.1f} s: {counted(len(steps), 'step')} of the script went well; transcript: {where}"
+    )
     return True
 
 

@@ -80,7 +80,7 @@ def _remark(done: list[tuple[TestBinary, ProgramResult]], kept: bool, wanted: in
     if kept:
         remarks.append("passed before")
     elif some:
-        remarks.append(f"{some} of {len(done)} programs passed before")
+        remarks.append(f"{some} of {counted(len(done), 'program')} passed before")
     return "; ".join(remarks)
 
 

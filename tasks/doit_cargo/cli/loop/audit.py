@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from doit_cargo.actions import log_path, planned
 from doit_cargo.engine.base.errors import DONE, FAILED
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import run
 from doit_cargo.session import CARGO, Session
@@ -70,7 +71,9 @@ def _compare(session: Session, plan: Plan, receipt: Receipt) -> int:
         differ = [path for path in plan.outputs if not _are_equal(path, own, scratch)]
     if not differ:
         count = len(plan.outputs)
-        reporter.done(plan.target, f"the skip is right: {count} of {count} programs are the same built from nothing")
+        reporter.done(
+            plan.target, f"the skip is right: {counted(count, 'program')} built from nothing, the same byte by byte"
+        )
         return DONE
     _tell(session, plan.target, differ, _unknown(session, read, receipt, (own, scratch)), receipt)
     return FAILED

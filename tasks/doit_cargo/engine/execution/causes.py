@@ -178,7 +178,8 @@ def _later(receipt: Receipt) -> Iterator[Receipt]:
 def _title(receipt: Receipt) -> str:
     """Return the call behind a receipt; the compilation of tests has no name of its own but that of its log."""
     if receipt["key"][0].startswith("test"):
-        return os.path.splitext(os.path.basename(str(receipt["log"])))[0].replace("-", "_")
+        log = os.path.splitext(os.path.basename(str(receipt["log"])))[0].replace("-", "_")
+        return log or str(receipt["key"][0])
     return " ".join(map(str, receipt["key"]))
 
 

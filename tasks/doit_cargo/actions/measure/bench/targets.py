@@ -13,6 +13,7 @@ from doit_cargo.actions.measure.bench.control import controlled
 from doit_cargo.actions.measure.bench.results import NOISY, REGRESSION, SAME_PROGRAM, BenchChange, compare, text_of
 from doit_cargo.actions.measure.bench.run import BenchRequest, Measured, check, measure, plans, program_package
 from doit_cargo.engine.base.errors import Problem, UserError
+from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def bench(session: Session, values: Values) -> bool:
     for name, times in measured.results.items():
         print(f"   {name:48} {text_of(times.middle):>12}  +/- {times.noise:.1f} %")
     kept = _keep(session, values, measured)
-    reporter.done(session.current, f"{len(measured.results)} benchmarks{kept}")
+    reporter.done(session.current, f"{counted(len(measured.results), 'benchmark')}{kept}")
     return True
 
 
@@ -96,7 +97,9 @@ def bench_save(session: Session, values: Values) -> bool:
     name = values.text("BASELINE")
     last = baselines.load(session.state, LAST)
     baselines.save(session.state, name, last)
-    reporter.done(session.current, f"the measurement of {last.date}, {len(last.results)} benchmarks, is kept as {name}")
+    reporter.done(
+        session.current, f"the measurement of {last.date}, {counted(len(last.results), 'benchmark')}, is kept as {name}"
+    )
     return True
 
 
@@ -151,7 +154,7 @@ def _judge(session: Session, changes: list[BenchChange], measured: Baseline, wha
     regressions = _regressions(changes)
     if regressions:
         worst = max(regressions, key=lambda change: change.percent)
-        count = f"{len(regressions)} of {len(changes)} benchmarks"
+        count = f"{len(regressions)} of {counted(len(changes), 'benchmark')}"
         more = f"{count} slower by more than {threshold:g} % and than the noise, compared with {what}"
         reporter.failed(session.current, f"{more}; the worst is {worst.name} ({worst.percent:+.1f} %)")
         return False
@@ -161,12 +164,14 @@ def _judge(session: Session, changes: list[BenchChange], measured: Baseline, wha
         reporter.note(session.current, text)
     noisy = [change.name for change in changes if change.verdict == NOISY]
     if noisy:  # what was measured then stays what is compared with
-        told = f"{len(noisy)} of {len(changes)} benchmarks too noisy to tell, such as {noisy[0]}"
+        told = f"{len(noisy)} of {counted(len(changes), 'benchmark')} too noisy to tell, such as {noisy[0]}"
         reporter.done(session.current, f"{told}; none of the others slower by more than {threshold:g} % than {what}")
         return True
     if not same:
         baselines.save(session.state, LAST, measured)
-    reporter.done(session.current, f"{len(changes)} benchmarks, none slower by more than {threshold:g} % than {what}")
+    reporter.done(
+        session.current, f"{counted(len(changes), 'benchmark')}, none slower by more than {threshold:g} % than {what}"
+    )
     return True
 
 
