@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.paths import ancestors, ordinary
@@ -21,29 +22,63 @@ TEST_FOLDERS = ("tests", "examples", "benches")
 
 
 def manifests(workspace: Workspace) -> list[str]:
-    """Return the manifests of the members, and of path dependencies outside the workspace as far as they are named."""
-    found = [package.manifest for package in workspace.packages.values()]
-    found += [
-        os.path.join(dependency.path, "Cargo.toml")
-        for package in workspace.packages.values()
-        for dependency in package.dependencies
-        if dependency.path
-    ]
-    return list(dict.fromkeys(found))
+    """Return the manifests of the members, and of path dependencies outside the workspace as far as they are named,
+    with those that the latter inherit from.
+    """
+    members = {package.directory: package.manifest for package in workspace.packages.values()}
+    named = (one.path for package in workspace.packages.values() for one in package.dependencies if one.path)
+    outside = dict.fromkeys(path for path in named if path not in members)
+    found = (path for directory in outside for path in manifests_of(directory))
+    return list(dict.fromkeys([*members.values(), *found]))
+
+
+def manifests_of(directory: str) -> list[str]:
+    """Return the manifest of a package outside the workspace, and those up to the root of a workspace of its own where
+    it inherits from that: one that comes in between would be it.
+    """
+    path = os.path.join(directory, "Cargo.toml")
+    manifest = toml.read(path)
+    return [path, *(_roots_of(directory, manifest) if _inherits(manifest) else ())]
+
+
+def _inherits(table: Mapping[str, Any]) -> bool:
+    return table.get("workspace") is True or any(_inherits(one) for one in table.values() if isinstance(one, dict))
+
+
+def _roots_of(directory: str, manifest: Mapping[str, Any]) -> list[str]:
+    """Return the manifests in which cargo looks for a `[workspace]`, up to the one that has it."""
+    if "workspace" in manifest:
+        return []
+    named = manifest.get("package", {}).get("workspace")
+    if isinstance(named, str):
+        return [os.path.normpath(os.path.join(directory, named, "Cargo.toml"))]
+    found = []
+    for above in ancestors(os.path.dirname(directory)):
+        found.append(os.path.join(above, "Cargo.toml"))
+        if "workspace" in toml.read(found[-1]):
+            break
+    return found
 
 
 def path_dependencies(directory: str) -> list[str]:
     """Return the directories that a manifest outside the workspace names; none for one that cannot be read."""
     manifest = toml.read(os.path.join(directory, "Cargo.toml"))
     tables = [manifest, *manifest.get("target", {}).values()]
-    found = [
-        dependency["path"]
+    asked = [
+        (name, dependency)
         for table in tables
         for key in ("dependencies", "build-dependencies")
-        for dependency in table.get(key, {}).values()
-        if isinstance(dependency, dict) and "path" in dependency
+        for name, dependency in table.get(key, {}).items()
+        if isinstance(dependency, dict)
     ]
-    return [os.path.normpath(os.path.join(directory, path)) for path in found]
+    found = [os.path.join(directory, dependency["path"]) for _, dependency in asked if "path" in dependency]
+    inherited = {name for name, dependency in asked if dependency.get("workspace") is True}
+    if inherited:
+        root = [os.path.join(directory, "Cargo.toml"), *_roots_of(directory, manifest)][-1]
+        shared = toml.read(root).get("workspace", {}).get("dependencies", {})
+        there = (shared[name] for name in inherited if isinstance(shared.get(name), dict))
+        found += [os.path.join(os.path.dirname(root), one["path"]) for one in there if "path" in one]
+    return [os.path.normpath(path) for path in found]
 
 
 def member_globs(root: str) -> dict[str, tuple[str, ...]]:

@@ -48,7 +48,7 @@ def _manifests(workspace: Workspace, patched: list[str]) -> list[str]:
         directory = waiting.pop()
         if directory not in seen and directory not in members:
             seen.add(directory)
-            known.setdefault(os.path.join(directory, "Cargo.toml"))
+            known.update(dict.fromkeys(discovery.manifests_of(directory)))
             waiting.extend(discovery.path_dependencies(directory))
     return list(known)
 

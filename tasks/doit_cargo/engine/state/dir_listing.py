@@ -194,13 +194,18 @@ def _list_glob(directory: str, pattern: str) -> tuple[Stamps, tuple[str, ...]]:
     for part in pattern.replace("\\", "/").strip("/").split("/"):
         following: list[str] = []
         for parent in level:
-            if any(mark in part for mark in "*?["):
+            is_pattern = any(mark in part for mark in "*?[")
+            if is_pattern or not os.path.isdir(os.path.join(parent, part)):  # which may come
                 stamps[parent] = signature(parent)
+            if part == "**":
+                following += (folder for folder, _, _ in os.walk(parent))
+            elif is_pattern:
                 found = (name for name in _names(parent) if fnmatch.fnmatchcase(name, part))
                 following += [os.path.join(parent, name) for name in found]
             else:
                 following.append(os.path.join(parent, part))
-        level = [path for path in following if os.path.isdir(path)]
+        level = [path for path in dict.fromkeys(following) if os.path.isdir(path)]
+        stamps.update((path, signature(path)) for path in level if part == "**")
     stamps.update((path, signature(path)) for path in level)
     return stamps, tuple(path for path in level if os.path.exists(os.path.join(path, "Cargo.toml")))
 

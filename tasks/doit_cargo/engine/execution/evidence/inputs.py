@@ -13,7 +13,7 @@ from doit_cargo.engine.base import NamedTuple
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.cargo import messages, units
 from doit_cargo.engine.cargo.config import named_files
-from doit_cargo.engine.cargo.discovery import config_files, discovery_rules, included
+from doit_cargo.engine.cargo.discovery import config_files, discovery_rules, included, manifests_of
 from doit_cargo.engine.cargo.messages import BuildReport, HardLinks, Script, Unit
 from doit_cargo.engine.cargo.units import Placed
 from doit_cargo.engine.plan import declared
@@ -127,8 +127,9 @@ def gather(
         _add_artefacts(inputs, unit)
     for script in report.scripts:
         _add_script(inputs, script, _directory_of(script, report), workspace)
+    members = {package.directory: (package.manifest,) for package in workspace.packages.values()}
     for directory, package in _package_directories(workspace, report).items():
-        _add_discovery(inputs, directory, package, plan)
+        _add_discovery(inputs, directory, package, plan, members.get(directory) or manifests_of(directory))
     settings = [value for flag, value in pairwise(plan.invocation.argv) if flag == "--config"]
     for path in named_files.of_settings(workspace.root, {**environ, **plan.invocation.env}, settings):
         if not _below(path, state):
@@ -365,10 +366,10 @@ def _package_directories(workspace: Workspace, report: BuildReport) -> dict[str,
     return found
 
 
-def _add_discovery(inputs: Inputs, directory: str, package: str, plan: Plan) -> None:
-    manifest = os.path.join(directory, "Cargo.toml")
-    inputs.files[manifest] = None
-    inputs.own(manifest, package)
+def _add_discovery(inputs: Inputs, directory: str, package: str, plan: Plan, manifests: Iterable[str]) -> None:
+    for manifest in manifests:
+        inputs.files[manifest] = None
+        inputs.own(manifest, package)
     for path, rule in discovery_rules(directory, plan).items():
         if path not in inputs.trees:
             inputs.trees[path] = rule
