@@ -112,6 +112,11 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def kept() -> Path:
+    """Return the folder of what tests keep for the next session of this user, from whichever clone."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "doit-cargo-tests"
+
+
 def read_workspace(root: Path) -> Workspace:
     """Return what a real cargo says of a workspace."""
     return from_metadata(read_metadata(str(root), os.environ))

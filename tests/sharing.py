@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import write
+from conftest import kept, write
 
 INSTALL_SECONDS = 300
 NGINX = """\
@@ -139,8 +139,7 @@ def _installed() -> str:
         pytest.skip("BuildGrid needs Python 3.11: TEST_BUILDGRID names its bgd")
     wanted = Path(__file__).with_name("data") / "buildgrid.txt"
     mark = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "doit-cargo-tests" / f"buildgrid-{mark}"
+    folder = kept() / f"buildgrid-{mark}"
     if not (folder / "whole").exists():
         shutil.rmtree(folder, ignore_errors=True)
         python, uv = str(folder / "bin/python"), shutil.which("uv")

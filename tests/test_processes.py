@@ -185,7 +185,7 @@ def test_what_a_killed_run_and_its_guard_left_is_ended_by_the_next(tmp_path: Pat
         assert until(lambda: (root / ".doit-cargo/lock").exists() and len(mine(root / "low")) == 2)
         mark = (root / ".doit-cargo/lock").read_text().split()[-2]
         for pid in running(mark):
-            if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"import guard" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         process.kill()
         process.wait()

@@ -43,7 +43,9 @@ def _start(mark: str) -> int:
     reading, writing = os.pipe()
     try:
         null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
-        argv = [sys.executable, "-I", "-S", guard.__file__, mark, str(os.getsid(0))]
+        # As a module: what Python is given as a script it compiles anew each time.
+        program = f"import sys; sys.path.append({os.path.dirname(guard.__file__)!r}); import guard; guard.main()"
+        argv = [sys.executable, "-I", "-S", "-c", program, mark, str(os.getsid(0))]
         actions = [(os.POSIX_SPAWN_DUP2, reading, 0), *null]
         os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
     except (OSError, NotImplementedError, TypeError):

@@ -9,7 +9,7 @@ import os
 from doit_cargo.engine.base.process import processes
 from doit_cargo.engine.toolchain.finders import find_python
 from doit_cargo.engine.toolchain.machine import BareMachine
-from doit_cargo.engine.toolchain.version_cache import validity_of
+from doit_cargo.engine.toolchain.version_cache import stamp_of, validity_of
 
 TYPE_CHECKING = False  # see platform.py
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class Python:
         return f"{name} {self.version} at {self.executable}"
 
 
+_told: dict[str, tuple[list[int], Python]] = {}
+
+
 def ask_found(path: str, directory: str) -> Python | None:
     """Ask an interpreter that nobody has named; None also for one of a checkout that is not trusted."""
     from doit_cargo.engine.state.trust import may_ask
@@ -69,14 +72,20 @@ def ask_found(path: str, directory: str) -> Python | None:
 
 
 def ask(path: str) -> Python | None:
-    """Ask an interpreter what it is; None if it is none, or older than 3."""
+    """Ask an interpreter what it is, once for the same file; None if it is none, or older than 3."""
     import json
 
+    stamp = stamp_of(path)
+    if path in _told and _told[path][0] == stamp != []:
+        return _told[path][1]
     done = processes.answer([path, "-I", "-c", QUESTION], os.environ, ASK_SECONDS)
     try:
-        return Python(json.loads(done.out)) if done.ok else None
+        answer = Python(json.loads(done.out)) if done.ok else None
     except (ValueError, KeyError, TypeError):
         return None
+    if answer:
+        _told[path] = stamp, answer
+    return answer
 
 
 def program_in(machine: BareMachine, named: str) -> str:

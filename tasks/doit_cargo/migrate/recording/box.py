@@ -6,7 +6,7 @@ elsewhere it is a plain copy, and the caller is told so. Knows nothing of build 
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import shutil
 import subprocess
@@ -85,7 +85,7 @@ class Box:
         job = self._job(["/bin/sh", "-c", ":"], {}, {}, self.checkout)
         job |= {"run": os.path.join(self.base, "try", "run"), "contained": True, "cwd": "/"}
         try:
-            return bool(json.loads(self._inside(job, contained=True)[0])["status"] == 0)
+            return bool(_told(self._inside(job, contained=True)[0])["status"] == 0)
         except (ValueError, OSError, subprocess.TimeoutExpired):
             return False
 
@@ -172,7 +172,7 @@ class Box:
         except subprocess.TimeoutExpired:
             return BoxOutcome(TIMED_OUT, "", "", {}, ())
         try:
-            said = json.loads(printed)
+            said = _told(printed)
         except ValueError:
             last = next(iter(reversed(told.strip().splitlines())), "no reason was given")
             raise UserError(Problem(f"nothing could be recorded: {last}", "try again"), COULD_NOT_RUN) from None
@@ -201,19 +201,20 @@ class Box:
             "seconds": SECONDS,
         }
 
-    def _inside(self, job: Mapping[str, object], contained: bool) -> tuple[str, str]:
+    def _inside(self, job: dict[str, Any], contained: bool) -> tuple[bytes, str]:
         """Return what the job prints, and what it says where it fails."""
-        words = [sys.executable, "-IS", inside.__file__]
+        # As a module: what Python is given as a script it compiles anew each time.
+        run = f"import sys; sys.path.append({os.path.dirname(inside.__file__)!r}); import inside; inside.main()"
+        words = [sys.executable, "-IS", "-c", run]
         done = subprocess.run(
             [*UNSHARE, *words] if contained else words,
-            input=json.dumps(job),
+            input=marshal.dumps(job),
             capture_output=True,
-            text=True,
             timeout=2 * SECONDS,
             check=False,
             cwd="/",
         )
-        return done.stdout, done.stderr
+        return done.stdout, done.stderr.decode("utf-8", "replace")
 
     def _copy(self) -> None:
         """Lay the copy out anew: what an earlier run left in it is gone."""
@@ -229,6 +230,14 @@ def _is_laid(path: str, laid: list[str]) -> bool:
     if path.split("/", 1)[0] in LEFT_OUT:
         return True
     return any(path == other or other.startswith(path + "/") for other in laid)
+
+
+def _told(printed: bytes) -> dict[str, Any]:
+    """Return what a job has printed; `ValueError` if it is cut short or nothing."""
+    try:
+        return dict(marshal.loads(printed))  # noqa: S302 - of a Python that we have started
+    except (EOFError, TypeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _text(path: str) -> str:

@@ -3,13 +3,13 @@
 All that a run starts carries a random mark in its environment. Only what has the mark, in the session of the run, is
 ever ended: no other program can be hit, however numbers are used again. Linux alone tells environments (/proc).
 
-Read by itself as a program, without our other modules: it must be there in a few milliseconds.
+As a program it loads none of our other modules: it must be there in a few milliseconds.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # without its enumerations
 import os
-import signal
 import sys
 import time
 
@@ -99,7 +99,3 @@ def main() -> None:
         said += more
     if said.count(BEGIN) > said.count(END):
         end(mark, int(session))
-
-
-if __name__ == "__main__":
-    main()
