@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from calling import SCRIPTS, call, environment, posix, small_workspace
-from conftest import needs_cargo
-from doit_cargo.cli.shell.completion import SHELLS
+from conftest import needs_cargo, write
+from doit_cargo.actions.ci.files import EDITORS, SERVICES
+from doit_cargo.cli.line import parser
+from doit_cargo.engine.base.variables import BY_NAME
+from doit_cargo.targets.commands import COMMANDS, GENERAL, OPTIONS, RUNNING, SHELLS
 
 pytestmark = [needs_cargo, posix]
 
@@ -53,6 +56,57 @@ def test_words_are_those_of_this_workspace(root: Path) -> None:
     assert "--json" in words(root, "doit-cargo", "plan", "--")
     assert words(root, "make", "build-l") == ["build-low-memory", "build-lto-thin", "build-lto-fat", "build-low"]
     assert words(root, "make", "build", "VERB") == ["VERBOSE="]
+
+
+def test_every_command_option_and_word_of_the_tables_is_offered(root: Path) -> None:
+    assert set(COMMANDS) <= set(words(root, "doit-cargo", ""))
+    for name, command in COMMANDS.items():
+        assert {f"--{one}" for one in (*command.options, *GENERAL)} == set(words(root, "doit-cargo", name, "--"))
+        literal = {word for word in command.offers if not word.startswith("<")}
+        assert literal <= set(words(root, "doit-cargo", name, ""))
+    for name, option in {**OPTIONS, **GENERAL, **RUNNING}.items():
+        literal = {word for word in option.offers if not word.startswith("<")}
+        assert literal <= set(words(root, "doit-cargo", "init", f"--{name}", ""))
+        assert {f"--{name}={word}" for word in literal} <= set(words(root, "doit-cargo", "init", f"--{name}="))
+
+
+def test_every_option_that_is_read_is_offered(root: Path) -> None:
+    offered = {*words(root, "doit-cargo", "--")}.union(*(words(root, "doit-cargo", name, "--") for name in COMMANDS))
+    read = [action.option_strings for action in parser()._actions if action.option_strings]
+    assert [names for names in read if not offered & set(names)] == []
+
+
+def test_every_variable_that_takes_certain_words_has_them_offered(root: Path) -> None:
+    takers = {"COVERAGE": "coverage", "SHARE": "build", "OBSERVE": "build", "RUNNER": "test"}
+    for name, variable in BY_NAME.items():
+        wanted = [f"{name}={word}" for word in variable.offers]
+        assert words(root, "doit-cargo", takers.get(name, "build"), f"{name}=")[: len(wanted)] == wanted or not wanted
+        assert all(variable.read(word) is not None for word in variable.offers)
+    assert words(root, "doit-cargo", "build", "OBSERVE=st") == ["OBSERVE=strace", "OBSERVE=strict"]
+    assert words(root, "doit-cargo", "coverage", "COVERAGE=html,lc") == ["COVERAGE=html,lcov"]
+
+
+def test_words_behind_words_are_offered(root: Path) -> None:
+    assert words(root, "doit-cargo", "share", "") == ["why", "check", "key"]
+    assert words(root, "doit-cargo", "share", "why", "dev_f") == ["dev_fast"]
+    assert (
+        words(root, "doit-cargo", "init", "--ci", "")
+        == list(SERVICES)
+        == words(root, "doit-cargo", "init", "--ci", "git")
+    )
+    assert words(root, "doit-cargo", "init", "--editor", "") == list(EDITORS)
+    assert {"SHARE", "why", "build_app"} <= set(words(root, "doit-cargo", "help", ""))
+    assert words(root, "doit-cargo", "hint", "Cargo.t") == ["Cargo.toml"]
+    assert words(root, "doit-cargo", "report", "--output", "ap") == ["app/"]
+    assert set(words(root, "make", "")) >= {"features", "list", "profiles"}
+
+
+def test_what_an_older_build_file_still_does_is_offered(tmp_path: Path) -> None:
+    root = small_workspace(tmp_path / "kept")
+    write(root / "profiles/pack.toml", '[migrated]\nkind = "make"\nfile = "Makefile.old"\nkept = ["deploy", "doc-%"]\n')
+    assert call(root, "doit-cargo", "list").status == 0
+    assert words(root, "doit-cargo", "kept", "") == ["deploy"]
+    assert words(root, "make", "deplo")[-1] == "deploy"
 
 
 def test_a_word_costs_little(root: Path, tmp_path: Path) -> None:
@@ -106,6 +160,8 @@ def test_tab_completes_targets_variables_and_values(root: Path, shell: list[str]
     assert ("build_lto_thin" in several, "build_low_memory" in several) == (True, True)
     assert "FEATURES=" in typed(root, shell, setup, "doit-cargo build FEAT")
     assert "FEATURES=fast" in typed(root, shell, setup, "doit-cargo build FEATURES=f")
+    assert "SHARE=verify" in typed(root, shell, setup, "doit-cargo build SHARE=v")
+    assert "--ci github" in typed(root, shell, setup, "doit-cargo init --ci gith")
     assert "build-low-memory" in typed(root, shell, setup, "make build-low-m")
 
 
@@ -118,4 +174,7 @@ def test_fish_completes_targets_variables_and_values(root: Path) -> None:
 
     assert ask("doit-cargo build_low_m").startswith("build_low_memory\tBuild ")
     assert ask("doit-cargo build FEATURES=f").startswith("FEATURES=fast")
+    assert ask("doit-cargo build SHARE=v").startswith("SHARE=verify")
+    assert ask("doit-cargo init --ci gith").startswith("github")
+    assert ask("doit-cargo share c").startswith("check")
     assert ask("make build-low-m").startswith("build-low-memory\t")

@@ -563,7 +563,7 @@ def test_why_claims_no_run_of_tests_that_only_the_compilation_can_tell(trial: Tr
     [
         (("test_nextest", "RETRIES=x"), "RETRIES=x is not a whole number from 0 to 999"),
         (("test", "RETRIES=1"), "test takes no RETRIES"),
-        (("test", "RUNNER=make"), "RUNNER=make is neither cargo nor nextest"),
+        (("test", "RUNNER=make"), "RUNNER=make is none of cargo, nextest"),
         (("test", "PACKAGE=kti"), "unknown package 'kti'"),
         (("test", "TEST_FILE=start"), "TEST_FILE: unknown test program 'start'"),
         (("test_kit", "FEATURES=mroe"), "the package kit has no feature 'mroe'"),

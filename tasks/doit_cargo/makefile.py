@@ -14,17 +14,13 @@ from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.paths import ordinary
 from doit_cargo.engine.base.plain_text import for_make
+from doit_cargo.targets import commands
 
 if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 MARK = "# Written by doit-cargo"
-# Commands of doit-cargo that make sense without an argument, which make has no way to give.
-COMMANDS = {
-    "features": "List every feature of every member, what it turns on, its rules, and who uses it.",
-    "list": "List the targets that exist here, under the names that doit and doit-cargo know.",
-    "profiles": "List the feature profiles.",
-}
+COMMANDS = {name: commands.COMMANDS[name].doc for name in commands.OF_MAKE}
 # How a person calls what is kept, by the kind of the file.
 CALLED = {"make": "make", "just": "just", "cargo-make": "cargo make", "alias": "cargo", "npm": "npm run"}
 # Variables that change nothing of what is built.
@@ -51,14 +47,14 @@ def render(listing: Sequence[Mapping[str, Any]], moved: Mapping[str, Any] | None
     rows += [_old_row(name, row["target"], everything) for name, row in taken.items() if name not in names]
     rows = [{**row, "family": for_make(row["family"]), "doc": for_make(row["doc"])} for row in rows]
     families = {family: [row for row in rows if row["family"] == family] for family in _families(rows)}
-    commands = {name: doc for name, doc in COMMANDS.items() if name not in {row["make_name"] for row in rows}}
+    others = {name: doc for name, doc in COMMANDS.items() if name not in {row["make_name"] for row in rows}}
     return filled(
         "makefile.j2",
         mark=MARK,
         variables=sorted(BY_NAME),
         families=families.items(),
-        commands=commands,
-        names=[*(row["make_name"] for row in rows), *commands],
+        commands=others,
+        names=[*(row["make_name"] for row in rows), *others],
         rules=_rules(listing),
         moved=moved,
         default=(moved or {}).get("default") or "help",

@@ -34,6 +34,8 @@ OF_THE_SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
 VERBS = {**observed.VERBS, "environment": "takes"}
 # Variables by which compilers of C are set up, whoever starts one.
 OF_COMPILERS = frozenset({"AS_SECURE_LOG_FILE", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"})
+# How cargo hands jobs to what it starts, and what the allocator of rustc and rustdoc asks for.
+OF_CARGO = frozenset({"CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS", "MALLOC_CONF", "_RJEM_MALLOC_CONF"})
 SCRIPT, MACRO, LINKER, WRAPPER, TEST, PROGRAM = "script", "macro", "linker", "wrapper", "test", "program"
 MOST_SHOWN = 12
 
@@ -87,8 +89,16 @@ def _seen(session: Session, name: str) -> SeenOfTarget:
     else:
         _add_units(session, row["name"], receipt, sights, unseen)
     found = sorted(sights, key=lambda one: (one.package, one.by, one.verb == "asks for", one.verb, one.subject))
-    noise = _of_tools(found)
-    return SeenOfTarget(row["name"], found, [one for one in found if _is_shown(one, noise)], list(unseen))
+    noise, known = _of_tools(found), {*receipt["plan"]["files"], *receipt["build"]["files"]}
+    shown = [one for one in found if _is_shown(one, noise) and not _is_counted(session, one, known)]
+    return SeenOfTarget(row["name"], found, shown, list(unseen))
+
+
+def _is_counted(session: Session, sight: Sight, known: Collection[str]) -> bool:
+    """Tell whether a file counts without being seen: a source that cargo compiles, a test's own program."""
+    is_built = sight.by == TEST and session.workspace.is_built(sight.subject)
+    is_source = sight.subject in known and sight.subject.endswith(".rs")
+    return sight.verb == "reads" and (is_source or is_built)
 
 
 def _of_program(name: str, state: State) -> Iterator[tuple[Sight, None]]:
@@ -128,7 +138,7 @@ def _of_tools(sights: Iterable[Sight]) -> frozenset[str]:
             asked[one.by].setdefault(one.package, set()).add(one.subject)
     linkers = set().union(*asked[LINKER].values())
     every = [set.intersection(*asked[by].values()) for by in (MACRO, TEST) if len(asked[by]) > 1]
-    return OF_COMPILERS.union(linkers, LIBC_VARIABLES, *every)
+    return OF_COMPILERS.union(OF_CARGO, linkers, LIBC_VARIABLES, *every)
 
 
 def _is_shown(sight: Sight, noise: Collection[str]) -> bool:

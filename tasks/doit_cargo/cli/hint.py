@@ -36,6 +36,8 @@ def hint(session: Session, options: argparse.Namespace) -> int:
         print(json.dumps({"log": name, "hints": [one.to_json() for one in found]}, indent=2))
     else:
         _print(name, found)
+        if failed and not found:
+            print(f"  {failed.asking} tells what has changed since it went well")
     return DONE if found else FAILED
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from doit_cargo import __version__
 from doit_cargo.cli import direct
@@ -20,7 +20,7 @@ from doit_cargo.engine.base.paths import current_folder
 from doit_cargo.engine.base.plain_text import Terminal, without_passwords
 from doit_cargo.engine.console.streams import COLOURS, Colour
 from doit_cargo.session import Session
-from doit_cargo.targets.commands import COMMANDS, FREE, NOTHING, OPTIONS, TARGETS
+from doit_cargo.targets.commands import COMMANDS, FREE, GENERAL, NOTHING, OPTIONS, RUNNING, TARGETS, Option
 
 
 def main(words: list[str], known_stale: str = "") -> int:
@@ -151,25 +151,25 @@ def parser() -> _Parser:
         "2 it could not run, 3 bad input.",
     )
     made.add_argument("words", nargs="*", metavar="TARGET | VAR=value")
-    made.add_argument("-w", "--workspace", metavar="DIR", help="the workspace, or a folder below it")
     for name, option in OPTIONS.items():
-        text = f"{', '.join(_takers(name))}: {option.doc}"
-        if option.metavar:
-            made.add_argument(f"--{name}", metavar=option.metavar, help=text)
-        else:
-            made.add_argument(f"--{name}", action="store_true", help=text)
-    made.add_argument("-n", "--process", metavar="N", type=_number, help="how many targets run beside each other")
-    text = "go on with the other targets after a failure"
-    made.add_argument("-k", "--keep-going", "-c", "--continue", dest="keep_going", action="store_true", help=text)
-    text = "build what is up to date once more elsewhere and compare the programs"
-    made.add_argument("--audit", action="store_true", help=text)
-    made.add_argument("--explain", action="store_true", help="of SINCE: which members are affected, and why")
-    text = "agree for this call to what the checkout runs while one only looks (doit-cargo trust)"
-    made.add_argument("--trust", action="store_true", help=text)
-    text = "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too"
-    made.add_argument("--color", metavar="WHEN", choices=tuple(COLOURS), help=text)
-    made.add_argument("--version", action="store_true", help="print the version")
+        made.add_argument(f"--{name}", **_kind(option), help=f"{', '.join(_takers(name))}: {option.doc}")
+    for name, option in {**RUNNING, **GENERAL}.items():
+        if name != "help":  # argparse's own
+            spelt = (*SHORT.get(name, ()), f"--{name}")
+            made.add_argument(*spelt, dest=_attribute(name), **_kind(option), help=option.doc)
     return made
+
+
+# How else an option can be spelt, and what is read of it.
+SHORT = {"workspace": ("-w",), "process": ("-n",), "keep-going": ("-k", "-c", "--continue")}
+
+
+def _kind(option: Option) -> dict[str, Any]:
+    """Return what the parser is told of a row."""
+    if not option.metavar:
+        return {"action": "store_true"}
+    read = _number if option.metavar == "N" else str
+    return {"metavar": option.metavar, "type": read, **({"choices": option.offers} if option.metavar == "WHEN" else {})}
 
 
 def _number(text: str) -> int:

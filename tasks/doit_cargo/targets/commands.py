@@ -7,6 +7,13 @@ parser, the doit commands of the same names, and the tables of docs/reference/co
 # What the words behind a command are: nothing, names (of targets, profiles), names and VAR=value, or free words.
 NOTHING, NAMES, TARGETS, FREE = "nothing", "names", "targets", "free"
 
+# What words can stand for, where a row does not list them: `completion` knows the names.
+TARGET, FAMILY, PACKAGE, PROFILE, STILL, FILE = "<target>", "<family>", "<package>", "<profile>", "<kept>", "<file>"
+SHELLS = ("bash", "zsh", "fish")
+
+# Commands that make sense without an argument, which make has no way to give.
+OF_MAKE = ("features", "list", "profiles")
+
 # Names that make users know. `doit-cargo clean` and `make clean` reach them, and so does `doit run clean`; `run` is
 # `doit run run` there.
 SHARED_WITH_DOIT = frozenset({"clean", "help", "info", "run"})
@@ -26,43 +33,73 @@ CARGO_WORDS = {
 
 
 class Command:
-    """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes."""
+    """A row: "module:function", one sentence, what its words are (and how usage calls them), the options it takes, and
+    what completion offers; of targets and their variables, what may stand first beside them.
+    """
 
-    __slots__ = ("arguments", "doc", "function", "options", "words")
+    __slots__ = ("arguments", "doc", "function", "offers", "options", "words")
 
     def __init__(
-        self, function: str, doc: str, words: str = NOTHING, arguments: str = "", options: tuple[str, ...] = ()
+        self,
+        function: str,
+        doc: str,
+        words: str = NOTHING,
+        arguments: str = "",
+        options: tuple[str, ...] = (),
+        offers: tuple[str, ...] = (),
     ) -> None:
         self.function = function
         self.doc = doc
         self.words = words
         self.arguments = arguments
         self.options = options
+        self.offers = offers
 
 
 class Option:
-    """A row: a switch, or a value if it has a `metavar`."""
+    """A row: a switch, or a value if it has a `metavar`: one of `offers`."""
 
-    __slots__ = ("doc", "metavar")
+    __slots__ = ("doc", "metavar", "offers")
 
-    def __init__(self, doc: str, metavar: str = "") -> None:
+    def __init__(self, doc: str, metavar: str = "", offers: tuple[str, ...] = ()) -> None:
         self.doc = doc
         self.metavar = metavar
+        self.offers = offers
+
+
+# Options of any call, and those of a call that runs targets.
+GENERAL = {
+    "help": Option("how it is called; behind a word, all about that"),
+    "version": Option("print the version"),
+    "workspace": Option("the workspace, or a folder below it", "DIR", (FILE,)),
+    "trust": Option("agree for this call to what the checkout runs while one only looks (doit-cargo trust)"),
+    "color": Option(
+        "when to write colours: auto, always or never; NO_COLOR and FORCE_COLOR are heeded too",
+        "WHEN",
+        ("always", "never", "auto"),
+    ),
+}
+RUNNING = {
+    "process": Option("how many targets run beside each other", "N"),
+    "keep-going": Option("go on with the other targets after a failure"),
+    "audit": Option("build what is up to date once more elsewhere and compare the programs"),
+    "explain": Option("of SINCE: which members are affected, and why"),
+}
 
 
 OPTIONS = {
     "json": Option("print JSON"),
     "all": Option("also the targets that are absent here, and why"),
     "check": Option("fail if the file differs from what it should be"),
-    "compare": Option("the build file to record beside the targets here", "FILE"),
-    "from-makefile": Option("the build file to migrate too, as `migrate FILE` does", "FILE"),
+    "compare": Option("the build file to record beside the targets here", "FILE", (FILE,)),
+    "from-makefile": Option("the build file to migrate too, as `migrate FILE` does", "FILE", (FILE,)),
     "yes": Option("ask nothing"),
     "show": Option("only say what it is, and whether it is trusted"),
     "revoke": Option("trust it no more"),
-    "output": Option("the file to write; for makefile Makefile, if not given", "FILE"),
+    "output": Option("the file to write; for makefile Makefile, if not given", "FILE", (FILE,)),
     "agents": Option("for coding agents, in AGENTS.md"),
-    "ci": Option("only the file of this build service, github or gitlab", "SERVICE"),
-    "editor": Option("only the files of this editor, vscode", "EDITOR"),
+    "ci": Option("only the file of this build service, github or gitlab", "SERVICE", ("github", "gitlab")),
+    "editor": Option("only the files of this editor, vscode", "EDITOR", ("vscode",)),
     "dot": Option("for Graphviz"),
     "mermaid": Option("for Mermaid, as Markdown pages show it"),
     "open": Option("show it in the browser"),
@@ -79,6 +116,7 @@ COMMANDS = {
         "The script that lets bash, zsh or fish complete the words of doit-cargo, and of make for its Makefile.",
         NAMES,
         "SHELL",
+        offers=SHELLS,
     ),
     "doctor": Command(
         "doit_cargo.cli.doctor:doctor",
@@ -98,6 +136,7 @@ COMMANDS = {
         NAMES,
         "TARGET",
         ("dot", "mermaid", "output", "svg"),
+        offers=(TARGET,),
     ),
     "guide": Command(
         "doit_cargo.actions.guide:guide",
@@ -110,6 +149,7 @@ COMMANDS = {
         FREE,
         "[FILE|-]",
         ("json",),
+        offers=(FILE,),
     ),
     "init": Command(
         "doit_cargo.cli.init:init",
@@ -121,6 +161,7 @@ COMMANDS = {
         "What an older build file still does after `migrate`, and how to call it; with names, call them.",
         NAMES,
         "[NAME...]",
+        offers=(STILL,),
     ),
     "list": Command(
         "doit_cargo.cli.commands:list_targets",
@@ -128,6 +169,7 @@ COMMANDS = {
         NAMES,
         "[FAMILY...]",
         ("json", "all"),
+        offers=(FAMILY, TARGET),
     ),
     "features": Command(
         "doit_cargo.actions.features:show",
@@ -135,6 +177,7 @@ COMMANDS = {
         NAMES,
         "[PACKAGE...]",
         ("json", "output", "check"),
+        offers=(PACKAGE,),
     ),
     "makefile": Command(
         "doit_cargo.cli.commands:makefile",
@@ -156,6 +199,7 @@ COMMANDS = {
         FREE,
         "[FILE]",
         ("json", "yes"),
+        offers=(FILE,),
     ),
     "observe": Command(
         "doit_cargo.actions.observed:observe_target",
@@ -176,6 +220,7 @@ COMMANDS = {
         "The feature profiles; of those named, the composed TOML, each value with the file and line that set it.",
         NAMES,
         "[NAME...]",
+        offers=(PROFILE,),
     ),
     "share": Command(
         "doit_cargo.cli.sharing:share",
@@ -183,6 +228,7 @@ COMMANDS = {
         TARGETS,
         "why TARGET... [VAR=value...]",
         ("json",),
+        offers=("why", "check", "key"),
     ),
     "report": Command(
         "doit_cargo.actions.report.page:report",
@@ -195,6 +241,7 @@ COMMANDS = {
         NAMES,
         "[TARGET...]",
         ("dismiss",),
+        offers=(TARGET,),
     ),
     "trust": Command(
         "doit_cargo.cli.trust:trust",

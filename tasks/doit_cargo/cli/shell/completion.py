@@ -11,7 +11,8 @@ import os
 from doit_cargo.engine.base.errors import DONE, Problem, UserError, unknown
 from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.state import receipts, store
-from doit_cargo.targets.commands import CARGO_WORDS, COMMANDS, FREE, NAMES, NOTHING, OPTIONS
+from doit_cargo.targets import commands
+from doit_cargo.targets.commands import CARGO_WORDS, COMMANDS, GENERAL, OPTIONS, RUNNING, SHELLS, TARGETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
     from doit_cargo.targets.listing import Row
 
-SHELLS = ("bash", "zsh", "fish")
 ASK = "complete"
-GENERAL = ("--help", "--version", "--workspace", "--keep-going", "--process", "--trust", "--color")
-FLAGS = ("1", "0")
+SHORT = {"-w": "workspace", "-n": "process"}
+# Variables whose value is a list.
+LISTS = ("FEATURES", "PACKAGE", "TARGETS", "COVERAGE")
 
 
 def completion(_: Session, options: argparse.Namespace) -> int:
@@ -84,39 +85,109 @@ def _fitting(found: Iterable[tuple[str, str]], last: str) -> list[tuple[str, str
 def _of_make(known: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
     yield from values(known, last) if "=" in last else ()
     yield from ((row["make_name"], row["doc"]) for row in known["rows"])
+    yield from ((name, COMMANDS[name].doc) for name in commands.OF_MAKE)
+    yield from _still(known, ("make",))
     yield from _variables(known, before)
 
 
 def _after(known: dict[str, Any], before: list[str], last: str) -> Iterator[tuple[str, str]]:
     command = next((word for word in before if word in COMMANDS), "")
-    if "=" in last:
+    option = _option(before[-1]) if before else None
+    name, equals, value = last.partition("=")
+    if option and option.metavar:
+        yield from _offered(known, option.offers, last)
+    elif last.startswith("-") and equals:
+        found = _option(name)
+        yield from ((f"{name}={word}", text) for word, text in _offered(known, found.offers if found else (), value))
+    elif equals:
         yield from values(known, last)
     elif last.startswith("-"):
-        own = COMMANDS[command].options if command else ()
-        yield from ((f"--{name}", OPTIONS[name].doc) for name in own)
-        yield from ((word, "") for word in GENERAL)
-    elif command and COMMANDS[command].words in (NOTHING, FREE):
-        return
-    elif command and COMMANDS[command].words == NAMES:
-        yield from names(known, command)
+        own = {one: OPTIONS[one] for one in COMMANDS[command].options} if command else RUNNING
+        yield from ((f"--{one}", row.doc) for one, row in {**own, **GENERAL}.items())
+    elif command:
+        yield from _words_of(known, command, before, last)
+    elif "help" in before:
+        yield from _offered(known, (commands.TARGET,), last)
+        yield from ((one, row.doc) for one, row in {**COMMANDS, **_all_variables()}.items())
     else:
-        yield from ((row["name"], row["doc"]) for row in known["rows"])
-        yield from _variables(known, before) if any(_row(known, word) for word in before) else ()
-        yield from ((name, row.doc) for name, row in COMMANDS.items() if not before)
-        yield from ((name, f"cargo's word for {target}") for name, target in CARGO_WORDS.items() if len(name) > 1)
+        yield from _targets(known, before)
+        yield from ((one, row.doc) for one, row in COMMANDS.items() if not before)
+        yield from ((one, f"cargo's word for {target}") for one, target in CARGO_WORDS.items() if len(one) > 1)
+
+
+def _option(word: str) -> commands.Option | None:
+    name = SHORT.get(word, word.removeprefix("--") if word.startswith("--") else "")
+    return {**OPTIONS, **RUNNING, **GENERAL}.get(name)
+
+
+def _words_of(known: dict[str, Any], command: str, before: list[str], last: str) -> Iterator[tuple[str, str]]:
+    """Yield what can stand behind a command; of one that takes targets, its own words stand first."""
+    row = COMMANDS[command]
+    if row.words != TARGETS or before[-1] == command:
+        yield from _offered(known, row.offers, last)
+    if row.words == TARGETS and (not row.offers or before[-1] != command):
+        yield from _targets(known, before)
+
+
+def _targets(known: dict[str, Any], before: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the targets, and behind one of them the variables that it takes."""
+    yield from ((row["name"], row["doc"]) for row in known["rows"])
+    yield from _variables(known, before) if any(_row(known, word) for word in before) else ()
 
 
 def names(known: dict[str, Any], command: str) -> Iterator[tuple[str, str]]:
     """Yield the names that a command takes: of packages, profiles, families, targets."""
-    if command == "features":
-        yield from ((name, "package") for name in _packages(known))
-    elif command == "profiles":
-        yield from ((name, "feature profile") for name in _profiles(known))
-    elif command == "completion":
-        yield from ((name, "shell") for name in SHELLS)
-    elif command != "kept":  # another file's names, which nobody has listed
-        yield from ((family, "family") for family in dict.fromkeys(row["family"] for row in known["rows"]))
-        yield from ((row["name"], row["doc"]) for row in known["rows"])
+    yield from _offered(known, COMMANDS[command].offers, "")
+
+
+def _offered(known: dict[str, Any], offers: Iterable[str], last: str) -> Iterator[tuple[str, str]]:
+    """Yield the words of a row, and the names that it stands for."""
+    for kind in offers:
+        if kind == commands.TARGET:
+            yield from ((row["name"], row["doc"]) for row in known["rows"])
+        elif kind == commands.FAMILY:
+            yield from ((family, "family") for family in dict.fromkeys(row["family"] for row in known["rows"]))
+        elif kind == commands.PACKAGE:
+            yield from ((name, "package") for name in _packages(known))
+        elif kind == commands.PROFILE:
+            yield from ((name, "feature profile") for name in _profiles(known))
+        elif kind == commands.STILL:
+            yield from _still(known)
+        elif kind == commands.FILE:
+            yield from _files(last)
+        else:
+            yield kind, ""
+
+
+def _still(known: dict[str, Any], kinds: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield what an older build file still does, of these kinds, if any are named; not what is any word."""
+    path = os.path.join(known["root"], "profiles", "pack.toml")
+    text = ""
+    if known["root"] and os.path.isfile(path):
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    if "[migrated]" not in text:
+        return
+    from doit_cargo.engine.base.toml import toml
+
+    table = toml.loads(text).get("migrated", {})
+    if not kinds or table.get("kind") in kinds:
+        yield from ((name, f"kept in {table.get('file')}") for name in table.get("kept", ()) if "%" not in name)
+
+
+def _files(last: str) -> Iterator[tuple[str, str]]:
+    """Yield the files and folders that a path can go on to."""
+    folder, begin = os.path.split(last)
+    here = os.path.expanduser(folder) or "."
+    for name in sorted(os.listdir(here)) if os.path.isdir(here) else ():
+        if begin.startswith(".") or not name.startswith("."):
+            yield os.path.join(folder, name) + ("/" if os.path.isdir(os.path.join(here, name)) else ""), ""
+
+
+def _all_variables() -> dict[str, Any]:
+    from doit_cargo.engine.base.variables import BY_NAME
+
+    return BY_NAME
 
 
 def _row(known: dict[str, Any], word: str) -> Row | None:
@@ -125,39 +196,35 @@ def _row(known: dict[str, Any], word: str) -> Row | None:
 
 
 def _variables(known: dict[str, Any], before: list[str]) -> Iterator[tuple[str, str]]:
-    from doit_cargo.engine.base.variables import BY_NAME
-
+    known_names = _all_variables()
     given = {word.partition("=")[0] for word in before}
     takes = dict.fromkeys(name for word in before if (row := _row(known, word)) for name in row["takes"])
-    yield from ((f"{name}=", BY_NAME[name].doc) for name in takes if name not in given and name in BY_NAME)
+    yield from ((f"{name}=", known_names[name].doc) for name in takes if name not in given and name in known_names)
 
 
 def values(known: dict[str, Any], last: str) -> Iterator[tuple[str, str]]:
     """Yield the values of a variable that is being typed; of a list, behind what is there already."""
     name, _, value = last.partition("=")
-    head = value[: value.rfind(",") + 1] if name in ("FEATURES", "PACKAGE", "TARGETS") else ""
+    head = value[: value.rfind(",") + 1] if name in LISTS else ""
     for word, text in _values_of(known, name):
         yield f"{name}={head}{word}", text
 
 
 def _values_of(known: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
-    from doit_cargo.engine.base.variables import BY_NAME, OBSERVE
-
-    row = BY_NAME.get(name)
+    row = _all_variables().get(name)
     lists: dict[str, Iterable[str]] = {
         "PACKAGE": ["all", *_packages(known)],
         "FEATURES": _features(known),
         "PROFILE": _profiles(known),
-        "RUNNER": ("cargo", "nextest"),
-        "OBSERVE": OBSERVE,
+        "BIN": _programs(known),
         "LOG": sorted(row["name"] for row in known["rows"]),
     }
     if name in ("TARGET", "TARGETS"):
         yield from ((triple, "triple") for triple in _triples())
     elif name in lists:
         yield from ((word, "") for word in lists[name])
-    elif row and row.example == "1":
-        yield from ((word, row.doc) for word in FLAGS)
+    elif row:
+        yield from ((word, row.doc) for word in row.offers)
 
 
 def _packages(known: dict[str, Any]) -> list[str]:
@@ -168,6 +235,11 @@ def _packages(known: dict[str, Any]) -> list[str]:
 def _features(known: dict[str, Any]) -> list[str]:
     found = known["facts"]["value"]["packages"].values() if isinstance(known["facts"], dict) else ()
     return sorted({str(name) for package in found for name in package["features"]})
+
+
+def _programs(known: dict[str, Any]) -> list[str]:
+    found = known["facts"]["value"]["packages"].values() if isinstance(known["facts"], dict) else ()
+    return sorted({str(one["name"]) for package in found for one in package["targets"] if "bin" in one["kinds"]})
 
 
 def _profiles(known: dict[str, Any]) -> list[str]:

@@ -32,6 +32,7 @@ STRICT = "strict"
 OBSERVE = ("off", "preload", "strace")
 # What a call does with the results of other machines (docs/beyond-one-machine.md).
 SHARE = ("off", "read", "write", "verify")
+RUNNERS = ("cargo", "nextest")
 ALL = "all"
 
 
@@ -55,22 +56,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _runner(text: str) -> str:
-    if text.strip() not in ("cargo", "nextest"):
-        raise _InvalidError("is neither cargo nor nextest")
-    return text.strip()
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.strip() not in words:
+            raise _InvalidError(f"is none of {', '.join(words)}")
+        return text.strip()
 
-
-def _observe(text: str) -> str:
-    if text.strip() not in (*OBSERVE, STRICT):
-        raise _InvalidError(f"is none of {', '.join((*OBSERVE, STRICT))}")
-    return text.strip()
-
-
-def _sharing(text: str) -> str:
-    if text.strip() not in SHARE:
-        raise _InvalidError(f"is none of {', '.join(SHARE)}")
-    return text.strip()
+    return read
 
 
 def _shard(text: str) -> str:
@@ -202,12 +194,20 @@ def _registry(text: str) -> str:
 
 
 class Variable(NamedTuple):
-    """A row: the name, how its text is read, and what it does, with an example that is always valid."""
+    """A row: the name, how its text is read, and what it does, with an example that is always valid; `choices` are the
+    only words that it takes, of a list those that may stand in it.
+    """
 
     name: str
     read: Callable[[str], Value]
     doc: str
     example: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Return the words that can be its value, as far as the table knows."""
+        return ("1", "0") if self.read is _flag else self.choices
 
 
 TABLE = (
@@ -229,9 +229,10 @@ TABLE = (
     Variable("NOCAPTURE", _flag, "show what tests print, also where they pass", "1"),
     Variable(
         "RUNNER",
-        _runner,
+        _one_of(RUNNERS),
         "what runs the tests: cargo or nextest; default: nextest, if installed, for those that take long",
         "cargo",
+        RUNNERS,
     ),
     Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
     Variable("KEEP_FLAKY", _flag, "let a test that passes only on a later try count as passed next time", "1"),
@@ -251,12 +252,13 @@ TABLE = (
     Variable("TARGETS", _triples, "the triples to build for, instead of the pack's", "aarch64-unknown-linux-gnu"),
     Variable("PYTHON", _text, "the Python to build for or to install into: a program or an environment", ".venv"),
     Variable("SCCACHE", _flag, "compile through sccache, where it is found; 0 = without it", "1"),
-    Variable("SHARE", _sharing, "what is shared with other machines: off, read, write, verify", "read"),
+    Variable("SHARE", _one_of(SHARE), "what is shared with other machines: off, read, write, verify", "read", SHARE),
     Variable(
         "OBSERVE",
-        _observe,
+        _one_of((*OBSERVE, STRICT)),
         "how to see what cargo does not track: preload, strace, off; strict fails for what is not seen",
         "off",
+        (*OBSERVE, STRICT),
     ),
     Variable("HIT_RATE_MIN", _share, "fail if fewer per cent of the cacheable compilations were hits", "60"),
     Variable("JSON", _flag, "print JSON instead of text", "1"),
@@ -268,7 +270,11 @@ TABLE = (
     Variable("ADVISORY_DB", _text, "a copy of the RustSec advisory database to use", "advisory-db"),
     Variable("CARGO_CACHE", _flag, "clean cargo's own cache of downloads too", "1"),
     Variable(
-        "COVERAGE", _formats, "reports of coverage to write: html, lcov, json, text, cobertura, open", "html,lcov"
+        "COVERAGE",
+        _formats,
+        "reports of coverage to write: html, lcov, json, text, cobertura, open",
+        "html,lcov",
+        (*COVERAGE_FORMATS, "open"),
     ),
     Variable("COVERAGE_MIN", _share, "the least line coverage in percent; less fails", "80"),
     Variable("BASELINE", _baseline, "the name under which benchmarks are kept, or that they are compared with", "main"),

@@ -6,7 +6,7 @@ _doit_cargo() {
         word=${line%%$'\t'*}
         text=${line#*$'\t'}
         [[ -z $word ]] && continue
-        if [[ $word == *= ]]; then
+        if [[ $word == *[=/] ]]; then
             open+=("${word//:/\\:}:$text")
         else
             plain+=("${word//:/\\:}:$text")

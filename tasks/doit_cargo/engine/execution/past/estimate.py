@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WORTH_TELLING = 10.0  # seconds
 ENOUGH = 3  # builds after which the error of estimates means something
+GOOD = 25.0  # percent by which an estimate may be off that is told in seconds
+FEW = 2.0  # seconds
 SHARE = 0.4  # of a build, from which a package is named
 
 
@@ -40,10 +42,21 @@ class Estimate(NamedTuple):
     error: float = 0.0
     builds: int = 0
 
+    @property
+    def is_rough(self) -> bool:
+        """Tell whether seconds would claim what nobody knows: of a short build, other work on the machine is a large
+        part."""
+        return self.seconds < WORTH_TELLING and (self.builds < ENOUGH or self.error > GOOD)
+
     def __str__(self) -> str:
-        most = f", {journal.took(self.of_package)} of it {self.package}" if self.package else ""
+        if self.is_rough:
+            most = f", most of it {self.package}" if self.of_package > self.seconds / 2 else ""
+            words = f"a few seconds{most}" if self.seconds >= FEW else f"a second or two{most}"
+        else:
+            most = f", {journal.took(self.of_package)} of it {self.package}" if self.package else ""
+            words = f"about {journal.took(self.seconds)}{most}"
         off = f" (estimates here were off by {self.error:.0f} % in the last {self.builds} builds)"
-        return f"about {journal.took(self.seconds)}{most}" + (off if self.builds >= ENOUGH else "")
+        return words + (off if self.builds >= ENOUGH else "")
 
 
 def of_edit(state: str, plan: Plan, packages: Iterable[str], receipt: Receipt, cores: int) -> Estimate | None:
