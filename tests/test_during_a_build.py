@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from building import BASELINE, FRESH, OLD, Site
-from calling import call, small_workspace
+from calling import call, environment, program, small_workspace
 from conftest import needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]
@@ -473,3 +473,33 @@ def test_a_crate_whose_build_script_writes_a_source_compiles_once_after_a_change
     site.add("crates/kit/src/part.rs", "pub const VALUE: u32 = 23;")
     run = site.tool("dev")
     assert (run.compiled, site.printed()["part"]) == (("app", "kit"), "23"), run.text
+
+
+BETWEEN = """\
+"{cargo}" "$@"
+status=$?
+if [ "$1" = build ] && [ -e "$TURNS" ]; then
+    [ "$(cat "$TURNS")" = once ] && rm "$TURNS"
+    "{cargo}" build -q --features fast
+fi
+exit $status
+"""
+
+
+@pytest.mark.parametrize("turns", ["once", "always"])
+def test_a_program_that_another_cargo_puts_in_its_place_at_the_end_is_not_taken_for_ours(
+    tmp_path: Path, turns: str
+) -> None:
+    root = small_workspace(tmp_path / "ws")
+    write(root / "app/src/bin/app.rs", 'fn main() { println!("{}", cfg!(feature = "fast")); }\n')
+    cargo = shutil.which("cargo", path=environment()["PATH"])
+    program(tmp_path / "bin/cargo", BETWEEN.format(cargo=cargo))
+    subprocess.run(["cargo", "build", "-q", "--features", "fast"], cwd=root, env=environment(), check=True)
+    write(tmp_path / "turns", turns)
+    path = os.pathsep.join([str(tmp_path / "bin"), environment()["PATH"]])
+    said = call(root, "doit-cargo", "dev", PATH=path, TURNS=str(tmp_path / "turns"))
+    told = "another program wrote target/debug/app as soon as cargo had ended: cargo runs once more" in said.out
+    assert (told, said.status) == (True, 0 if turns == "once" else 1), said.out + said.err
+    (tmp_path / "turns").unlink(missing_ok=True)
+    call(root, "doit-cargo", "dev", PATH=path, TURNS=str(tmp_path / "turns"))
+    assert subprocess.run([root / "target/debug/app"], capture_output=True, text=True, check=True).stdout == "false\n"

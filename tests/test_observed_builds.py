@@ -17,6 +17,7 @@ from observing import observer
 
 pytestmark = [needs_cargo, pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="cc is not on PATH")]
 
+OLD = 1_000_000_000
 PACKAGE = '[package]\nname = "{}"\nversion = "0.1.0"\nedition = "2021"\n{}'
 # Says to cargo that nothing but itself counts.
 SCRIPT = """\
@@ -29,6 +30,8 @@ fn run(program: &str, words: &[&str]) -> String {
 }
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../target/made/watched.txt");
+    set("WATCHED", &fs::read_to_string("../target/made/watched.txt").unwrap());
     let (out, top) = (PathBuf::from(env::var("OUT_DIR").unwrap()), fs::canonicalize("../outside").unwrap());
     set("FILE", &fs::read_to_string(top.join("file.txt")).unwrap());
     set("LISTED", &fs::read_dir(top.join("listed")).unwrap().count().to_string());
@@ -53,8 +56,12 @@ std::arch::global_asm!(".globl RAW", ".section .rodata", "RAW: .incbin \\"outsid
 fn main() {
     println!("macro file={}", macros::file!());
     println!("macro variable={}", macros::variable!());
+    println!("compiler's variable={}", macros::compilers!());
+    println!("script's variable={}", macros::scripts!());
+    println!("beside cargo's files={}", macros::beside!());
     for (name, value) in [("file", env!("FILE")), ("listed", env!("LISTED")), ("there", env!("THERE")),
-                          ("variable", env!("VARIABLE")), ("started", env!("STARTED"))] {
+                          ("watched beside", env!("WATCHED")), ("variable", env!("VARIABLE")),
+                          ("started", env!("STARTED"))] {
         println!("{name}={value}");
     }
     unsafe {
@@ -84,6 +91,15 @@ use proc_macro::TokenStream;
 #[proc_macro] pub fn variable(_: TokenStream) -> TokenStream {
     format!("{:?}", std::env::var("MACRO_ASKS").unwrap_or("unset".into())).parse().unwrap()
 }
+#[proc_macro] pub fn compilers(_: TokenStream) -> TokenStream {
+    format!("{:?}", std::env::var("CI").unwrap_or("unset".into())).parse().unwrap()
+}
+#[proc_macro] pub fn scripts(_: TokenStream) -> TokenStream {
+    format!("{:?}", std::env::var("PROFILE").unwrap_or("unset".into())).parse().unwrap()
+}
+#[proc_macro] pub fn beside(_: TokenStream) -> TokenStream {
+    format!("{:?}", std::fs::read_to_string("target/made/text.txt").unwrap().trim()).parse().unwrap()
+}
 """
 FILES = {
     "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["app", "macros", "bystander"]\nexclude = ["vendor"]\n'
@@ -105,6 +121,8 @@ FILES = {
     "app/src/main.rs": APP,
     "app/native.c": '#include "number.h"\nint native(void) { return NUMBER; }\n',
     "outside/macro.txt": "one\n",
+    "target/made/text.txt": "one\n",
+    "target/made/watched.txt": "one\n",
     "outside/file.txt": "one\n",
     "outside/listed/first": "",
     "outside/include/number.h": "#define NUMBER 1\n",
@@ -118,6 +136,10 @@ FILES = {
 }
 AT_FIRST = {
     "macro file": "one",
+    "compiler's variable": "unset",
+    "script's variable": "unset",
+    "beside cargo's files": "one",
+    "watched beside": "one",
     "macro variable": "unset",
     "file": "one",
     "listed": "1",
@@ -181,8 +203,13 @@ def site(built: Site) -> Iterator[Site]:
     built.variables.clear()
 
 
-def put(name: str, text: str) -> Callable[[Site], object]:
-    return lambda site: write(site.root / name, text)
+def put(name: str, text: str, time: int = 0) -> Callable[[Site], object]:
+    def change(site: Site) -> None:
+        write(site.root / name, text)
+        if time:
+            os.utime(site.root / name, (time, time))
+
+    return change
 
 
 def gone(name: str) -> Callable[[Site], object]:
@@ -210,6 +237,30 @@ KINDS = {
         without("MACRO_ASKS"),
         "two",
         "app: variable MACRO_ASKS changed, which a macro in it asks for, and cargo does not look at it",
+    ),
+    "compiler's variable": (
+        variable("CI", "two"),
+        without("CI"),
+        "two",
+        "app: variable CI changed, which a macro in it asks for, and cargo does not look at it",
+    ),
+    "script's variable": (
+        variable("PROFILE", "two"),
+        without("PROFILE"),
+        "two",
+        "app: variable PROFILE changed, which a macro in it asks for, and cargo does not look at it",
+    ),
+    "beside cargo's files": (
+        put("target/made/text.txt", "two\n"),
+        put("target/made/text.txt", "one\n"),
+        "two",
+        "app: target/made/text.txt changed, which a macro in it reads, and cargo does not look at it",
+    ),
+    "watched beside": (
+        put("target/made/watched.txt", "two\n", OLD),
+        put("target/made/watched.txt", "one\n", OLD),
+        "two",
+        "target/made/watched.txt: new content under an old time; cargo is made to look at it",
     ),
     "file": (
         put("outside/file.txt", "two\n"),

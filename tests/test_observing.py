@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,47 @@ def test_files_that_are_read_are_seen_in_every_way_of_opening(by: Observer, prog
     assert named(tmp_path, *NAMES[:-1]) <= seen.subjects("read")
     assert named(tmp_path, "eight") <= seen.subjects("looked_at") - seen.subjects("read")
     assert seen.observed.whole
+
+
+def test_files_that_are_reached_through_the_kernels_links_are_seen(by: Observer, program: Path, tmp_path: Path) -> None:
+    seen = watch(by, [program, "links", filled(tmp_path)])
+    assert named(tmp_path, *NAMES[:5]) <= seen.subjects("read")
+    assert seen.observed.whole
+
+
+def test_a_file_that_libc_opens_for_a_program_is_seen(by: Observer, program: Path, tmp_path: Path) -> None:
+    seen = watch(by, [program, "hands", filled(tmp_path) / "one.txt"])
+    assert named(tmp_path, "one") <= seen.subjects("read")
+
+
+def test_memory_with_a_name_is_a_file(by: Observer, program: Path) -> None:
+    memory = Path(f"/dev/shm/doit-cargo-test-{os.getpid()}")
+    memory.write_text("x", encoding="utf-8")
+    try:
+        seen = watch(by, [program, "remembers", f"/{memory.name}"])
+    finally:
+        memory.unlink()
+    made = {path for path in seen.subjects("written") if path.startswith(f"{memory}-")}
+    assert (str(memory) in seen.subjects("read"), len(made), seen.observed.whole) == (True, 1, True)
+
+
+@pytest.mark.parametrize("others", [(), ("with others",)])
+def test_memory_of_system_v_that_others_share_is_noticed(by: Observer, program: Path, others: tuple[str, ...]) -> None:
+    reasons = watch(by, [program, "shares", *others]).reasons
+    told = "observed: it shares memory, semaphores or messages with others (System V, message queues)"
+    assert reasons == ({told} if others else set())
+
+
+def test_extended_attributes_are_noticed(by: Observer, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    try:
+        os.setxattr(file, "user.kind", b"x")
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    asks = f"import os; os.getxattr({str(file)!r}, 'user.kind')"
+    seen = watch(by, [os.path.realpath(sys.executable), "-I", "-S", "-c", asks])
+    assert {reason.partition(": ")[2] for reason in seen.reasons} == {"it reads extended attributes of files"}
 
 
 def test_files_that_are_looked_at_or_looked_for_are_seen(by: Observer, program: Path, tmp_path: Path) -> None:

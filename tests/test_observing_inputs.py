@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import needs_cargo
+from doit_cargo.engine.execution.observe import inputs as observed_inputs
 from doit_cargo.engine.execution.observe.inputs import ObservedInputs, Scope, inputs, whole_run
 from doit_cargo.engine.execution.observe.observer import Observer
 from doit_cargo.engine.execution.observe.units import CARGO, Group, by_unit
@@ -100,6 +101,63 @@ def test_a_file_that_is_read_counts_by_content_and_mode(look: Looker, tmp_path: 
     assert seen.changes() == {"read ./read"}
 
 
+def test_a_file_that_is_only_looked_at_counts_by_content(look: Looker, tmp_path: Path) -> None:
+    """make, git and cargo learn from its times that it was edited, and need not read it."""
+    file = write(tmp_path / "source", "one")
+    seen = look("sh", "-c", "test -e source")
+    assert (seen.named() >= {"read ./source"}, seen.changes()) == (True, set())
+    touch(file)
+    assert seen.changes() == set()
+    write(file, "two")
+    assert "read ./source" in seen.changes()
+
+
+def test_a_file_that_becomes_a_folder_or_a_link_is_another_entry_of_a_listing(look: Looker, tmp_path: Path) -> None:
+    listed = write(tmp_path / "listed/one", "").parent
+    write(listed / "deep/two", "")
+    seen = look("find", "listed", "-type", "f")
+    assert seen.changes() == set()
+    (listed / "one").unlink()
+    (listed / "one").mkdir()
+    assert "list ./listed" in seen.changes()
+    (listed / "one").rmdir()
+    (listed / "one").symlink_to("deep")
+    assert "list ./listed" in seen.changes()
+
+
+@pytest.mark.parametrize("links", [("link",), ("link", "second")])
+def test_what_is_looked_for_through_a_link_that_leads_nowhere_counts_where_it_comes(
+    look: Looker, tmp_path: Path, links: tuple[str, ...]
+) -> None:
+    for link, target in zip(links, [*links[1:], "../elsewhere/later"], strict=True):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        (tmp_path / "here" / link).symlink_to(target)
+    taken = look("sh", "-c", "test -e here/link/below/file || true").taken
+    gone = [row[1] for row in taken.rows if row[0] == "stat" and row[2] == "absent"]
+    table = seen.absence(gone)
+    assert list(seen.came(table)) == []
+    write(tmp_path / "elsewhere/later/below/file", "")
+    assert str(tmp_path / "elsewhere/later/below/file") in {change.subject for change in seen.came(table)}
+
+
+@pytest.mark.parametrize("kind", ["preload", "strace"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import os; os.symlink('data', 'own'); open('own').read(); os.unlink('own')",
+        "import os; at = os.open('.', os.O_PATH); open(f'/proc/self/fd/{at}/data').read()",
+    ],
+    ids=["a link of its own", "a descriptor"],
+)
+def test_what_is_read_through_a_link_counts_under_its_own_name(kind: str, script: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "data", "one")
+    looked = Looker(observer(kind), tmp_path, {**os.environ, "HOME": str(tmp_path)})
+    seen = looked(os.path.realpath(sys.executable), "-I", "-S", "-c", script)
+    assert (seen.reasons, seen.changes()) == ([], set())
+    write(file, "two")
+    assert seen.changes() == {"read ./data"}
+
+
 def test_what_a_compiler_asks_to_say_its_own_errors_is_no_input(by: Observer, tmp_path: Path) -> None:
     """As rustdoc does for tests in documentation: a CI sets other variables than a colleague."""
     write(tmp_path / "lib.rs", "")
@@ -150,7 +208,10 @@ def test_what_can_only_be_made_where_nothing_is_counts_as_absent(kind: str, tmp_
     assert seen.changes() >= {f"stat ./{name}" for name in MADE}
 
 
-def test_a_file_that_is_looked_at_counts_by_size_and_mode(look: Looker, tmp_path: Path) -> None:
+def test_a_large_file_that_is_only_looked_at_counts_by_size_and_mode(
+    look: Looker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed_inputs, "LOOKED_AT_MOST", 2)
     write(tmp_path / "looked", "one")
     seen = look("sh", "-c", "test -e looked")
     write(tmp_path / "looked", "two")

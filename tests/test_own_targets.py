@@ -124,6 +124,35 @@ def test_a_file_that_no_pattern_names_is_no_change(root: Path) -> None:
     assert call(root, "doit-cargo", "notes").out.startswith("-- notes  up to date")
 
 
+GENERATES = """\
+[target.generated]
+doc = "Generate a folder."
+run = ["sh", "tools/generate.sh", "--settings=tools/how.cfg"]
+inputs = { files = ["notes.txt"] }
+outputs = ["made"]
+"""
+
+
+@pytest.mark.parametrize("name", ["made/deep/notes.txt", "tools/generate.sh", "tools/how.cfg"])
+@pytest.mark.parametrize("change", ["edited", "gone"])
+def test_what_lies_in_a_folder_of_outputs_counts_and_so_does_a_file_that_the_call_names(
+    root: Path, name: str, change: str
+) -> None:
+    write(root / "tools/generate.sh", "mkdir -p made/deep\ncp notes.txt made/deep\n")
+    write(root / "tools/how.cfg", "")
+    write(root / "profiles/pack.toml", GENERATES)
+    assert [call(root, "doit-cargo", "generated").out.splitlines()[-1][:2] for _ in range(2)] == ["ok", "--"]
+    before = (root / name).read_text()
+    (root / name).unlink()
+    if change == "edited":
+        write(root / name, f"{before}# another\n")
+    if change == "gone" and name == "tools/generate.sh":
+        assert call(root, "doit-cargo", "generated").status == 1
+        return
+    assert call(root, "doit-cargo", "generated").out.splitlines()[-1].startswith("ok generated")
+    assert (root / "made/deep/notes.txt").read_text() == "one\n"
+
+
 def test_an_argument_is_data(root: Path) -> None:
     said = call(root, "doit-cargo", "hello")
     assert (said.status, said.out.splitlines()[0]) == (0, "$HOME * a  b")

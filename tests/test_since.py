@@ -60,6 +60,46 @@ def test_an_edit_concerns_its_member_and_those_that_rest_on_it(root: Path) -> No
     )
 
 
+def test_what_git_tells_nothing_of_is_affected(root: Path) -> None:
+    write(root / "elsewhere/far/Cargo.toml", '[package]\nname = "far"\n[dependencies]\ndeep = { path = "../deep" }\n')
+    write(root / "elsewhere/deep/Cargo.toml", '[package]\nname = "deep"\n')
+    for package in ("far", "deep"):
+        write(root / "elsewhere" / package / "src/lib.rs", "")
+    write(root / ".gitignore", (root / ".gitignore").read_text() + "elsewhere\n")
+    manifest = (root / "alone/Cargo.toml").read_text().replace("[dependencies]\n", "")
+    write(root / "alone/Cargo.toml", manifest + '[dependencies]\nfar = { path = "../elsewhere/far" }\n')
+    write(
+        root / "Cargo.toml",
+        (root / "Cargo.toml").read_text().replace("[workspace]", '[workspace]\nexclude = ["elsewhere"]'),
+    )
+    call(root, "cargo", "metadata", "--format-version", "1", "--offline")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "second")
+    said = call(root, "doit-cargo", "check", "SINCE=HEAD", "--explain")
+    assert said.out.splitlines()[:2] == [
+        "since HEAD: 1 affected",
+        "  alone  rests on elsewhere/far, of which git tells nothing",
+    ]
+    git(root, "add", "-f", "elsewhere/far")
+    git(root, "commit", "-qm", "third")
+    said = call(root, "doit-cargo", "check", "SINCE=HEAD", "--explain")
+    assert said.out.splitlines()[1:2] == ["  alone  rests on elsewhere/deep, of which git tells nothing"]
+    git(root, "add", "-f", "elsewhere")
+    git(root, "commit", "-qm", "fourth")
+    assert "nothing to do" in call(root, "doit-cargo", "check", "SINCE=HEAD").err
+
+
+@pytest.mark.parametrize("word", ["--skip-worktree", "--assume-unchanged"])
+def test_a_file_that_git_was_told_not_to_look_at_counts_as_changed(root: Path, word: str) -> None:
+    git(root, "update-index", word, "alone/src/lib.rs")
+    assert packages(root, "SINCE=HEAD") == ["alone"]
+    git(root, "update-index", "--no-skip-worktree", "alone/src/lib.rs")
+    git(root, "update-index", "--no-assume-unchanged", "alone/src/lib.rs")
+    git(root, "update-index", "--skip-worktree", "notes.md")
+    (root / "notes.md").unlink()  # as in a sparse checkout
+    assert "nothing to do" in call(root, "doit-cargo", "check", "SINCE=HEAD").err
+
+
 def test_where_nothing_is_affected_nothing_runs_and_that_is_a_success(root: Path) -> None:
     said = call(root, "doit-cargo", "check", "SINCE=main")
     assert said == Said(0, "", "doit-cargo: nothing to do: no member is affected since main\n")

@@ -103,7 +103,7 @@ def given(name: str) -> Callable[[Trial], None]:
         (put("crates/sees/data/list/b", "again"), set()),
         (put("crates/sees/data/maybe"), {"finds"}),
         (put("crates/sees/data/size.txt", "22"), {"sizes"}),
-        (put("crates/sees/data/size.txt", "33"), set()),
+        (put("crates/sees/data/size.txt", "33"), {"sizes"}),  # who looks may compare times
         (put("crates/sees/data/shell.txt"), {"shells"}),
         (put("crates/sees/data/unread.txt"), set()),
         (put(".env"), {"climbs"}),

@@ -19,8 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -236,6 +239,35 @@ static void saves(char **to) { /* in FOLDER, as Rust's tempfile does: written as
     }
     if (to[1]) take(to[1]);
 }
+static void links(char **to) { /* FOLDER with one.txt to five.txt, through the kernel's links to it */
+    char path[PATH_MAX];
+    CHECK(chdir(to[0]) == 0);
+    int folder = open(".", O_PATH | O_DIRECTORY), file = open("four.txt", O_PATH);
+    take("/proc/self/cwd/one.txt");
+    snprintf(path, sizeof path, "/proc/%d/root%s/two.txt", getpid(), to[0]); take(path);
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d/three.txt", folder); CHECK(access(path, R_OK) == 0); take(path);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file); take(path);
+    snprintf(path, sizeof path, "/dev/fd/%d/five.txt", folder); take(path);
+}
+static void hands(char **to) { /* FILE to a program that libc opens it for */
+    posix_spawn_file_actions_t actions;
+    char *argv[] = {"cat", NULL};
+    pid_t child;
+    posix_spawn_file_actions_init(&actions);
+    CHECK(posix_spawn_file_actions_addopen(&actions, 0, to[0], O_RDONLY, 0) == 0);
+    CHECK(posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) == 0);
+    CHECK(posix_spawnp(&child, "cat", &actions, NULL, argv, environ) == 0); wait_for(child);
+}
+static void remembers(char **to) { /* NAME of memory that others made; some of its own */
+    char own[64];
+    snprintf(own, sizeof own, "%s-%d", to[0], getpid());
+    CHECK(shm_open(to[0], O_RDONLY, 0) >= 0);
+    CHECK(shm_open(own, O_RDWR | O_CREAT | O_EXCL, 0600) >= 0 && shm_open(own, O_RDONLY, 0) >= 0 && shm_unlink(own) == 0);
+}
+static void shares(char **to) { /* memory of System V: its own, or with others */
+    int memory = shmget(to[0] ? 0x0d017 : IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+    CHECK(memory >= 0 && shmctl(memory, IPC_RMID, NULL) == 0);
+}
 static void ring(char **to) { (void)to; char room[128] = ""; syscall(SYS_io_uring_setup, 2, room); }
 
 static volatile const char *in_handler;
@@ -258,7 +290,8 @@ static const struct { const char *name; void (*run)(char **); } WAYS[] = {
     {"reads", reads}, {"looks", looks}, {"lists", lists}, {"asks", asks}, {"walks", walks}, {"spawns", spawns}, {"shells", shells},
     {"escapes", escapes}, {"forks", forks}, {"lingers", lingers}, {"threads", threads}, {"opens", opens}, {"starves", starves},
     {"seals", seals}, {"roots", roots}, {"loads", loads}, {"connects", connects}, {"changes", changes}, {"ring", ring},
-    {"saves", saves}, {"signals", signals}, {"dies", dies},
+    {"saves", saves}, {"signals", signals}, {"dies", dies}, {"links", links}, {"hands", hands},
+    {"remembers", remembers}, {"shares", shares},
 };
 
 int main(int count, char **argv) {

@@ -12,9 +12,10 @@ from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.engine.base.launch import OwnProgram
 from doit_cargo.engine.base.model import ActionInputs
 from doit_cargo.engine.base.variables import STRICT
+from doit_cargo.engine.cargo.config import named_files
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.plan import declared
-from doit_cargo.engine.state.dir_listing import MATCHING
+from doit_cargo.engine.state import dir_listing
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
@@ -102,16 +103,40 @@ def watch(session: Session, _: Any) -> ActionInputs:
     program = _program(session)
     target = session.targets[session.current]
     seen = session.found.get((SEEN, session.current))
-    rule = (MATCHING, os.pathsep.join(session.workspace.built_in), *program.files)
+    rule = (dir_listing.MATCHING, os.pathsep.join(session.workspace.built_in), *program.files)
     matching = {session.root: rule} if program.files else {}
+    outputs = [os.path.join(session.root, path) for path in program.outputs]
+    named = _script(session, program, outputs) if program.is_declared else ()
+    left, too_large = _with_contents(outputs)
     found = ActionInputs(
-        files=(*_literal(session, program.files), *session.library.pack.files),  # the row itself
+        files=(*_literal(session, program.files), *named, *session.library.pack.files),  # the row itself
         folders={**matching, **declared.of(session.workspace, _named(program.files)).folders},
         variables=program.variables,
         tools=(program.argv[0], *(need.partition(">")[0].partition("=")[0] for need in target.needs)),
-        outputs=(*(os.path.join(session.root, path) for path in program.outputs), *(seen.left if seen else ())),
+        outputs=tuple(dict.fromkeys([*left, *(seen.left if seen else ())])),
+        always_stale_reason=too_large,
     )
     return with_seen(session, found)
+
+
+def _script(session: Session, program: OwnProgram, outputs: Sequence[str]) -> list[str]:
+    """Return the files that the call itself names, such as an interpreter's script, but for what it makes."""
+    named = named_files.in_words(program.argv[1:], (os.path.join(session.root, program.cwd),))
+    made = tuple(os.path.join(os.path.normpath(path), "") for path in outputs)
+    return [path for path in named if not os.path.join(path, "").startswith(made)]
+
+
+def _with_contents(outputs: Sequence[str]) -> tuple[list[str], str]:
+    """Return outputs with all that lies in those that are folders, or why that is too much to be compared."""
+    found: list[str] = []
+    for path in outputs:
+        found.append(path)
+        try:
+            names = dir_listing.list_tree(path, declared.EVERYTHING)[1] if os.path.isdir(path) else ()
+        except dir_listing.TooLarge as error:
+            return found, error.problems[0].what
+        found += (os.path.join(path, name) for name in names)
+    return found, ""
 
 
 def with_seen(session: Session, found: ActionInputs) -> ActionInputs:
@@ -119,7 +144,9 @@ def with_seen(session: Session, found: ActionInputs) -> ActionInputs:
     seen = session.found.get((SEEN, session.current))
     if seen is None:
         return found
-    return found._replace(seen=tuple(seen.rows), always_stale_reason=next(iter(seen.reasons), ""))
+    return found._replace(
+        seen=tuple(seen.rows), always_stale_reason=next(iter(seen.reasons), found.always_stale_reason)
+    )
 
 
 def _literal(session: Session, patterns: tuple[str, ...]) -> list[str]:

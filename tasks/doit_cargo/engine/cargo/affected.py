@@ -15,6 +15,7 @@ from doit_cargo.engine.base.errors import BAD_INPUT, COULD_NOT_RUN, DONE, Proble
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.cargo.discovery import path_dependencies
 from doit_cargo.engine.cargo.metadata import dependents
 
 GIT_SECONDS = 60.0
@@ -60,6 +61,8 @@ def since(
             ignored.append(shown)
         for name in owners:
             reasons.setdefault(name, f"{shown} changed")
+    for name, folder in _rest_on_unknown(commit, workspace, environ):
+        reasons.setdefault(name, f"rests on {os.path.relpath(folder, workspace.root)}, of which git tells nothing")
     for name in dependents(workspace, tuple(reasons), dev=True):
         reasons.setdefault(name, f"rests on {_first_below(name, reasons, workspace)}")
     members = {name: reasons[name] for name in workspace.packages if name in reasons}
@@ -87,8 +90,37 @@ def _changed(commit: str, root: str, environ: Mapping[str, str]) -> list[str]:
     top = _git(["rev-parse", "--show-toplevel"], root, environ, commit).strip()
     found = _git(["diff", "--name-only", "-z", "--no-renames", base, "--"], root, environ, commit)
     new = _git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/"], root, environ, commit)
-    paths = (os.path.normpath(os.path.join(top, name)) for name in (found + new).split("\0") if name)
+    tagged = _git(["ls-files", "-v", "--full-name", "-z", ":/"], root, environ, commit).split("\0")
+    unseen = (line[2:] for line in tagged if line[:1] == "S" or line[:1].islower())  # told to look away
+    there = (name for name in unseen if os.path.lexists(os.path.join(top, name)))
+    paths = (os.path.normpath(os.path.join(top, name)) for name in (*(found + new).split("\0"), *there) if name)
     return [path for path in dict.fromkeys(paths) if not set(path.split(os.sep)) & set(OURS)]
+
+
+def _rest_on_unknown(commit: str, workspace: Workspace, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the members that rest on a package outside the workspace, and where it lies, of whose files this repository
+    knows none: it is another one's, or ignored.
+    """
+    members = {package.directory for package in workspace.packages.values()}
+    known: dict[str, bool] = {}
+    for name, package in workspace.packages.items():
+        waiting, seen = [one.path for one in package.dependencies if one.path], set(members)
+        while waiting:
+            folder = waiting.pop()
+            if folder in seen:
+                continue
+            seen.add(folder)
+            if folder not in known:
+                known[folder] = _is_known(folder, commit, workspace.root, environ)
+            if not known[folder]:
+                yield name, folder
+            waiting += path_dependencies(folder)
+
+
+def _is_known(folder: str, commit: str, root: str, environ: Mapping[str, str]) -> bool:
+    top = _git(["rev-parse", "--show-toplevel"], root, environ, commit).strip()
+    is_within = f"{os.path.realpath(folder)}{os.sep}".startswith(f"{os.path.realpath(top)}{os.sep}")
+    return is_within and bool(_git(["ls-files", "-z", "--", os.path.realpath(folder)], root, environ, commit))
 
 
 def _git(words: list[str], root: str, environ: Mapping[str, str], commit: str) -> str:

@@ -66,9 +66,11 @@ class Located(NamedTuple):
 
 
 class BuildReport:
-    """All messages of one cargo call. `failed` maps a package with errors to the kinds of what did not compile."""
+    """All messages of one cargo call. `failed` maps a package with errors to the kinds of what did not compile; cargo
+    writes nothing after `finished_ns`, and lets others write.
+    """
 
-    __slots__ = ("errors", "failed", "first_unit_ns", "located", "scripts", "units", "warnings")
+    __slots__ = ("errors", "failed", "finished_ns", "first_unit_ns", "located", "scripts", "units", "warnings")
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
@@ -78,6 +80,7 @@ class BuildReport:
         self.located: list[Located] = []
         self.failed: dict[str, tuple[str, ...]] = {}
         self.first_unit_ns = 0
+        self.finished_ns = 0
 
     def feed(self, line: str) -> str:
         """Take one line of cargo's standard output; return the text that a person should see, if any."""
@@ -101,6 +104,8 @@ class BuildReport:
         elif reason == "compiler-message":
             self._note_failure(message)
             return self._diagnostic(message["message"])
+        elif reason == "build-finished":
+            self.finished_ns = time.time_ns()
         return ""
 
     def _note_failure(self, message: dict[str, Any]) -> None:

@@ -26,6 +26,10 @@ SHORTEST_CALL_NS = 10_000_000
 # Where cargo's own profiles build; any other is a folder of its own name (Cargo book, "Build cache").
 PROFILE_FOLDERS = {"dev": "debug", "test": "debug", "release": "release", "bench": "release"}
 LOCKS = (".cargo-lock", ".cargo-build-lock")
+# What cargo and we put into a target directory beside folders of profiles and target triples, and what marks these.
+OWN_PARTS = frozenset({"doc", "package", "tmp", "cargo-timings", ".rustc_info.json", "CACHEDIR.TAG"})
+OWN_PARTS |= {".doit-cargo.ledger", ".doit-cargo.lock", ".rustdoc_fingerprint.json", ".future-incompat-report.json"}
+MARKS = (*LOCKS, FINGERPRINTS, "CACHEDIR.TAG")
 
 
 def profile_folder(cargo_profile: str) -> str:
@@ -351,5 +355,39 @@ def locked(profile: str) -> Iterator[None]:
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def is_made(path: str, folders: Iterable[str]) -> bool:
+    """Tell whether a path lies in what cargo makes in these target and build directories. Others may put files there
+    too, such as a generator of schemas.
+    """
+    heads = (os.path.join(folder, "") for folder in folders)
+    return any(path.startswith(head) and _is_part(head, path[len(head) :].partition(os.sep)[0]) for head in heads)
+
+
+def parts_of(folder: str) -> list[str]:
+    """Return what cargo makes in a target or build directory: its files and folders."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if _is_part(folder, name)]
+
+
+def _is_part(folder: str, name: str) -> bool:
+    path = os.path.join(folder, name)
+    return name in OWN_PARTS or _has_mark(path) or any(map(_has_mark, _folders_in(path)))
+
+
+def _has_mark(path: str) -> bool:
+    return any(os.path.lexists(os.path.join(path, mark)) for mark in MARKS)
+
+
+def _folders_in(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir()]
     except OSError:
         return []

@@ -1,6 +1,7 @@
 """Where a plan builds: cargo's target and build directory as this very call has them, and one run at a time there.
 
-Several workspaces may share such a directory, so its lock lies in it. Knows nothing of what is built.
+Several workspaces may share such a directory, so its lock lies in it. Another cargo that waited for ours there may put
+its own programs in the place of ours at once. Knows nothing of how what is built is proven.
 """
 
 from __future__ import annotations
@@ -11,13 +12,21 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Plan, Workspace
 from doit_cargo.engine.base.process import processes
+from doit_cargo.engine.console import reporter
+from doit_cargo.engine.state import fingerprint
 from doit_cargo.engine.state.lock import FileLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from doit_cargo.engine.cargo.messages import BuildReport
+    from doit_cargo.engine.execution.evidence.inputs import Inputs
+    from doit_cargo.engine.execution.request import BuildRequest
+    from doit_cargo.engine.execution.run import Outcome
 
 LOCK = ".doit-cargo.lock"
 VARIABLES = frozenset({"CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "CARGO_HOME"})
@@ -90,3 +99,34 @@ def _prepare(directory: str) -> None:
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, TAG), "w", encoding="ascii") as stream:
         stream.write(TAG_TEXT)
+
+
+def require(plan: Plan) -> None:
+    """Raise `UserError` if something that cargo should have left is not there."""
+    missing = [path for path in (*plan.outputs, *plan.writes) if not os.path.exists(path)]
+    if missing:
+        what = f"cargo ended well, but {missing[0]} is not there"
+        raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
+
+
+def until_own(
+    request: BuildRequest, compiled: Callable[[bool], tuple[Outcome, Inputs]], again: bool
+) -> tuple[Outcome, Inputs]:
+    """Run cargo, and once more if somebody else has written its outputs since. Raises `UserError` if that goes on."""
+    outcome, inputs = compiled(again)
+    foreign = _written_since(inputs, outcome.report)
+    if not (outcome.ok and foreign):
+        return outcome, inputs
+    name = os.path.relpath(foreign[0], request.workspace.root)
+    reporter.note(request.target, f"another program wrote {name} as soon as cargo had ended: cargo runs once more")
+    second, inputs = compiled(True)
+    second.seconds += outcome.seconds
+    if second.ok and _written_since(inputs, second.report):
+        what = f"another program writes {name} whenever cargo has ended"
+        raise UserError(Problem(what, "end it, or have it build in a CARGO_TARGET_DIR of its own"), code=1)
+    return second, inputs
+
+
+def _written_since(inputs: Inputs, report: BuildReport) -> list[str]:
+    stamps = {path: fingerprint.signature(path) for path in inputs.outputs}
+    return [path for path, stamp in stamps.items() if stamp and 0 < report.finished_ns < stamp[3]]

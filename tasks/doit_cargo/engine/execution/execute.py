@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from doit_cargo import __version__
@@ -133,7 +134,7 @@ def _build(
         outcome, inputs = _prove(build, *_compile(build))
         advice.learn(plan, request.environ, workspace, build.ledger, outcome)
         if outcome.ok:
-            _require_outputs(plan)
+            build_places.require(plan)
             footprint.keep(request.state, request.key, meter.read())
             receipt = _receipt(build, outcome, plan_state, inputs)
             _keep(request, receipt)
@@ -170,6 +171,11 @@ def _begin(request: BuildRequest, plan: Plan, workspace: Workspace, previous: Re
 
 
 def _compile(build: _Build, again: bool = False) -> tuple[Outcome, Inputs]:
+    """Run cargo until its programs are those that lie there."""
+    return build_places.until_own(build.request, partial(_compile_once, build), again)
+
+
+def _compile_once(build: _Build, again: bool) -> tuple[Outcome, Inputs]:
     """Run cargo, and gather what the call depended on. The log of a second call goes on after the first."""
     early = Early(build.plan, build.workspace)
 
@@ -320,13 +326,6 @@ def _roots(workspace: Workspace) -> dict[str, Root]:
         name: Root(package.directory, tuple(t.path for t in package.cargo_targets if wanted & set(t.kinds)))
         for name, package in workspace.packages.items()
     }
-
-
-def _require_outputs(plan: Plan) -> None:
-    missing = [path for path in (*plan.outputs, *plan.writes) if not os.path.exists(path)]
-    if missing:
-        what = f"cargo ended well, but {missing[0]} is not there"
-        raise UserError(Problem(what, f"see the log: {plan.log}"), code=1)
 
 
 def _receipt(build: _Build, outcome: Outcome, plan_state: State, inputs: Inputs) -> Receipt:

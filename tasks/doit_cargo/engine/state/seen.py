@@ -196,15 +196,24 @@ def became(old: Any, now: Any) -> str:
 
 
 def absence(paths: Iterable[str]) -> Absent:
-    """Return the nearest folders that are there, with the rest of each path: nothing appears without their changing."""
+    """Return the nearest folders that are there, with the rest of each path: nothing appears without their changing.
+    Of a path through a link that leads nowhere the place counts besides to which it leads.
+    """
     found: dict[str, list[str]] = {}
     there: dict[str, str] = {}
-    for path in paths:
+    led: set[str] = set()
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
         above = os.path.dirname(path)
         if above not in there:
             there[above] = above
             while not os.path.isdir(there[above]) and there[above] != os.path.dirname(there[above]):
+                if os.path.islink(there[above]):
+                    led.add(above)
                 there[above] = os.path.dirname(there[above])
+        if above in led:
+            waiting.append(os.path.realpath(path))
         folder = there[above]
         found.setdefault(folder, []).append(path[len(folder) :].lstrip("/"))
     now = time.time_ns()
@@ -312,8 +321,14 @@ def _resolve(path: str, own: Sequence[str], world: World) -> Any:
 def _list(path: str, own: Sequence[str], world: World) -> Any:
     del world
     found, made = os.stat(path), {*own, *OURS}
-    names = sorted(name for name in os.listdir(path) if name not in made)
+    with os.scandir(path) as entries:
+        names = sorted(_with_kind(entry) for entry in entries if entry.name not in made)
     return ["names", _kept(names), _settled(found)]
+
+
+def _with_kind(entry: os.DirEntry[str]) -> str:
+    """Return a name as `ls -F` marks it: a listing tells a folder and a link from a file without a further question."""
+    return entry.name + ("@" if entry.is_symlink() else "/" if entry.is_dir(follow_symlinks=False) else "")
 
 
 def _tree(path: str, own: Sequence[str], world: World) -> Any:
@@ -322,9 +337,12 @@ def _tree(path: str, own: Sequence[str], world: World) -> Any:
     for folder, below, files in os.walk(path):
         below[:] = sorted(name for name in below if name not in OURS)
         here = os.path.relpath(folder, path)
-        names += (
-            name for name in (os.path.normpath(os.path.join(here, one)) for one in (*below, *files)) if name not in made
+        inside = (
+            (os.path.normpath(os.path.join(here, one)), kind)
+            for kind, them in (("/", below), ("", files))
+            for one in them
         )
+        names += (name + kind for name, kind in inside if name not in made)
         if len(names) > TREE_MOST:
             return "too large"
     return ["names", _kept(sorted(names)), f"{os.lstat(path).st_mode:o}"]

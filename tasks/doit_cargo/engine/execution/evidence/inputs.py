@@ -166,7 +166,7 @@ def _add_local(inputs: Inputs, unit: Unit, workspace: Workspace, more: tuple[str
         for name in info.files:
             source = _absolute(name, workspace.root)
             _add_source(inputs, source, unit.package, workspace)
-            (inputs.generated if workspace.is_built(source) else sources)[source] = None
+            (inputs.generated if units.is_made(source, workspace.built_in) else sources)[source] = None
     keys = tuple(place.key for place in placed)
     marks = _marks(unit, placed)
     inputs.made.append(Made(unit.package, keys, tuple(sources), marks, unit.fresh, tuple(found)))
@@ -244,7 +244,7 @@ def is_final(unit: Unit, path: str) -> bool:
 
 
 def _add_source(inputs: Inputs, path: str, package: str, workspace: Workspace) -> None:
-    if workspace.is_built(path):
+    if units.is_made(path, workspace.built_in):
         inputs.units[path] = None
         return
     inputs.seen_by_cargo[path] = None
@@ -277,7 +277,8 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
         return
     inputs.units[script.output] = None
     inputs.variables.update(dict.fromkeys(output.variables))
-    inputs.generated.update((path, None) for path in output.static_libraries if workspace.is_built(path))
+    made_here = [path for path in output.static_libraries if units.is_made(path, workspace.built_in)]
+    inputs.generated.update(dict.fromkeys(made_here))
     named = named_files.in_words(output.link_arguments, (workspace.root,))
     for path in (*output.static_libraries, *named):
         _add_unseen(inputs, path, (script.package,), workspace)
@@ -301,7 +302,7 @@ def _add_script(inputs: Inputs, script: Script, directory: str, workspace: Works
 
 def _add_unseen(inputs: Inputs, path: str, packages: tuple[str, ...], workspace: Workspace) -> None:
     """Take a file that goes into these packages without cargo's looking at it."""
-    if workspace.is_built(path):
+    if units.is_made(path, workspace.built_in):
         return
     inputs.files[path] = None
     inputs.unseen[path] = tuple(dict.fromkeys([*inputs.unseen.get(path, ()), *packages]))
@@ -340,7 +341,7 @@ def _add_watched(inputs: Inputs, path: str, package: str, directory: str, worksp
     if os.path.exists(path):
         plain = _absolute(path, workspace.root)
         _add_source(inputs, plain, package, workspace)
-        return [] if workspace.is_built(plain) else [plain]
+        return [] if units.is_made(plain, workspace.built_in) else [plain]
     inputs.always_stale_reason = (
         f"the build script of {package} watches {path}, which does not exist: cargo reruns it each time"
     )

@@ -42,6 +42,8 @@ SET_BY_CARGO = re.compile(
     "CARGO|CARGO_(BIN_NAME|CRATE_NAME|ENCODED_RUSTFLAGS|MAKEFLAGS|MANIFEST_(DIR|LINKS|PATH)|PRIMARY_PACKAGE|TARGET_TMPDIR)"
     "|CARGO_(PKG|CFG|FEATURE|BIN_EXE)_.*|DEP_.*|DEBUG|HOST|NUM_JOBS|OPT_LEVEL|OUT_DIR|PROFILE|RUSTC|RUSTC_LINKER|RUSTDOC|TARGET"
 )
+# Of these it sets for build scripts alone: who asks a compiler's environment for them asks the caller's.
+SET_FOR_SCRIPTS = re.compile("CARGO_(CFG|FEATURE)_.*|DEP_.*|DEBUG|HOST|NUM_JOBS|OPT_LEVEL|PROFILE|RUSTC_LINKER|TARGET")
 # What counts only for who asks for it by name. Of PATH counts where it leads. Cargo sets RUSTDOC for build scripts, and
 # we do, to hear what cargo would test; PYO3_PYTHON is set where something in the call needs it.
 NOT_IN_A_WALK = ("PATH", "RUSTDOC", "PYO3_*")
@@ -71,7 +73,8 @@ def places(workspace: Workspace, environ: Mapping[str, str], more: Iterable[str]
     """Return the places of a build; what cargo and rustup have downloaded is taken as it is."""
     home = cargo_home(environ)
     downloaded = (os.path.join(home, "registry"), os.path.join(home, "git"), rustup_home(environ))
-    return Places(workspace, (*workspace.built_in, *downloaded, *more, *OF_LIBC))
+    made = [path for folder in workspace.built_in for path in units.parts_of(folder)]
+    return Places(workspace, (*made, *downloaded, *more, *OF_LIBC))
 
 
 def of_run(observed: Observed, where: Places, world: World) -> dict[str, UnitSeen]:
@@ -184,7 +187,7 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
         for event in process.events:
             if span and not span[0] < event.order < span[1]:
                 continue
-            if event.op is Op.VARIABLE and _counts(event.subject, process):
+            if event.op is Op.VARIABLE and _counts(event.subject, process, by):
                 yield ("variable", event.subject), by
             elif (span and event.op is Op.ENVIRONMENT) or _walks(process, event):
                 yield ("environment", ""), by
@@ -192,8 +195,9 @@ def _asked(unit: ObservedUnit, group: Group) -> Iterator[tuple[tuple[str, str], 
             yield ("environment", ""), by
 
 
-def _counts(name: str, process: Process) -> bool:
-    if SET_BY_CARGO.fullmatch(name) or seen.volatile(name) or name == "PATH":
+def _counts(name: str, process: Process, by: str) -> bool:
+    is_set = SET_BY_CARGO.fullmatch(name) and (by == SCRIPT or not SET_FOR_SCRIPTS.fullmatch(name))
+    if is_set or seen.volatile(name) or name == "PATH":
         return False
     if process.name == "rustdoc" and name in ASKED_BY_RUST:
         return False

@@ -16,6 +16,7 @@ from doit_cargo.engine.execution.observe.handing_on import only_hands_on
 from doit_cargo.engine.execution.observe.model import CHANGES, LOOKS, Event, Observed, Op, Process
 from doit_cargo.engine.execution.observe.units import COMPILERS, Group, macros, own_libraries
 from doit_cargo.engine.state import seen
+from doit_cargo.engine.state.fingerprint import KIND, REGULAR
 from doit_cargo.engine.state.seen import World
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CHANGED_MEANWHILE = "was changed by something else while the run was going on"
 ALWAYS_DROPPED = ("/proc", "/sys")
 DEVICES, MEMORY = "/dev/", "/dev/shm/"  # noqa: S108 - in the latter lie files as anywhere
+LOOKED_AT_MOST = 16 << 20  # bytes of a file that is compared though nobody reads it
 # libc and the loader read these past every hook.
 LIBC_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "TZ")
 # These copy the whole environment when they start, so what they ask for later cannot be told.
@@ -129,6 +131,7 @@ def inputs(run: ObservedRun, group: Group, scope: Scope, *, repeats: bool = True
         items.update(_items(process, run, dropped))
         reasons.update(f"{process.name} {what}" for what in _foreign(process, run))
         reasons.update(_left(process, run, dropped) if repeats else ())
+    items.update(("read", path) for kind, path in list(items) if kind == "stat" and _may_be_compared(path))
     rows: list[Row] = []
     for item in sorted(items):
         if item[0] == "variable" and seen.is_named(item[1], scope.ignored):
@@ -141,6 +144,18 @@ def inputs(run: ObservedRun, group: Group, scope: Scope, *, repeats: bool = True
         elif reason:
             reasons.add(reason)
     return ObservedInputs(rows, sorted(reasons))
+
+
+def _may_be_compared(path: str) -> bool:
+    """Tell whether the content of a file counts that is only looked at: who compares its times, as make, git and cargo
+    do, learns from them whether it was edited. Of system files and large ones its size must do.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    is_system = path.startswith(seen.SYSTEM) and not path.startswith(seen.NOT_SYSTEM)
+    return found.st_mode & KIND == REGULAR and found.st_size <= LOOKED_AT_MOST and not is_system
 
 
 def _foreign(process: Process, run: ObservedRun) -> Iterator[str]:

@@ -16,7 +16,8 @@ CALLS = (
     "open,openat,openat2,creat,open_by_handle_at,stat,lstat,newfstatat,statx,statfs,access,faccessat,faccessat2,"
     "readlink,readlinkat,getdents,getdents64,chdir,fchdir,execve,execveat,clone,clone3,fork,vfork,"
     "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,mknod,mknodat,"
-    "truncate,chmod,fchmod,fchmodat,fchmodat2,connect,bind,sendto,getsockname,io_uring_setup,chroot,pivot_root,mount"
+    "truncate,chmod,fchmod,fchmodat,fchmodat2,connect,bind,sendto,sendmsg,sendmmsg,getsockname,"
+    "io_uring_setup,chroot,pivot_root,mount,move_mount,setns,shmget,semget,msgget,mq_open"
 )
 KEPT = {"CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "LD_LIBRARY_PATH", "OUT_DIR", "PATH"}
 KEPT |= {"NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"}
@@ -150,7 +151,7 @@ class _Reader:
 
     def _events(self, call: SystemCall) -> Iterator[tuple[Op, str]]:
         words = [_plain(word) for word in STRING.findall(call.arguments)]
-        if call.name in ("connect", "bind", "sendto", "getsockname"):
+        if call.name in ADDRESSED:
             yield from self._of_address(call)
         elif call.name in ("getdents", "getdents64", "fchmod"):
             at = RELATIVE_TO.match(call.arguments)
@@ -179,6 +180,8 @@ class _Reader:
 
     def _of_path(self, call: SystemCall, words: list[str]) -> Iterator[tuple[Op, str]]:
         path = self._absolute(call.pid, call.arguments, words[0])
+        if path.startswith(KERNELS_LINKS) and call.path.startswith("/"):
+            path = call.path  # to which a descriptor, a directory or a root leads
         if call.error in ("ENOENT", "ENOTDIR"):
             yield Op.ABSENT, path
             if call.name.startswith("mkdir") or "O_CREAT" in call.arguments:
@@ -194,7 +197,10 @@ class _Reader:
             made = Op.WRITE if call.name.startswith("rename") else Op.CREATED
             yield made, self._absolute(call.pid, rest, words[-1])
         elif call.name.startswith("symlink"):
-            yield Op.CREATED, self._absolute(call.pid, call.arguments.split('", ', 1)[-1], words[-1])
+            link = self._absolute(call.pid, call.arguments.split('", ', 1)[-1], words[-1])
+            yield Op.CREATED, link
+            target = os.path.join(os.path.dirname(link), words[0])
+            yield (Op.LEADS if os.path.isdir(target) else Op.READ), target
         elif call.name == "chdir":
             self._go(call, words[0])
             yield Op.STAT, path
@@ -209,8 +215,10 @@ class _Reader:
     def _blind(self, call: SystemCall, image: Process) -> None:
         if call.name == "io_uring_setup" and call.result >= 0:
             self.unobserved.append(Unobserved(image.program, "it reads and writes through io_uring", image))
-        elif call.name in ("chroot", "pivot_root") and call.result == 0:
-            self.unobserved.append(Unobserved(image.program, "it changes what paths mean (chroot)", image))
+        elif call.name in ELSEWHERE and call.result == 0:
+            self.unobserved.append(Unobserved(image.program, "it changes what paths mean (chroot, mounts)", image))
+        elif call.name in WITH_OTHERS and call.result >= 0 and not NEW.search(call.arguments):
+            self.unobserved.append(Unobserved(image.program, "it shares memory or messages with others", image))
 
 
 def _opened(arguments: str) -> tuple[Op, ...]:
@@ -232,6 +240,12 @@ def _always(*ops: Op) -> Callable[[str], tuple[Op, ...]]:
     return lambda _: ops
 
 
+ADDRESSED = ("connect", "bind", "sendto", "sendmsg", "sendmmsg", "getsockname")
+KERNELS_LINKS = ("/proc/", "/dev/fd/")
+ELSEWHERE = ("chroot", "pivot_root", "mount", "move_mount", "setns")
+WITH_OTHERS = ("shmget", "semget", "msgget", "mq_open")
+# Of nobody else, or made anew.
+NEW = re.compile("^IPC_PRIVATE|IPC_EXCL|O_EXCL")
 FORKS = ("clone", "clone3", "fork", "vfork")
 SIMPLE: dict[str, Callable[[str], tuple[Op, ...]]] = {
     **dict.fromkeys(("stat", "lstat", "newfstatat", "statx", "statfs"), _always(Op.STAT)),
@@ -242,7 +256,7 @@ SIMPLE: dict[str, Callable[[str], tuple[Op, ...]]] = {
     **dict.fromkeys(("truncate", "chmod", "fchmodat", "fchmodat2"), _always(Op.UPDATE)),
     **dict.fromkeys(("mknod", "mknodat"), _always(Op.CREATED)),
     "creat": _always(Op.WRITE),
-    **dict.fromkeys(("execve", "execveat", "chroot", "pivot_root", "mount"), _always()),
+    **dict.fromkeys(("execve", "execveat", *ELSEWHERE, *WITH_OTHERS), _always()),
 }
 INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)')
 INET6 = re.compile(r'sin6_port=htons\((\d+)\).*?inet_pton\(AF_INET6, "([^"]+)"')

@@ -6,7 +6,9 @@
 #include <fts.h>
 #include <glob.h>
 #include <stdio.h>
+#include <semaphore.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -60,6 +62,57 @@ HOOK int name_to_handle_at(int folder, const char *path, struct file_handle *han
     return result;
 }
 
+/* Memory and semaphores with a name are files in /dev/shm, which libc opens past these hooks. */
+#define IN_MEMORY(head) char path[PATH_MAX]; size_t at = sizeof "/dev/shm/" head - 1; \
+    memcpy(path, "/dev/shm/" head, at + 1); \
+    while (*name == '/') name++; \
+    while (*name && at < sizeof path - 1) path[at++] = *name++; \
+    path[at] = 0;
+HOOK int shm_open(const char *name, int flags, mode_t mode) {
+    NEWER(shm_open)
+    const char *const given = name;
+    IN_MEMORY("")
+    bool makes = will_make(flags, AT_FDCWD, path);
+    int result = REAL(shm_open)(given, flags, mode);
+    opened(makes, flags, result, AT_FDCWD, path);
+    return result;
+}
+HOOK sem_t *sem_open(const char *name, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    unsigned value = flags & O_CREAT ? va_arg(more, unsigned) : 0;
+    va_end(more);
+    if (!REAL(sem_open)) { errno = ENOSYS; return SEM_FAILED; }
+    const char *const given = name;
+    IN_MEMORY("sem.")
+    bool makes = will_make(flags, AT_FDCWD, path);
+    sem_t *result = REAL(sem_open)(given, flags, mode, value);
+    int error = errno;
+    if (makes && result != SEM_FAILED) note_path(WRITE, AT_FDCWD, path);
+    else if (result != SEM_FAILED && flags & O_CREAT && flags & O_EXCL) note_path(CREATED, AT_FDCWD, path);
+    else if (result != SEM_FAILED) { note_path(READ, AT_FDCWD, path); note_path(UPDATE, AT_FDCWD, path); }
+    errno = error;
+    if (result == SEM_FAILED) note_outcome(READ, false, AT_FDCWD, path);
+    return result;
+}
+HOOK int shm_unlink(const char *name) {
+    NEWER(shm_unlink)
+    const char *const given = name;
+    IN_MEMORY("")
+    int result = REAL(shm_unlink)(given);
+    note_outcome(REMOVE, !result, AT_FDCWD, path);
+    return result;
+}
+HOOK int sem_unlink(const char *name) {
+    NEWER(sem_unlink)
+    const char *const given = name;
+    IN_MEMORY("sem.")
+    int result = REAL(sem_unlink)(given);
+    note_outcome(REMOVE, !result, AT_FDCWD, path);
+    return result;
+}
+
 static int stream_flags(const char *mode) {
     bool both = false;
     int excludes = 0;
@@ -110,9 +163,18 @@ HOOK int statx(int folder, const char *restrict path, int flags, unsigned mask, 
     return result; }
 HOOK int faccessat(int folder, const char *path, int mode, int flags) { LOOKAT(REAL(faccessat)(folder, path, mode, flags)) }
 
+/* Attributes of the user's own are no part of a file's state. */
+static void attribute(const char *key, ssize_t result) {
+    int error = errno;
+    if (result >= 0 && starts(key, "user.")) note_text(BLIND, "it reads extended attributes of files");
+    errno = error;
+}
 #define XATTR(name) HOOK ssize_t name(const char *path, const char *key, void *to, size_t room) { \
-    ssize_t result = REAL(name)(path, key, to, room); note_outcome(STAT, result >= 0, AT_FDCWD, path); return result; }
+    ssize_t result = REAL(name)(path, key, to, room); attribute(key, result); \
+    note_outcome(STAT, result >= 0, AT_FDCWD, path); return result; }
 XATTR(getxattr) XATTR(lgetxattr)
+HOOK ssize_t fgetxattr(int descriptor, const char *key, void *to, size_t room) {
+    ssize_t result = REAL(fgetxattr)(descriptor, key, to, room); attribute(key, result); return result; }
 
 HOOK ssize_t readlink(const char *path, char *to, size_t room) {
     ssize_t result = REAL(readlink)(path, to, room); note_outcome(LINK, result >= 0, AT_FDCWD, path); return result; }

@@ -89,6 +89,7 @@ void *observe_dlopen(const char *name) {
         if (path && name[0] != '/') note_path(WANTED, AT_FDCWD, name);
         else note_text(WANTED, name);
         libraries_changed = true;
+        code_loaded++;
     }
     errno = error;
     return (void *)REAL(dlopen);

@@ -13,6 +13,7 @@
 #define HEADER (256u << 10)
 
 _Atomic bool observing, sealed;
+_Atomic uint32_t code_loaded;
 char library[PATH_MAX], places[2 * PATH_MAX];
 
 static struct head *_Atomic log_;
@@ -152,9 +153,10 @@ static struct head *renew(struct head *full) {
     return log_ == full ? 0 : log_;
 }
 
-/* True for what this program has written down before. A full table forgets, and the record is written again. */
+/* True for what this program has written down before. A full table forgets, and the record is written again. Code that
+ * is loaded may ask anew for a variable, as a macro does for one that its compiler asks for too. */
 static bool known(int op, const char *text, size_t length) {
-    uint64_t hash = 1469598103934665603u ^ (uint64_t)op;
+    uint64_t hash = 1469598103934665603u ^ (uint64_t)op ^ (op == VARIABLE_ASKED ? (uint64_t)code_loaded << 8 : 0);
     for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
     hash |= !hash;
     for (unsigned i = 0; i < 16; i++) {

@@ -81,6 +81,7 @@ struct record { /* op comes last when written: 0 means that the process ended in
 /* log.c */
 extern _Atomic bool observing; /* the variable is set: programs that are started shall be observed too */
 extern _Atomic bool sealed;    /* a seccomp filter is on: not one system call more than the program makes */
+extern _Atomic uint32_t code_loaded; /* how often the program has loaded a library */
 extern char library[PATH_MAX], places[2 * PATH_MAX];
 void note(int op, const char *text, size_t length);
 void note_text(int op, const char *text);

@@ -36,11 +36,43 @@ static __attribute__((noinline)) bool joined_short(int op, int folder, const cha
     return joined(op, folder, path, length, buffer, sizeof buffer);
 }
 
+static size_t component(const char *path, size_t at) { while (path[at] && path[at] != '/') at++; return at; }
+
+/* How much of a path is one of the kernel's links to a descriptor's file, a directory or a root: "/proc/self/cwd",
+ * "/proc/7/task/8/fd/9", "/dev/fd/9". 0 if it does not begin with one. */
+static size_t kernels_link(const char *path) {
+    size_t at = 8;
+    if (starts(path, "/dev/fd/")) return component(path, at);
+    if (!starts(path, "/proc/")) return 0;
+    at = component(path, 6);
+    if (starts(path + at, "/task/")) at = component(path, at + 6);
+    if (starts(path + at, "/fd/")) return component(path, at + 4);
+    size_t end = path[at] ? component(path, at + 1) : at;
+    return (end == at + 4 && starts(path + at, "/cwd")) || (end == at + 5 && starts(path + at, "/root")) ? end : 0;
+}
+
+/* What is reached through such a link is an input under its own name. */
+static __attribute__((noinline)) void note_linked(int op, const char *path, size_t head, size_t length) {
+    char link[128], buffer[2 * PATH_MAX];
+    if (head >= sizeof link || sealed) return note_text(BLIND, "it reads through /proc within a seccomp filter");
+    memcpy(link, path, head);
+    link[head] = 0;
+    long n = RAW(SYS_readlinkat, AT_FDCWD, link, buffer, PATH_MAX);
+    if (n <= 0 || buffer[0] != '/') return note(op, path, length); /* a pipe, a socket */
+    while (n > 1 && buffer[n - 1] == '/') n--;
+    if (n == 1 && length > head) n = 0;
+    memcpy(buffer + n, path + head, length - head);
+    note(op, buffer, n + length - head);
+}
+
 void note_path(int op, int folder, const char *path) {
     MAYBE_NULL(path);
     if (!observing || !path) return;
     size_t length = length_of(path);
     if (length >= PATH_MAX) return; /* the kernel refuses it too */
+    size_t head = path[0] == '/' && (path[1] == 'p' || path[1] == 'd') ? kernels_link(path) : 0;
+    if (head && (path[head] || op == READ || op == WRITE || op == UPDATE || op == LIST || op == EXECUTE))
+        return note_linked(op, path, head, length);
     if (path[0] == '/') return note(op, path, length);
     if (sealed) return note_text(BLIND, "it uses a relative path within a seccomp filter");
     if (!joined_short(op, folder, path, length) && !joined_long(op, folder, path, length) && folder == AT_FDCWD)

@@ -313,6 +313,30 @@ HOOK int execle(const char *name, const char *first, ...) {
     return start_again(name, argv, given);
 }
 
+/* Files that libc opens for a program, between fork and exec. */
+static _Atomic bool starts_elsewhere;
+HOOK int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *restrict actions, const char *restrict path) {
+    if (!REAL(posix_spawn_file_actions_addchdir_np)) return ENOSYS;
+    int error = errno;
+    starts_elsewhere = true;
+    note_path(STAT, AT_FDCWD, path);
+    errno = error;
+    return REAL(posix_spawn_file_actions_addchdir_np)(actions, path);
+}
+HOOK int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int descriptor,
+        const char *restrict path, int flags, mode_t mode) {
+    int result = REAL(posix_spawn_file_actions_addopen)(actions, descriptor, path, flags, mode), error = errno;
+    if (!result && observing && !sealed) {
+        bool reads = (flags & O_ACCMODE) != O_WRONLY && !(flags & O_TRUNC);
+        bool there = !RAW(SYS_faccessat, AT_FDCWD, path, F_OK, 0);
+        if (path[0] != '/' && starts_elsewhere) note_text(BLIND, "it has a file opened in another folder for a program");
+        if (!there || reads) note_path(there ? READ : ABSENT, AT_FDCWD, path);
+        if ((flags & O_ACCMODE) != O_RDONLY) note_path(there && !(flags & O_TRUNC) ? UPDATE : WRITE, AT_FDCWD, path);
+    }
+    errno = error;
+    return result;
+}
+
 #define SPAWN(name) HOOK int name(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, \
         const posix_spawnattr_t *attributes, char *const argv[], char *const given[]) { \
     pid_t child = 0; \

@@ -2,7 +2,12 @@
 #include "observe.h"
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <mqueue.h>
 #include <sched.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
@@ -19,6 +24,27 @@ HOOK int setns(int descriptor, int kind) { blind(ELSEWHERE); return REAL(setns)(
 HOOK int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data) {
     blind(ELSEWHERE);
     return REAL(mount)(source, target, type, flags, data);
+}
+
+/* What others have put there is no file. One that must be new holds nothing of before. */
+#define SHARED "it shares memory, semaphores or messages with others (System V, message queues)"
+static int shared(key_t key, int flags, int result) {
+    if (result >= 0 && key != IPC_PRIVATE && !(flags & IPC_EXCL)) blind(SHARED);
+    return result;
+}
+HOOK int shmget(key_t key, size_t size, int flags) { return shared(key, flags, REAL(shmget)(key, size, flags)); }
+HOOK int semget(key_t key, int count, int flags) { return shared(key, flags, REAL(semget)(key, count, flags)); }
+HOOK int msgget(key_t key, int flags) { return shared(key, flags, REAL(msgget)(key, flags)); }
+HOOK mqd_t mq_open(const char *name, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    struct mq_attr *attributes = flags & O_CREAT ? va_arg(more, struct mq_attr *) : 0;
+    va_end(more);
+    NEWER(mq_open)
+    mqd_t result = REAL(mq_open)(name, flags, mode, attributes);
+    if (result >= 0 && !(flags & O_EXCL)) blind(SHARED);
+    return result;
 }
 
 /* Sealed before the filter is: a call that it forbids may kill the program. Opened again if there is no filter. */
