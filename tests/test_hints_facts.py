@@ -36,6 +36,8 @@ OWNED = [
     ("symbol", "cudnnCreate", "cudnn-missing"),
     ("symbol", "ZSTD_compress", "symbol-of-library"),
     ("symbol", "unheard_of", "native-symbols-missing"),
+    ("symbol", "FcInit", "symbol-of-library"),
+    ("symbol", "fcheck", "native-symbols-missing"),
     ("program", "x86_64-w64-mingw32-gcc", "cross-compiler-missing"),
     ("program", "frobnicate", "program-missing"),
     ("shared", "libcuda.so.1", "cuda-driver-lib-missing"),
@@ -89,6 +91,15 @@ WORDINGS = {
         "dyld[1]: Library not loaded: @rpath/libfrob.2.dylib",
         'Unable to dynamically load the "frob" shared library - searched for library names: ["frob"]',
         "OSError: libfrob.so.2: cannot open shared object file: No such file or directory",
+        'CANNOT LINK EXECUTABLE "app": library "libfrob.so" needed by "/data/app" not found',
+        "ERROR: Could not find dependency: libfrob.so.2",
+        "Could not load library libfrobber_ops.so.8. Error: libfrob.so: cannot open shared object file: No such file",
+    ],
+    "lookup": [
+        "./app: symbol lookup error: ./app: undefined symbol: frob_start",
+        "ImportError: /w/a.so: undefined symbol: frob_start",
+        "./app: relocation error: /w/liba.so: symbol frob_start version A_1 not defined in file libb.so.1",
+        'CANNOT LINK EXECUTABLE "app": cannot locate symbol "frob_start" referenced by "/data/liba.so"...',
     ],
     "header": [
         "x.c:1:10: fatal error: frob.h: No such file or directory",
@@ -105,6 +116,7 @@ def test_every_tool_says_it_in_its_own_words(grammar: str) -> None:
         "library": "native-lib-missing",
         "symbol": "native-symbols-missing",
         "shared": "shared-library-missing",
+        "lookup": "symbol-lookup-error",
         "header": "c-header-missing",
     }[grammar]
     told = {line: (*names(f"error: x\n{line}\n"), "")[0] for line in WORDINGS[grammar]}

@@ -102,6 +102,11 @@ SORTS = [
     ("exited with signal: 11", "A program that the build runs crashed"),
     ("JavaScript heap limit reached", "Memory ran out"),
     ("this is a bug, tell us", "A program stopped at a place"),
+    ("certificate of the moon: untrusted", "The certificate of a server"),
+    ("the brush is too large", "Something is larger"),
+    ("the moon actively refused it", "Nothing answers at that address"),
+    ("unknown paint name 'x'", "A name is not known there"),
+    ("brush.cc:1:2: error: 'paint' was not declared", "C or C++ code does not compile"),
 ]
 
 
@@ -221,7 +226,7 @@ def test_a_program_that_went_on_after_an_error_in_its_log_has_not_failed() -> No
             "Could not read package.json",
         ),
         ("* What went wrong:\nExecution failed for task ':app:ndk'.\n> no NDK in /opt\n", "no NDK in /opt"),
-        ('#9 ERROR: failed to calculate checksum of ref a::b: "/Cargo.lock": not found\n', '"/Cargo.lock": not found'),
+        ("#9 ERROR: failed to load the frontend of a: not found\n", "frontend of a: not found"),
         (
             FAILED + "  --- stderr\n  Error: no SDK\n\n  Caused by:\n      0: no venv\n      1: no pip\n",
             "no SDK (no pip)",
@@ -243,3 +248,58 @@ def test_the_end_of_a_log_counts_that_says_the_same_a_thousand_times() -> None:
     many = "".join(f"error[E0425]: cannot find value `v{number}` in this scope\n\n" for number in range(1000))
     last = FAILED + "  --- stderr\n  Could not find `protoc`.\n"
     assert [(hint.name, hint.confidence) for hint in read(many + last)] == [("protoc-missing", "cause")]
+
+
+# --- why it happened, by what stands around --------------------------------------------------------------------------
+
+AROUND = {
+    "the last of numbered links": (
+        "Error failed to flash /w/app\n\nCaused by:\n    0: Error while flashing\n    1: no paint in the range 1..2\n",
+        "no paint in the range 1..2",
+    ),
+    "a chain without the head's own word": (
+        "ERROR \u274c error\nerror from pipeline\n\nCaused by:\n    0: no asset\n    1: the moon is full\n",
+        "error from pipeline (the moon is full)",
+    ),
+    "what rustup calls a cause": (
+        "error: could not paint a\ninfo: caused by: failed to paint\ninfo: caused by: the moon is full\n",
+        "the moon is full",
+    ),
+    "what the caller shows of the program that failed": (
+        "Error: Painter /opt/brush failed: exit status: 1\n  STDERR OUTPUT:\n  /opt/brush: the canvas must be white\n"
+        "  bye\n",
+        "(brush: the canvas must be white)",
+    ),
+    "what a program said before it said nothing": (
+        "brush: canvas is not supported\nbrush: bye\nError: brush exited with exit status: 1\n",
+        "(brush: canvas is not supported)",
+    ),
+    "what a library said before it stopped": (
+        "The canvas [3] is invalid, 1 to 2 are not\n"
+        "thread 'main' panicked at /r/.cargo/registry/src/x/a-1/src/lib.rs:2:1:\n"
+        "assertion failed: !api.is_null()\nnote: run with `RUST_BACKTRACE=1` environment variable to display it\n",
+        "The canvas [3] is invalid",
+    ),
+    "the warning right above": (
+        "warning: a.profraw: paint mismatch, brush 9\nerror: nothing can be merged\n",
+        "nothing can be merged (warning: a.profraw: paint mismatch, brush 9)",
+    ),
+    "a program without its folders": (
+        "error: linking with `cc` failed: exit status: 1\n  = note: /opt/very/long/bin/ld: undefined thing\n",
+        "says: ld: undefined thing",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", AROUND)
+def test_why_it_happened_is_found_around_the_line_that_says_that_it_did(shape: str) -> None:
+    log, says = AROUND[shape]
+    (hint,) = read(log)
+    assert (hint.confidence, says in hint.cause) == ("look here", True), hint.cause
+
+
+def test_what_stands_above_the_last_link_and_is_another_matter_is_no_cause() -> None:
+    chain = "error: could not download file from 'https://static.rust-lang.org/a' to 'b'\n\nCaused by:\n  {}\n"
+    assert [hint.name for hint in read(chain.format("the disk of the moon is too large"))] == ["first-error"]
+    (same,) = read(chain.format("failed to connect: the moon is far"))
+    assert (same.category, same.confidence) == ("toolchain-download-failed", "look here")

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 
 from doit_cargo.engine.hints import floor
-from doit_cargo.engine.hints.floor import ENDED, SUSPECT, rule
+from doit_cargo.engine.hints.floor import SUSPECT, rule
 from doit_cargo.engine.hints.reading import bare
+from doit_cargo.engine.hints.reasons import ENDED
 from doit_cargo.engine.hints.rules import Found
 from doit_cargo.engine.hints.said import FEW, LONGEST, SCRIPT, LogEvent, end_of_script
 
@@ -56,7 +57,7 @@ def rests_on(found: Found, events: Sequence[LogEvent]) -> bool:
     """Tell whether a cause stands at the last errors of a log; one without lines is of its end."""
     if not found.lines or not events:
         return True
-    blocks = [_block(event) for event in _last(events)]
+    blocks = [_block(event) for event in last(events)]
     return any(start <= number <= end for number, _ in found.lines for start, end in blocks)
 
 
@@ -67,14 +68,14 @@ def overcome(event: LogEvent) -> bool:
     return sum(GOES_ON.match(line) is not None for line in event.lines[1:]) >= ENOUGH
 
 
-def _last(events: Sequence[LogEvent]) -> list[LogEvent]:
-    """Return the errors at the end of a log: from the last ones back to where it had none for long."""
-    last: list[LogEvent] = []
+def last(events: Sequence[LogEvent]) -> list[LogEvent]:
+    """Return the errors at the end of a log: from the last ones back to where it had none for long. In order."""
+    kept: list[LogEvent] = []
     for event in sorted(events, key=lambda event: -event.number):
-        if last and last[-1].number - event.number > QUIET and not all(map(floor.is_summary, last)):
+        if kept and kept[-1].number - event.number > QUIET and not all(map(floor.is_summary, kept)):
             break
-        last.append(event)
-    return last
+        kept.append(event)
+    return kept[::-1]
 
 
 def _block(event: LogEvent) -> tuple[int, int]:

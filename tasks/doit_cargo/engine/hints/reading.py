@@ -35,7 +35,7 @@ FOLD = bytes(
 PREFIX = re.compile(
     r"(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"
     r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
-    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>\s|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s"
+    r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>(?:\s|$)|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s"
     r"|\[INFO\] \[std(?:out|err)\] ))*\s*"
 )
 LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
@@ -45,7 +45,7 @@ LABEL = re.compile(r"(?:\[[^\]\n]{1,60}\]:?\s+)*")
 QUOTED = re.compile(
     r"(?:\d+\s*[|]|[|]\s|(?:left|right):\s|Running\s+.|running:\s|Fresh\s|Dirty\s"
     r"|\+\s+(?:cargo|docker|echo|export|git)\s|\[command\]"
-    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
+    r"|test\s.+\s\.\.\.\s|E\s{2,}(?!\s|\w*(?:Import|ModuleNotFound|OS)Error)|assertion\s.{0,40}failed|//|///|-->\s|:::\s|CARGO_PKG_\w+=)"
 )
 # What a program tells of its course is no failure, whatever it goes on without.
 TOLD = re.compile(r"\W{0,2}(?:[\dT:.+Z-]+\s+)?(?:DEBUG|TRACE|INFO)\b")
@@ -54,7 +54,8 @@ RETRIED = re.compile(r"\(\d+ tries remaining\)|Retry\(total=[1-9]")
 # What counts of the output of a test: the typed error of a library that failed, not text that a test may compare.
 HAPPENED = re.compile(
     r"\bOs \{ code: \d+, kind|(?:Driver|Cublas|Cudnn|Nccl|Runtime)Error\(|\bCUDA_ERROR_\w+, \"|dynamically load"
-    r"|cannot open shared object|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
+    r"|cannot open shared object|CANNOT LINK EXECUTABLE"
+    r"|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
     r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
 )
 # Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
@@ -73,6 +74,12 @@ RAN = re.compile(
 ABSENT = re.compile(
     r"not (?:be )?found|no such file|not installed|os error [23]\b|notfound|(?:cannot|can.t|could not|n.t|unable to)"
     r" find|not recognized|status:? 127\b|code:? 127\b|code:? 9009\b|did not exit successfully",
+    re.IGNORECASE,
+)
+# What is there and does not fit is not missing.
+UNFIT = re.compile(
+    r"to be present in|\bbut (?:got|found)\b|incompatible|not compatible|(?:version|abi) mismatch"
+    r"|too old|wrong elf|invalid elf|not a valid|bad image|version\b.{0,40}(?:required|expected|needed)",
     re.IGNORECASE,
 )
 
@@ -247,3 +254,8 @@ def plain(text: str) -> str:
     """Return a bare line without its labels in brackets."""
     found = LABEL.match(text)
     return text[found.end() if found else 0 :]
+
+
+def is_there(text: str) -> bool:
+    """Tell whether a line says of what it names that it ran, or that it does not fit: then it is not missing."""
+    return any((RAN.search(text), UNFIT.search(text))) and not ABSENT.search(text)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import ending, floor, reading, systems
-from doit_cargo.engine.hints.floor import Chain
+from doit_cargo.engine.hints import chain, ending, floor, reading, systems
+from doit_cargo.engine.hints.chain import Chain
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
 from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Index, Owner, Pattern, ToolVerdict
-from doit_cargo.engine.hints.said import LogEvent
+from doit_cargo.engine.hints.said import PANICKED, LogEvent
 from doit_cargo.engine.hints.systems import LogSystem
 
 MOST = 3
@@ -80,12 +80,13 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     end = knowledge.owner("ended", ended)
     if end and all(one.hint.category != end.category for one in found):
         found.append(Found(end, {"ended": (ended,)}, ()))
-    ground = floor.of(watcher.events)
-    chains = floor.chains(watcher.events)
+    ground = floor.of(ending.last(watcher.events))
+    chains = chain.of(watcher.events)
+    early = [one for one in found if _is_early(one, chains)]
     found = [
-        _says_where(one) if _is_early(one, chains) else one
+        _says_where(one) if one in early else one
         for one in found
-        if not (ground and PRECISE <= one.hint.rank < VAGUE and _is_early(one, chains))
+        if not (one in early and ground and one.hint.rank < VAGUE and _is_other(one, ground, knowledge))
     ]
     aside = [one for one in found if not ending.rests_on(one, watcher.events)]
     told = [one for one in found if one not in aside]
@@ -188,7 +189,7 @@ class _Watcher:
         if not verdict.good:
             self.bad |= set() if self.captured else {verdict.name}
         elif self.bad:
-            self.events = [event for event in self.events if event.sign != floor.PANICKED]
+            self.events = [event for event in self.events if event.sign != PANICKED]
         else:
             self.good = True
             for seen in (self.signs, self.matches, self.events, self.suspects, self.failed_crates):
@@ -253,7 +254,7 @@ class _Watcher:
         subject: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Keep a match if what must stand near it does, and what must not does not."""
-        if hint.name.endswith("-missing") and reading.RAN.search(hit.string) and not reading.ABSENT.search(hit.string):
+        if hint.name.endswith("-missing") and reading.is_there(hit.string):
             return
         shown = [(line.number, _around(hit.string, hit.start()))]
         values = [*{**hit.groupdict(), **dict(subject)}.items()]
@@ -329,11 +330,19 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
 def _is_early(found: Found, chains: Sequence[Chain]) -> bool:
     """Tell whether only the beginning of a chain of causes tells it: that says where, the last link says why."""
     numbers = [number for number, _ in found.lines]
-    for chain in chains:
-        last = chain.before_system if found.hint.rank < PRECISE else chain.last
-        if numbers and all(chain.start <= number < last for number in numbers):
+    for one in chains:
+        last = one.before_system if found.hint.rank < PRECISE else one.last
+        if numbers and all(one.start <= number < last for number in numbers):
             return True
     return False
+
+
+def _is_other(early: Found, ground: Found, knowledge: HintRules) -> bool:
+    """Tell whether what the beginning of a chain tells is another matter than what its last link says."""
+    why = floor.why_of(ground)
+    if early.hint.rank >= PRECISE or not why:
+        return early.hint.rank >= PRECISE
+    return knowledge.kind_of(early.lines[-1][1]) is not knowledge.kind_of(why)
 
 
 def _best(found: list[Found]) -> list[Found]:

@@ -130,11 +130,13 @@ def how_it_ended(status: int) -> str:
 
 
 NTSTATUS = 0xC0000000  # from here on an exit status of Windows is an error of its kernel
+# What compilers put around the name of a function on Windows and macOS.
+DECORATION = re.compile(r"^(?:__imp_+|_(?=\w))|@\d+$")
 # How linkers word a missing symbol, and whose symbols can be meant.
 LINKERS = {"unresolved external": "windows", "referenced from": "framework"}
-# What bears such an ending is read, not run.
-DATA_FILE = re.compile(
-    r"\.(?:lock|toml|json|ya?ml|proto|md|cfg|ini|conf|html?|css|tsx?|wasm|zip|t?gz|xz|crate|whl|pem)$"
+# A version, and what bears such an ending, is not run.
+NO_PROGRAM = re.compile(
+    r"^v?\d+\.\d|\.(?:lock|toml|json|ya?ml|proto|md|cfg|ini|conf|html?|css|tsx?|wasm|zip|t?gz|xz|crate|whl|pem)$"
 )
 WITHOUT_FOLDER = ("program", "linker", "shared", "library")
 
@@ -213,7 +215,7 @@ class HintRules:
         """Return the hint that tells of a subject of a line: of those whose glob fits, the one with most letters."""
         if grammar == "item" and subject.lower() not in self.since:
             return None
-        if grammar == "program" and (subject.lower() in _prose() or DATA_FILE.search(subject)):
+        if grammar == "program" and (subject.lower() in _prose() or NO_PROGRAM.search(subject)):
             return None
         fitting = [entry for entry in self._owners.get(grammar, ()) if entry[1].match(subject.lower())]
         weight, _, best = max(fitting, key=lambda entry: entry[0], default=(0, None, None))
@@ -223,8 +225,8 @@ class HintRules:
     def library_of(self, symbol: str, line: str) -> tuple[str, str]:
         """Return the kind of library that has a native symbol, and its name, as the linker of a line can have it."""
         kind = next((kind for words, kind in LINKERS.items() if words in line.lower()), "")
-        bare = re.sub(r"^(?:__imp_+|_(?=\w))", "", symbol.lower()) if kind else symbol.lower()
-        names = {kind: symbol.lower(), "library": bare}
+        bare = DECORATION.sub("", symbol) if kind else symbol
+        names = {kind: bare, "library": bare}
         fitting = [entry for entry in self._libraries if entry[2] in names and entry[1].match(names[entry[2]])]
         return max(fitting, key=lambda entry: entry[0])[2:] if fitting else ("", "")
 

@@ -15,7 +15,7 @@ LONGEST = 300
 SCRIPT = re.compile(
     r"failed to run custom build command for \W?(?P<crate>[\w-]+) v(?P<version>[\w.+-]+)(?: \((?P<place>[^)]*)\))?"
 )
-CAUSED = re.compile(r"\s*Caused by:\s*")
+CAUSED = re.compile(r"\s*(?:info: |error: )?caused by:\s*", re.IGNORECASE)
 TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
 EXCEPTION = re.compile(r"(?!File )(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: |$)")
 LED = re.compile(r"direct cause of the following|another exception occurred")
@@ -36,7 +36,10 @@ TALK = re.compile(
 )
 WHY = re.compile(
     r"(?:^|\W)(?:error(?:\[\w+\])?:? |fatal:? |fatal error|cannot |could not |couldn.t |can.t |unable to |failed to "
-    r"|not found|no such file|undefined |unsupported |missing |is required|requires |must |invalid |denied|refused"
+    r"|not found|no such |undefined |unsupported |missing |is required|requires |must |invalid\b|denied|refused"
+    r"|will not fit|overflowed|too (?:large|big|long|many|old|new)\b|mismatch|incompatible|out of (?:memory|range)"
+    r"|(?:is|are|was) not (?:available|supported|allowed|permitted|defined|installed|compatible)"
+    r"|timed out|exceed|expired"
     r"|\*\*\* [^\[])",
     re.IGNORECASE,
 )
@@ -50,6 +53,21 @@ HOLLOW = re.compile(
     re.IGNORECASE,
 )
 
+# cargo's and rustc's last words over errors that stand above, or in the output of a test.
+SUMMARY = re.compile(
+    r"(?:error: )?(?:could not compile|aborting due to|test failed|doctest failed|bench failed|\d+ targets? failed"
+    r"|test result: |process didn.t exit successfully|build failed|command .{1,80} exited|recipe |test run failed)"
+    r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
+    r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
+    r"|fatal: not a git repository"
+    r"|(?:=> )?ERROR \[[^\]]*\] (?:RUN|COPY|ADD|FROM)\b"
+    r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
+    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
+    re.IGNORECASE,
+)
+PROGRAM = re.compile(r"^(?:= note: )?(?:/\S+/|[A-Za-z]:\\\S+\\)(?=[\w.+-]{1,40}: )")  # the folders of who says it
+PANICKED = "panicked"  # the sign of a line that tells of a panic
+
 
 class LogEvent(NamedTuple):
     """A line that tells of a failure: its number, the lines before it, itself and the lines after it."""
@@ -58,6 +76,11 @@ class LogEvent(NamedTuple):
     number: int
     before: tuple[str, ...]
     lines: tuple[str, ...]
+
+
+def readable(text: str) -> str:
+    """Return a line as it is told: a program without its folders, and not without end."""
+    return PROGRAM.sub("", text)[:LONGEST]
 
 
 def end_of_script(event: LogEvent) -> int:
