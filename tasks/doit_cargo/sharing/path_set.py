@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,7 +101,11 @@ def is_sound(found: object) -> bool:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and "\0" not in name
+    """Tell whether something can be the name of a file or a variable here."""
+    try:
+        return isinstance(name, str) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_listing(entry: object) -> bool:
@@ -125,7 +130,7 @@ def present(found: PathSet, roots: Roots, environ: Mapping[str, str]) -> State:
         state["absent"] = seen.absence(_here(found[ABSENT], roots))
         for path, rule in found[LISTING]:
             state["trees"][roots.absolute(path)] = _listed(roots.absolute(path), [*map(roots.absolute, rule)], now)
-    except (ValueError, KeyError, dir_listing.TooLarge) as error:
+    except (ValueError, LookupError, TypeError, OSError, re.error, RecursionError, dir_listing.TooLarge) as error:
         raise NotShared(f"cannot be compared here: {error}") from None
     state["env"] = {name: staleness.public_value(name, environ.get(name)) for name in sorted(found[ENV])}
     return state
