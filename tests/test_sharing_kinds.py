@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import TOOL_PROJECT, Said, call, environment, linux, small_workspace
@@ -273,6 +274,22 @@ def test_after_warm_only_what_is_edited_is_compiled(two: Two) -> None:
 def test_a_snapshot_writes_nowhere_but_where_cargo_keeps_its_units(path: str) -> None:
     row = warm.SnapshotRow(path, Digest.of(b""), False, 0)
     with pytest.raises(UnsoundError, match="would write elsewhere"):
+        warm.unpack(warm.pack([row], {}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mtime": 1 << 80},
+        {"mtime": -1},
+        {"blob": Digest("0" * 63, 1)},
+        {"blob": Digest("0" * 64, -1)},
+        {"path": "a/deps/\ud800"},
+    ],
+)
+def test_a_snapshot_that_cannot_be_put_anywhere_is_none(change: dict[str, Any]) -> None:
+    row = warm.SnapshotRow("release/deps/x", Digest.of(b""), False, 0)._replace(**change)
+    with pytest.raises(UnsoundError):
         warm.unpack(warm.pack([row], {}))
 
 

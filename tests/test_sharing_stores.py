@@ -116,20 +116,23 @@ def path_set_of(name: str, manifest: Digest) -> Known:
     return Known(none | {path_set.FILE: [name]}, (), manifest)
 
 
+def names_of(carrier: Carrier, key: action.Action) -> list[str]:
+    return [one.paths[path_set.FILE][0] for one in index.read(carrier, key, ())]
+
+
 def test_of_a_call_the_sixteen_path_sets_are_known_that_were_published_last(carrier: Carrier) -> None:
     call_, manifest = action.make(["cargo", "build"], {}, {}), keep(carrier, b"{}")
-    made = [path_set_of(str(number), manifest) for number in range(20)]
-    for known in (*made, made[10]):
-        index.keep(carrier, call_, known, index.read(carrier, call_))
-    assert index.read(carrier, call_) == [made[10], *(one for one in made[:3:-1] if one is not made[10])]
+    for number in (*range(20), 10):
+        index.keep(carrier, call_, path_set_of(str(number), manifest), (), "")
+    assert names_of(carrier, call_) == ["10", *(str(number) for number in range(19, 3, -1) if number != 10)]
 
 
 def test_path_sets_that_are_more_than_a_message_may_hold_are_known_too(carrier: Carrier) -> None:
     call_, manifest = action.make(["cargo", "check"], {}, {}), keep(carrier, b"{}")
-    made = [path_set_of(os.urandom(1 << 20).hex(), manifest) for _ in range(5)]
-    for known in made:
-        index.keep(carrier, call_, known, index.read(carrier, call_))
-    assert index.read(carrier, call_) == made[::-1]
+    names = [os.urandom(1 << 20).hex() for _ in range(5)]
+    for name in names:
+        index.keep(carrier, call_, path_set_of(name, manifest), (), "")
+    assert names_of(carrier, call_) == names[::-1]
 
 
 def test_eight_writers_at_once_leave_one_whole_result(place: tuple[str, Path]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from calling import call, small_workspace
 from conftest import needs_cargo, write
 from observing import observer
 from trying import Trial
@@ -229,3 +231,21 @@ def test_where_nothing_can_be_observed_nothing_is_skipped_and_that_is_said(trial
     again = trial.test()
     assert again.ran == set(LOOKS)
     assert any("nothing is observed here: there is no C compiler" in row["new"] for row in trial.why()["changes"])
+
+
+def test_a_test_runs_once_where_cargo_is_called_twice(tmp_path: Path) -> None:
+    """As it is for units of another variant, made from what was there when that was built last."""
+    observer()
+    root = small_workspace(tmp_path / "ws")
+    write(root / "low/unsaid.txt", "one")
+    script = 'fn main() { println!("cargo:rerun-if-changed=build.rs"); std::fs::read("unsaid.txt").unwrap(); }\n'
+    write(root / "low/build.rs", script)
+    write(root / "low/src/lib.rs", "#[test]\nfn passes() {}\n")
+    manifest = (root / "Cargo.toml").read_text()
+    for more, text in (("", "one"), ("[profile.dev]\nopt-level = 1\n", "one"), ("", "two")):
+        write(root / "Cargo.toml", f"{manifest}{more}")
+        write(root / "low/unsaid.txt", text)
+        said = call(root, "doit-cargo", "test", "PACKAGE=low", "FORCE=1")
+        assert said.status == 0, said.out + said.err
+        assert re.search(r" 1 passed, 0 failed", said.out), said.out
+    assert "low/unsaid.txt changed, which its build script reads without saying so" in said.out

@@ -16,6 +16,8 @@ from doit_cargo.sharing.carriers import Carrier
 from doit_cargo.sharing.wire import Digest
 
 MANIFEST = "manifest.json"
+# What is kept in memory whole is no larger, whoever says so.
+MOST_BYTES = 1 << 26
 Manifest = Mapping[str, str]
 
 
@@ -49,7 +51,16 @@ def keep_blobs(carrier: Carrier, blobs: Mapping[Digest, bytes]) -> None:
         carrier.keep(digest, io.BytesIO(blobs[digest]))
 
 
-def small(carrier: Carrier, digest: Digest) -> bytes | None:
-    """Return a blob that fits in memory, or None. Raises `CarrierError`."""
+def small(carrier: Carrier, digest: Digest, most: int = MOST_BYTES) -> bytes | None:
+    """Return a blob that fits in memory, or None; also for one that says of itself that it does not."""
     found = io.BytesIO()
-    return found.getvalue() if carrier.fetch(digest, found) else None
+    return found.getvalue() if digest.size <= most and carrier.fetch(digest, found) else None
+
+
+def lines_of(content: bytes | None) -> dict[str, str]:
+    """Return what a kept manifest says; nothing where it is none."""
+    try:
+        found = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}

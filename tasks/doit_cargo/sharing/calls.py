@@ -5,7 +5,6 @@ Nothing is ever fetched by it. Whoever writes last wins, and the next one writes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 from doit_cargo.sharing import action, wire
@@ -35,15 +34,7 @@ def keep(carrier: Carrier, name: Action, key: Action) -> None:
 
 def known(carrier: Carrier, name: Action) -> list[Mapping[str, str]]:
     """Return what the known calls are made of, the newest first. Raises `CarrierError`."""
-    return [parts for one in _digests(carrier, name) if (parts := _parts(action.small(carrier, one)))]
-
-
-def _parts(content: bytes | None) -> dict[str, str]:
-    try:
-        found = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return [parts for one in _digests(carrier, name) if (parts := action.lines_of(action.small(carrier, one)))]
 
 
 def _digests(carrier: Carrier, name: Action) -> list[Digest]:

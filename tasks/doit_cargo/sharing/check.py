@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import time
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from doit_cargo.engine.base import own_key
 from doit_cargo.sharing import action, settings, values
-from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
+from doit_cargo.sharing.carriers import Carrier, CarrierError
 from doit_cargo.sharing.carriers.folder import Folder
-from doit_cargo.sharing.patience import Patience
+from doit_cargo.sharing.patience import OF_A_PERSON, Patience
+from doit_cargo.sharing.patient import Store
 from doit_cargo.sharing.settings import ShareSettings
 from doit_cargo.sharing.wire import Digest
 
@@ -29,31 +30,28 @@ class Said(NamedTuple):
 
     def __str__(self) -> str:
         if self.trouble:
-            return f"{self.store}: {self.trouble}" + ("" if self.answers else f" ({self.seconds:.1f} s)")
+            return f"{self.store}: {self.trouble}" + ("" if self.answers else f" (waited {self.seconds:.1f} s)")
         return f"{self.store}: answers in {self.seconds * 1000:.0f} ms; {self.writes}"
 
 
 def of(address: str, found: ShareSettings) -> Said:
     """Ask a store for something that it does not have, and have it keep a few bytes where we may write."""
-    started = time.monotonic()
-    store = settings.shown(address)
-    carrier: Carrier | None = None
+    name, patience = settings.shown(address), Patience(OF_A_PERSON)
+    writes = found.writes == address
+    store: Store | None = None
     try:
-        carrier = open_store(address, settings.access(address, found))
-        if _is_absent(carrier):
-            if why := carrier.absence():
-                raise CarrierError(f"is not there, and cannot be made: {why}")
-            if found.writes != address:
-                return Said(store, True, time.monotonic() - started, "", "is not there; who publishes first makes it")
-        asked = carrier
-        Patience(5).ask(lambda: asked.entry(action.make(["check"], {}, {}).digest))
+        store = Store(address, settings.access(address, found), patience)
+        if absent := _absence(store, writes):
+            return Said(name, True, patience.waited, "", absent)
+        started = time.monotonic()
+        store.quick.entry(action.make(["check"], {}, {}).digest)
         seconds = time.monotonic() - started
-        return Said(store, True, seconds, _write(carrier) if found.writes == address else "read only, as configured")
+        return Said(name, True, seconds, _write(store.slow) if writes else "read only, as configured")
     except CarrierError as error:
-        return Said(store, False, time.monotonic() - started, "", str(error))
+        return Said(name, False, patience.waited, "", str(error))
     finally:
-        if carrier:
-            carrier.close()
+        if store:
+            store.close()
 
 
 def of_secret() -> list[str]:
@@ -64,8 +62,14 @@ def of_secret() -> list[str]:
     return [f"{values.SECRET} is not set: {cost} that [share] ignore does not name"]
 
 
-def _is_absent(carrier: Carrier) -> TypeGuard[Folder]:
-    return isinstance(carrier, Folder) and not os.path.isdir(carrier.root)
+def _absence(store: Store, writes: bool) -> str:
+    """Return what is said of a folder that is not there yet. Raises `CarrierError` where it cannot be made either."""
+    carrier = store.carrier
+    if not isinstance(carrier, Folder) or store.wait(store.patience.ask, lambda _: os.path.isdir(carrier.root)):
+        return ""
+    if why := store.wait(store.patience.ask, lambda _: carrier.absence()):
+        raise CarrierError(f"is not there, and cannot be made: {why}")
+    return "" if writes else "is not there; who publishes first makes it"
 
 
 def _write(carrier: Carrier) -> str:

@@ -5,7 +5,6 @@ Knows lines and their subjects, and nothing of what is behind them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,8 +38,7 @@ def differences(carrier: Carrier, candidates: list[Candidate]) -> list[list[str]
     """Return for each known build the subjects that differ here."""
     found = []
     for candidate in candidates[:MOST_COMPARED]:
-        content = action.small(carrier, candidate.known.manifest)
-        known = json.loads(content or b"{}")
+        known = action.lines_of(action.small(carrier, candidate.known.manifest))
         found.append(differing(known, candidate.lines) if known else [])
     return found
 

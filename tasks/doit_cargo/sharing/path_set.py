@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -101,7 +102,11 @@ def is_sound(found: object) -> bool:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and "\0" not in name
+    """Tell whether something can be the name of a file or a variable here."""
+    try:
+        return isinstance(name, str) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_listing(entry: object) -> bool:
@@ -133,7 +138,7 @@ class Here:
             state["files"] = dict(self._once(FILE, path) for path in found[FILE])
             state["trees"] = dict(self._once(LISTING, path, *rule) for path, rule in found[LISTING])
             state["seen"] = [self._once(SEEN, kind, name, *own) for kind, name, own in found[SEEN]]
-        except (ValueError, KeyError, dir_listing.TooLarge) as error:
+        except (ValueError, LookupError, TypeError, OSError, re.error, RecursionError, dir_listing.TooLarge) as error:
             raise NotShared(f"cannot be compared here: {error}") from None
         env = sorted(found[ENV])
         state["env"] = {name: staleness.public_value(name, self.environ.get(name)) for name in env}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from doit_cargo.sharing import signing, wire
@@ -22,6 +22,9 @@ NAME = "doit-cargo.json"
 FORMAT = 1
 MOST_BYTES = 1 << 22
 NUMBER = (int, float)
+LONGEST = 1 << 40  # seconds
+# Linux takes no longer path; so much of one is told.
+LONGEST_PATH, LONGEST_TOLD = 4096, 200
 TOLD: Mapping[str, Any] = {
     "machine": str,
     "finished": NUMBER,
@@ -92,14 +95,23 @@ def unpack(content: bytes, action: Digest, keys: Collection[str]) -> SharedResul
 def _told(**told: Any) -> dict[str, Any]:
     """Return what is told of a result, if each word of it is of its kind."""
     for name, kind in TOLD.items():
-        value = told[name]
-        is_list = isinstance(value, list) and all(isinstance(word, str) for word in value)
-        if not (is_list if kind is list else isinstance(value, kind) and not isinstance(value, bool)):
+        if not _is(kind, told[name]):
             raise ValueError(name)
     return {name: told[name] for name in TOLD}
 
 
+def _is(kind: Any, value: object) -> bool:
+    """Tell whether a value is of a kind, and can be printed: no half of a character, no number without an end."""
+    if kind is list:
+        return isinstance(value, list) and all(_is(str, word) for word in value)
+    if kind is str:
+        return isinstance(value, str) and value.encode() is not None
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 <= value < LONGEST
+
+
 def _file(path: str, name: str, size: int, is_executable: bool) -> File:
+    if not (_is(str, path) and isinstance(is_executable, bool)):
+        raise ValueError(path)
     return File(path, _digest(name, size), is_executable)
 
 
@@ -125,7 +137,7 @@ def places(result: SharedResult, roots: Roots, writes: Iterable[str]) -> dict[Fi
     found = {}
     for one in result.files:
         if one.path not in allowed and not _is_below_target(one.path):
-            raise UnsoundError(f"would write {one.path}")
+            raise UnsoundError(f"would write {one.path[:LONGEST_TOLD]}")
         path = roots.absolute(one.path)
         folder = roots.folders[TARGET] if one.path not in allowed else os.path.dirname(path)
         if not _stays(path, folder):
@@ -133,13 +145,24 @@ def places(result: SharedResult, roots: Roots, writes: Iterable[str]) -> dict[Fi
         found[one] = path
     if len(set(found.values())) != len(found) or len(found) != len(result.files):
         raise UnsoundError("names a file twice")
+    if any(path.startswith(other + os.sep) for path, other in _neighbours(found.values())):
+        raise UnsoundError("names a file in a file")
     return found
+
+
+def _neighbours(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each path with the one before it, as they stand where a folder comes right before all that is in it."""
+    ordered = sorted(paths, key=lambda path: path.split(os.sep))
+    yield from zip(ordered[1:], ordered, strict=False)
 
 
 def _is_below_target(path: str) -> bool:
     head, _, rest = path.partition("/")
     words = rest.split("/")
-    return head == f"${{{TARGET}}}" and bool(rest) and "\0" not in path and not {"", ".", ".."} & set(words)
+    is_short = len(path) < LONGEST_PATH
+    return (
+        head == f"${{{TARGET}}}" and bool(rest) and is_short and "\0" not in path and not {"", ".", ".."} & set(words)
+    )
 
 
 def _stays(path: str, folder: str) -> bool:

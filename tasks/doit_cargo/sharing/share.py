@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from doit_cargo.engine.base.errors import FAILED, Problem, UserError
+from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution.request import machine_of
 from doit_cargo.sharing import (
@@ -31,12 +32,13 @@ from doit_cargo.sharing import (
     verify,
 )
 from doit_cargo.sharing.action import Action
-from doit_cargo.sharing.carriers import Carrier, CarrierError, open_store
+from doit_cargo.sharing.carriers import Carrier, CarrierError
 from doit_cargo.sharing.fetched import Fetched, take
 from doit_cargo.sharing.index import Known
 from doit_cargo.sharing.miss import Candidate
 from doit_cargo.sharing.path_set import Here, NotShared, PathSet
-from doit_cargo.sharing.patience import Patience, is_left_alone, leave_alone
+from doit_cargo.sharing.patience import OF_A_PERSON, Patience, is_left_alone, leave_alone
+from doit_cargo.sharing.patient import Store
 from doit_cargo.sharing.result import File, SharedResult, UnsoundError
 from doit_cargo.sharing.roots import Roots
 from doit_cargo.sharing.success import Success
@@ -73,7 +75,8 @@ class Sharing:
         # One that is given is that of a single program of tests: of these nothing is told one by one.
         self.key = key
         self.is_one_of_many = key is not None
-        self.patience = Patience()
+        # Of each store its own: one that is sick says nothing of the next one.
+        self.patience: dict[str, Patience] = {}
         self.why = ""
 
     # --- fetching ----------------------------------------------------------------------------------------------------
@@ -84,26 +87,28 @@ class Sharing:
             return False
         started = time.monotonic()
         for address in self.settings.reads:
-            found = self.asked(address, lambda carrier: self._find(carrier, plan, state), "built here")
+            found = self.asked(address, lambda store: self._find(store, plan, state), "built here")
             if found and self._taken(found, plan, state, started):
                 return True
         return False
 
-    def asked(self, address: str, work: Callable[[Carrier], T], instead: str) -> T | None:
-        """Do something with a store; say what came of it where that is nothing."""
+    def asked(self, address: str, work: Callable[[Store], T], instead: str) -> T | None:
+        """Do something with a store; say what came of it where that is nothing, and what was waited for that."""
         if is_left_alone(self.request.state, address):
             return None
-        started, store = time.monotonic(), settings.shown(address)
-        carrier: Carrier | None = None
+        name, patience = settings.shown(address), self.patience.setdefault(address, Patience())
+        before = patience.waited
+        opened: Store | None = None
         try:
-            carrier = open_store(address, settings.access(address, self.settings))
-            return work(carrier)
+            opened = Store(address, settings.access(address, self.settings), patience)
+            return work(opened)
         except NotShared as reason:
             self._note(f"not shared: {reason}")
         except UnsoundError as reason:
-            self._note(f"what {store} has as this result {reason}: {instead}")
+            self._note(f"what {name} has as this result {reason}: {instead}")
         except CarrierError as error:
-            self._note(f"shared cache {store} {error} ({time.monotonic() - started:.1f} s): {instead}")
+            text = f"shared cache {name} {error} (waited {patience.waited - before:.1f} s): {instead}"
+            self._note(text, is_told=error.is_sick)
             if error.is_sick:
                 leave_alone(self.request.state, address)
         except OSError as error:
@@ -111,37 +116,37 @@ class Sharing:
         except UserError as error:
             self._note(f"not shared: {error}")
         finally:
-            if carrier:
-                carrier.close()
+            if opened:
+                opened.close()
         return None
 
     def _ignored(self, name: str) -> bool:
         return values.is_ignored(name, self.settings.ignored)
 
-    def _note(self, text: str) -> None:
-        if not self.is_one_of_many:
-            reporter.note(self.request.target, text)
+    def _note(self, text: str, *, is_told: bool = False) -> None:
+        if is_told or not self.is_one_of_many:
+            reporter.note(self.request.target, one_line(text))  # a store has a say in it
 
     def passed(self, plan: Plan, state: State) -> tuple[State, str] | None:
         """Return what a program of tests that has passed elsewhere rests on, as it is here, and what is told of it."""
         for address in self.settings.reads:
-            found = self.asked(address, lambda carrier: self._known(carrier, plan, state), "run here")
+            found = self.asked(address, lambda store: self._known(store, plan, state), "run here")
             if found:
                 return found[0].state, str(found[1].told["passed"])
         return None
 
-    def _find(self, carrier: Carrier, plan: Plan, state: State) -> Fetched | None:
-        found = self._known(carrier, plan, state)
-        return self._downloaded(carrier, *found, plan, keys.roots_of(self.request, plan)) if found else None
+    def _find(self, store: Store, plan: Plan, state: State) -> Fetched | None:
+        found = self._known(store, plan, state)
+        return self._downloaded(store.slow, *found, plan, keys.roots_of(self.request, plan)) if found else None
 
-    def _known(self, carrier: Carrier, plan: Plan, state: State) -> tuple[Candidate, SharedResult] | None:
+    def _known(self, store: Store, plan: Plan, state: State) -> tuple[Candidate, SharedResult] | None:
         """Return the result that fits; tell why there is none."""
         roots = keys.roots_of(self.request, plan)
-        key, patience = self.first(plan, state, roots), self.patience
-        known = patience.ask(lambda: index.read(carrier, key))
-        found, candidates = self._search(carrier, self._candidates(known, key, roots, plan), patience)
+        key = self.first(plan, state, roots)
+        known = index.read(store.quick, key, self.settings.keys)
+        found, candidates = self._search(store.quick, self._candidates(known, key, roots, plan))
         if found is None:
-            self._note(self._miss(carrier, candidates, patience, bool(known)))
+            self._note(self._miss(store.quick, candidates, bool(known)))
         return found
 
     def first(self, plan: Plan, state: State, roots: Roots) -> Action:
@@ -173,22 +178,22 @@ class Sharing:
         return lines | keys.bound_lines(bound, roots, told) | values.of_secret(lines)
 
     def _search(
-        self, carrier: Carrier, candidates: Iterable[Candidate], patience: Patience
+        self, carrier: Carrier, candidates: Iterable[Candidate]
     ) -> tuple[tuple[Candidate, SharedResult] | None, list[Candidate]]:
         """Return the first that has a result, and those that were looked at."""
         seen = []
         for candidate in candidates:
             seen.append(candidate)
-            answer = None if path_set.has_appeared(candidate.lines) else self._result(carrier, candidate, patience)
+            answer = None if path_set.has_appeared(candidate.lines) else self._result(carrier, candidate)
             if answer:
                 candidate.state["absent"] = candidate.here.absence(candidate.known.paths)
                 return (candidate, answer), seen
         return None, seen
 
-    def _result(self, carrier: Carrier, candidate: Candidate, patience: Patience) -> SharedResult | None:
+    def _result(self, carrier: Carrier, candidate: Candidate) -> SharedResult | None:
         name = candidate.key.digest
-        content = patience.ask(lambda: carrier.entry(name))
-        return patience.ask(lambda: result.of_entry(carrier, content, name, self.settings.keys)) if content else None
+        content = carrier.entry(name)
+        return result.of_entry(carrier, content, name, self.settings.keys) if content else None
 
     def _downloaded(
         self, carrier: Carrier, candidate: Candidate, answer: SharedResult, plan: Plan, roots: Roots
@@ -201,16 +206,16 @@ class Sharing:
             documentation.require_alone(places.values())
         return Fetched.download(carrier, answer, places, candidate.state)
 
-    def _miss(self, carrier: Carrier, candidates: list[Candidate], patience: Patience, is_known: bool) -> str:
+    def _miss(self, carrier: Carrier, candidates: list[Candidate], is_known: bool) -> str:
         """Return why no known result fits: what differs from the one that is nearest."""
         if not candidates:
             if is_known:
                 return f"not shared: {self.why}"
             return "not shared yet: nobody has built this with these dependencies, settings and tools"
         try:
-            return miss.told(patience.ask(lambda: miss.differences(carrier, candidates)))
+            return miss.told(miss.differences(carrier, candidates))
         except CarrierError:
-            return "not shared: no known build is made from what is here"
+            return miss.told([])
 
     def _taken(self, found: Fetched, plan: Plan, state: State, started: float) -> bool:
         try:
@@ -220,7 +225,7 @@ class Sharing:
             return False
         finally:
             found.discard()
-        reporter.done(self.request.target, f"{time.monotonic() - started:.1f} s: {text}")
+        reporter.done(self.request.target, one_line(f"{time.monotonic() - started:.1f} s: {text}"))
         return True
 
     # --- explaining --------------------------------------------------------------------------------------------------
@@ -229,35 +234,37 @@ class Sharing:
         """Return whether each store has the result of a call, or all that differs from what it knows."""
         found = []
         for address in self.settings.reads:
-            store = settings.shown(address)
+            name, patience = settings.shown(address), Patience(OF_A_PERSON)
             try:
-                carrier = open_store(address, settings.access(address, self.settings))
+                store = Store(address, settings.access(address, self.settings), patience)
                 try:
-                    found += [f"{store}: {line}" for line in self._explain(carrier, plan, state)]
+                    found += [f"{name}: {line}" for line in self._explain(store.quick, plan, state)]
                 finally:
-                    carrier.close()
-            except (NotShared, UnsoundError, CarrierError) as reason:
-                found.append(f"{store}: not fetched: {reason}")
+                    store.close()
+            except (NotShared, UnsoundError) as reason:
+                found.append(f"{name}: not fetched: {reason}")
+            except CarrierError as error:
+                found.append(f"{name}: not fetched: it {error} (waited {patience.waited:.1f} s)")
         return found
 
     def _explain(self, carrier: Carrier, plan: Plan, state: State) -> list[str]:
-        roots, patience = keys.roots_of(self.request, plan), Patience(5)
+        roots = keys.roots_of(self.request, plan)
         key = self.first(plan, state, roots)
-        known = patience.ask(lambda: index.read(carrier, key))
-        found, candidates = self._search(carrier, self._candidates(known, key, roots, plan), patience)
+        known = index.read(carrier, key, self.settings.keys)
+        found, candidates = self._search(carrier, self._candidates(known, key, roots, plan))
         if found:
             result.places(found[1], roots, plan.writes)
             told, files = found[1].told, found[1].files
             what = _counted(len(files), sum(one.digest.size for one in files))
             return [f"would be fetched: built by {told['machine']}, {what}"]
         if not known:
-            others = patience.ask(lambda: calls.known(carrier, self._calls()))
+            others = calls.known(carrier, self._calls())
             differences = [miss.differing(one, key.parts) for one in others]
             if any(differences):
                 return [miss.told(differences, MOST_SHOWN).replace("not shared", "not shared yet", 1)]
         if not candidates:
-            return [self._miss(carrier, candidates, patience, bool(known))]
-        differences = patience.ask(lambda: miss.differences(carrier, candidates))
+            return [self._miss(carrier, candidates, bool(known))]
+        differences = miss.differences(carrier, candidates)
         return [
             f"known build {number}: {miss.told([names], MOST_SHOWN).removeprefix('not shared: ')}"
             for number, names in enumerate(differences, 1)
@@ -274,37 +281,36 @@ class Sharing:
 
     def publish(self, plan: Plan, made: Callable[[], Success]) -> None:
         """Publish a success, or compare it with what is stored. Raises `UserError` where that is something else."""
+        self.patience = {}  # what was waited before the build was not lost
         if self.settings.verifies:
             for address in self.settings.reads:
-                said = self.asked(address, lambda carrier: self._compare(carrier, plan, made()), "not compared")
+                said = self.asked(address, lambda store: self._compare(store, plan, made()), "not compared")
                 if said:
                     raise UserError(Problem(f"SHARE=verify: {said}", verify.FIX), FAILED)
         elif self.settings.writes:
-            self.asked(self.settings.writes, lambda carrier: self._publish(carrier, plan, made()), "not published")
+            self.asked(self.settings.writes, lambda store: self._publish(store, plan, made()), "not published")
 
-    def _publish(self, carrier: Carrier, plan: Plan, one: Success) -> None:
+    def _publish(self, store: Store, plan: Plan, one: Success) -> None:
         started = time.monotonic()
         key, second, known, files, log = self._made(plan, one)
-        patience = Patience()
-        others = patience.ask(lambda: index.read(carrier, key))
-        there = patience.ask(lambda: carrier.entry(second.digest))
-        if there is None or not self._is_result(carrier, there, second.digest):
-            self._upload(carrier, second, files, log, one)
-        index.keep(carrier, key, known, others)
+        there = store.quick.entry(second.digest)
+        if there is None or not self._is_result(store.quick, there, second.digest):
+            self._upload(store.slow, second, files, log, one)
+        index.keep(store.slow, key, known, self.settings.keys, settings.signing_key())
         if not self.is_one_of_many:
-            calls.keep(carrier, self._calls(), key)
+            calls.keep(store.slow, self._calls(), key)
         size = sum(os.path.getsize(path) for path in files.values())
         self._note(f"shared: {_counted(len(files), size)} in {time.monotonic() - started:.1f} s")
 
-    def _compare(self, carrier: Carrier, plan: Plan, one: Success) -> str:
+    def _compare(self, store: Store, plan: Plan, one: Success) -> str:
         """Return how a success differs from what is stored as its result; say so where nothing does."""
         _, second, _, files, _ = self._made(plan, one)
-        there = Patience().ask(lambda: carrier.entry(second.digest))
-        answer = result.of_entry(carrier, there, second.digest, self.settings.keys) if there else None
+        there = store.quick.entry(second.digest)
+        answer = result.of_entry(store.quick, there, second.digest, self.settings.keys) if there else None
         if answer is None:
             self._note("nothing is stored as this result: there is nothing to compare with")
             return ""
-        differences, text = verify.compare(carrier, answer, files)
+        differences, text = verify.compare(store.slow, answer, files)
         if not differences:
             self._note(text)
         return "; ".join(differences)

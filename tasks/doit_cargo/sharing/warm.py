@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from doit_cargo.engine.base import atomic
+from doit_cargo.engine.base.plain_text import one_line
 from doit_cargo.engine.base.process.processes import environment_of
 from doit_cargo.engine.base.tables import counted, size_of
 from doit_cargo.engine.cargo import units
@@ -29,9 +30,10 @@ from doit_cargo.engine.execution.evidence import ledger_data
 from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.same_plan import plan_state_of
 from doit_cargo.engine.state import lock, receipts, store
-from doit_cargo.sharing import action, embedded, keys, machine, result, savings, settings, values
+from doit_cargo.sharing import action, embedded, keys, machine, result, savings, settings, values, wire
 from doit_cargo.sharing.carriers import Carrier
 from doit_cargo.sharing.path_set import NotShared
+from doit_cargo.sharing.patient import Store
 from doit_cargo.sharing.result import File, SharedResult, UnsoundError
 from doit_cargo.sharing.roots import Roots
 from doit_cargo.sharing.wire import Digest
@@ -82,7 +84,7 @@ def _key(sharing: Sharing, request: BuildRequest) -> Action:
 # --- publishing ------------------------------------------------------------------------------------------------------
 
 
-def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: Workspace) -> None:
+def _publish(opened: Store, sharing: Sharing, request: BuildRequest, workspace: Workspace) -> None:
     receipt = receipts.load_receipt(request.state, request.key)
     profiles = sorted({units.profile_of_key(key) for key in receipt.get("observed", ())} if receipt else ())
     if receipt is None or not profiles:
@@ -105,6 +107,7 @@ def _publish(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspac
     told |= {"warnings": [], "packages": [], "features": []}
     answer = SharedResult(key.digest.hash, (File(INDEX, Digest.of(index), False),), Digest.of(b""), told)
     content = result.pack(answer, settings.signing_key())
+    carrier = opened.slow
     sent = _upload(carrier, directory, found)
     action.keep_blobs(carrier, {**key.blobs, **blobs, Digest.of(content): content})
     carrier.keep_entry(key.digest, result.entry_of(answer, content))
@@ -157,17 +160,17 @@ def _upload(carrier: Carrier, directory: str, found: Iterable[SnapshotRow]) -> i
 # --- fetching --------------------------------------------------------------------------------------------------------
 
 
-def _take(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: Workspace) -> bool:
+def _take(opened: Store, sharing: Sharing, request: BuildRequest, workspace: Workspace) -> bool:
     """Tell whether a snapshot was there; then it is in its place."""
     directory = workspace.kept_in
     _require_empty(directory)
     key = _key(sharing, request)
-    content = carrier.entry(key.digest)
-    answer = result.of_entry(carrier, content, key.digest, sharing.settings.keys) if content else None
+    content = opened.quick.entry(key.digest)
+    answer = result.of_entry(opened.quick, content, key.digest, sharing.settings.keys) if content else None
     if answer is None:
         reporter.note(request.target, "nobody has published a snapshot for this call, these paths and this processor")
         return False
-    index = action.small(carrier, answer.files[0].digest) if len(answer.files) == 1 else None
+    index = action.small(opened.slow, answer.files[0].digest, MOST_INDEX) if len(answer.files) == 1 else None
     if index is None:
         raise UnsoundError("is there no more, or not whole")
     found, ledger = unpack(index)
@@ -176,11 +179,11 @@ def _take(carrier: Carrier, sharing: Sharing, request: BuildRequest, workspace: 
         ledger = _with_values(ledger, lambda name, shared: values.taken(name, shared, environ))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UnsoundError("is none that can be read") from None
-    _put(carrier, directory, found, ledger)
+    _put(opened.slow, directory, found, ledger)
     ago = savings.time_of(max(time.time() - float(answer.told["finished"]), 0))
     size = size_of(sum(row.blob.size for row in found))
     text = f"warm: {counted(len(found), 'file')}, {size}, built by {answer.told['machine']} {ago} ago"
-    reporter.done(request.target, f"{text}; the next build compiles what differs from that")
+    reporter.done(request.target, f"{one_line(text)}; the next build compiles what differs from that")
     return True
 
 
@@ -193,9 +196,10 @@ def unpack(content: bytes) -> tuple[list[SnapshotRow], ledger_data.LedgerData]:
             for name, size, flag, time, path in data["rows"]
         ]
         ledger: ledger_data.LedgerData = {**ledger_data.empty(""), **data["ledger"]}
+        is_sound = all(_is_sound(row) for row in found)
     except (ValueError, SyntaxError, TypeError, KeyError, zlib.error, MemoryError, RecursionError):
         raise UnsoundError("is none that can be read") from None
-    if not all(_is_sound(row) for row in found):
+    if not is_sound:
         raise UnsoundError("would write elsewhere")
     return found, ledger
 
@@ -227,8 +231,9 @@ def _is_sound(row: SnapshotRow) -> bool:
     return (
         inside
         and "\0" not in row.path
-        and len(row.blob.hash) == 64
-        and not set(row.blob.hash) - set("0123456789abcdef")
+        and bool(row.path.encode())
+        and wire.read_digest(wire.digest(row.blob)) == row.blob
+        and 0 <= row.mtime < 1 << 62
     )
 
 

@@ -7,6 +7,7 @@ never a false skip.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape, glob
@@ -19,6 +20,7 @@ from doit_cargo.engine.cargo import messages
 from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence.inputs import is_downloaded
 from doit_cargo.engine.plan import declared
+from doit_cargo.engine.state import dir_listing, seen
 
 if TYPE_CHECKING:
     from doit_cargo.actions.python.crates import PythonCrate
@@ -103,6 +105,16 @@ def packaged(build: WheelBuild) -> Declared:
     names += [*_texts(maturin.get("include")), *_texts(maturin.get("data")), *_texts(maturin.get("python-source"))]
     manifest = os.path.dirname(crate.manifest)
     return declared.of(crate.workspace, [*_below(crate.directory, names), *_below(manifest, _of_manifest(crate))])
+
+
+def modes_of_packed(build: WheelBuild) -> Iterator[list[Any]]:
+    """Yield of each file that may be packed whether it can be run, as a row of what was seen: the wheel keeps that."""
+    named = packaged(build)
+    own = {build.crate.directory: (dir_listing.MODULE, *build.crate.workspace.built_in)}
+    with contextlib.suppress(dir_listing.TooLarge):  # which is told where the folder is listed
+        for path in declared.Declared(named.files, {**named.folders, **own}).found():
+            if not path.endswith(".rs"):
+                yield ["stat", path, seen.take("stat", path, (), seen.World({})), []]
 
 
 def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,24 +1,20 @@
 """Wheels as results that other machines fetch: what names one, and what maturin's cargo was seen to rest on.
 
-maturin keeps cargo's messages to itself, so which units took part is not known: all that lie in the folder of the cargo
-profile count. More than needed is never a wrong hit.
+Of the units all that lie in the folder of the cargo profile count: more than needed is never a wrong hit.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from doit_cargo.actions.python.plans import NAME, WheelBuild, builds_of, interpreter
+from doit_cargo.actions.python.observing import WheelWatch
+from doit_cargo.actions.python.plans import WheelBuild, builds_of, interpreter
 from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.cargo import pyo3, units
-from doit_cargo.engine.execution import build_places
 from doit_cargo.engine.execution.evidence import observed
-from doit_cargo.engine.execution.evidence.invalidation import Ledger
 from doit_cargo.engine.execution.observe import receipt as rows_of
-from doit_cargo.engine.execution.observing import Watch
 from doit_cargo.engine.execution.same_plan import plan_state_of
 from doit_cargo.engine.state.seen import World
 from doit_cargo.sharing import keys, machine, path_set
@@ -27,7 +23,6 @@ from doit_cargo.sharing.success import Success
 
 if TYPE_CHECKING:
     from doit_cargo.engine.base.model import Plan
-    from doit_cargo.engine.execution.observe.observer import Observation
     from doit_cargo.engine.execution.request import BuildRequest
     from doit_cargo.engine.state.receipts import Receipt
     from doit_cargo.engine.state.seen import Row
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
     from doit_cargo.sharing.share import Sharing
 
-# In `session.found`: that builds of wheels are observed, and what of them was seen.
+# In `session.found`: that builds of wheels are to be published, and what of them was seen.
 OBSERVED = "what the builds of wheels were seen to rest on"
 
 
@@ -81,7 +76,7 @@ class SharedWheel:
         self.shared = cast("Sharing", request.shared)
 
     def fetched(self) -> bool:
-        """Fetch the wheels where somebody has built them; else have the build observed, if it is to be published."""
+        """Fetch the wheels where somebody has built them; else have kept what is seen, if they are to be published."""
         plan_state = plan_state_of(self.request, self.request.plan)
         if not self.session.forced and self.shared.fetched(self.request.plan, plan_state):
             return True
@@ -113,25 +108,16 @@ class SharedWheel:
         return Success(whole, state, build["left"], one.bound)
 
 
-@contextmanager
-def observing(session: Session, build: WheelBuild, ledger: Ledger) -> Iterator[Observation | None]:
-    """Observe a build where it is to be published, and keep what was seen until then."""
-    if OBSERVED not in session.found:
-        yield None
-        return
-    places = build_places.of(build.plan, build.crate.workspace, session.environ)
-    watch = Watch(session.request(NAME, build.plan), build.plan, places)
-    with watch.observing(ledger) as observation:
-        yield observation
-    folder = os.path.join(places.kept_in, os.path.relpath(build.profile_folder, build.target_directory))
-    session.found[OBSERVED][build.crate.name] = _seen(watch, ledger, folder)
+def note(session: Session, build: WheelBuild, seen: WheelWatch) -> None:
+    """Keep what a build was seen to rest on until it is published, where it is to be."""
+    if OBSERVED in session.found:
+        session.found[OBSERVED][build.crate.name] = _seen(seen)
 
 
-def _seen(watch: Watch, ledger: Ledger, profile: str) -> SeenOfWheel:
-    records = {**ledger.data["observed"], **watch.made}
-    there = list(units.keys_of(dict.fromkeys([profile, *map(units.profile_of_key, watch.made)])))
+def _seen(seen: WheelWatch) -> SeenOfWheel:
+    records, there = seen.ledger.data["observed"], seen.keys()
     rows: list[Row] = []
-    unseen = dict.fromkeys([watch.why] if watch.why else [])
+    unseen = dict.fromkeys([seen.watch.why] if seen.watch.why else [])
     for key in there:
         if key not in records or records[key][0] != units.identity(key):
             unseen[f"{units.package_of(key)} {observed.NOT_SEEN}"] = None

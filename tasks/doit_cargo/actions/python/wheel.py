@@ -15,7 +15,8 @@ from weakref import WeakSet
 from doit_cargo.actions import finished, log_path, run_tool
 from doit_cargo.actions.python import crates
 from doit_cargo.actions.python.crates import PythonCrate
-from doit_cargo.actions.python.inputs import late_inputs, packaged
+from doit_cargo.actions.python.inputs import late_inputs, modes_of_packed, packaged
+from doit_cargo.actions.python.observing import rows_of
 from doit_cargo.actions.python.plans import (
     NAME,
     NO_PYTHON,
@@ -126,10 +127,13 @@ def _run(session: Session, build: WheelBuild) -> Outcome:
 
 
 def _run_held(session: Session, build: WheelBuild, ledger: Ledger) -> Outcome:
-    from doit_cargo.actions.python.sharing import observing
+    from doit_cargo.actions.python import sharing
+    from doit_cargo.actions.python.observing import WheelWatch
 
-    maturin = session.machine.tool("maturin")
-    snapshot, healing = ledger.begin({}, {})
+    maturin, seen = session.machine.tool("maturin"), WheelWatch(session, build, ledger)
+    stale = seen.stale()
+    reporter.seen(NAME, stale, session.root)
+    snapshot, healing = ledger.begin({}, {}, keys=[one.key for one in stale])
     reporter.healed(NAME, healing, session.root)
     count = sccache.Count(build.plan.invocation, session.environ)
     if count.problem:
@@ -139,8 +143,9 @@ def _run_held(session: Session, build: WheelBuild, ledger: Ledger) -> Outcome:
     argv = build.argv(maturin.path if maturin else "maturin")
     env = {**step.env, "PATH": path}
     place, log = build.crate.directory, _log(session, build.crate)
-    with observing(session, build, ledger) as seen:
-        outcome = run_tool(session, NAME, argv, cwd=place, env=env, unset=step.unset, log=log, observation=seen)
+    with seen.observing() as observation:
+        outcome = run_tool(session, NAME, argv, cwd=place, env=env, unset=step.unset, log=log, observation=observation)
+    sharing.note(session, build, seen)
     counts = count.taken()
     if counts:
         reporter.note(NAME, str(counts))
@@ -178,6 +183,7 @@ def watch_build_python(session: Session, values: Values) -> ActionInputs:
             _settle_lock(session, build)
     found = [_watched(session, build) for build in builds]
     return ActionInputs(
+        seen=tuple(row for build in builds for row in (*rows_of(session, build), *modes_of_packed(build))),
         files=tuple(dict.fromkeys(path for each in found for path in each.files)),
         folders={folder: rule for each in found for folder, rule in each.folders.items()},
         variables=tuple(dict.fromkeys([*VARIABLES, *(name for each in found for name in each.variables)])),

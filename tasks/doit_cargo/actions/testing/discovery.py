@@ -170,10 +170,13 @@ class _Start(NamedTuple):
 def read(
     recorder: Recorder, base: Mapping[str, str], report: BuildReport, workspace: Workspace
 ) -> tuple[TestBinary, ...]:
-    """Return the programs in cargo's order. `base` is the environment that cargo was given."""
+    """Return the programs in cargo's order. `base` is the environment that cargo was given.
+
+    Where cargo was called a second time, since something had to be made anew, the second time counts.
+    """
     executables = {unit.executable: unit for unit in report.units if unit.is_test and unit.executable}
     members = {package.directory: name for name, package in workspace.packages.items()}
-    found = []
+    found: dict[str, TestBinary] = {}
     for start in _starts(recorder.record):
         env = _set_by_cargo(start.env, base)
         last = start.argv[len(recorder.runner)] if len(start.argv) > len(recorder.runner) else ""
@@ -186,9 +189,10 @@ def read(
             program = _doc_tests(start, recorder, members, env, base)
         else:
             continue
-        found.append(program)
+        found.pop(program.identity, None)
+        found[program.identity] = program
     store.remove(recorder.record)
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _starts(path: str) -> Iterator[_Start]:

@@ -78,7 +78,8 @@ class Programs:
     def __init__(self, request: BuildRequest, receipt: Receipt, world: TestInputs) -> None:
         self.request, self.receipt, self.world = request, receipt, world
         self.shared = cast("Sharing", request.shared)
-        self.patience = Patience(SECONDS + EACH * len(receipt["programs"]))
+        count, stores = len(receipt["programs"]), self.shared.settings.reads
+        self.patience = {address: Patience(SECONDS + EACH * count) for address in stores}
 
     def passed(self, program: TestBinary) -> CachedResult | None:
         """Return the success of a program elsewhere with what is here."""

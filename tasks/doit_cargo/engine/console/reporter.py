@@ -233,7 +233,7 @@ def summary(changes: list[Change], receipt: Receipt | None) -> list[str]:
     if receipt is None:
         return ["no successful run is on record"]
     causes, _ = split_consequences(changes)
-    lines = [_other(change, receipt) for change in causes if not owners(change, receipt)][:4]
+    lines = list(dict.fromkeys(_other(change, receipt) for change in causes if not owners(change, receipt)))[:4]
     changed = changed_packages(changes, receipt)
     if changed:
         lines.append(_packages(changes, changed, receipt))

@@ -8,9 +8,8 @@ entry (an ActionResult) is known by an Action's digest and checked by whoever re
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from doit_cargo.engine.base.errors import Problem, UserError
@@ -19,9 +18,8 @@ from doit_cargo.sharing.wire import Digest
 BLOCK = 1 << 18
 # An entry is a list of files: what is larger is none.
 MOST_ENTRY = 1 << 24
-# A transfer may wait so long for the next bytes, and after that must have moved so much a second.
-IDLE_SECONDS = 3.0
-LEAST_RATE = 16_000
+# So long one word of a server may take whatever happens. How long it is waited for says `sharing.patience`.
+LAST_SECONDS = 60.0
 
 
 class CarrierError(Exception):
@@ -42,6 +40,18 @@ class WrongContentError(CarrierError):
     is_sick = False
 
 
+class BlobTarget(Protocol):
+    """Where a blob is written to."""
+
+    def write(self, chunk: bytes, /) -> int: ...
+
+
+class BlobSource(Protocol):
+    """Where a blob is read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class Carrier(Protocol):
     """A store of blobs and entries."""
 
@@ -53,7 +63,7 @@ class Carrier(Protocol):
         """Keep an entry; all blobs that it names are there."""
         ...
 
-    def fetch(self, blob: Digest, target: BinaryIO) -> bool:
+    def fetch(self, blob: Digest, target: BlobTarget) -> bool:
         """Write a blob to a file and return True, or False where there is none. Raises `WrongContentError`."""
         ...
 
@@ -61,7 +71,7 @@ class Carrier(Protocol):
         """Return those that are not there."""
         ...
 
-    def keep(self, blob: Digest, source: BinaryIO) -> None:
+    def keep(self, blob: Digest, source: BlobSource) -> None:
         """Keep the content of a file under its digest."""
         ...
 
@@ -69,11 +79,11 @@ class Carrier(Protocol):
 
 
 class Access:
-    """What a call may use of a store: seconds for an answer, and who asks, as the value of an Authorization header."""
+    """Who asks, as the value of an Authorization header, and after how many seconds a silent server is left."""
 
     __slots__ = ("authorization", "seconds")
 
-    def __init__(self, seconds: float = 0.8, authorization: str = "") -> None:
+    def __init__(self, seconds: float = LAST_SECONDS, authorization: str = "") -> None:
         self.seconds = seconds
         self.authorization = authorization
 
@@ -97,48 +107,26 @@ def open_store(address: str, access: Access) -> Carrier:
     return Folder(urlsplit(address).path if scheme else address)
 
 
-class Pace:
-    """Ends a transfer that trickles: it has no end of its own, since blobs are of any size.
-
-    Each few seconds count by themselves: what came fast before makes nobody wait longer.
-    """
-
-    __slots__ = ("before", "moved", "started")
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.moved = self.before = 0
-
-    def took(self, count: int) -> None:
-        """Count bytes. Raises `CarrierError` where they come too slowly."""
-        self.moved += count
-        passed, lately = time.monotonic() - self.started, self.moved - self.before
-        if passed > IDLE_SECONDS:
-            if lately < passed * LEAST_RATE:
-                raise CarrierError(f"sends only {lately / passed / 1000:.1f} kB a second")
-            self.started, self.before = time.monotonic(), self.moved
-
-
-def receive(blob: Digest, chunks: Iterable[bytes], target: BinaryIO) -> None:
+def receive(blob: Digest, chunks: Iterable[bytes], target: BlobTarget) -> None:
     """Write what arrives, and check that it is the blob. Raises `CarrierError`."""
-    made, pace = hashlib.sha256(), Pace()
+    made, size = hashlib.sha256(), 0
     for chunk in chunks:
         made.update(chunk)
-        pace.took(len(chunk))
-        if pace.moved > blob.size:
+        size += len(chunk)
+        if size > blob.size:
             break
         target.write(chunk)
-    if pace.moved != blob.size or made.hexdigest() != blob.hash:
+    if size != blob.size or made.hexdigest() != blob.hash:
         raise WrongContentError(f"sent something else as {blob.hash[:12]}")
 
 
-def blocks(source: BinaryIO) -> Iterator[bytes]:
+def blocks(source: BlobSource) -> Iterator[bytes]:
     """Yield a file in pieces."""
     while chunk := source.read(BLOCK):
         yield chunk
 
 
-def checked(blob: Digest, source: BinaryIO) -> Iterator[bytes]:
+def checked(blob: Digest, source: BlobSource) -> Iterator[bytes]:
     """Yield a file in pieces, the last one only if all together are the blob: it may change while it is read."""
     made, size, held = hashlib.sha256(), 0, b""
     for chunk in blocks(source):

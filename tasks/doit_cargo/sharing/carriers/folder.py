@@ -5,16 +5,27 @@ For one machine, a network file system, or what a CI keeps between jobs. Who may
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
-from typing import BinaryIO
 
 from doit_cargo.engine.base import atomic
-from doit_cargo.sharing.carriers import MOST_ENTRY, CarrierError, RefusedError, blocks, checked, receive
+from doit_cargo.sharing.carriers import (
+    MOST_ENTRY,
+    BlobSource,
+    BlobTarget,
+    CarrierError,
+    RefusedError,
+    blocks,
+    checked,
+    receive,
+)
 from doit_cargo.sharing.wire import Digest
 
 ENTRIES, BLOBS = "ac", "cas"
+ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class Folder:
@@ -39,9 +50,9 @@ class Folder:
 
     def entry(self, action: Digest) -> bytes | None:
         try:
-            with open(self._path(ENTRIES, action.hash), "rb") as stream:
+            with open(self._path(ENTRIES, action.hash), "rb", opener=_opener) as stream:
                 return stream.read(MOST_ENTRY)
-        except (FileNotFoundError, NotADirectoryError):
+        except ABSENT:
             return None
         except OSError as error:
             raise _said(error) from None
@@ -49,26 +60,27 @@ class Folder:
     def keep_entry(self, action: Digest, content: bytes) -> None:
         self._write(self._path(ENTRIES, action.hash), [content])
 
-    def fetch(self, blob: Digest, target: BinaryIO) -> bool:
+    def fetch(self, blob: Digest, target: BlobTarget) -> bool:
         try:
-            with open(self._path(BLOBS, blob.hash), "rb") as stream:
+            with open(self._path(BLOBS, blob.hash), "rb", opener=_opener) as stream:
                 receive(blob, blocks(stream), target)
                 return True
-        except (FileNotFoundError, NotADirectoryError):
+        except ABSENT:
             return False
         except OSError as error:
             raise _said(error) from None
 
     def missing(self, blobs: Iterable[Digest]) -> list[Digest]:
-        return [blob for blob in blobs if self._size(blob) != blob.size]
+        return [blob for blob in blobs if not self._has(blob)]
 
-    def _size(self, blob: Digest) -> int:
+    def _has(self, blob: Digest) -> bool:
         try:
-            return os.stat(self._path(BLOBS, blob.hash)).st_size
+            found = os.stat(self._path(BLOBS, blob.hash))
         except OSError:
-            return -1
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == blob.size
 
-    def keep(self, blob: Digest, source: BinaryIO) -> None:
+    def keep(self, blob: Digest, source: BlobSource) -> None:
         self._write(self._path(BLOBS, blob.hash), checked(blob, source))
 
     def _write(self, path: str, chunks: Iterable[bytes]) -> None:
@@ -90,6 +102,15 @@ class Folder:
 
     def close(self) -> None:
         return
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open a plain file; what else lies there we have not written, and a pipe, say, would have us wait for ever."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "this is no plain file", path)
 
 
 def _said(error: OSError) -> CarrierError:

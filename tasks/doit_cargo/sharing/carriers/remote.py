@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError
 from doit_cargo.sharing import wire
 from doit_cargo.sharing.carriers import (
-    IDLE_SECONDS,
-    LEAST_RATE,
     Access,
+    BlobSource,
+    BlobTarget,
     CarrierError,
     RefusedError,
     checked,
@@ -57,16 +57,16 @@ class Remote:
 
     def entry(self, action: Digest) -> bytes | None:
         asked = message((1, self.instance), (2, wire.digest(action)))
-        return self._call(GET_RESULT, asked, self.seconds, absent=True)
+        return self._call(GET_RESULT, asked, absent=True)
 
     def keep_entry(self, action: Digest, content: bytes) -> None:
         asked = message((1, self.instance), (2, wire.digest(action)), (3, content))
-        self._call(UPDATE_RESULT, asked, IDLE_SECONDS)
+        self._call(UPDATE_RESULT, asked)
 
-    def fetch(self, blob: Digest, target: BinaryIO) -> bool:
+    def fetch(self, blob: Digest, target: BlobTarget) -> bool:
         name = f"blobs/{blob.hash}/{blob.size}"
         asked = message((1, f"{self.instance}/{name}" if self.instance else name))
-        call = self.channel.unary_stream(READ)(asked, timeout=_patience(blob), metadata=self.metadata)
+        call = self.channel.unary_stream(READ)(asked, metadata=self.metadata)
         try:
             receive(blob, (wire.last(answer, 10) for answer in call), target)
         except self.grpc.RpcError as error:
@@ -74,30 +74,38 @@ class Remote:
                 return False
             raise self._said(error) from None
         except wire.MalformedError as error:
-            raise CarrierError(f"speaks another language: {error}") from None
+            raise _another_language(error) from None
         finally:
             call.cancel()
         return True
 
     def missing(self, blobs: Iterable[Digest]) -> list[Digest]:
-        asked = message((1, self.instance), *((2, wire.digest(blob)) for blob in blobs))
-        answer = self._call(FIND_MISSING, asked, IDLE_SECONDS) or b""
-        found = [value for number, value in wire.fields(answer) if number == 2 and isinstance(value, bytes)]
-        return [wire.read_digest(value) for value in found]
+        listed = list(blobs)
+        asked = message((1, self.instance), *((2, wire.digest(blob)) for blob in listed))
+        answer = self._call(FIND_MISSING, asked) or b""
+        try:
+            found = {
+                wire.read_digest(value)
+                for number, value in wire.fields(answer)
+                if number == 2 and isinstance(value, bytes)
+            }
+        except wire.MalformedError as error:
+            raise _another_language(error) from None
+        return [blob for blob in listed if blob in found]
 
-    def keep(self, blob: Digest, source: BinaryIO) -> None:
+    def keep(self, blob: Digest, source: BlobSource) -> None:
         name = f"uploads/{uuid.uuid4()}/blobs/{blob.hash}/{blob.size}"
         name = f"{self.instance}/{name}" if self.instance else name
         trouble = list[CarrierError]()  # gRPC swallows what its requests raise
         try:
             requests = _writes(name, blob, source, trouble)
-            self.channel.stream_unary(WRITE)(requests, timeout=_patience(blob), metadata=self.metadata)
+            self.channel.stream_unary(WRITE)(requests, metadata=self.metadata)
         except self.grpc.RpcError as error:
             raise trouble[0] if trouble else self._said(error) from None
 
-    def _call(self, method: str, asked: bytes, seconds: float, absent: bool = False) -> bytes | None:
+    def _call(self, method: str, asked: bytes, absent: bool = False) -> bytes | None:
         try:
-            answer: bytes = self.channel.unary_unary(method)(asked, timeout=seconds, metadata=self.metadata)
+            answer: bytes = self.channel.unary_unary(method)(asked, timeout=self.seconds, metadata=self.metadata)
         except self.grpc.RpcError as error:
             if absent and error.code().name == "NOT_FOUND":
                 return None
@@ -115,12 +123,11 @@ class Remote:
         self.channel.close()
 
 
-def _patience(blob: Digest) -> float:
-    """Return the seconds in which the slowest transfer that is borne would be over."""
-    return IDLE_SECONDS + blob.size / LEAST_RATE
+def _another_language(error: wire.MalformedError) -> CarrierError:
+    return CarrierError(f"speaks another language: {error}")
 
 
-def _writes(name: str, blob: Digest, source: BinaryIO, trouble: list[CarrierError]) -> Iterator[bytes]:
+def _writes(name: str, blob: Digest, source: BlobSource, trouble: list[CarrierError]) -> Iterator[bytes]:
     offset = 0
     try:
         for chunk in checked(blob, source):

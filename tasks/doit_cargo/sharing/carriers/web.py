@@ -6,18 +6,20 @@ the server that the pack names, and from nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from doit_cargo.sharing.carriers import (
     BLOCK,
-    IDLE_SECONDS,
     MOST_ENTRY,
     Access,
+    BlobSource,
+    BlobTarget,
     CarrierError,
     RefusedError,
     checked,
@@ -39,7 +41,7 @@ class Web:
         self.headers = {"Authorization": access.authorization} if access.authorization else {}
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self.connection = kind(parts.hostname or "", parts.port, timeout=max(access.seconds, IDLE_SECONDS))
+        self.connection = kind(parts.hostname or "", parts.port, timeout=access.seconds)
 
     def entry(self, action: Digest) -> bytes | None:
         response = self._ask("GET", f"/ac/{action.hash}")
@@ -49,16 +51,13 @@ class Web:
     def keep_entry(self, action: Digest, content: bytes) -> None:
         self._put(f"/ac/{action.hash}", iter((content,)), len(content))
 
-    def fetch(self, blob: Digest, target: BinaryIO) -> bool:
+    def fetch(self, blob: Digest, target: BlobTarget) -> bool:
         response = self._ask("GET", f"/cas/{blob.hash}")
         if response.status not in OK:
             self._empty(response)
             return False
-        try:
-            receive(blob, self._read(response, blob.size + 1), target)
-        except CarrierError:
-            self.connection.close()
-            raise
+        with contextlib.closing(self._read(response, blob.size + 1)) as chunks:
+            receive(blob, chunks, target)
         return True
 
     def missing(self, blobs: Iterable[Digest]) -> list[Digest]:
@@ -69,7 +68,7 @@ class Web:
         self._empty(response)
         return response.status in OK
 
-    def keep(self, blob: Digest, source: BinaryIO) -> None:
+    def keep(self, blob: Digest, source: BlobSource) -> None:
         self._put(f"/cas/{blob.hash}", checked(blob, source), blob.size)
 
     def _put(self, path: str, body: Iterator[bytes], size: int) -> None:
@@ -113,22 +112,27 @@ class Web:
         for _ in self._read(response, MOST_ENTRY):
             continue
 
-    def _read(self, response: http.client.HTTPResponse, most: int) -> Iterator[bytes]:
-        left = most
+    def _read(self, response: http.client.HTTPResponse, most: int) -> Generator[bytes, None, None]:
+        left, is_whole = most, False
         try:
             while left > 0 and (chunk := response.read1(min(left, BLOCK))):
                 left -= len(chunk)
                 yield chunk
-            if response.length:
-                self.connection.close()
+            is_whole = response.isclosed() or response.length == 0
             if response.length and left > 0:
                 raise CarrierError("sends less than it said")
-            response.close()
         except PROBLEMS as error:
-            self.connection.close()
             raise _said(error) from None
+        finally:
+            response.close()
+            if not is_whole:  # what is left of the answer is none to the next question
+                self.connection.close()
 
     def close(self) -> None:
+        """Close the connection, also under a thread that was left behind in it: it shall not go on reading."""
+        if self.connection.sock is not None:
+            with contextlib.suppress(OSError):
+                self.connection.sock.shutdown(socket.SHUT_RDWR)
         self.connection.close()
 
 
