@@ -73,8 +73,8 @@ SUMMARY = re.compile(
     r"|error: collect2: error|collect2: error|clang: error: linker command|error: linking with"
     r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
     r"|fatal: not a git repository"
-    r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
-    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
+    r"|error: failed to (?:build|solve)|\SERROR: process|error: subprocess-exited|error: \d+ dependenc"
+    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|error beforeBuildCommand",
     re.IGNORECASE,
 )
 LINK = re.compile(r"linking with .{1,120} failed")
