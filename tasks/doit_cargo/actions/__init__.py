@@ -9,6 +9,7 @@ each has a log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 LOGS, TEST_LOGS = ".logs", ".testlogs"
+BEGINNING = 10  # bytes that tell one kind of report from another
 
 
 def log_path(session: Session, target: str, folder: str = LOGS) -> str:
@@ -135,6 +137,19 @@ def given_path(session: Session, path: str) -> str:
     plain = os.path.expanduser(path)
     here = os.path.normpath(os.path.join(session.start, plain))
     return here if os.path.exists(here) else os.path.normpath(os.path.join(session.root, plain))
+
+
+def write_report(path: str, text: str) -> None:
+    """Write what a call wants in a file of its choice, never over something else: a mistyped name costs nothing.
+
+    What has been written before begins as the new text does.
+    """
+    if os.path.isfile(path):
+        with open(path, "rb") as stream:
+            old = stream.read(BEGINNING)
+        if old != text[:BEGINNING].encode("utf-8", "surrogateescape")[: len(old)]:
+            raise FileExistsError(errno.EEXIST, "this file is something else, and not replaced", path)
+    atomic.write(path, text)
 
 
 def print_report(session: Session, target: str, text: str) -> str:

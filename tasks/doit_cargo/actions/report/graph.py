@@ -11,7 +11,7 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from doit_cargo.engine.base import atomic
+from doit_cargo.actions import write_report
 from doit_cargo.engine.base.errors import DONE, Problem, UserError
 from doit_cargo.engine.console import reporter
 from doit_cargo.session import CARGO, Session
@@ -50,7 +50,7 @@ def graph(session: Session, options: argparse.Namespace) -> int:
     if not options.output:
         print(text)
         return DONE
-    atomic.write(options.output, text + "\n")
+    write_report(options.output, text + "\n")
     print(f"{options.output}: {len(made.nodes)} nodes, {len(made.edges)} edges")
     return DONE
 
