@@ -173,9 +173,22 @@ def test_a_wrong_variable_is_told_before_anything_runs(shared: Path, word: str, 
 
 def test_a_wrong_variable_is_told_even_where_all_is_up_to_date(workspace: Path) -> None:
     assert call(workspace, "doit-cargo", "dev").status == 0
-    for word in ("JOB=4", "JOBS=four", "MODEL=x", "=x"):
+    of_no_result = ("JOBS=٣", "OBSERVE=of", "SHARE=yes", "REGISTRY=-x", "VERBOSE=ture", "FORCE=flase", "YES=1")
+    for word in ("JOB=4", "JOBS=four", "MODEL=x", "=x", *of_no_result):
         said = call(workspace, "doit-cargo", "dev", word)
         assert (word, said.status, said.out) == (word, 3, "")
+
+
+def test_a_variable_has_one_value(workspace: Path) -> None:
+    assert call(workspace, "doit-cargo", "dev").status == 0
+    expected = refused(
+        "PACKAGE=low and PACKAGE=app are both given",
+        "leave one of them out; several names go into one, with commas",
+    )
+    for words in (("PACKAGE=low", "PACKAGE=app"), ("PACKAGE=low", "-p", "app")):
+        assert call(workspace, "doit-cargo", "dev", *words) == expected
+    same = call(workspace, "doit-cargo", "dev", "JOBS=2", "JOBS=2")
+    assert (same.status, same.out[:2]) == (0, "--")
 
 
 def test_all_wrong_variables_are_told_at_once(shared: Path) -> None:
@@ -199,6 +212,10 @@ OF_CARGO = f"{HELP}; what changes how cargo builds stands in [cargo] and [cargo.
         (("build", "-p", "app", "--nope", "--no"), "--nope, --no: unknown options", OF_CARGO),
         (("-w",), "argument -w/--workspace: expected one argument", HELP),
         (("dev", "-w"), "argument -w/--workspace: expected one argument", HELP),
+        (("-w", "", "dev"), "argument -w/--workspace: its value is empty", HELP),
+        (("gc", "--max-size", ""), "argument --max-size: its value is empty", HELP),
+        (("init", "--ci", " "), "argument --ci: its value is empty", HELP),
+        (("-n", "1000", "dev"), "argument -n/--process: 1000 is not a whole number from 1 to 999", HELP),
     ],
 )
 def test_an_unknown_option_says_where_the_known_ones_are(
@@ -214,6 +231,11 @@ def test_an_unknown_option_says_where_the_known_ones_are(
         (("profiles", "release", "FOO=1"), "profiles does not take 'FOO=1'", HELP),
         (("makefile", "other.mk"), "makefile does not take 'other.mk'", HELP),
         (("dev", "--check"), "a target does not take '--check'", "--check is for: guide, features, makefile"),
+        (
+            ("features", "low", "--output", "x.md"),
+            "the page has all packages",
+            "leave the packages and --json out, or the page",
+        ),
         (("--force", "dev"), "a target does not take '--force'", "--force is for: init, makefile"),
     ],
 )
@@ -234,6 +256,36 @@ def test_an_option_may_stand_anywhere(shared: Path) -> None:
         "plan dev -w . JOBS=2 --json",
     ):
         assert call(shared, "doit-cargo", *words.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "other"), [("features", "report"), ("graph dev", "features"), ("report", "graph dev")]
+)
+def test_what_is_written_where_one_says_replaces_nothing_else(workspace: Path, command: str, other: str) -> None:
+    manifest = (workspace / "low/Cargo.toml").read_bytes()
+    said = call(workspace, "doit-cargo", *command.split(), "--output", "low/Cargo.toml")
+    assert (said.status, (workspace / "low/Cargo.toml").read_bytes()) == (2, manifest)
+    assert "low/Cargo.toml: this file is something else, and not replaced" in one_message(said)
+    for written, status in ((command, 0), (command, 0), (other, 2)):
+        assert call(workspace, "doit-cargo", *written.split(), "--output", "made").status == status
+
+
+@pytest.mark.parametrize("words", ["rerun nope", "watch nope"])
+def test_a_command_that_waits_or_looks_back_knows_its_targets_too(shared: Path, words: str) -> None:
+    assert one_message(call(shared, "doit-cargo", *words.split())).startswith("unknown target 'nope'")
+
+
+def test_watch_does_not_wait_for_what_no_edit_mends(shared: Path) -> None:
+    said = call(shared, "doit-cargo", "watch", "ci", "JOB=4")
+    assert (said.status, one_message(said).splitlines()[0]) == (3, "unknown variable 'JOB'")
+
+
+def test_a_package_that_is_not_here_is_rebuilt_by_no_input(workspace: Path) -> None:
+    write(workspace / "schema.json", "{}")
+    write(workspace / "profiles/own.toml", '[inputs]\nfiles = ["schema.json"]\npackages = ["lwo"]\n')
+    assert call(workspace, "doit-cargo", "dev", "PROFILE=own") == refused(
+        "[inputs] packages: unknown package 'lwo'", "did you mean 'low'? known: app, low"
+    )
 
 
 @pytest.mark.parametrize("command", ["info", "clean"])

@@ -64,6 +64,13 @@ def test_a_progress_bar_behind_a_line_is_not_shown() -> None:
     assert [text for _, text in found.lines] == ["Error: Could not find `protoc`."]
 
 
+@pytest.mark.parametrize("line", ["error: " + mark * 300_000 for mark in ("[", "1", " ", "/a", "x y ")])
+def test_a_line_as_long_as_a_log_is_read_to_its_end(line: str) -> None:
+    """Patterns that take the square of a line's length would take hours of this one."""
+    found = read(f"{line}\nld: cannot find -lfoo\nerror: could not compile `app`\n")
+    assert [(one.name, [number for number, _ in one.lines]) for one in found] == [("native-lib-missing", [2])]
+
+
 def test_a_line_end_within_a_text_belongs_to_no_word() -> None:
     known = with_hint(patterns=["first problem.{0,2}quuxmissing"])
     assert names('{"message":"first problem\\nquuxmissing"}\n', known) == ["own"]

@@ -8,7 +8,13 @@ from doit_cargo.engine.base import variables
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.variables import Values, parse
 
-TAKES = {"build": variables.CARGO, "check": variables.CARGO, "run": ("MODEL", "PORT"), "help": ()}
+TAKES = {
+    "build": variables.CARGO,
+    "check": variables.CARGO,
+    "run": ("MODEL", "PORT"),
+    "test": variables.TESTS,
+    "help": (),
+}
 
 
 def parse_for(target: str, **raw: str) -> Values:
@@ -40,14 +46,25 @@ def test_what_is_not_given_is_off_none_or_empty() -> None:
     assert values.words("FEATURES") == ()
 
 
-@pytest.mark.parametrize("text", ["", "0", "false", "no", "No", " 0 "])
+@pytest.mark.parametrize("text", ["", "0", "false", "no", "No", " 0 ", "off", "00"])
 def test_a_flag_is_off(text: str) -> None:
     assert not parse_for("build", VERBOSE=text).flag("VERBOSE")
 
 
-@pytest.mark.parametrize("text", ["1", "true", "yes", "2"])
+@pytest.mark.parametrize("text", ["1", "true", "yes", "2", "on", "10"])
 def test_a_flag_is_on(text: str) -> None:
     assert parse_for("build", VERBOSE=text).flag("VERBOSE")
+
+
+@pytest.mark.parametrize("text", ["flase", "-1", "1.5", "x", ",", "é"])
+def test_a_flag_that_is_neither_is_wrong(text: str) -> None:
+    with pytest.raises(UserError, match=r"is neither on .* nor off"):
+        parse_for("build", VERBOSE=text)
+
+
+def test_a_report_that_is_not_wanted_is_no_file_of_that_name() -> None:
+    asked = [parse_for("test", JUNIT=text).text("JUNIT") for text in ("0", "off", "1", "yes", "out/1.xml")]
+    assert asked == ["", "", "1", "1", "out/1.xml"]
 
 
 def test_an_empty_value_counts_as_not_given_as_in_make() -> None:

@@ -44,6 +44,15 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
+@linux
+def test_a_link_to_a_pipe_is_no_file_either() -> None:
+    ends = os.pipe()
+    with pytest.raises(FileExistsError) as refused:
+        atomic.write(f"/proc/self/fd/{ends[1]}", "x")
+    list(map(os.close, ends))
+    assert refused.value.filename.startswith("/proc/self/fd/")
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

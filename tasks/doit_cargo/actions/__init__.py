@@ -9,6 +9,7 @@ each has a log, a process group of its own and its true exit status.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from doit_cargo.session import Session
 
 LOGS, TEST_LOGS = ".logs", ".testlogs"
+BEGINNING = 10  # bytes that tell one kind of report from another
 
 
 def log_path(session: Session, target: str, folder: str = LOGS) -> str:
@@ -158,6 +160,19 @@ def file_to_write(session: Session, asked: str, default: str = "", start: str = 
         shown = reporter.relative(folder, session.root)
         raise UserError(Problem(f"there is no folder {shown}", f"mkdir -p {quote(folder)}, or another file", asked))
     return path
+
+
+def write_report(path: str, text: str) -> None:
+    """Write what a call wants in a file of its choice, never over something else: a mistyped name costs nothing.
+
+    What has been written before begins as the new text does.
+    """
+    if os.path.isfile(path):
+        with open(path, "rb") as stream:
+            old = stream.read(BEGINNING)
+        if old != text[:BEGINNING].encode("utf-8", "surrogateescape")[: len(old)]:
+            raise FileExistsError(errno.EEXIST, "this file is something else, and not replaced", path)
+    atomic.write(path, text)
 
 
 def print_report(session: Session, target: str, text: str) -> str:

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from doit_cargo.actions import file_to_write
-from doit_cargo.engine.base import atomic
+from doit_cargo.actions import file_to_write, write_report
 from doit_cargo.engine.base.errors import DONE, FAILED, Absent, Collector, Problem, UserError, unknown
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.model import Package, Profile
@@ -40,8 +39,10 @@ def show(session: Session, options: argparse.Namespace) -> int:
     """`features`: every feature of every member, what it turns on, its rules, and who uses it."""
     graph, unread = graph_of(session)
     found = _chosen(_features(session, graph), options.targets, session)
-    if options.output:
-        return _page(session, options.output, options.check)
+    if options.output or options.check:
+        if options.targets or options.json:
+            raise UserError(Problem("the page has all packages", "leave the packages and --json out, or the page"))
+        return _page(session, options.output or PAGE, options.check)
     if options.json:
         print(json.dumps({"features": to_json(found), "unread": unread}, indent=2))
         return DONE
@@ -233,7 +234,7 @@ def _page(session: Session, asked: str, check: bool) -> int:
         same = read_text(path) == text
         print(f"{output} is up to date" if same else f"{output} differs; doit-cargo feature_docs OUTPUT={output}")
         return DONE if same else FAILED
-    atomic.write(path, text)
+    write_report(path, text)
     reporter.done("feature_docs", f"wrote {output}")
     return DONE
 

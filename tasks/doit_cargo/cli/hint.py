@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
+        if stat.S_ISCHR(os.stat(name).st_mode):
+            raise UserError(Problem("this is a device, which may never end", "name a log file, or - for a pipe", name))
         with open(name, "rb") as stream:
             yield stream
     except OSError as error:

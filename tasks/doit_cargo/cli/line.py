@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TextIO, cast
@@ -168,13 +169,20 @@ def _kind(option: Option) -> dict[str, Any]:
     """Return what the parser is told of a row."""
     if not option.metavar:
         return {"action": "store_true"}
-    read = _number if option.metavar == "N" else str
+    read = _number if option.metavar == "N" else _something
     return {"metavar": option.metavar, "type": read, **({"choices": option.offers} if option.metavar == "WHEN" else {})}
 
 
+def _something(text: str) -> str:
+    """Refuse what a script makes of a variable that is not set: the option would count as not given."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("its value is empty")
+    return text
+
+
 def _number(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 999:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    if not re.fullmatch("[0-9]{1,3}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 999")
     return int(text)
 
 
@@ -232,7 +240,13 @@ def _sort_words(words: list[str], command: str) -> tuple[list[str], dict[str, st
     if command and COMMANDS[command].words == FREE:
         return words, {}
     targets = [word for word in words if "=" not in word]
-    return targets, dict(word.split("=", 1) for word in words if "=" in word)
+    given = [word.partition("=") for word in words if "=" in word]
+    raw = {name: value for name, _, value in given}
+    twice = {name: f"{name}={value}" for name, _, value in given if value != raw[name]}
+    fix = "leave one of them out; several names go into one, with commas"
+    if twice:
+        raise UserError([Problem(f"{word} and {name}={raw[name]} are both given", fix) for name, word in twice.items()])
+    return targets, raw
 
 
 def _start(folder: str | None) -> str:

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from doit_cargo.engine.state import staleness
 
-OFF = ("", "0", "false", "no")
+# Of variables that change no result, the values of which nothing has to be read; others are judged where all input is.
+PLAIN = {
+    "FORCE": ("0",),
+    "OBSERVE": ("off", "preload", "strace"),
+    "SCCACHE": ("0", "1"),
+    "SHARE": ("off", "read", "write"),
+    "VERBOSE": ("0", "1"),
+    "WITHOUT_PREFLIGHT": ("0", "1"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,6 +100,13 @@ def _is_drawn(share: str) -> bool:
     return share.isdigit() and int(share) > 0 and time.time_ns() // 1000 % int(share) == 0
 
 
+def _is_plain(name: str, value: str) -> bool:
+    """Tell whether a variable is one of a result, or surely asks for nothing that a skip does not give."""
+    if name == "JOBS" and value.isascii() and value.isdigit():
+        return 0 < len(value) <= 6 and int(value) > 0
+    return not value or name not in receipts.RESULT_FREE or value in PLAIN.get(name, ())
+
+
 def _is_target(word: str) -> bool:
     return word[:1] not in ("-", "+") and "=" not in word and word not in COMMANDS
 
@@ -110,7 +125,8 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
             return None
         elif "=" in word:
             name, _, value = word.partition("=")
-            variables[name] = value
+            if variables.setdefault(name, value) != value:
+                return None  # given twice, which is refused
         else:
             targets.append(word)
     try:
@@ -121,11 +137,7 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, str], str] | Non
 
 def _skip(targets: list[str], variables: dict[str, str], start: str) -> tuple[bool, str]:
     """Return whether all that was asked for is proven up to date, and the first target that is known not to be."""
-    if variables.get("FORCE", "").lower() not in OFF:
-        return False, ""
-    jobs = variables.get("JOBS") or "1"
-    anew = variables.get("OBSERVE") == "strict" or variables.get("SHARE") == "verify"
-    if anew or not (jobs.isdigit() and int(jobs)):
+    if not all(_is_plain(*one) for one in variables.items()):
         return False, ""  # what was not seen does not count; bad input is told even where nothing would run
     root, passed = receipts.find_root(start, os.environ)
     if not root:

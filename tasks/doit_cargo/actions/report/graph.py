@@ -12,8 +12,7 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from doit_cargo.actions import file_to_write
-from doit_cargo.engine.base import atomic
+from doit_cargo.actions import file_to_write, write_report
 from doit_cargo.engine.base.errors import DONE, Problem, UserError
 from doit_cargo.engine.base.tables import counted
 from doit_cargo.engine.console import reporter
@@ -53,7 +52,7 @@ def graph(session: Session, options: argparse.Namespace) -> int:
     if not options.output:
         print(text)
         return DONE
-    atomic.write(file_to_write(session, options.output, start=os.getcwd()), text + "\n")
+    write_report(file_to_write(session, options.output, start=os.getcwd()), text + "\n")
     print(f"{options.output}: {counted(len(made.nodes), 'node')}, {counted(len(made.edges), 'edge')}")
     return DONE
 

@@ -16,9 +16,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import doit_cargo
-from doit_cargo.actions import LOGS, file_to_write
+from doit_cargo.actions import LOGS, file_to_write, write_report
 from doit_cargo.actions.report import gather, graph
-from doit_cargo.engine.base import atomic, private
+from doit_cargo.engine.base import private
 from doit_cargo.engine.base.errors import DONE, UserError
 from doit_cargo.engine.base.files import read_text
 from doit_cargo.engine.base.tables import counted, minute
@@ -39,7 +39,7 @@ def report(session: Session, options: argparse.Namespace) -> int:
     if not options.output:
         private.folder(os.path.dirname(path))
     found = content(session)
-    atomic.write(path, page(found))
+    write_report(path, page(found))
     many = (
         (len(found["now"]), "result"),
         (found["builds"]["count"], "build"),

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from doit_cargo.actions import TEST_LOGS, log_path
+from doit_cargo.actions import TEST_LOGS, log_path, write_report
 from doit_cargo.actions.testing import reporting, results, selection, test_inputs
 from doit_cargo.actions.testing.compile import Compiled, TestRequest, compile_tests
 from doit_cargo.actions.testing.observing import Sighting, Sightings, TestWatch
 from doit_cargo.actions.testing.results import CachedResult, ProgramResult
 from doit_cargo.actions.testing.runners import choice, libtest
 from doit_cargo.actions.testing.test_binaries import TestBinary
-from doit_cargo.engine.base import atomic
 from doit_cargo.engine.base.errors import COULD_NOT_RUN, Problem, UserError, nearest
 from doit_cargo.engine.base.plain_text import shortened
 from doit_cargo.engine.base.tables import counted
@@ -376,7 +375,7 @@ class _Run:
 
         path = junit.path_of(self.session.root, TEST_LOGS, self.work.name, asked)
         try:
-            atomic.write(path, junit.report(self.programs, self.results, self.compiled.broken))
+            write_report(path, junit.report(self.programs, self.results, self.compiled.broken))
         except OSError as error:
             fix = "give a file that can be written: JUNIT=path, or JUNIT=1"
             raise UserError(Problem(f"cannot write {path}: {error.strerror}", fix, "JUNIT"), COULD_NOT_RUN) from None

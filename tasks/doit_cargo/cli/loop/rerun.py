@@ -17,7 +17,11 @@ from doit_cargo.session import Session
 def rerun(session: Session, options: argparse.Namespace) -> int:
     """`rerun`: run the targets whose last run failed, could not start or was interrupted, in that order."""
     asked = session.with_parts([receipts.normalise(name) for name in options.targets])
-    found = [end for end in journal.failures(session.state) if not asked or end.target in asked]
+    failed = journal.failures(session.state)
+    for name in map(receipts.normalise, options.targets):
+        if all(end.target != name for end in failed):
+            session.row(name)  # a word that nobody knows is no target of which nothing has failed
+    found = [end for end in failed if not asked or end.target in asked]
     if not found:
         print("nothing on record has failed" + (f" of {', '.join(options.targets)}" if options.targets else ""))
         return DONE

@@ -37,6 +37,7 @@ def watch(session: Session, options: argparse.Namespace) -> int:
     """`watch`: run targets, and again whenever something that they rest on has changed."""
     require_package("watch", "watchfiles", "watch")
     names = wanted(options, "watch")
+    session.variables(*(session.row(name)["name"] for name in names))  # no edit mends what was typed
     elsewhere = _Elsewhere(session, names)
     batches = _changes(session, elsewhere)
     next(batches)  # from now on nothing is missed, also of what is edited during the first run

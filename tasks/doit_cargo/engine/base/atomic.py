@@ -23,10 +23,10 @@ def write(
     unless `mode` gives others. A link stays, and what it leads to is written. What is no ordinary file is never
     replaced. `durable`: on the disk before it has its name.
     """
-    if os.path.islink(path):
-        path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(errno.EEXIST, "this is no ordinary file, which could be replaced", path)
+    if os.path.islink(path):
+        path = os.path.realpath(path)
     closed = closed or private.is_ours(path)
     folder = os.path.dirname(path)
     if folder and makes_folder:

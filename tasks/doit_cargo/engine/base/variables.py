@@ -26,7 +26,8 @@ COVERAGE_FORMATS = {
 
 # Mirrors of crates.io whose sparse index is not at the usual place (their own pages, 2026).
 MIRROR_PATHS = {"rsproxy.cn": "index"}
-OFF = frozenset({"", "0", "false", "no"})
+OFF = frozenset({"0", "false", "no", "off"})
+ON = frozenset({"1", "true", "yes", "on"})
 # How the processes of a build are observed (docs/observing.md).
 STRICT = "strict"
 OBSERVE = ("off", "preload", "strace")
@@ -41,7 +42,10 @@ class _InvalidError(Exception):
 
 
 def _flag(text: str) -> bool:
-    return text.strip().lower() not in OFF
+    word = text.strip().lower()
+    if word not in OFF | ON and not re.fullmatch("[0-9]+", word):
+        raise _InvalidError("is neither on (1, true, yes, on) nor off (0, false, no, off)")
+    return word in ON or word.strip("0").isdigit()
 
 
 def _positive(text: str) -> int:
@@ -78,6 +82,12 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65535:
         raise _InvalidError("is not a port (1 to 65535)")
     return int(text)
+
+
+def _report(text: str) -> str:
+    """A file, or whether there is one: then it has its usual place."""
+    word = text.strip().lower()
+    return "" if word in OFF else "1" if word in ON else text
 
 
 def _word(text: str) -> str:
@@ -236,7 +246,7 @@ TABLE = (
     ),
     Variable("RETRIES", _count, "how often nextest runs a failed test again", "2"),
     Variable("KEEP_FLAKY", _flag, "let a test that passes only on a later try count as passed next time", "1"),
-    Variable("JUNIT", _text, "write a JUnit report to this file; 1 = .testlogs/TARGET.junit.xml", "report.xml"),
+    Variable("JUNIT", _report, "write a JUnit report to this file; 1 = .testlogs/TARGET.junit.xml", "report.xml"),
     Variable("MODEL", _text, "the model to run or test with", "qwen2.5-1.5b"),
     Variable("MODEL_DIR", _text, "the folder of the models (default: models)", "models"),
     Variable("MODEL_FILE", _text, "a GGUF file in MODEL_DIR, instead of MODEL", "qwen2.5-1.5b-instruct-q4_k_m.gguf"),

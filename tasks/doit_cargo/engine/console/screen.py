@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 from doit_cargo.engine.console.streams import has_colour
 
-NARROWEST = 40
+NARROWEST, WIDEST = 40, 1000  # columns
 
 
 def width(fallback: int = 100) -> int:
     """Return how many columns there are at this moment; of what is no terminal, as COLUMNS says."""
     import shutil
 
-    return max(shutil.get_terminal_size((fallback, 24)).columns, NARROWEST)
+    return min(max(shutil.get_terminal_size((fallback, 24)).columns, NARROWEST), WIDEST)
 
 
 def cut(text: str, room: int) -> str:

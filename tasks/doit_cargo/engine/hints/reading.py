@@ -18,7 +18,7 @@ BLOCK = 1 << 20
 DENSE = 30  # how often in a slice a word is common
 SLICE = 1 << 16  # words are looked up a slice at a time: its words fit in the processor's cache
 MARGIN = 1 << 16  # how far the lines around a line reach, in bytes
-LONGEST_LINE = 1 << 13
+LONGEST_LINE = 1 << 12  # more of a line is not looked at: patterns may take the square of its length
 # As terminals take them, and as `cat -v` shows colours.
 ANSI = re.compile(rb"\^\[\[[0-9;]*m|\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>])")
 ENTITY = re.compile(rb"&(?:quot|apos|lt|gt|amp|#0?39|#x27|#34);")
@@ -232,7 +232,7 @@ def _bounds(text: bytes, position: int) -> tuple[int, int]:
 
 
 def around(window: Window, line: Line, distance: int) -> tuple[str, int]:
-    """Return the text of a line with up to `distance` lines before and after it, and the number of its first line."""
+    """Return a line with up to `distance` lines before and after it, long ones cut, and the number of the first."""
     text, start, end = window.text, line.start, line.end
     earliest, latest = max(0, start - MARGIN), min(len(text), end + MARGIN)
     for _ in range(distance):
@@ -241,7 +241,13 @@ def around(window: Window, line: Line, distance: int) -> tuple[str, int]:
     for _ in range(distance + 1):
         after = text.find(b"\n", end, latest)
         end = after + 1 if after >= 0 else latest
-    return text[start:end].decode("utf-8", "replace"), line.number - text.count(b"\n", start, line.start)
+    lines = text[start:end].decode("utf-8", "replace").split("\n")
+    return "\n".join(map(_cut, lines)), line.number - text.count(b"\n", start, line.start)
+
+
+def _cut(line: str) -> str:
+    """Return what is looked at of a line: of a progress bar's the last that it shows."""
+    return line if len(line) <= LONGEST_LINE else line.rstrip("\r").rpartition("\r")[2][:LONGEST_LINE]
 
 
 def bare(text: str) -> str:

@@ -61,8 +61,8 @@ SUMMARY = re.compile(
     r"|thread .{1,60} panicked at|error: (?:process|command) .{1,200}(?:failed|exit)"
     r"|fatal: not a git repository"
     r"|(?:=> )?ERROR \[[^\]]*\] (?:RUN|COPY|ADD|FROM)\b"
-    r"|error: failed to (?:build|solve)|\S+ERROR: process|error: subprocess-exited|error: \d+ dependenc"
-    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W*error beforeBuildCommand",
+    r"|error: failed to (?:build|solve)|\S{1,20}ERROR: process|error: subprocess-exited|error: \d+ dependenc"
+    r"|make(?:\[\d+\])?: \*\*\* .{0,300}Error \d+|error: script .{1,60} exited|\W{0,8}error beforeBuildCommand",
     re.IGNORECASE,
 )
 PROGRAM = re.compile(r"^(?:= note: )?(?:/\S+/|[A-Za-z]:\\\S+\\)(?=[\w.+-]{1,40}: )")  # the folders of who says it

@@ -53,10 +53,11 @@ DECIDING = {
 }
 
 
-# A message for everybody names every distribution.
+# A message for everybody names every distribution. Tried once in a line: a line may be as long as a log.
 ADVICE = re.compile(
     r"On (?:Ubuntu|Debian|Fedora|Arch)\b[^\n]{0,30}:\s*\n.*"
-    r"|.*\b(?:Ubuntu|Debian)\b.*\bFedora\b.*|.*\bFedora\b.*\b(?:Ubuntu|Debian)\b.*"
+    r"|^.*?\b(?:Ubuntu|Debian)\b.*?\bFedora\b.*|^.*?\bFedora\b.*?\b(?:Ubuntu|Debian)\b.*",
+    re.MULTILINE,
 )
 
 

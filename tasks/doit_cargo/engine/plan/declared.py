@@ -107,6 +107,10 @@ def require(workspace: Workspace, inputs: DeclaredInputs) -> None:
     ]
     known = (*workspace.packages, ALL)
     problems += [unknown("package", name, known, "[inputs] complete") for name in inputs.complete if name not in known]
+    members = tuple(workspace.packages)
+    problems += [
+        unknown("package", name, members, "[inputs] packages") for name in inputs.packages if name not in members
+    ]
     if problems:
         raise UserError(problems)
 

@@ -85,6 +85,6 @@ def _printable(text: str) -> str:
 
 def path_of(root: str, folder: str, target: str, asked: str) -> str:
     """Return where JUNIT= wants the report."""
-    if asked.lower() in ("1", "true", "yes"):
+    if asked == "1":
         return os.path.join(root, folder, f"{target.replace('_', '-')}.junit.xml")
     return os.path.join(root, os.path.expanduser(asked))

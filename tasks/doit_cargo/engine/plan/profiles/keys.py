@@ -33,6 +33,7 @@ from doit_cargo.engine.plan.profiles.kinds import (
     SHARE_WRITE,
     SPECIFIER,
     TEXT,
+    TRIPLE,
     TRIPLES,
     VARIABLES,
     Section,
@@ -49,7 +50,9 @@ CARGO: Section = {
         'config.profile.release.lto = "thin"',
     ),
     "jobs": POSITIVE.means("How many jobs cargo runs at once, unless `JOBS` says otherwise.", "jobs = 2"),
-    "target": TEXT.means("The target triple, unless `TARGET` says otherwise.", 'target = "aarch64-unknown-linux-gnu"'),
+    "target": TRIPLE.means(
+        "The target triple, unless `TARGET` says otherwise.", 'target = "aarch64-unknown-linux-gnu"'
+    ),
     "locked": FLAG.means("`true` is cargo's `--locked`: a stale Cargo.lock is an error.", "locked = true"),
 }
 

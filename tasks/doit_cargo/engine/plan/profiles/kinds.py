@@ -93,6 +93,10 @@ def _features(value: list[str], key: str, where: str) -> list[Problem]:
     return [Problem(f"{key} holds {name!r}, which is no name of a feature", fix, where) for name in bad]
 
 
+def _triple(value: str, key: str, where: str) -> list[Problem]:
+    return [] if value.endswith(".json") else _triples([value], key, where)  # a file is cargo's other form
+
+
 def _triples(value: list[str], key: str, where: str) -> list[Problem]:
     bad = [name for name in value if not re.fullmatch(r"[\w.]+(-[\w.]+){1,4}", name)]
     fix = "as rustc writes it, such as aarch64-unknown-linux-gnu; rustc --print target-list shows all"
@@ -249,6 +253,7 @@ NAMES = Kind(
 )
 FEATURES = _strings('["cuda", "-mkl"]', _features)
 ON_PLATFORMS = _strings('["linux", "windows"]', _platforms, _one_of(PLATFORMS))
+TRIPLE = _string('"aarch64-unknown-linux-gnu"', _triple)
 TRIPLES = _strings('["aarch64-unknown-linux-gnu"]', _triples)
 LANGUAGES = _strings('["python", "c"]', _languages, _one_of(FORMATTED))
 DUPLICATES = _strings('["syn", "windows-sys@0.52.0"]', _duplicates)
