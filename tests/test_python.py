@@ -137,6 +137,12 @@ def test_stubs_tests_and_a_damaged_wheel_count_but_no_leavings(restored: Path) -
     assert (compiled(said := build(restored)), said.status) == (set(), 0)
     with zipfile.ZipFile(wheel(restored)) as archive:
         assert any(archive.read(name).endswith(b"# an edit\n") for name in archive.namelist() if name.endswith(".pyi"))
+    stubs = restored / "mistralrs-pyo3/mistralrs.pyi"
+    before = stubs.stat().st_mode
+    stubs.chmod(0o755)  # which maturin packs, too
+    assert last(build(restored)).startswith("ok build_python")
+    stubs.chmod(before)
+    assert [last(build(restored))[:2] for _ in range(2)] == ["ok", "--"]
     wheel(restored).write_bytes(b"damaged")
     assert (build(restored).status, zipfile.is_zipfile(wheel(restored))) == (0, True)
     wheel(restored).unlink()
