@@ -112,6 +112,8 @@ KNOWN = frozenset(
 COMPILING = frozenset({"build", "check", "test", "clippy", "doc", "bench", "run", "rustc", "rustdoc", "fix"})
 # Programs of others that take them too.
 LIKE_COMPILING = frozenset({"llvm-cov", "bloat", "nextest"})
+# Of these, what doit-cargo skips where it is proven to be up to date.
+PROVABLE = frozenset({"build", "check", "test", "clippy", "doc"})
 OF_ALL = frozenset({"--workspace", "--all"})
 # What the other subcommands call their options in short (cargo tree --help).
 SHORT_OF = {"tree": {"-d": "--duplicates", "-i": "--invert"}}
@@ -164,6 +166,14 @@ def _profile(options: list[tuple[str, str]], command: str) -> str:
     named = next(iter(_values(options, "--profile")), "")
     release = "release" if ("--release", "") in options else ""
     return "" if named in OWN_PROFILES.get(command, ("dev",)) else named or release
+
+
+def fits_a_row(call: CargoCall) -> bool:
+    """Tell whether the keys of a row for cargo can say all that a call asks for."""
+    is_here = any("{root}" in word for word in (*call.words(), *call.env.values()))
+    return not (
+        is_here or call.toolchain or call.folder or {"-Z", "-C", "--manifest-path", "--config"} & set(call.rest)
+    )
 
 
 def differences(old: CargoCall, new: CargoCall) -> list[str]:

@@ -154,8 +154,12 @@ def _how(move: Move, name: str) -> str:
         words.append(f"(with {', '.join(variables)}: as before, by the old file)")
     if asked := move.studies[name].environment:
         words.append(f"({', '.join(asked)}: asked of {move.source.file} by each make)")
+    if move.studies[name].left_out:
+        words.append(f"(whenever it is needed, whatever the age of {', '.join(move.studies[name].made.absent)})")
     if lead := move.studies[name].lead:
         words.append(f"(after {' '.join(lead)})")
+    if tail := move.studies[name].tail:
+        words.append(f"(then {' '.join(tail)})")
     if told := move.proposal.told.get(name):
         words.append(f"since {told}")
     return " ".join(words)

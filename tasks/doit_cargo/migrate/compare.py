@@ -7,14 +7,16 @@ checkout and whether it ends well is. Knows how doit-cargo listens to cargo, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from doit_cargo.migrate.cargo_call import COMPILING, differences, parse
+from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
 from doit_cargo.migrate.recording.box import Members
-from doit_cargo.migrate.recording.recordings import RecordedStep, Recording
+from doit_cargo.migrate.recording.recordings import RecordedStep, Recording, more_in
 
 LOCK = "Cargo.lock"
 SAME, DIFFERS, UNKNOWN, KEPT = "same", "differs", "unknown", "kept"
+# The same wherever make does it; where make leaves cargo out by the age of a file, it is left out by proof here.
+BY_PROOF = "by proof"
 # How we listen to cargo: what it says as JSON, and where each test program is.
 LISTENING = re.compile(r"--message-format=json[\w,-]*$")
 LISTENERS = frozenset({"RUSTDOC", "_DOIT_CARGO_RECORD", "CARGO_TERM_PROGRESS_WHEN"})
@@ -62,16 +64,31 @@ def _heard(step: RecordedStep) -> RecordedStep:
 
 def differing(old: Recording, new: Recording, members: Members) -> list[str]:
     """Return how the new side differs from the old one; empty if everything that can be observed is equal."""
-    before, after = (
-        tuple(_spelt_out(step) for step in steps) if members.all_are_default else steps
-        for steps in (old.steps, own_steps(new, old.steps))
-    )
+    before, after = (_comparable(steps, members) for steps in (old.steps, own_steps(new, old.steps)))
     found = list(_steps(before, after))
     if old.ended != new.ended:
         found.append(f"ended {old.ended} -> {new.ended}" + (f" ({new.said})" if new.said else ""))
     if not found and (paths := _other_files(old, new, members.folders)):
         found.append(f"leaves other files: {', '.join(paths[:6])}")
     return found
+
+
+def left_to_proof(
+    old: Recording, new: Recording, members: Members, proven: Collection[CargoCall]
+) -> list[RecordedStep] | None:
+    """Return the calls that the new side makes besides those of the old one, if it makes each only where it cannot
+    prove that nothing is to be done; None if anything else differs."""
+    after = own_steps(new, old.steps)
+    found = more_in(after, old.steps, lambda one, two: not _step_differs(*_comparable((two, one), members)))
+    calls = [parse(step.argv, step.folder, step.env) for step in found or ()]
+    is_proven = all(call and any(not differences(call, one) for one in proven) for call in calls)
+    is_same = old.ended == new.ended and not _other_files(old, new, members.folders)
+    return found if is_proven and is_same else None
+
+
+def _comparable(steps: Sequence[RecordedStep], members: Members) -> tuple[RecordedStep, ...]:
+    """Return steps as they are compared: spelt in one way."""
+    return tuple(map(_spelt_out, steps) if members.all_are_default else steps)
 
 
 def _other_files(old: Recording, new: Recording, folders: frozenset[str]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.toml.toml import toml_text
 from doit_cargo.engine.state.receipts import normalise
-from doit_cargo.migrate.cargo_call import COMPILING, CargoCall, differences, parse
+from doit_cargo.migrate.cargo_call import COMPILING, PROVABLE, CargoCall, differences, fits_a_row, parse
 from doit_cargo.migrate.recording.recordings import RecordedStep
 from doit_cargo.migrate.recording.study import IS_THERE, Study
 from doit_cargo.targets.catalogue import DOIT_COMMANDS
@@ -139,10 +139,10 @@ class Writer:
         lines = [f"[target.{name}]", f"doc = {toml_text(doc)}"]
         if tool := _tool_of(step):
             lines[1:] = [f"doc = {toml_text(f'Check that {tool} is there.')}", f"needs = {_list([tool])}"]
-        elif call and old not in self.plain and call.command in COMPILING - {"run"} and _fits_a_row(call):
+        elif call and old not in self.plain and call.command in COMPILING - {"run"} and fits_a_row(call):
             lines += self._cargo_row(name, call)
         else:
-            lines += _program_row(step)
+            lines += program_row(step)
         self.made.tables[name] = "\n".join(lines)
 
     def _cargo_row(self, name: str, call: CargoCall) -> Iterator[str]:
@@ -192,13 +192,6 @@ def _call(step: RecordedStep) -> CargoCall | None:
     return parse(step.argv, step.folder, step.env) if step.is_cargo else None
 
 
-def _fits_a_row(call: CargoCall) -> bool:
-    is_here = any("{root}" in word for word in (*call.words(), *call.env.values()))
-    return not (
-        is_here or call.toolchain or call.folder or {"-Z", "-C", "--manifest-path", "--config"} & set(call.rest)
-    )
-
-
 def built_in(session: Session) -> Iterator[tuple[str, CargoCall]]:
     """Yield the cargo call of each target of ours that is one, or stands for one. What is not listed means nothing in
     this workspace now, and may mean something else once it does."""
@@ -222,6 +215,16 @@ def call_here(session: Session, row: Mapping[str, object]) -> CargoCall | None:
     return parse(step.argv, env=step.env)
 
 
+def proven_calls(session: Session, name: str) -> Iterator[CargoCall]:
+    """Yield the calls of cargo that a target makes only where it cannot prove that nothing is to be done."""
+    row = session.known_row(name)
+    call = call_here(session, row) if row and row["kind"] == "cargo" else None
+    if call and call.command in PROVABLE:
+        yield call
+    for part in row["after"] if row else ():
+        yield from proven_calls(session, part)
+
+
 def _names_of(step: RecordedStep) -> Iterator[str]:
     """Yield names for a step, from the shortest to one with all of its words."""
     words = [word for word in step.argv if not word.startswith(("-", "+"))]
@@ -237,12 +240,11 @@ def _shown(step: RecordedStep) -> str:
     return str(step).replace(". ", ", ").rstrip(".")
 
 
-def _program_row(step: RecordedStep) -> Iterator[str]:
-    yield f"run = {_list(step.argv)}"
-    if step.folder:
-        yield f"cwd = {toml_text(step.folder)}"
-    if step.env:
-        yield f"env = {{ {', '.join(f'{toml_text(key)} = {toml_text(value)}' for key, value in step.env.items())} }}"
+def program_row(step: RecordedStep) -> list[str]:
+    """Return the keys of a row that runs a step as it is."""
+    env = ", ".join(f"{toml_text(key)} = {toml_text(value)}" for key, value in step.env.items())
+    lines = [f"run = {_list(step.argv)}", f"cwd = {toml_text(step.folder)}", f"env = {{ {env} }}"]
+    return [line for line, is_there in zip(lines, (True, step.folder, env), strict=True) if is_there]
 
 
 def _flags(call: CargoCall) -> Iterator[str]:

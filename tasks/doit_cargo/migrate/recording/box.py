@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,7 +63,8 @@ class Box:
         self.checkout, self.environ = os.path.realpath(root), environ
         self.base = os.path.realpath(tempfile.mkdtemp(prefix="doit-cargo-record-"))
         self.programs: tuple[str, ...] = ()
-        """Files of the checkout, relative to it, that are replaced by a recorder, whether they are there or not."""
+        """Files of the checkout, relative to it, that are replaced by a recorder; what is not there appears once a
+        program has run that may have made it."""
         path = environ.get("PATH", os.defpath)
         recorder.write(self.base, words, path, environ, gentle=not self.is_contained)
         self._left: dict[str, str] = {}
@@ -116,6 +117,10 @@ class Box:
         """Where the checkout is in the other world."""
         return os.path.join(self.base, "run", "moved", "doit-cargo-elsewhere")
 
+    def lays_below(self, path: str) -> bool:
+        """Tell whether a stand-in lies, or will appear, at a path or below it."""
+        return any(each == path or each.startswith(path + "/") for each in self.programs)
+
     def programs_called(self, name: str) -> tuple[str, ...]:
         """Return what stands for a program in the box, to be left out of a run: only a layer can do that."""
         return (os.path.join(self.base, "bin", name),) if name and self.is_contained else ()
@@ -151,10 +156,12 @@ class Box:
         gone: Sequence[str] = (),
         known: Iterable[Sequence[str]] = (),
         leaves: Iterable[str] = (),
+        there: Collection[str] = (),
+        is_old: bool = False,
     ) -> BoxOutcome:
         """Run a program; `fail` is the call that does not succeed, `files` are laid into the copy, `gone` are not,
         `known` are calls that do something though somebody listens. `leaves` are files in which one run leaves to the
-        next what it has found out."""
+        next what it has found out. `there` are files that are as if somebody had made them: just now, or long ago."""
         steps = "|".join(text for words in known if "\n" not in (text := " ".join(words)))
         world = {os.path.join(self.base, "run", "world"): f"{fail} {'other' if other else 'same'} |{steps}|\n"}
         root = self.elsewhere if other and self.is_contained else self.root
@@ -165,6 +172,7 @@ class Box:
         job = self._job(list(argv), dict(env), {**world, **laid, **homes}, root)
         job["contained"] = self.is_contained
         job["gone"] = [os.path.join(root, path) for path in gone]
+        job["there"], job["is_old"] = [os.path.join(root, path) for path in there], is_old
         job["leaves"] = [os.path.join(root, path) for path in leaves]
         job["left"] = {path: text for path, text in self._left.items() if path in job["leaves"]}
         try:
@@ -177,7 +185,7 @@ class Box:
             last = next(iter(reversed(told.strip().splitlines())), "no reason was given")
             raise UserError(Problem(f"nothing could be recorded: {last}", "try again"), COULD_NOT_RUN) from None
         self._left |= said["left"]
-        laid_paths = [*(files or {}), *self.programs, *gone]
+        laid_paths = [*(files or {}), *self.programs, *gone, *there]
         changes = {path: what for path, what in said["changes"].items() if not _is_laid(path, laid_paths)}
         out, err = (said[name].encode("latin-1").decode("utf-8", "replace") for name in ("out", "err"))
         return BoxOutcome(said["status"], out, err, changes, tuple(recorder.read(said["calls"])))
@@ -190,6 +198,8 @@ class Box:
             "gone": [],
             "left": {},
             "leaves": [],
+            "there": [],
+            "is_old": False,
             "checkout": self.checkout,
             "root": root,
             "cwd": root,

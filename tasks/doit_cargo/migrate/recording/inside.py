@@ -63,9 +63,7 @@ def main() -> int:
     for path, text in job["files"].items():
         _write(path, text)
         os.utime(path, ns=(moment, moment))  # none of them is newer than another
-    for path in job["programs"]:
-        _write(path, job["program"])
-        os.chmod(path, 0o755)  # noqa: S103 - it must run
+    _lay_programs(job)
     for path, content in job["left"].items():
         _write(path, content, "latin-1")
     status = _start(job)
@@ -77,6 +75,23 @@ def main() -> int:
     left = {path: _bytes(path) for path in job["leaves"] if os.path.isfile(path)}
     marshal.dump({"status": status, "changes": changes, "calls": calls, "left": left, **said}, sys.stdout.buffer)
     return 0
+
+
+def _lay_programs(job: dict[str, Any]) -> None:
+    """Lay a stand-in over each program of the checkout, and the files that are said to be there. A program that is not
+    there lies aside, until something has run that may have made it."""
+    run, there = job["run"], job["there"]
+    os.symlink(job["root"], os.path.join(run, "checkout"))
+    for path in job["programs"]:
+        is_there = os.path.lexists(path) or any(path == one or path.startswith(one + "/") for one in there)
+        place = path if is_there else os.path.join(run, "appear", os.path.relpath(path, job["root"]))
+        _write(place, job["program"])
+        os.chmod(place, 0o755)  # noqa: S103 - it must run
+    for path in there:
+        if not os.path.lexists(path):
+            _write(path, "")
+        if job["is_old"]:
+            os.utime(path, (1, 1))
 
 
 def _contain(job: dict[str, Any]) -> None:

@@ -6,9 +6,11 @@ not known here is refused. Runs nothing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from doit_cargo.migrate.recording.recorder import STARTERS
 
@@ -44,6 +46,7 @@ ASKS_THE_SHELL = re.compile(
     r"|(?:\btest|\[)\s+(?:!\s+)?-\w\s+[\"']?(?:/|\.\.)"
 )
 FILE_TEST = re.compile(r"(?:\btest|\[)\s+(?:!\s+)?-[a-mo-yA-Z]\s+[\"']?([\w./-]+)")
+PLAIN_PATH = re.compile(r"(?!/)[\w./@+-]+")
 LOSES = re.compile(r"-[iu]\b|-$|--(?:unset|ignore-environment)\b")
 
 
@@ -102,6 +105,22 @@ def tools_asked_for(text: str) -> list[str]:
     """Return the tools of which a line asks whether they are there."""
     statements = _statements(HARMLESS_ENDS.sub(" ", _joined(text)))
     return [found[1] for words in statements if (found := IS_THERE.match(" ".join(words[1:])))]
+
+
+def started_by_path(text: str, folder: str = "") -> Iterator[str]:
+    """Yield the programs that a line starts by a path below the checkout; `folder` is where it begins."""
+    for statement in _statements(_joined(text)):
+        rest = dropwhile(_is_before_a_program, statement[1:])
+        word, argument = next(rest, ""), next(rest, "")
+        if word == "cd" and argument:
+            folder = os.path.join(folder, argument)
+        path = os.path.normpath(os.path.join(folder, word))
+        if "/" in word and PLAIN_PATH.fullmatch(path) and not path.startswith(".."):
+            yield path
+
+
+def _is_before_a_program(word: str) -> bool:
+    return word in BEFORE_A_PROGRAM or word in STARTERS or bool(ASSIGNMENT.match(word))
 
 
 def read_by(text: str) -> set[str]:

@@ -83,14 +83,24 @@ run() {
 }
 """
 LINE = """exec @SHELL@ "$@"\n"""
+# Once something has run that may have made them, the programs of the checkout that were not there are.
+APPEAR = """\
+appear() {
+    [ ! -d "@RUN@/appear" ] || (
+        PATH=@PATH@
+        mv "@RUN@/appear" "@RUN@/appeared" && cp -R "@RUN@/appeared/." "@RUN@/checkout/"
+    ) 2>/dev/null
+}
+"""
 WORK = (
-    """\
+    APPEAR
+    + """\
 dc_question=no
 case "$dc_name ${1-}" in
     *" --version"|*" -V"|*" -version"|*" version") dc_question=yes ;;
     "cargo metadata"|"cargo locate-project"|"cargo tree"|"cargo pkgid"|"cargo --list") dc_question=yes ;;
 esac
-[ $dc_question = yes ] || exit 0
+[ $dc_question = yes ] || { appear; exit 0; }
 """
     + REAL
     + """\

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from doit_cargo.engine.base.plain_text import HIDDEN
 from doit_cargo.engine.base.secrets import is_secret
 from doit_cargo.migrate.recording.box import TIMED_OUT, Box, BoxOutcome
+from doit_cargo.migrate.recording.lines import started_by_path
 from doit_cargo.migrate.recording.recorder import RecordedCall
 from doit_cargo.migrate.sources.source import Source
 
+ROUNDS = 4
 MACHINE = {"OS": "Windows_NT"}
 # Set by what runs a build file, or by a shell, for itself.
 NOISE = re.compile(
@@ -26,6 +29,7 @@ NOISE = re.compile(
 AROUND = frozenset({"rustup", "nice", "ionice", "timeout", "nohup", "stdbuf", "setsid", "sudo"})
 # The line of an error message that says what is wrong.
 TELLING = re.compile(r"doit-cargo: |error\b|.*\*\*\* ")
+NOT_FOUND = re.compile(r": ([\w./@+-]+/[\w.@+-]+): (?:not found|No such file or directory)$", re.MULTILINE)
 TEMPORARY = re.compile(r"\{box\}/run/(?:other-)?tmp(?:/[\w.-]+)?")
 
 
@@ -70,6 +74,19 @@ class Recording:
     changes: Mapping[str, str]
     given: Mapping[str, str] = field(default_factory=dict)
     asking: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    """Programs that its lines start by a path below the checkout, and those that a shell looked for there in vain."""
+
+
+class MadeFiles(NamedTuple):
+    """Files about which make decides by their age: those that are not there, and those that are, new or old."""
+
+    absent: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    is_old: bool = False
+
+
+AS_THEY_ARE = MadeFiles()
 
 
 def record(
@@ -84,12 +101,22 @@ def record(
     known: Sequence[RecordedStep] = (),
     without: str = "",
     leaves: Sequence[str] = (),
+    made: MadeFiles = AS_THEY_ARE,
 ) -> Recording:
     """Run a program in the box once and return what it did; `known` are steps to which it may listen, `without` is a
     tool that is not there, `leaves` are files for the next run."""
-    words = {step.argv for step in known}
-    gone = (*gone, *box.programs_called(without))
-    outcome = box.run(argv, env, fail=fail, other=other, files=files, gone=gone, known=words, leaves=leaves)
+    outcome = box.run(
+        argv,
+        env,
+        fail=fail,
+        other=other,
+        files=files,
+        gone=(*gone, *made.absent, *box.programs_called(without)),
+        known=(words := {step.argv for step in known}),
+        leaves=leaves,
+        there=made.there,
+        is_old=made.is_old,
+    )
     return _recording(box, outcome, env, words)
 
 
@@ -103,16 +130,47 @@ def record_old(
     other: bool = False,
     without: str = "",
     asked: Collection[str] = (),
+    made: MadeFiles = AS_THEY_ARE,
 ) -> Recording:
     """Record targets of an old build file as if nothing of ours were there; `asked` are files that are there in the
-    other world alone, or gone from it."""
+    other world alone, or gone from it; `made` says of files of make's what they are."""
     # What reads OS itself is looked at with it set, and the shim then goes to the old file.
     is_windows = other and not (source.gives_environment and "OS" in source.variables)
     env = {**box.environment(other), **source.env, **(MACHINE if is_windows else {})}
-    files, gone = _other_files(box, (*source.asks_for, *asked)) if other else ({}, ())
+    switched = {*source.asks_for, *asked}.difference(made.absent, made.there)
+    files, gone = _other_files(box, sorted(switched)) if other else ({}, ())
     files, gone = {**files, **source.aside}, (*source.gone, *gone)
     words = [*source.call(names[0], given or {}), *names[1:]]
-    return record(box, words, env, fail=fail, other=other, files=files, gone=gone, without=without)
+    return record(box, words, env, fail=fail, other=other, files=files, gone=gone, without=without, made=made)
+
+
+def more_in(
+    more: Sequence[RecordedStep], less: Sequence[RecordedStep], is_same: Callable[[RecordedStep, RecordedStep], bool]
+) -> list[RecordedStep] | None:
+    """Return the steps that a sequence has more than another one, which is the same else; None if it is not. Of two
+    that are the same the first one is more."""
+    rest, found = list(reversed(less)), []
+    # What stands in a pipe begins at once, in any order.
+    reach = len(rest) if any(step.out == "pipe" for step in rest) else 1
+    for step in reversed(more):
+        same = next((each for each in rest[:reach] if is_same(step, each)), None)
+        found += [step] if same is None else []
+        rest = [each for each in rest if each is not same]
+    return None if rest else found[::-1]
+
+
+def watch_programs(box: Box, source: Source) -> bool:
+    """Have stand-ins for the programs that targets start by a path below the checkout, and tell whether there are more
+    now: what is not there, a recipe may make. Behind one that is missing others may be, so it is looked again."""
+    wanted, before = list(source.targets), box.programs
+    for _ in range(ROUNDS):
+        found = list(box.each(lambda old: record_old(box, source, [old.name]), wanted))
+        new = {path for each in found for path in each.started}.difference(box.programs)
+        if not new:
+            break
+        box.programs = (*box.programs, *sorted(new))
+        wanted = [old for old, each in zip(wanted, found, strict=True) if each.ended != "well"]
+    return box.programs != before
 
 
 def _other_files(box: Box, asked: Collection[str]) -> tuple[dict[str, str], list[str]]:
@@ -128,8 +186,8 @@ def _recording(box: Box, outcome: BoxOutcome, env: Mapping[str, str], known: Col
     # A line whose output nobody takes is one of a recipe; what `$(shell)` runs has a pipe.
     started = [call for call in outcome.calls if call.kind == "line" and call.out != "pipe"]
     # What is given to `sh -c` inside of one is one too: its first word here.
-    texts = [call.argv[1] for call in outcome.calls if call.kind == "text" and call.out != "pipe"]
-    lines = (*(call.argv[-1] for call in started), *texts)
+    spoken = [call for call in outcome.calls if call.kind in ("line", "text") and call.out != "pipe"]
+    lines = tuple(call.argv[-1] if call.kind == "line" else call.argv[1] for call in spoken)
     given = [set(_step(box, call, env).env.items()) for call in started]
     words = [line.strip() for line in outcome.err.splitlines() if line.strip()]
     said = next(filter(TELLING.match, words), words[-1] if words else "")
@@ -142,7 +200,19 @@ def _recording(box: Box, outcome: BoxOutcome, env: Mapping[str, str], known: Col
         outcome.changes,
         dict(set.intersection(*given) if given else ()),
         tuple(call.argv[-1] for call in outcome.calls if call.kind == "line" and call.out == "pipe"),
+        tuple(dict.fromkeys(_started(box, started, outcome.err))),
     )
+
+
+def _started(box: Box, lines: Sequence[RecordedCall], err: str) -> Iterator[str]:
+    """Yield the programs that lines start by a path, and those of which a shell says that they are not there."""
+    folder = ""
+    for call in lines:
+        folder = os.path.relpath(call.folder, box.root)
+        yield from started_by_path(call.argv[-1], folder)
+    for name in NOT_FOUND.findall(err):
+        last = [word for call in lines[-1:] for word in re.findall(r"\bcd\s+([\w./-]+)", call.argv[-1])]
+        yield from started_by_path(name, os.path.join(folder, *last))
 
 
 def _is_work(call: RecordedCall) -> bool:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from doit_cargo.engine.toolchain.tools import row_of
+from doit_cargo.migrate.cargo_call import PROVABLE, fits_a_row, parse
 from doit_cargo.migrate.recording.box import Box
 from doit_cargo.migrate.recording.lines import read_by, tested_files, tools_asked_for, why_not
 from doit_cargo.migrate.recording.recorder import READERS
-from doit_cargo.migrate.recording.recordings import RecordedStep, Recording, record_old
+from doit_cargo.migrate.recording.recordings import AS_THEY_ARE, MadeFiles, RecordedStep, Recording, more_in, record_old
 from doit_cargo.migrate.sources.source import Old, Source, variables_of
 
 SENTINEL = "doit-cargo-other"
@@ -47,7 +48,10 @@ class Study:
     """What is known of a target: its recording, why it cannot be a row ("" if it can), and the variables that change
     what it does. `environment` are variables that its calls get from the build file with values of the machine, the
     day or the checkout: they are asked of it each time. `tools` are those without which it stops, each with the number
-    of steps before that. `lead` is the call by which the old file does the beginning itself, and `behind` the rest."""
+    of steps before that. `lead` is the call by which the old file does the beginning itself, and `behind` the rest;
+    `tail` the call by which it does all the rest, and `behind` the beginning.
+    `left_out` are calls that make leaves out while a file is new enough: cargo's, which doit-cargo leaves out where it
+    proves that nothing is to be done. All is recorded without those files, as `made` says."""
 
     old: Old
     base: Recording
@@ -57,6 +61,9 @@ class Study:
     tools: tuple[tuple[int, str], ...] = ()
     lead: tuple[str, ...] = ()
     behind: Recording | None = None
+    made: MadeFiles = AS_THEY_ARE
+    left_out: tuple[RecordedStep, ...] = ()
+    tail: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[RecordedStep, ...]:
@@ -64,7 +71,8 @@ class Study:
         steps = list(_apart_from((self.behind or self.base).steps, self.environment))
         for position, tool in reversed(self.tools):
             steps.insert(position, RecordedStep((*IS_THERE, tool), "", {}, "shown", 0))
-        return (*([RecordedStep(self.lead, "", {}, "shown", 0)] if self.lead else []), *steps)
+        lead, tail = ([RecordedStep(call, "", {}, "shown", 0)] if call else [] for call in (self.lead, self.tail))
+        return (*lead, *steps, *tail)
 
     @property
     def calls_cargo(self) -> bool:
@@ -80,6 +88,8 @@ def study(box: Box, source: Source, old: Old) -> Study:
     run = _runner(box, source, [old.name])
     base = run()
     found = _studied(box, source, old, base, run)
+    if old.decided and (needed := _whenever_needed(box, source, old)).reason in ("", NO_CARGO):
+        return needed
     for names in old.leads if found.reason not in ("", NO_CARGO) and base.ended == "well" else ():
         lead = _runner(box, source, names)
         led = _behind(base, lead())
@@ -89,6 +99,55 @@ def study(box: Box, source: Source, old: Old) -> Study:
                 call = (os.path.basename(source.call("", {})[0]), "-f", source.file, *names)
                 return replace(behind, old=old, base=base, lead=call, behind=led)
     return found
+
+
+def with_front(box: Box, source: Source, found: Study, studies: Mapping[str, Study]) -> Study:
+    """Return a target that cannot be a row as one that begins with what is known of its first part, behind which the
+    old file does the target as before; as it is if that part is no row, or more is done before the rest."""
+    old, made = found.old, MadeFiles(absent=found.old.decided)
+    known = [each for name in old.fronts if (each := studies.get(name)) and not (each.reason or each.lead or each.tail)]
+    base = record_old(box, source, [old.name], made=made) if known else found.base
+    for front in reversed(known if base.ended == "well" else []):
+        first = record_old(box, source, [front.old.name], made=made)
+        rest = _behind(base, first)
+        if rest is None or not rest.steps or not first.steps:
+            continue
+        # What leaves no file is taken for done by the name that it has.
+        done = () if front.old.name in old.decided else ("-W", front.old.name)
+        tail = (os.path.basename(source.call("", {})[0]), "-f", source.file, *done, old.name)
+        variables = tuple(sorted({*source.variables} & {*variables_of(old.text)}))
+        return replace(front, old=old, base=base, variables=variables, behind=first, made=made, tail=tail)
+    return found
+
+
+def _whenever_needed(box: Box, source: Source, old: Old) -> Study:
+    """Return what is known of a target where none of the files is there about which make decides, if all that make ever
+    leaves out for them is proven to be up to date, or not, by doit-cargo."""
+    run = _runner(box, source, [old.name], MadeFiles(absent=old.decided))
+    base = run()
+    found = _studied(box, source, replace(old, unsure=""), base, run)
+    left: list[RecordedStep] = []
+    if found.reason:
+        return found
+    for made in states_of(old.decided):
+        seen = record_old(box, source, [old.name], made=made)
+        missing = more_in(base.steps, seen.steps, lambda one, two: _alike([one], [two]))
+        if missing is None or seen.ended != base.ended or not all(_is_provable(step) for step in missing):
+            return replace(found, reason=old.unsure)
+        left += (step for step in missing if step not in left)
+    return replace(found, old=old, made=MadeFiles(absent=old.decided), left_out=tuple(left))
+
+
+def states_of(files: tuple[str, ...]) -> Iterator[MadeFiles]:
+    """Yield what some files of make's may be: each alone, and all, made just now or long ago."""
+    for there in dict.fromkeys([*((name,) for name in files), *([files] if files else [])]):
+        absent = tuple(name for name in files if name not in there)
+        yield from (MadeFiles(absent, there, is_old) for is_old in (False, True))
+
+
+def _is_provable(step: RecordedStep) -> bool:
+    call = parse(step.argv, step.folder, step.env) if step.is_cargo else None
+    return call is not None and step.out == "shown" and call.command in PROVABLE and fits_a_row(call)
 
 
 def _studied(
@@ -111,14 +170,16 @@ def _studied(
     return Study(old, base, "", tuple(sorted(read.union(changing))), asked, tools)
 
 
-def _runner(box: Box, source: Source, names: Sequence[str]) -> Rerun:
+def _runner(box: Box, source: Source, names: Sequence[str], made: MadeFiles = AS_THEY_ARE) -> Rerun:
     """Return what records some targets of a build file in one call."""
 
     def run(
         given: Mapping[str, str] | None = None, fail: int = 0, other: Collection[str] | None = None, without: str = ""
     ) -> Recording:
         is_other = other is not None
-        return record_old(box, source, names, given, fail=fail, other=is_other, without=without, asked=other or ())
+        return record_old(
+            box, source, names, given, fail=fail, other=is_other, without=without, asked=other or (), made=made
+        )
 
     return run
 
@@ -230,10 +291,16 @@ def _at_once(box: Box, source: Source, old: Old, base: Recording) -> str:
     if old.unsure:
         return old.unsure
     of_steps = (reason for step in base.steps if (reason := _of_step(step, source)))
-    made = (
-        f"make skips {path} while it is new enough" for path in source.makes if base.changes.get(path, GONE) != GONE
-    )
+    made = (f"make skips {path} while it is new enough" for path in source.makes if _is_made(box, path, base))
     return _of_lines(box, source, base) or next(of_steps, "") or next(made, "")
+
+
+def _is_made(box: Box, path: str, base: Recording) -> bool:
+    """Tell whether a recording leaves a file of make's; a stand-in that appears is none that it is seen to make, so
+    there all that was done in the folder of another Makefile counts."""
+    folder = os.path.dirname(path)
+    is_beside = bool(folder) and box.lays_below(path) and any(step.folder == folder for step in base.steps)
+    return is_beside or base.changes.get(path, GONE) != GONE
 
 
 def _of_lines(box: Box, source: Source, base: Recording) -> str:
@@ -252,7 +319,7 @@ def _of_step(step: RecordedStep, source: Source) -> str:
     if step.out not in ("shown", "null") and not (source.listens and step.out == "pipe"):
         return f"what {step.argv[0]} says goes on to a {step.out}"
     if source.kind == "cargo-make" and step.argv[:2] == ("cargo", "make"):
-        return "cargo-make does it anew for each member"
+        return "calls cargo-make again, with what that one sets for it"
     if found := PLACES.search(" ".join((*step.argv, step.folder))):
         return f"names a place of this machine ({PLACE_NAMES[found[1]]})"
     return "runs outside of the checkout" if step.folder.startswith(("/", "..")) else ""

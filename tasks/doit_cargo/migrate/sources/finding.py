@@ -79,7 +79,8 @@ def words_in(root: str, path: str) -> set[str]:
 
 
 def load(box: Box, path: str) -> Source:
-    """Return a build file as a source."""
+    """Return a build file as a source, with stand-ins in the box for all that its targets start by a path."""
+    from doit_cargo.migrate.recording.recordings import watch_programs
     from doit_cargo.migrate.sources import cargo_make, justfiles, makefiles, scripts
 
     readers = {
@@ -89,4 +90,7 @@ def load(box: Box, path: str) -> Source:
         "npm": scripts.npm,
         "alias": scripts.alias,
     }
-    return readers[kind_of(path)](box, path)
+    read = readers[kind_of(path)]
+    source = read(box, path)
+    # A folder of such a program is none that make would always make.
+    return read(box, path) if watch_programs(box, source) else source

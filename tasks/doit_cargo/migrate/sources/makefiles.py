@@ -29,6 +29,7 @@ INCLUDE = re.compile(r"^[ \t]*-?s?include[ \t]+(.+)$", re.MULTILINE)
 # What make finds out itself while it reads the file, and no stand-in sees.
 UNSEEN = (
     (re.compile(r"\$[({](?:wildcard|file)\b(?!\s+[\w./-]+\))"), "takes the files that are there (wildcard)"),
+    (re.compile(r"(?<!\$)\$(?:\?|[({]\?[DF]?[)}])"), "asks which files are newer ($?)"),
     (re.compile(r"\$[({](?:if|and|or)\b[^\n]*\$[({]realpath\b"), "takes the files that are there (realpath)"),
     (re.compile(r"\$[({](?:MAKEFLAGS|MFLAGS|MAKE_VERSION|MAKELEVEL|MAKE_HOST|\.FEATURES)\b"), "asks make about itself"),
 )
@@ -268,9 +269,22 @@ def _old(box: Box, entry: MakeTarget, entries: Mapping[str, MakeTarget], text: s
     # What is asked for together may change what each does.
     parts += ["MAKECMDGOALS"] if re.search(r"MAKECMDGOALS|\bMAKEFLAGS\b.*=", text) else []
     reached = _with_variables(written, text, {each.name for each in closure})
+    unsure, decided = _unsure(reached), tuple(_decided(box, closure))
     is_parted = not NOT_PARTED.search(text)
     leads = tuple(_leads_known(box, closure, entries, text)) if is_parted else ()
-    return Old(entry.name, line, reached, _unsure(box, closure, reached), tuple(parts), leads)
+    # What the file finds out while it is read may be another thing once the first part is there.
+    is_read_alike = is_parted and not unsure and not SHELL.search(reached)
+    fronts = [names[0] for names in _leads(entry, entries, {}) if len(names) == 1] if is_read_alike else []
+    return Old(
+        entry.name,
+        line,
+        reached,
+        _skips(decided) or unsure,
+        tuple(parts),
+        leads,
+        () if unsure else decided,
+        tuple(fronts),
+    )
 
 
 def _leads_known(
@@ -285,7 +299,7 @@ def _leads_known(
         rest = [each for each in closure if each.name not in seen]
         written = "\n".join(line for each in rest for line in (*each.recipe, *each.settings))
         reached = _with_variables(written, text, {each.name for each in rest})
-        if seen and not _unsure(box, rest, reached):
+        if seen and not _unsure(reached) and not any(_decided(box, rest)):
             yield names
 
 
@@ -297,8 +311,8 @@ def _leads(entry: MakeTarget, entries: Mapping[str, MakeTarget], seen: dict[str,
     if entry.name in seen or entry.settings or not entry.parts:
         return
     seen[entry.name] = None
-    if entry.parts[0] in entries:
-        yield from _leads(entries[entry.parts[0]], entries, seen)
+    if first := _entry_of(entry.parts[0], entries):
+        yield from _leads(first, entries, seen)
     yield from (entry.parts[:size] for size in range(1, len(entry.parts) + 1))
 
 
@@ -319,7 +333,11 @@ def _entry_of(name: str, entries: Mapping[str, MakeTarget]) -> MakeTarget | None
     if found and (found.recipe or found.parts or found.is_phony):
         return found
     pattern = next((each for each in entries.values() if _fits(each.name, name)), None)
-    return replace(pattern, name=name) if pattern else found
+    if not pattern:
+        return found
+    before, _, after = pattern.name.partition("%")
+    stem = name[len(before) : len(name) - len(after)]
+    return replace(pattern, name=name, parts=tuple(part.replace("%", stem, 1) for part in pattern.parts))
 
 
 def _fits(pattern: str, name: str) -> bool:
@@ -352,12 +370,20 @@ def _with_variables(written: str, text: str, names: Collection[str]) -> str:
     return "\n".join(reached)
 
 
-def _unsure(box: Box, closure: list[MakeTarget], reached: str) -> str:
-    """Return why a run of a target does not show all that it may do."""
+def _decided(box: Box, closure: list[MakeTarget]) -> Iterator[str]:
+    """Yield the files that make may leave as they are: those that are there, or that a name or a recipe tells of."""
     for each in closure:
-        is_there = os.path.exists(os.path.join(box.checkout, each.name))
+        is_there = os.path.exists(os.path.join(box.checkout, each.name)) or box.lays_below(each.name)
         if each.recipe and not each.is_phony and (is_there or _is_file_name(each)):
-            return f"make skips {each.name} while that file is newer than what it is made of"
+            yield each.name
+
+
+def _skips(decided: tuple[str, ...]) -> str:
+    return f"make skips {decided[0]} while that file is newer than what it is made of" if decided else ""
+
+
+def _unsure(reached: str) -> str:
+    """Return why a run of a target does not show all that it may do."""
     plain = re.sub(r"\\\n", " ", reached)
     if any(ASKS_THE_SHELL.search(text.replace("$$", "$")) for text in SHELL.findall(plain)):
         return "what a $(shell ...) finds out is not seen"

@@ -31,7 +31,8 @@ class Old:
     """A target of a build file. `line` is where it stands, 0 if unknown; `text` is all that decides what it does,
     as written; `unsure` says why a recording does not show all of it; `parts` are what is done once, however many
     targets of one call want it. `leads` are what it may begin with, each a list of targets that the old file can do
-    by themselves: the shortest first."""
+    by themselves: the shortest first. `decided` are the files about which make decides by their age, if nothing else
+    makes it unsure; `fronts` are what is done first, after which the old file may do all the rest."""
 
     name: str
     line: int = 0
@@ -39,6 +40,8 @@ class Old:
     unsure: str = ""
     parts: tuple[str, ...] = ()
     leads: tuple[tuple[str, ...], ...] = ()
+    decided: tuple[str, ...] = ()
+    fronts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
