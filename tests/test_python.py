@@ -18,6 +18,7 @@ from conftest import needs_cargo, write
 from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.cargo.pyo3 import bindings, difference, told
 from doit_cargo.engine.state.dir_listing import list_tree
+from observing import observer
 
 needs_maturin = pytest.mark.skipif(
     shutil.which("maturin", path=environment()["PATH"]) is None,
@@ -333,6 +334,50 @@ license-file.workspace = true
     "tool/py/build.rs": 'fn main() { println!("cargo:rerun-if-env-changed=ASKED"); }\n',
     "tool/py/src/main.rs": 'fn main() { println!("{}{:?}", include_str!("../../../note.txt"), option_env!("READ")) }\n',
 }
+
+
+UNSAID = """\
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=SAID={} {}", std::fs::read_to_string("../../unsaid.txt").unwrap(), env("UNSAID"));
+}
+fn env(name: &str) -> String { std::env::var(name).unwrap_or_default() }
+"""
+
+
+@pytest.mark.slow
+def test_a_wheel_is_made_from_what_is_there_whoever_read_it_without_saying_so(tmp_path: Path) -> None:
+    observer()
+    small_workspace(tmp_path)
+    for name, text in {
+        **PROGRAM,
+        "unsaid.txt": "one",
+        "tool/py/python/tool/run.sh": "",
+        "tool/py/build.rs": UNSAID,
+    }.items():
+        write(tmp_path / name, text)
+    project = tmp_path / "tool/py/pyproject.toml"
+    write(project, project.read_text().replace("[tool.maturin]", '[tool.maturin]\npython-source = "python"'))
+    write(tmp_path / "tool/py/src/main.rs", 'fn main() { println!("{}", env!("SAID")) }\n')
+
+    def says(**variables: str) -> tuple[str, bool]:
+        built = build(tmp_path, **variables)
+        assert (built.status, built.out[:2]) == (0, ".."), built.out + built.err
+        assert build(tmp_path, **variables).out.startswith("-- build_python  up to date")
+        [wheel] = (tmp_path / "target/wheels").glob("tool-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            (tmp_path / "packed").write_bytes(archive.read("tool-0.1.0.data/scripts/tool"))
+            mode = archive.getinfo("tool/run.sh").external_attr >> 16
+        (tmp_path / "packed").chmod(0o755)
+        said = subprocess.run([tmp_path / "packed"], capture_output=True, text=True, check=True).stdout
+        return said.strip(), bool(mode & 0o100)
+
+    assert says() == ("one", False)
+    write(tmp_path / "unsaid.txt", "two")
+    assert says() == ("two", False)
+    assert says(UNSAID="x") == ("two x", False)
+    (tmp_path / "tool/py/python/tool/run.sh").chmod(0o755)
+    assert says(UNSAID="x") == ("two x", True)
 
 
 @pytest.mark.slow
