@@ -35,7 +35,6 @@ from doit_cargo.engine.cargo import pyo3
 from doit_cargo.engine.console import reporter
 from doit_cargo.engine.execution import build_places, sccache
 from doit_cargo.engine.plan import declared
-from doit_cargo.engine.state import dir_listing, seen
 from doit_cargo.engine.state.dir_listing import MODULE
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from doit_cargo.engine.base.variables import Values
     from doit_cargo.engine.execution.evidence.invalidation import Ledger
     from doit_cargo.engine.execution.run import Outcome
-    from doit_cargo.engine.state.seen import Row
     from doit_cargo.session import Session
 
 WHEELS = "wheels"
@@ -192,7 +190,6 @@ def watch_build_python(session: Session, values: Values) -> ActionInputs:
         tools=tuple(dict.fromkeys(["maturin", "python", "nvcc", *(name for each in found for name in each.tools)])),
         outputs=tuple(wheel for build in builds if (wheel := newest_wheel(session, build.crate))),
         packages=tuple(dict.fromkeys(name for each in found for name in each.packages)),
-        seen=tuple(row for each in found for row in each.seen),
         always_stale_reason=next(filter(None, (each.always_stale_reason for each in found)), ""),
     )
 
@@ -227,20 +224,7 @@ def _watched(session: Session, build: WheelBuild) -> ActionInputs:
         tools=tuple(plan.needs),
         packages=tuple(packages.values()),
         always_stale_reason=late.always_stale_reason,
-        seen=tuple(_modes({**named.folders, build.crate.directory: folders[build.crate.directory]})),
     )
-
-
-def _modes(folders: Mapping[str, tuple[str, ...]]) -> Iterator[Row]:
-    """Yield what is to be compared of files beside their content: maturin packs which of them can be run."""
-    world = seen.World({})
-    for folder, rule in folders.items():
-        try:
-            names = dir_listing.list_tree(folder, rule)[1]
-        except dir_listing.TooLarge:
-            continue  # which makes it stale each time
-        paths = (os.path.join(folder, name) for name in names if not name.endswith((".rs", "Cargo.toml")))
-        yield from (["stat", path, seen.take("stat", path, (), world), []] for path in paths)
 
 
 def newest_wheel(session: Session, crate: PythonCrate) -> str:

@@ -53,12 +53,10 @@ DECIDING = {
 }
 
 
-# A message for everybody names every distribution. Tried once in a line: a line may be as long as a log.
-ADVICE = re.compile(
-    r"On (?:Ubuntu|Debian|Fedora|Arch)\b[^\n]{0,30}:\s*\n.*"
-    r"|^.*?\b(?:Ubuntu|Debian)\b.*?\bFedora\b.*|^.*?\bFedora\b.*?\b(?:Ubuntu|Debian)\b.*",
-    re.MULTILINE,
-)
+# A message for everybody names every distribution.
+ADVICE = re.compile(r"On (?:Ubuntu|Debian|Fedora|Arch)\b[^\n]{0,30}:\s*\n.*")
+DEBIAN = re.compile(r"\b(?:Ubuntu|Debian)\b")
+FEDORA = re.compile(r"\bFedora\b")
 
 
 class LogSystem(NamedTuple):
@@ -76,7 +74,8 @@ class LogSystem(NamedTuple):
 
 def of(text: str) -> LogSystem:
     """Return what the beginning and the lines of causes of a log tell."""
-    text = ADVICE.sub("", text)
+    lines = ADVICE.sub("", text).split("\n")
+    text = "\n".join(line for line in lines if not (FEDORA.search(line) and DEBIAN.search(line)))
     counts = {name: len(pattern.findall(text)) for name, pattern in SYSTEMS.items()}
     for name, pattern in DECIDING.items():
         counts[name] += 10 * len(pattern.findall(text))
