@@ -43,10 +43,14 @@ class WheelWatch:
 
     @contextmanager
     def observing(self) -> Iterator[Observation | None]:
-        """Observe what runs meanwhile; the ledger keeps what its units rest on."""
+        """Observe what runs meanwhile; the ledger keeps what units of local packages rest on.
+
+        Of PyO3 it keeps nothing: maturin tells it other variables than cargo does, for which it need not be made anew.
+        """
         with self.watch.observing(self.ledger) as observation:
             yield observation
-        self.ledger.data["observed"].update(self.watch.made)
+        made = ((key, record) for key, record in self.watch.made.items() if record[1] in self.packages)
+        self.ledger.data["observed"].update(made)
 
     def keys(self) -> list[str]:
         """Return the units that lie where this build was made, of whichever package."""

@@ -115,7 +115,7 @@ def note(session: Session, build: WheelBuild, seen: WheelWatch) -> None:
 
 
 def _seen(seen: WheelWatch) -> SeenOfWheel:
-    records, there = seen.ledger.data["observed"], seen.keys()
+    records, there = {**seen.ledger.data["observed"], **seen.watch.made}, seen.keys()
     rows: list[Row] = []
     unseen = dict.fromkeys([seen.watch.why] if seen.watch.why else [])
     for key in there:
