@@ -115,7 +115,8 @@ def with_front(box: Box, source: Source, found: Study, studies: Mapping[str, Stu
         # What leaves no file is taken for done by the name that it has.
         done = () if front.old.name in old.decided else ("-W", front.old.name)
         tail = (os.path.basename(source.call("", {})[0]), "-f", source.file, *done, old.name)
-        variables = tuple(sorted({*source.variables} & {*variables_of(old.text)}))
+        changing = _changing(source, old, base, _runner(box, source, [old.name], made))
+        variables = tuple(sorted({*front.variables, *changing}))
         return replace(front, old=old, base=base, variables=variables, behind=first, made=made, tail=tail)
     return found
 
