@@ -48,6 +48,7 @@ NO_WORDS = re.compile(
 UNFIT = re.compile(r"mismatch|incompatible|not found|cannot |could not |failed|invalid|unsupported", re.IGNORECASE)
 PLACE = re.compile(r"\S+\.rs:\d+:\d+")
 ANOTHER = re.compile(r"\W{0,2}(?:error|fatal|warning: build failed)\b|\W{0,3}maturin failed", re.IGNORECASE)
+PROGRESS = re.compile(r"\s*(?:Compiling|Checking|Downloaded|Fresh) \S+ v\d")  # another job's word in between
 NUMBERED = re.compile(r"\s*\d{1,2}: (?=\S)")
 # What the system says, without of what: the link above names that.
 SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
@@ -174,7 +175,8 @@ def _links(shown: Sequence[str]) -> list[int]:
     found: list[int] = []
     for at in range(1, end):
         if CAUSED.fullmatch(shown[at]):
-            found += [below for below in range(at + 1, min(at + 4, end)) if shown[below].strip()][:1]
+            near = range(at + 1, min(at + 5, end))
+            found += [one for one in near if shown[one].strip() and not PROGRESS.match(shown[one])][:1]
         elif CAUSED.match(shown[at]) or (found and NUMBERED.match(shown[found[-1]]) and NUMBERED.match(shown[at])):
             found.append(at)
     return list(dict.fromkeys(found))
