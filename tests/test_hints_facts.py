@@ -13,7 +13,7 @@ import pytest
 from calling import call, linux, small_workspace
 from conftest import SHARED, needs_cargo, write
 from doit_cargo.engine import hints
-from doit_cargo.engine.hints import Hint, crates, systems
+from doit_cargo.engine.hints import Hint, fixes, systems
 from hint_logs import KNOWN, read
 
 REGISTRY = "/home/dev/.cargo/registry/src/index.crates.io-6f17d22bba15001f"
@@ -227,10 +227,10 @@ def test_the_workspace_tells_who_pulls_a_crate_in(tmp_path: Path) -> None:
     lock = "version = 4\n\n" + package.format("app", 'dependencies = ["net"]')
     lock += package.format("net", source + 'dependencies = ["openssl-sys"]') + package.format("openssl-sys", source)
     write(tmp_path / "Cargo.lock", lock)
-    told = crates.about("openssl-sys", "1.0.0", str(tmp_path))
+    told = fixes.about("openssl-sys", "1.0.0", str(tmp_path))
     assert told.startswith("pulled in by app -> net; it needs ")
     assert "pkg-config" in told
-    assert crates.about("net", "9.9.9", str(tmp_path)) == ""
+    assert fixes.about("net", "9.9.9", str(tmp_path)) == ""
 
 
 # --- no false alarm --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.base.model import Workspace
 from doit_cargo.engine.base.toml.locations import TomlFile
 from doit_cargo.engine.console import reporter
-from doit_cargo.engine.hints import check, crates, fixes, floor, rules
+from doit_cargo.engine.hints import check, fixes, floor, rules
 from doit_cargo.engine.hints.recogniser import recognise
 from doit_cargo.engine.hints.rules import Found, HintRules, how_it_ended
 from doit_cargo.engine.hints.systems import LogSystem
@@ -83,7 +83,7 @@ def _hint(found: Found, known: HintRules, place: LogSystem, root: str) -> Hint:
     fix = fixes.fix_of(found, known, place)
     if root and hint is floor.BUILD_SCRIPT:
         name, _, version = found.values["crate"][0].partition(" v")
-        fix = "; ".join(part for part in (fix, crates.about(name, version, root)) if part)
+        fix = "; ".join(part for part in (fix, fixes.about(name, version, root)) if part)
     return Hint(
         name=hint.name,
         category=hint.category,

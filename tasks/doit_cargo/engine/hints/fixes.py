@@ -1,16 +1,21 @@
-"""A found cause in words: cause and fix with what the log named, the fix for one system and package manager.
+"""A found cause in words: cause and fix with what the log named, the fix for one system and package manager, and who
+pulls in a crate whose build script failed.
 
 Knows nothing of how a cause was found.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
+from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.cargo import lockfile
 from doit_cargo.engine.hints.rules import SYSTEMS, Found, HintRules
 from doit_cargo.engine.hints.systems import LogSystem
 from doit_cargo.engine.preflight.cuda.compiler import cuda_release, cuda_releases
+from doit_cargo.engine.preflight.requirements import rules as needs
 from doit_cargo.engine.toolchain.platform import FOR_ADMINISTRATORS, install_command
 from doit_cargo.engine.toolchain.tools import ROWS, how_to_get
 
@@ -201,3 +206,23 @@ def _joined(parts: list[str]) -> str:
         separator = " " if part.startswith("(") else ", " if part.startswith(("then ", "and ", "or ")) else "; "
         told += (separator if told else "") + part
     return re.sub(r"^(?:then|and|or) ", "", told)
+
+
+def about(name: str, version: str, root: str) -> str:
+    """Return what the workspace at `root` knows of a crate: ``pulled in by app <- zmq; it needs cmake``, or nothing."""
+    told = [_way(name, version, root)]
+    entry = needs.load().crates.get(name)
+    things = dict.fromkeys(rule.thing for rule in entry.rules) if entry else {}
+    if things:
+        told.append(f"it needs {', '.join(things)}")
+    return "; ".join(part for part in told if part)
+
+
+def _way(name: str, version: str, root: str) -> str:
+    try:
+        lock = lockfile.read(os.path.join(root, "Cargo.lock"))
+    except UserError:
+        return ""
+    found = next((one for one in lock.named(name) if one.version == version), None)
+    way = [one.name for one in lock.path_to(found)] if found else []
+    return f"pulled in by {' -> '.join(way[:-1])}" if len(way) > 1 else ""

@@ -1,4 +1,5 @@
-"""Why a failure happened, by what stands around the line that tells of it: below it, in what it called, or before it.
+"""Why a failure happened, by what stands around the line that tells of it: the chain of causes below it, what it
+called, or what was said before it.
 
 Knows the outer form of what tools print, nothing of causes.
 """
@@ -7,10 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from doit_cargo.engine.hints import chain
 from doit_cargo.engine.hints.reading import bare
-from doit_cargo.engine.hints.said import HOLLOW, SUMMARY, WHY, LogEvent, panics, quoted_reason, readable
+from doit_cargo.engine.hints.said import (
+    CAUSED,
+    CHAIN,
+    HOLLOW,
+    PANICKED,
+    SUMMARY,
+    WHY,
+    LogEvent,
+    panics,
+    quoted_reason,
+    readable,
+)
 
 CMAKE = re.compile(r"CMake Error at \S+ \(\w+\)")
 NIX = re.compile(r"error: (?:builder for .{1,200} failed|Cannot build )")
@@ -35,6 +47,11 @@ NO_WORDS = re.compile(
 )
 UNFIT = re.compile(r"mismatch|incompatible|not found|cannot |could not |failed|invalid|unsupported", re.IGNORECASE)
 PLACE = re.compile(r"\S+\.rs:\d+:\d+")
+ANOTHER = re.compile(r"\W{0,2}(?:error|fatal|warning: build failed)\b|\W{0,3}maturin failed", re.IGNORECASE)
+PROGRESS = re.compile(r"\s*(?:Compiling|Checking|Downloaded|Fresh) \S+ v\d")  # another job's word in between
+NUMBERED = re.compile(r"\s*\d{1,2}: (?=\S)")
+# What the system says, without of what: the link above names that.
+SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
 
 
 def says_little(text: str) -> bool:
@@ -68,7 +85,7 @@ def reason_of(event: LogEvent, text: str) -> tuple[int, str]:
 
 def _below(shown: Sequence[str], text: str) -> tuple[int, str]:
     """Return the last link of the chain below a line, or what its own form has there."""
-    at, why = chain.why_of(shown)
+    at, why = _last_link(shown)
     if at and why not in text:
         return at, why
     if NIX.match(text):
@@ -120,3 +137,65 @@ def panic_of(event: LogEvent) -> tuple[int, str, str]:
 def _place(said: Sequence[str]) -> str:
     found = PLACE.search("\n".join(said))
     return found[0] if found else ""
+
+
+class Chain(NamedTuple):
+    """A chain of causes: the lines where it begins and where its last link does, and the last that names a thing."""
+
+    start: int
+    last: int
+    before_system: int
+
+
+def chains(events: Sequence[LogEvent]) -> list[Chain]:
+    """Return the chains of causes that a log shows."""
+    found = []
+    for event in events:
+        shown = _shown(event)
+        at = _links(shown)
+        told = " ".join(shown[at[-1] : at[-1] + 2]) if at else ""
+        # Whose last link says only that a program failed, its words stand above the chain, none of the links says why.
+        says = not (HOLLOW.search(told) or SUMMARY.search(told))
+        if at and event.sign != PANICKED and (says or (len(at) > 2 and SUMMARY.search(told))):
+            last = event.number + at[-1]
+            above = event.number + (at[-2] if len(at) > 1 else 0)
+            found.append(Chain(event.number, last, above if SYSTEMS_WORD.match(_text_of(shown[at[-1]])) else last))
+    return found
+
+
+def _shown(event: LogEvent) -> list[str]:
+    """Return the lines in which the chain of an error is."""
+    return [bare(line) for line in event.lines[:CHAIN]]
+
+
+def _links(shown: Sequence[str]) -> list[int]:
+    """Return where the texts of the links stand that belong to the first of some lines, to no later error."""
+    others = (at for at in range(1, len(shown)) if ANOTHER.match(shown[at]) and not CAUSED.fullmatch(shown[at - 1]))
+    end = next(others, len(shown))
+    found: list[int] = []
+    for at in range(1, end):
+        if CAUSED.fullmatch(shown[at]):
+            near = range(at + 1, min(at + 5, end))
+            found += [one for one in near if shown[one].strip() and not PROGRESS.match(shown[one])][:1]
+        elif CAUSED.match(shown[at]) or (found and NUMBERED.match(shown[found[-1]]) and NUMBERED.match(shown[at])):
+            found.append(at)
+    return list(dict.fromkeys(found))
+
+
+def _text_of(line: str) -> str:
+    """Return what a link says, without what makes it one."""
+    return NUMBERED.sub("", CAUSED.sub("", line)).strip()
+
+
+def _last_link(shown: Sequence[str]) -> tuple[int, str]:
+    """Return where the last link of a chain stands and what it says, a bare word of the system with the link above it.
+
+    A link that says only that something has failed counts as little as what calls it. 0 and "" for no chain.
+    """
+    at = [one for one in _links(shown) if not (HOLLOW.search(shown[one]) or SUMMARY.search(_text_of(shown[one])))]
+    if not at:
+        return 0, ""
+    text = _text_of(shown[at[-1]])
+    if SYSTEMS_WORD.match(text) and len(at) > 1:
+        text = f"{_text_of(shown[at[-2]])}: {text}"
+    return at[-1], text

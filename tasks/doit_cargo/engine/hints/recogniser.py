@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
-from doit_cargo.engine.hints import chain, ending, floor, reading, systems
-from doit_cargo.engine.hints.chain import Chain
+from doit_cargo.engine.hints import ending, floor, reading, systems
 from doit_cargo.engine.hints.reading import Line, Window, around, candidates, windows
+from doit_cargo.engine.hints.reasons import Chain, chains
 from doit_cargo.engine.hints.rules import Found, Grammar, HintRule, HintRules, Index, Owner, Pattern, ToolVerdict
 from doit_cargo.engine.hints.said import PANICKED, LogEvent
 from doit_cargo.engine.hints.systems import LogSystem
@@ -81,8 +81,8 @@ def recognise(stream: IO[bytes], knowledge: HintRules, ended: str = "") -> LogRe
     if end and all(one.hint.category != end.category for one in found):
         found.append(Found(end, {"ended": (ended,)}, ()))
     ground = floor.of(ending.last(watcher.events))
-    chains = chain.of(watcher.events)
-    early = [one for one in found if _is_early(one, chains)]
+    told_in = chains(watcher.events)
+    early = [one for one in found if _is_early(one, told_in)]
     found = [
         _says_where(one) if one in early else one
         for one in found
@@ -327,10 +327,10 @@ def _found(hint: HintRule, watcher: _Watcher) -> Found | None:
     return Found(hint, {name: tuple(several)[:4] for name, several in values.items()}, tuple(lines[:5]))
 
 
-def _is_early(found: Found, chains: Sequence[Chain]) -> bool:
+def _is_early(found: Found, links: Sequence[Chain]) -> bool:
     """Tell whether only the beginning of a chain of causes tells it: that says where, the last link says why."""
     numbers = [number for number, _ in found.lines]
-    for one in chains:
+    for one in links:
         last = one.before_system if found.hint.rank < PRECISE else one.last
         if numbers and all(one.start <= number < last for number in numbers):
             return True
