@@ -123,6 +123,7 @@ class _Elsewhere:
         self._session, self._names = session, names
         self.folders = _outermost([session.root, *(one.directory for one in session.workspace.packages.values())])
         self._known: dict[str, Stamp | None] = {}
+        self._is_new = False
         self.renew()
 
     def renew(self) -> None:
@@ -130,12 +131,13 @@ class _Elsewhere:
         inside = tuple(folder + os.sep for folder in self.folders)
         files = {path for receipt in _receipts(self._session, self._names) for path in _files(receipt)}
         self._known = {path: signature(path) for path in files if not path.startswith(inside)}
+        self._is_new = True
 
     def changed(self) -> list[str]:
-        """Return what is another file than before, once."""
+        """Return what is another file than before, once; after a run all: one may have changed before."""
         now = {path: signature(path) for path in self._known}
-        found = [path for path, stamp in now.items() if stamp != self._known[path]]
-        self._known = now
+        found = [path for path, stamp in now.items() if self._is_new or stamp != self._known[path]]
+        self._known, self._is_new = now, False
         return found
 
 
