@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import call, environment, linux
+from calling import environment, linux
+from calling import started as call
 from conftest import needs_cargo, write
 from sharing import store
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from calling import TOOL_PROJECT, Said, call, environment, linux, small_workspace
+from calling import TOOL_PROJECT, Said, environment, linux, small_workspace
+from calling import started as call
 from conftest import needs_cargo, write
 from doit_cargo.actions.testing import sharing as of_tests
 from doit_cargo.sharing import embedded, warm
