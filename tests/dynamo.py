@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment, program
+from calling import Said, environment, program
+from calling import started as call
 
 MODEL = Path(__file__).parents[1] / "examples/dynamo"
 NEVER_COPIED = shutil.ignore_patterns("target", "include", ".doit-cargo", ".logs", ".testlogs")

@@ -6,8 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calling import Said, environment, small_workspace
-from calling import forked_call as call
+from calling import Said, call, environment, small_workspace
 from conftest import needs_cargo, write
 
 

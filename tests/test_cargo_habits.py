@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from calling import forked_call as call
-from calling import small_workspace
+from calling import call, small_workspace
 from conftest import needs_cargo
 
 pytestmark = needs_cargo

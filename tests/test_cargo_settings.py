@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import Said, environment, program, small_workspace
-from calling import forked_call as call
+from calling import Said, call, environment, program, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.engine.cargo.config.cfg import holds
 from doit_cargo.engine.cargo.config.effective import CargoProfile, profiles

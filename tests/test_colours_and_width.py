@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import environment, posix, program, small_workspace
-from calling import forked_call as call
+from calling import call, environment, posix, program, small_workspace
 from conftest import needs_cargo
 
 pytestmark = [needs_cargo, posix]

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import SCRIPTS, Said, environment, small_workspace
-from calling import forked_call as call
+from calling import SCRIPTS, Said, call, environment, small_workspace
 from conftest import needs_cargo, write
 
 BAD_RUST, GOOD_RUST = "pub fn f( ) {}\n", "pub fn f() {}\n"

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from calling import call, environment, program
+from calling import environment, program
+from calling import started as call
 from conftest import needs_cargo, write
 from hint_logs import first
 

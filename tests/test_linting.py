@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from calling import DODO, Said, small_workspace
-from calling import forked_call as call
+from calling import DODO, Said, call, small_workspace
 from conftest import needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import Said, call, environment, linux
+from calling import Said, environment, linux
+from calling import started as call
 from conftest import needs_cargo, write
 from serving import DEV, TOOL, running, started, until
 

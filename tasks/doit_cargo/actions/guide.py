@@ -185,7 +185,7 @@ def _pitfalls(session: Session) -> Iterator[str]:
     from doit_cargo.engine import hints
     from doit_cargo.engine.hints import rules
 
-    shipped = {one.name for one in rules.build(rules.shipped()).hints}
+    shipped = {one.name for one in rules.known().hints}
     own = [one for one in hints.load(session.workspace)[0].hints if one.name not in shipped]
     absent = [
         row

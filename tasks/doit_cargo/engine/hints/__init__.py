@@ -99,16 +99,15 @@ def _hint(found: Found, known: HintRules, place: LogSystem, root: str) -> Hint:
 
 def load(workspace: Workspace | None) -> tuple[HintRules, list[Problem]]:
     """Return what is known here: what ships, and the user's file over it unless that has problems."""
-    shipped = rules.shipped()
     path, label = _own_file(workspace) if workspace else ("", "")
     if not path or not os.path.isfile(path):
-        return rules.build(shipped), []
+        return rules.known(), []
     try:
         file = TomlFile.read(path, label)
     except UserError as error:
-        return rules.build(shipped), error.problems
-    problems = check.problems_of(file, frozenset(shipped["hint"]))
-    return rules.build(shipped, {} if problems else file.values), problems
+        return rules.known(), error.problems
+    problems = check.problems_of(file, frozenset(rules.shipped()["hint"]))
+    return (rules.known() if problems else rules.build(rules.shipped(), file.values)), problems
 
 
 def _own_file(workspace: Workspace) -> tuple[str, str]:

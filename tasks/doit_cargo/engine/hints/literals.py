@@ -16,6 +16,7 @@ FEW = 5
 _CLASSES = "dDwWsSAZ"  # escapes that stand for more than one character, or for none
 _WORDLIKE = "wdSD"
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r"}
+Rarity = Callable[[str], tuple[int, ...]]
 _QUANTIFIER = re.compile(r"[*+?]\??|\{\d*,?\d*\}\??")
 
 
@@ -61,33 +62,22 @@ def alternatives(pattern: str) -> list[Alternative]:
     return found if len(found) == 1 else _Scanner(pattern, True, True).scan()
 
 
-def words_of(pattern: str, rarity: Callable[[str], tuple[int, ...]]) -> list[str]:
-    """Return words of which every match of `pattern` holds at least one; empty if no such words are known.
-
-    `rarity` orders words; the least is taken.
-    """
-    return _rarest(alternatives(pattern), rarity)
-
-
-def choices_of(pattern: str, rarity: Callable[[str], tuple[int, ...]]) -> list[list[str]]:
-    """Return lists of words: a match of `pattern` holds one word of each list. None for several alternatives."""
-    found = alternatives(pattern)
-    return _choices(found[0], rarity) if len(found) == 1 else []
-
-
-def _rarest(found: list[Alternative], rarity: Callable[[str], tuple[int, ...]]) -> list[str]:
-    chosen: list[str] = []
-    for alternative in found:
-        choices = _choices(alternative, rarity)
-        if not choices:
-            return []
-        chosen += min(choices, key=lambda words: max(map(rarity, words)))
-    return chosen
-
-
-def _choices(alternative: Alternative, rarity: Callable[[str], tuple[int, ...]]) -> list[list[str]]:
-    inner = [_rarest(_Scanner(*group).scan(), rarity) for group in alternative.groups]
+def choices_of(alternative: Alternative, rarity: Rarity) -> list[list[str]]:
+    """Return lists of words: what matches an alternative holds one word of each list."""
+    inner = [_words_of(_Scanner(*group).scan(), rarity) for group in alternative.groups]
     return [[word] for run in alternative.runs for word in run.words()] + [words for words in inner if words]
+
+
+def rarest(choices: list[list[list[str]]], rarity: Rarity) -> list[str]:
+    """Return words of which every match holds at least one, by the choices of each alternative; empty if no such words
+    are known. `rarity` orders words; the least is taken."""
+    if not all(choices):
+        return []
+    return [word for lists in choices for word in min(lists, key=lambda words: max(map(rarity, words)))]
+
+
+def _words_of(found: list[Alternative], rarity: Rarity) -> list[str]:
+    return rarest([choices_of(one, rarity) for one in found], rarity)
 
 
 class _Scanner:

@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from doit_cargo.engine.base.toml import toml
-from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, words_of
+from doit_cargo.engine.hints.literals import alternatives, bounded, choices_of, rarest
 from doit_cargo.engine.toolchain import debian
 from doit_cargo.engine.toolchain.platform import INSTALL
 
@@ -49,11 +49,13 @@ class Pattern:
     def __init__(self, source: str) -> None:
         self.source = source
         self._compiled: re.Pattern[str] | None = None
-        self.words = tuple(dict.fromkeys(word.encode() for word in words_of(source, _commonness)))
-        self._literals = tuple(tuple(run.text.encode() for run in one.runs) for one in alternatives(source))
+        found = alternatives(source)
+        choices = [choices_of(one, _commonness) for one in found]
+        self.words = tuple(dict.fromkeys(word.encode() for word in rarest(choices, _commonness)))
+        self._literals = tuple(tuple(run.text.encode() for run in one.runs) for one in found)
         # What rules most lines out, where there is only one alternative.
         self.literal = max(self._literals[0], key=len, default=b"") if len(self._literals) == 1 else b""
-        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices_of(source, _commonness))
+        self.needs = tuple(frozenset(map(str.encode, words)) for words in choices[0]) if len(found) == 1 else ()
 
     def may_match(self, lower: bytes) -> bool:
         """Tell whether a line (lower case) holds all literals of one alternative."""
@@ -71,6 +73,12 @@ class Pattern:
         if self._compiled is None:
             self._compiled = re.compile(bounded(self.source), re.IGNORECASE | re.MULTILINE)
         return self._compiled
+
+
+@cache
+def _pattern(source: str) -> Pattern:
+    """Return an expression, taken apart once: there are two thousand, which takes a fifth of a second."""
+    return Pattern(source)
 
 
 def _commonness(word: str) -> tuple[bool, int]:
@@ -316,10 +324,17 @@ class Index:
         self.words = frozenset(word for word, entries in self._by_word.items() if entries)
 
 
-def shipped() -> dict[str, Any]:
+@cache
+def shipped() -> Mapping[str, Any]:
     """Return what ships with doit-cargo, as its file has it."""
     with open(os.path.join(data_directory(), "hints.toml"), "rb") as stream:
         return toml.load(stream)
+
+
+@cache
+def known() -> HintRules:
+    """Return what ships with doit-cargo, ready for logs."""
+    return build(shipped())
 
 
 def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> HintRules:
@@ -333,20 +348,20 @@ def build(values: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Hi
             for name, table in libraries.items()
             for alias in (name, *table.get("names", ()))
         },
-        {name: tuple(map(Pattern, sources)) for name, sources in values["signs"].items()},
+        {name: tuple(map(_pattern, sources)) for name, sources in values["signs"].items()},
         {
-            ToolVerdict(tool, word == "good"): tuple(map(Pattern, sources))
+            ToolVerdict(tool, word == "good"): tuple(map(_pattern, sources))
             for tool, words in values["verdict"].items()
             for word, sources in words.items()
         },
         tuple(
-            Grammar(name, table["subject"], tuple(map(Pattern, table["patterns"])))
+            Grammar(name, table["subject"], tuple(map(_pattern, table["patterns"])))
             for name, table in values["grammar"].items()
         ),
         {item: release for release, items in values["since"].items() for item in items},
         values["symbols"],
         tuple(
-            FailureKind(tuple(map(Pattern, table["patterns"])), table["means"], table["fix"])
+            FailureKind(tuple(map(_pattern, table["patterns"])), table["means"], table["fix"])
             for table in values["kind"].values()
         ),
     )
@@ -362,9 +377,9 @@ def _hint(name: str, table: Mapping[str, Any]) -> HintRule:
         name=name,
         category=table.get("category", name),
         rank=table.get("rank", 5),
-        patterns=tuple(map(Pattern, table.get("patterns", ()))),
-        also=tuple(map(Pattern, table.get("also", ()))),
-        unless=tuple(map(Pattern, table.get("unless", ()))),
+        patterns=tuple(map(_pattern, table.get("patterns", ()))),
+        also=tuple(map(_pattern, table.get("also", ()))),
+        unless=tuple(map(_pattern, table.get("unless", ()))),
         near=table.get("near", NEAR),
         hides=tuple(table.get("hides", ())),
         warnings=table.get("warnings", False),
