@@ -10,14 +10,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import forking
 
 CARGO_TOML = """\
 [workspace]
@@ -429,9 +428,13 @@ class Site:
         """Run the tool to its end."""
         self.calls.unlink(missing_ok=True)
         times = self.times()
-        argv = [_program(), *words]
-        status, out, err = forking.run(argv, cwd or self.ws, self.environment(), self.variables)
-        run = Run(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), self.cargo_calls())
+        process = self.start(*words, cwd=cwd)
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        run = Run(process.returncode, out, err, self.cargo_calls())
         if run.builds:
             self.built_times = times if words[:1] == ("dev",) and not run.status else {}
         return run

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,28 +88,34 @@ def needs(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(name, path=environment()["PATH"]), reason=f"{name} is not on PATH")
 
 
-def started(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
-    """Run a program in a folder, as a process from its very start; return what it said.
-
-    `variables` are added to its environment.
-    """
-    return _said(forking.start(_found(words), folder, {**environment(), **variables}))
-
-
 def call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
-    """Run a program as `started` does; one of our commands from a Python that has started already."""
-    return _said(forking.run(_found(words), folder, {**environment(), **variables}, variables))
-
-
-def _found(words: Sequence[str | bytes]) -> list[str | bytes]:
+    """Run a program in a folder and return what it said; `variables` are added to its environment."""
     program = shutil.which(os.fsdecode(words[0]), path=environment()["PATH"])
     assert program, f"{words[0]!r} is not on PATH"
-    return [program, *words[1:]]
+    done = subprocess.run(
+        [program, *words[1:]],
+        cwd=folder,
+        env={**environment(), **variables},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
-def _said(ended: tuple[int, bytes, bytes]) -> Said:
-    status, out, err = ended
+def forked_call(folder: Path | str, *words: str | bytes, **variables: str) -> Said:
+    """Run one of our commands as `call` does, from a Python that has started already: for tests of what is said."""
+    name = os.fsdecode(words[0])
+    if os.name == "nt" or name not in forking.ENTRY_POINTS or any(map(_is_read_at_start, variables)):
+        return call(folder, *words, **variables)
+    environ = environment()
+    argv = [os.path.join(SCRIPTS, name), *words[1:]]
+    status, out, err = forking.server(environ).run(argv, os.fspath(folder), {**environ, **variables})
     return Said(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _is_read_at_start(variable: str) -> bool:
+    return variable.startswith(forking.READ_AT_START)
 
 
 def bare_python(folder: Path) -> Path:
@@ -130,7 +136,7 @@ def known_variables() -> str:
 
 def targets(workspace: Path) -> list[str]:
     """Return the names of the targets that exist here, sorted, as doit-cargo lists them."""
-    rows = json.loads(call(workspace, "doit-cargo", "list", "--json").out)
+    rows = json.loads(forked_call(workspace, "doit-cargo", "list", "--json").out)
     return sorted(row["name"] for row in rows if row["available"])
 
 

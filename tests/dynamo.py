@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from calling import Said, environment, program
-from calling import started as call
+from calling import Said, call, environment, program
 
 MODEL = Path(__file__).parents[1] / "examples/dynamo"
 NEVER_COPIED = shutil.ignore_patterns("target", "include", ".doit-cargo", ".logs", ".testlogs")

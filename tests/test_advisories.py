@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment, small_workspace
+from calling import Said, environment, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import Said, call, calls_of, counting_cargo, posix
+from calling import Said, calls_of, counting_cargo, posix
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 pytestmark = [needs_cargo, posix]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import calling
 import pytest
-from calling import SCRIPTS, Said, call, linux, posix, shown, small_workspace, targets
+from calling import SCRIPTS, Said, linux, posix, shown, small_workspace, targets
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.base.variables import BY_NAME
 

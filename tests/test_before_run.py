@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import Said, call
+from calling import Said
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, pytest.mark.slow]

@@ -7,8 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from calling import Said, linux
-from calling import started as call
+from calling import Said, call, linux
 from conftest import needs_cargo, write
 from doit_cargo.actions.measure.bench import results
 from doit_cargo.actions.measure.bench.results import Times, compare, criterion_files, criterion_places, judged, read

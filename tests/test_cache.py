@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from calling import Said, bare_python, environment, posix, program, small_workspace
-from calling import started as call
+from calling import Said, bare_python, call, environment, posix, program, small_workspace
 from conftest import FakeMachine, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.base.variables import Values

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from calling import call, small_workspace
+from calling import forked_call as call
+from calling import small_workspace
 from conftest import needs_cargo
 
 pytestmark = needs_cargo

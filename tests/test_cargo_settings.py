@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import Said, call, environment, program, small_workspace
+from calling import Said, environment, program, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.cargo.config.cfg import holds
 from doit_cargo.engine.cargo.config.effective import CargoProfile, profiles

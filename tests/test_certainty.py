@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from needing import Crates, Needing, lay_out
 

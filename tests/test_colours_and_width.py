@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import call, environment, posix, program, small_workspace
+from calling import environment, posix, program, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo
 
 pytestmark = [needs_cargo, posix]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from calling import Said, call, posix, program
+from calling import Said, posix, program
+from calling import forked_call as call
 from conftest import needs_cargo, read_workspace, write
 from doit_cargo.actions.measure.coverage import Lines, by_package
 from doit_cargo.engine.toolchain import Machine

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from calling import Said, bare_python, call, environment, linux, small_workspace
+from calling import Said, bare_python, environment, linux, small_workspace
+from calling import forked_call as call
 from conftest import FakeMachine, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.variables import Values
 from doit_cargo.engine.plan import plan as planning

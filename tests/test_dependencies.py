@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import Said, call
+from calling import Said
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from needing import Crates, lay_out
 

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from calling import DODO, Said, call, environment, program
+from calling import DODO, Said, environment, program
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.preflight import sccache_report
 from doit_cargo.engine.state import footprint

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import Said
-from calling import started as call
+from calling import Said, call
 from conftest import Spec, make_workspace, needs_cargo, write
 from dynamo import HEADER, Model, free_port, lay_out, run_etcd, write_protoc
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 from doit_cargo.engine.base.model import Invocation
 from doit_cargo.engine.execution.past import estimate, unit_times

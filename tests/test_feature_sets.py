@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = needs_cargo

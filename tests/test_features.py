@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import registry
-from calling import Said, call
+from calling import Said
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, read_workspace, write
 from doit_cargo.engine.base.model import Dependency, Package
 from doit_cargo.engine.cargo.resolver import FeatureGraph, FeatureState

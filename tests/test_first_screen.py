@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from calling import call, environment, posix, program, small_workspace
+from calling import environment, posix, program, small_workspace
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = needs_cargo

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import SCRIPTS, Said, call, environment, small_workspace
+from calling import SCRIPTS, Said, environment, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 BAD_RUST, GOOD_RUST = "pub fn f( ) {}\n", "pub fn f() {}\n"

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from calling import DODO, call, calls_of, counting_cargo, posix, small_workspace
+from calling import DODO, calls_of, counting_cargo, posix, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 pytestmark = [needs_cargo, posix]

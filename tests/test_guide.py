@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import Said, call, posix, small_workspace
+from calling import Said, posix, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 pytestmark = [needs_cargo, posix]

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment, linux, posix, small_workspace
+from calling import Said, environment, linux, posix, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from hint_logs import DATA, first
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from calling import environment, program
-from calling import started as call
+from calling import call, environment, program
 from conftest import needs_cargo, write
 from hint_logs import first
 

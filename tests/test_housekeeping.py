@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from calling import SCRIPTS, Said, call, environment, posix, program, small_workspace
+from calling import SCRIPTS, Said, environment, posix, program, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 pytestmark = [needs_cargo, posix]

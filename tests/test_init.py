@@ -9,7 +9,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from calling import MAKE, call, environment, needs_make, posix
+from calling import MAKE, environment, needs_make, posix
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, write
 from doit_cargo.engine.plan.profiles.schema import SCHEMAS, schema
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from calling import Said, linux, program
-from calling import started as call
+from calling import Said, call, linux, program
 from conftest import make_workspace, needs_cargo, write
 from doit_cargo.engine.state.dir_listing import MOST_FILES
 

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from calling import DODO, Said, call, small_workspace
+from calling import DODO, Said, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 
 pytestmark = [pytest.mark.slow, needs_cargo]

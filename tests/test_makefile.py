@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from calling import MAKE, SMALL, Said, call, linux, needs_make, posix, program, small_workspace, targets
+from calling import MAKE, SMALL, Said, linux, needs_make, posix, program, small_workspace, targets
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_make, needs_cargo, posix]

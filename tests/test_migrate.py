@@ -9,7 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from calling import MAKE, Said, call, needs_make, posix, program
+from calling import MAKE, Said, needs_make, posix, program
+from calling import forked_call as call
 from conftest import SHARED, Spec, make_workspace, needs_cargo, write
 from doit_cargo.migrate.recording.lines import why_not
 

@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from calling import call, environment, needs, posix, program
+from calling import environment, needs, posix, program
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, posix]

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import MAKE, call, needs, needs_make, posix, program
+from calling import MAKE, needs, needs_make, posix, program
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, needs_make, posix]

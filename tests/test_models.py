@@ -9,7 +9,8 @@ import struct
 from pathlib import Path
 
 import pytest
-from calling import Said, call
+from calling import Said
+from calling import forked_call as call
 from conftest import Spec, make_workspace, needs_cargo, write
 from model_files import Hub, gguf, put, safetensors, small_gguf, text
 from serving import started, until

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import call, environment, posix
+from calling import environment, posix
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.state import receipts
 

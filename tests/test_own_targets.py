@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from calling import MAKE, call, needs_make, small_workspace
+from calling import MAKE, needs_make, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from observing import compiled, observer
 

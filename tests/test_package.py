@@ -14,8 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from calling import MAKE, environment, needs_make, posix, small_workspace
-from calling import started as call
+from calling import MAKE, call, environment, needs_make, posix, small_workspace
 from conftest import needs_cargo
 
 REPOSITORY = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = needs_cargo

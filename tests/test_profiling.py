@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from calling import MAKE, Said, call, environment, needs_make, posix, program
+from calling import MAKE, Said, environment, needs_make, posix, program
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.actions.measure.memory import massif_peak
 from doit_cargo.actions.measure.vram import GpuMemory, expected_for, read_csv

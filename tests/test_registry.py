@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 from registry import Registry, running
 

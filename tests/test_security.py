@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from calling import MAKE, call, environment, needs_make, posix, small_workspace
+from calling import MAKE, environment, needs_make, posix, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.engine.base.errors import UserError
 from doit_cargo.engine.state import trust

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from calling import Said, call, program, small_workspace
+from calling import Said, program, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from dynamo import free_port
 

@@ -16,8 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from calling import DODO, Said, environment, linux
-from calling import started as call
+from calling import DODO, Said, call, environment, linux
 from conftest import needs_cargo, write
 from doit_cargo.engine.base import own_key
 from model_files import put, small_gguf

@@ -17,8 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from calling import environment, linux
-from calling import started as call
+from calling import call, environment, linux
 from conftest import needs_cargo, write
 from doit_cargo.sharing import index
 from sharing import store

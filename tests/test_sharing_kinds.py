@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import TOOL_PROJECT, Said, environment, linux, small_workspace
-from calling import started as call
+from calling import TOOL_PROJECT, Said, call, environment, linux, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.actions.testing import sharing as of_tests
 from doit_cargo.sharing import embedded, warm

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from calling import environment, small_workspace
-from calling import started as call
+from calling import call, environment, small_workspace
 from conftest import needs_cargo, write
 from doit_cargo.sharing import action, index, path_set, wire
 from doit_cargo.sharing.carriers import Access, Carrier, CarrierError, RefusedError, WrongContentError, open_store

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from calling import Said, call, environment
+from calling import Said, environment
+from calling import forked_call as call
 from conftest import make_workspace, needs_cargo, write
 
 pytestmark = [needs_cargo, pytest.mark.skipif(shutil.which("git") is None, reason="git is not on PATH")]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import forked_call as call
 from conftest import needs_cargo, write
 from doit_cargo.actions.measure.sizes import CrateSize, shares
 from measuring import lay_out, needs

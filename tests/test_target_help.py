@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import Said, call, small_workspace
+from calling import Said, small_workspace
+from calling import forked_call as call
 from conftest import needs_cargo
 
 pytestmark = needs_cargo

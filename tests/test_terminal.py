@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calling import Said, environment, linux
-from calling import started as call
+from calling import Said, call, environment, linux
 from conftest import needs_cargo, write
 from serving import DEV, TOOL, running, started, until
 
