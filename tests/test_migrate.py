@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import tomllib
 from pathlib import Path
@@ -429,11 +430,11 @@ def test_a_file_to_include_that_was_not_there_makes_all_of_it_the_old_files(deci
 
 def goes(root: Path, *words: str, **variables: str) -> list[str]:
     """Return what the shim hands on: lines of doit-cargo, and of the old file, which both only say so."""
-    fake = program(root / ".fake", 'echo "ours $*"')
-    said = call(root, MAKE, "-n", *words, DOIT_CARGO=str(fake), **variables)
+    fake = shlex.quote(str(program(root / ".fake", 'echo "ours $*"')))
+    said = call(root, MAKE, "-n", *words, DOIT_CARGO=fake, **variables)
     assert said.status == 0, said.err
     lines = [line.split("||")[0].strip() for line in said.out.splitlines()]
-    return [line.replace(str(fake), "doit-cargo") for line in lines if not line.startswith(("make", "gmake", ":"))]
+    return [line.replace(fake, "doit-cargo") for line in lines if not line.startswith(("make", "gmake", ":"))]
 
 
 def test_a_name_that_is_taken_over_goes_to_doit_cargo(migrated: tuple[Path, Said]) -> None:
