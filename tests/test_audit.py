@@ -77,6 +77,12 @@ def test_one_skip_in_so_many_is_looked_at_again_if_the_user_says_so(built: Path)
     said = call(built, "doit-cargo", "dev", "OBSERVE=off", DOIT_CARGO_AUDIT="1")
     assert (said.status, "ok dev  the skip is right" in said.out) == (0, True)
     assert "ok dev" not in call(built, "doit-cargo", "dev", "OBSERVE=off", DOIT_CARGO_AUDIT="no").out
+    said = call(built, "doit-cargo", "dev", "OBSERVE=off", DOIT_CARGO_AUDIT="many")
+    assert (said.status, said.err) == (
+        3,
+        "doit-cargo: DOIT_CARGO_AUDIT: 'many' is no number of skips\n"
+        "  fix: one in so many is looked at: DOIT_CARGO_AUDIT=50, or off\n",
+    )
 
 
 def test_what_would_not_be_skipped_has_nothing_to_audit(built: Path) -> None:

@@ -248,6 +248,26 @@ def test_a_setting_that_nobody_knows_names_the_nearest(shipped: Path, tmp_path: 
     )
 
 
+@pytest.mark.parametrize("folder", [".", "..", "../.."])
+def test_a_folder_of_profiles_does_not_hold_the_workspace(shipped: Path, tmp_path: Path, folder: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Library.load(a_workspace(tmp_path / "ws", "a", profiles=folder), str(shipped))
+    assert str(caught.value) == (
+        f"Cargo.toml:3: {folder!r} holds the workspace itself\n  fix: name a folder for profiles alone"
+    )
+
+
+def test_settings_that_are_no_table_are_told(shipped: Path, tmp_path: Path) -> None:
+    write(tmp_path / "ws/Cargo.toml", "[workspace]\nmetadata.doit-cargo = 5\n")
+    found = a_workspace(tmp_path / "other", "a")
+    wrong = found._replace(root=str(tmp_path / "ws"), metadata={"doit-cargo": 5})
+    with pytest.raises(UserError) as caught:
+        Library.load(wrong, str(shipped))
+    assert str(caught.value) == (
+        "Cargo.toml:2: [workspace.metadata] doit-cargo is no table\n  fix: write [workspace.metadata.doit-cargo]"
+    )
+
+
 def test_a_pack_toml_of_the_user_is_laid_over_that_of_the_pack(shipped: Path) -> None:
     write(shipped / "base/pack.toml", '[roles]\nserver = ["a"]\ncore = ["b"]\n[rules.x]\nrequires = ["y"]\n')
     overlay = '[roles]\nserver = ["mine"]\n[rules.z]\nplatforms = ["macos"]\n[packages.py]\nneeds = "python"\n'

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from doit_cargo.engine.base.errors import DONE
 from doit_cargo.migrate import command, start
+from doit_cargo.migrate.sources import finding
 from doit_cargo.session import Session
 
 
@@ -16,6 +17,8 @@ def init(session: Session, options: argparse.Namespace) -> int:
     if options.ci or options.editor:
         return _others(session, options)
     path = options.from_makefile
+    if path:
+        finding.find(session, path)  # before anything is written
     ask = None if options.yes or not sys.stdin.isatty() else _ask
     _tell(start.write(session, list(start.steps(session, ask))))
     renewed = Session(session.start, session.environ, session.raw)  # it sees the files that were written

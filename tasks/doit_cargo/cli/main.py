@@ -13,7 +13,7 @@ import sys
 import time
 
 from doit_cargo.cli.own_environment import settle
-from doit_cargo.engine.base.errors import UserError
+from doit_cargo.engine.base.errors import Problem, UserError
 from doit_cargo.engine.console import reporter, streams
 from doit_cargo.engine.state import receipts, store
 from doit_cargo.targets.commands import COMMANDS
@@ -96,8 +96,13 @@ def _leave(status: int) -> int:
 
 
 def _is_drawn(share: str) -> bool:
-    """Tell whether this skip is one of those to look at again: one in so many, by the clock."""
-    return share.isdigit() and int(share) > 0 and time.time_ns() // 1000 % int(share) == 0
+    """Tell whether this skip is one of those to look at again: one in so many, by the clock. Raises `UserError`."""
+    if share in ("", "0", "no", "off"):
+        return False
+    if not (share.isascii() and share.isdigit() and len(share) < 10):
+        fix = "one in so many is looked at: DOIT_CARGO_AUDIT=50, or off"
+        raise UserError(Problem(f"{share!r} is no number of skips", fix, "DOIT_CARGO_AUDIT"))
+    return time.time_ns() // 1000 % int(share) == 0
 
 
 def _is_plain(name: str, value: str) -> bool:

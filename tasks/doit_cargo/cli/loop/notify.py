@@ -16,11 +16,13 @@ BELL = "\a"
 
 def after(words: list[str], status: int, seconds: float) -> None:
     """Tell that a call has ended, if it took that long; where there is no desktop, the terminal's bell does it."""
+    asked = os.environ.get(VARIABLE, "")
     try:
-        least = float(os.environ.get(VARIABLE, ""))
+        least = float(asked or "inf")
     except ValueError:
+        print(f"doit-cargo: {VARIABLE}: {asked!r} is no number of seconds", file=sys.stderr)
         return
-    if seconds < least:
+    if not seconds >= least:
         return
     text = f"{' '.join(words[:3])} {'is done' if status == 0 else 'has failed'} after {journal.took(seconds)}"
     command = _command(text)

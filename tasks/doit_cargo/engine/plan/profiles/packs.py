@@ -239,8 +239,11 @@ class _Settings:
     def __init__(self, workspace: Workspace) -> None:
         self.root = workspace.root
         self.values: Mapping[str, Any] = workspace.settings
-        if self.values:
+        if "doit-cargo" in workspace.metadata:
             self.file = TomlFile.read(workspace.manifest, "Cargo.toml")
+            if not isinstance(workspace.metadata["doit-cargo"], Mapping):
+                what, fix = "[workspace.metadata] doit-cargo is no table", "write [workspace.metadata.doit-cargo]"
+                raise UserError(Problem(what, fix, self.file.where(*self.PATH)))
             problems = list(check(self.file, keys.SETTINGS, self.values, self.PATH))
             if problems:
                 raise UserError(problems)
@@ -254,7 +257,10 @@ class _Settings:
     def overlay(self) -> tuple[Layer, ...]:
         """Return the user's own folder of profiles, if there is one; one that is named must be there."""
         named = str(self.values.get("profiles", ""))
-        directory = os.path.join(self.root, named or OVERLAY)
+        directory = os.path.normpath(os.path.join(self.root, named or OVERLAY))
+        if os.path.join(self.root, "").startswith(os.path.join(os.path.realpath(directory), "")):
+            where = self.file.where(*self.PATH, "profiles")
+            raise UserError(Problem(f"{named!r} holds the workspace itself", "name a folder for profiles alone", where))
         if os.path.isdir(directory):
             return (Layer(directory, (named or OVERLAY).rstrip("/\\"), is_overlay=True),)
         if named:
