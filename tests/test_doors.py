@@ -443,7 +443,7 @@ def test_why_json_tells_roots_and_what_they_rebuild(workspace: Path, tmp_path: P
     change = {"kind": "file", "subject": "low/src/lib.rs", "package": "low"}
     assert [{key: found[key] for key in change} for found in stale.pop("changes")] == [change]
     assert stale.pop("seconds") > 0
-    assert stale.pop("takes").startswith("about ")
+    assert stale.pop("takes").startswith(("a second or two", "a few seconds", "about "))
     assert stale == {
         "target": "dev",
         "fresh": False,
