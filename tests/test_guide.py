@@ -55,6 +55,7 @@ def test_the_guide_tells_targets_features_rules_and_pitfalls_and_is_up_to_date(r
     ):
         assert line in text
     assert "## Times" not in text
+    assert "`build_server`" not in text, "list does not show it either: no pack says which package is the server"
     assert guide(root, "--check") == Said(0, "BUILDING.md is up to date\n", "")
 
 

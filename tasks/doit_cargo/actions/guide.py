@@ -68,7 +68,7 @@ def _compare(name: str, old: str, new: str) -> int:
 
 def text(session: Session, for_agents: bool) -> Iterator[str]:
     """Yield the lines of the guide."""
-    rows = [row for row in session.listing if row["available"]]
+    rows = [row for row in session.listing if row["available"] and row["listed"]]
     yield "# How this workspace is built"
     yield from ("", *_first_words(for_agents))
     yield from _targets(rows, FOR_AGENTS if for_agents else FAMILIES)
