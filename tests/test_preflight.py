@@ -155,7 +155,7 @@ def test_rustc_must_be_new_enough_for_what_is_certainly_built(host: Host) -> Non
     real = f"/rustup/toolchains/stable-{TRIPLE}/bin/rustc"
     expected = (
         f"/work/core/Cargo.toml:3: core needs rustc 1.94 or newer, found 1.90.0 at {real}\n"
-        "  fix: rustup update, or: rustup toolchain install 1.94.0 and RUSTUP_TOOLCHAIN=1.94.0"
+        "  fix: rustup update, or: rustup toolchain install 1.94.0, and call doit-cargo +1.94.0 ..."
     )
     assert host.said(host.plan(packages=("app",)), members) == expected
     assert host.said(host.plan(), members) == expected

@@ -152,6 +152,8 @@ def file_to_write(session: Session, asked: str, default: str = "", start: str = 
     Raises `UserError` where the folder that the user names is not there: it may be misspelt, and as for -o of a
     compiler none is made.
     """
+    if asked == "-":
+        raise UserError(Problem("this is written into a file, not to standard output", "name a file", asked))
     path = os.path.normpath(os.path.join(start or session.root, asked or default))
     folder = os.path.dirname(path)
     if asked and not os.path.isdir(folder):

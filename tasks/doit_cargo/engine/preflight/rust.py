@@ -94,7 +94,7 @@ def _newer_rust(machine: Machine, version: str) -> str:
     toolchain = machine.toolchain()
     if toolchain.pinned:
         return f"rustup toolchain install {full}, and set it in {toolchain.where}"
-    return f"rustup update, or: rustup toolchain install {full} and RUSTUP_TOOLCHAIN={full}"
+    return f"rustup update, or: rustup toolchain install {full}, and call doit-cargo +{full} ..."
 
 
 def _certain_packages(plan: Plan, workspace: Workspace) -> list[Package]:

@@ -201,7 +201,7 @@ def _ignored(value: list[str], key: str, where: str) -> list[Problem]:
 
 
 def _ignored_variables(value: list[str], key: str, where: str) -> list[Problem]:
-    fix = "files are ignored by [inputs] ignore of a profile"
+    fix = "take it out: what a build has read counts on each machine, whatever it is"
     paths = [name for name in value if "/" in name or "." in name]
     return [Problem(f"{key}: {name!r} is no variable", fix, where) for name in paths] or _ignored(value, key, where)
 
