@@ -284,6 +284,25 @@ AROUND = {
         "warning: a.profraw: paint mismatch, brush 9\nerror: nothing can be merged\n",
         "nothing can be merged (warning: a.profraw: paint mismatch, brush 9)",
     ),
+    "a warning of two lines": (
+        "warning: a.raw: paint mismatch: brush 9, wanted 8\nUse another brush.\nerror: nothing can be merged\n",
+        "nothing can be merged (warning: a.raw: paint mismatch: brush 9, wanted 8)",
+    ),
+    "what a tool demands before its caller stops": (
+        FAILED + "  --- stderr\n  Provide a BRUSH_SIZE, please\n  thread 'main' panicked at 'Painting', build.rs:8:5\n",
+        "It says: Provide a BRUSH_SIZE, please",
+    ),
+    "the inner tool behind what its caller failed to run": (
+        "Error failed to bundle: `failed to run /w/target/paint.sh`\n\n$ sh paint.sh\n+ brush -o out\n"
+        "ERROR: brush call failed: canvas [0x13] is full\n",
+        "(ERROR: brush call failed: canvas [0x13] is full)",
+    ),
+    "a macro whose folder is not there, before what follows from it": (
+        "error: #[derive(Embed)] folder '/w/web/dist' does not exist. cwd: '/w'\n --> src/main.rs:4:1\n  |\n"
+        "4 | #[derive(Embed)]\n\nerror[E0599]: no function named `get` found for struct `A` in the current scope\n"
+        "  --> src/main.rs:9:5\n   |\n9  | A::get(1)\n",
+        "folder '/w/web/dist' does not exist",
+    ),
     "a program without its folders": (
         "error: linking with `cc` failed: exit status: 1\n  = note: /opt/very/long/bin/ld: undefined thing\n",
         "says: ld: undefined thing",
@@ -296,6 +315,41 @@ def test_why_it_happened_is_found_around_the_line_that_says_that_it_did(shape: s
     log, says = AROUND[shape]
     (hint,) = read(log)
     assert (hint.confidence, says in hint.cause) == ("look here", True), hint.cause
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        # A lint of one's own code, under a caller whose last words say nothing.
+        "error: unused import: `a`\n --> src/main.rs:1:5\n\nerror: aborting due to previous error\n\n"
+        "make: *** [check] Error 1\n",
+        # A file that only the code names.
+        "error: file not found for module `a`\n --> src/main.rs:1:1\n  |\n1 | mod a;\n",
+        "error: path 'a/b' does not exist\n --> src/main.rs:1:1\n  |\n1 | paint!(\"a/b\");\n",
+    ],
+)
+def test_last_words_that_say_nothing_and_ones_own_mistakes_are_not_told(log: str) -> None:
+    assert read(log) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "first"),
+    [
+        ("/usr/include/stdint.h:26:10: fatal error: 'bits/paint.h' file not found\n", "libc-headers-missing"),
+        ("  = note: ld: cannot find -lpython3.12\n  = note: ld: cannot find -lz\n", "python-lib-missing"),
+        ("error: no bin target named `a`\n", "cargo-target-not-found"),
+        ("error: failed to parse manifest at `/w/Cargo.toml`\n\nCaused by:\n  no targets specified in the manifest\n",
+         "cargo-target-not-found"),
+    ],
+)  # fmt: skip
+def test_what_the_log_does_not_show_is_not_claimed(log: str, first: str) -> None:
+    assert [hint.name for hint in read(log)][:1] == [first]
+
+
+def test_run_times_that_do_not_fit_name_no_crate_that_is_not_in_the_log() -> None:
+    log = "liba.rlib(a.o) : error LNK2038: mismatch detected for 'RuntimeLibrary': value 'MT' differs\n"
+    (hint,) = read(log)
+    assert ("esaxx" in hint.cause + hint.fix, hint.system) == (False, "windows")
 
 
 def test_what_stands_above_the_last_link_and_is_another_matter_is_no_cause() -> None:

@@ -13,7 +13,7 @@ from doit_cargo.engine.hints.floor import SUSPECT, rule
 from doit_cargo.engine.hints.reading import bare
 from doit_cargo.engine.hints.reasons import ENDED
 from doit_cargo.engine.hints.rules import Found
-from doit_cargo.engine.hints.said import FEW, LONGEST, SCRIPT, LogEvent, end_of_script
+from doit_cargo.engine.hints.said import FEW, LONGEST, SCRIPT, SUMMARY, LogEvent, end_of_script
 
 # What marks an error in a log that no tool says it of, and what a log ends with that tells of success.
 MARKED = re.compile(r"\b(?:E0|LNK|CS?|TS|MSB|NU)\d{3,4}: \S|^(?:\S+ ){0,4}(?:ERRO|EROR|FATA|CRIT)\b")
@@ -47,10 +47,11 @@ def marked(text: str, lines: int) -> Found | None:
 
 
 def last_words(text: str) -> Found | None:
-    """Return the last line of a log that tells nothing else."""
+    """Return the last line of a log that tells nothing else; nothing if that only says that something has failed."""
     said = [line for line in (bare(one).strip() for one in text.splitlines()) if line and not line.startswith("#")]
     own = [line for line in said if not ENDED.search(line)]
-    return Found(LAST_WORDS, {"error": ((own or said)[-1][:LONGEST],)}, ()) if said else None
+    last = (own or said or [""])[-1][:LONGEST]
+    return Found(LAST_WORDS, {"error": (last,)}, ()) if last and not SUMMARY.match(last) else None
 
 
 def rests_on(found: Found, events: Sequence[LogEvent]) -> bool:

@@ -6,6 +6,7 @@ Knows the outer form of what cargo, build scripts and compilers print, nothing o
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -27,7 +28,10 @@ from doit_cargo.engine.hints.said import (
 
 RANK = 9
 # A dependency's own code: cargo shows its whole path, that of a member relative to the workspace.
-DEPENDENCY = re.compile(r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]")
+# What is shown of one in an excerpt: its folder, named as the registry's are.
+DEPENDENCY = re.compile(
+    r"[/\\](?:registry[/\\]src|git[/\\]checkouts|[\w.-]*vendor[\w.-]*)[/\\]|(?:^|\s)[\w-]+-\d+\.\d+\.\d+[\w.+-]*[/\\]"
+)
 # Where an old rustc says that an unwrap panicked: in its own library.
 STANDARD = re.compile(r"(?:^|[/\\])(?:checkout|rustc|libcore|library)[/\\]")
 CODE = re.compile(r"error\[E\d{4}\]: ")
@@ -39,6 +43,13 @@ SAYS = re.compile(r"= help: message: (.*)")
 OUTSIDE = re.compile(
     r"error: (?!cannot find)(.*(?:\(os error \d+\)|communicating with|could not connect|failed to connect).*)"
 )
+# A macro's own error that is none of the code either: a folder or a file with which it was to be expanded is not there.
+LACKS = re.compile(
+    r"error: (?!couldn.t read)(.*(?:['`\x22][^'`\x22]*[/\\][^'`\x22]*['`\x22].{0,40}(?:does not|doesn.t) exist"
+    r"|(?:director(?:y|ies)|folder|file|path)\b.{0,200}(?:does not exist|doesn.t exist|not found)).*)",
+    re.IGNORECASE,
+)
+DERIVES = re.compile(r"#\[derive\(|originates in (?:the derive macro|the attribute macro)")
 REFUSES = re.compile(r"error: (?!cannot find)(\S.*)")
 TAIL = 25  # lines at the end of a log whose errors are not yet overcome
 TESTS = re.compile(
@@ -129,6 +140,9 @@ def _macro(event: LogEvent) -> Found | None:
     """Return what a procedural macro says that panicked: mostly of a file, a folder or a service that is not there."""
     first = bare(event.lines[0])
     outside = OUTSIDE.match(first) if any("originates in" in line for line in event.lines[1:24]) else None
+    block = itertools.takewhile(str.strip, event.lines[:24])
+    lacks = LACKS.match(first) if any(map(DERIVES.search, block)) else None
+    outside = outside or lacks
     if not MACRO.match(first) and not outside:
         return None
     said = (SAYS.search(bare(line)) for line in event.lines[1:12])

@@ -34,7 +34,8 @@ FOLD = bytes(
 # a quotation mark; cargo -vv and others a label in brackets.
 PREFIX = re.compile(
     r"(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"
-    r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
+    r"(?:\s*(?:#\d+\s+(?=\d+\.\d)|\d+\.\d{1,3}\s|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*\s(?:\|\s)?"
+    r"|\[?\d\d:\d\d:\d\d[^\s\]]*\]?\s"
     r"|\d+:\d\d\.\d+\s|[A-Za-z][\w.-]*\s+\|\s|[a-z][\w.-]{2,40}>(?:\s|$)|>\s?|##\[\w+\]|npm (?:ERR!|error)\s|remote:\s"
     r"|\[INFO\] \[std(?:out|err)\] ))*\s*"
 )
@@ -57,6 +58,7 @@ HAPPENED = re.compile(
     r"|cannot open shared object|CANNOT LINK EXECUTABLE"
     r"|error while loading shared|symbol lookup error|Library not loaded|ImportError: "
     r"|process didn.t exit successfully|\(os error \d+\)$|Docker daemon"
+    r"|error connecting to server: |connection to server at |Server selection timeout"
 )
 # Lines that say nothing of success or failure: warnings, and what cargo -vv shows of a build script's output.
 WARNING = re.compile(

@@ -41,6 +41,7 @@ NOTICE = re.compile(
     re.IGNORECASE,
 )
 BEFORE = 8  # lines before an error that says nothing, in which what it called has said why
+FEW_LINES = 3  # a warning's own lines, above an error
 AFTER = 30  # lines after it, where it shows what that has printed
 NO_WORDS = re.compile(
     r"\b(?:error|fatal|failed|failure|exception|panic|abort(?:ed)?|stderr|code)\b|[\W\d]|_", re.IGNORECASE
@@ -48,7 +49,8 @@ NO_WORDS = re.compile(
 UNFIT = re.compile(r"mismatch|incompatible|not found|cannot |could not |failed|invalid|unsupported", re.IGNORECASE)
 PLACE = re.compile(r"\S+\.rs:\d+:\d+")
 ANOTHER = re.compile(r"\W{0,2}(?:error|fatal|warning: build failed)\b|\W{0,3}maturin failed", re.IGNORECASE)
-PROGRESS = re.compile(r"\s*(?:Compiling|Checking|Downloaded|Fresh) \S+ v\d")  # another job's word in between
+# What stands between a chain's words and is none of them: another job's progress, bytes that no encoding explains.
+OTHERS_WORD = re.compile(r"\s*(?:Compiling|Checking|Downloaded|Fresh) \S+ v\d|(?!.*os error).*\ufffd")
 NUMBERED = re.compile(r"\s*\d{1,2}: (?=\S)")
 # What the system says, without of what: the link above names that.
 SYSTEMS_WORD = re.compile(r"[A-Z][\w ,'.-]{3,60}\(os error \d+\)$")
@@ -73,14 +75,26 @@ def reason_of(event: LogEvent, text: str) -> tuple[int, str]:
     before = [bare(line).strip() for line in event.before[-BEFORE:]]
     first = event.number - len(before)
     if not says_little(text):
-        # A warning right above an error of the same program, which went on as long as it could.
-        warned = before and NOTICE.match(before[-1]) and UNFIT.search(before[-1])
-        return (event.number - 1, readable(before[-1])) if warned else (0, "")
+        at, why = _warned(before)
+        return (first + at, readable(why)) if why else (0, "")
     found = next(((first + at, before[at]) for at in reversed(range(len(before))) if _tells(before[at])), None)
     found = found or next(((event.number + at, shown[at]) for at in _called(shown) if _tells(shown[at])), None)
     if found is None and before and re.search(r"\w", before[-1]) and not (STEP.match(before[-1]) or _adds(before[-1])):
         found = event.number - 1, before[-1]
     return (found[0], readable(found[1])) if found else (0, "")
+
+
+def _warned(before: Sequence[str]) -> tuple[int, str]:
+    """Return the warning above an error of the same program, which went on as long as it could; it may go on a line.
+
+    0 and "" for none.
+    """
+    for at in range(len(before) - 1, max(len(before) - 1 - FEW_LINES, -1), -1):
+        if NOTICE.match(before[at]):
+            return (at, before[at]) if UNFIT.search(before[at]) else (0, "")
+        if not before[at] or STEP.match(before[at]) or OTHERS_WORD.match(before[at]):
+            break
+    return 0, ""
 
 
 def _below(shown: Sequence[str], text: str) -> tuple[int, str]:
@@ -176,7 +190,7 @@ def _links(shown: Sequence[str]) -> list[int]:
     for at in range(1, end):
         if CAUSED.fullmatch(shown[at]):
             near = range(at + 1, min(at + 5, end))
-            found += [one for one in near if shown[one].strip() and not PROGRESS.match(shown[one])][:1]
+            found += [one for one in near if shown[one].strip() and not OTHERS_WORD.match(shown[one])][:1]
         elif CAUSED.match(shown[at]) or (found and NUMBERED.match(shown[found[-1]]) and NUMBERED.match(shown[at])):
             found.append(at)
     return list(dict.fromkeys(found))

@@ -39,7 +39,7 @@ WHY = re.compile(
     r"|not found|no such |undefined |unsupported |missing |is required|requires |must |invalid\b|denied|refused"
     r"|will not fit|overflowed|too (?:large|big|long|many|old|new)\b|mismatch|incompatible|out of (?:memory|range)"
     r"|(?:is|are|was) not (?:available|supported|allowed|permitted|defined|installed|compatible)"
-    r"|timed out|exceed|expired"
+    r"|timed out|exceed|expired|\bplease (?:set|install|provide|specify|define)\b|provide an? "
     r"|\*\*\* [^\[])",
     re.IGNORECASE,
 )
@@ -49,7 +49,7 @@ HOLLOW = re.compile(
     r"explicit panic|build script failed|did not execute successfully|command .{0,40}failed(?! with error: \S)"
     r"|^failed to (?:build|compile)\W?$|assertion failed|nvcc error while|^build failed$"
     r"|errors? encountered\b|exited with an error:|aborting\.$|\b\d+ unresolved externals|recipe for target|\*\*\* \["
-    r"|^\W*maturin failed|\bld returned \d+ exit status",
+    r"|^\W*maturin failed|\bld returned \d+ exit status|\bfailed to run \W?[/\w][^\s`'\x22]*\W*$",
     re.IGNORECASE,
 )
 
@@ -100,9 +100,11 @@ def why_of_script(event: LogEvent) -> tuple[int, str]:
     ours = [at for at, text in enumerate(errors) if not TALK.match(text) and "panicked at" not in text]
     plain = [at for at in ours if at > start]
     telling = [at for at in plain if WHY.search(errors[at])]
-    if panic and (not telling or panic[0] <= telling[0] or "Err` value" not in panic[1]):
+    above = max((at for at in plain if panic and at < panic[0]), default=-1)
+    demanded = panic and above in telling and not WHY.search(panic[1])
+    if panic and not demanded and (not telling or panic[0] <= telling[0] or "Err` value" not in panic[1]):
         return said[panic[0]][0], panic[1][:LONGEST]
-    at = next(iter(telling or plain), None)
+    at = above if demanded else next(iter(telling or plain), None)
     if at is None or HOLLOW.search(errors[at]):
         compiler = _compiler(event)
         if compiler:
