@@ -344,8 +344,8 @@ def another_link(root: Path) -> None:
 
 
 def another_tested_tool(root: Path) -> dict[str, str]:
-    tool(root.parent / "other-tools", "other", "tested-tool")
-    return {"PATH": os.pathsep.join([f"{root.parent}/other-tools", f"{root.parents[2]}/tools", environment()["PATH"]])}
+    tool(root.parent / "tested-tools", "other", "tested-tool")
+    return {"PATH": os.pathsep.join([f"{root.parent}/tested-tools", f"{root.parents[2]}/tools", environment()["PATH"]])}
 
 
 # What only a test sees of all that is run here.
@@ -434,7 +434,8 @@ def test_what_changes_no_result_is_none_of_its_key(pair: Pair, tmp_path: Path) -
     kept, mask = tmp_path / "kept", os.umask(0)
     shutil.copytree(pair.b, kept, ignore=shutil.ignore_patterns("target", ".doit-cargo", ".logs"), symlinks=True)
     try:
-        assert pair.hits(**as_somebody_else(pair.b)) == set(KINDS)
+        # A test may look at any variable, and maturin at each file of cargo's home.
+        assert pair.hits(**as_somebody_else(pair.b)) == {"build", "check", "lint", "doc"}
     finally:
         os.umask(mask)
         back(pair.b, kept)
