@@ -162,7 +162,7 @@ def test_a_group_is_drawn_with_its_parts_and_a_build_with_its_crates(root: Path)
 
 def test_a_graph_can_go_to_a_file(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "dev.svg"
-    assert drawn(root, "dev", "--svg", f"--output={path}") == Said(0, f"{path}: 2 nodes, 1 edges\n", "")
+    assert drawn(root, "dev", "--svg", f"--output={path}") == Said(0, f"{path}: 2 nodes, 1 edge\n", "")
     assert ElementTree.fromstring(path.read_text()).tag.endswith("svg")
 
 
