@@ -382,7 +382,7 @@ def test_a_program_that_takes_all_variables_rests_on_each(site: Site) -> None:
 
 def test_a_unit_that_another_cargo_made_is_made_anew_when_it_cannot_be_told_from_what(site: Site) -> None:
     environ = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "CI"},  # which a macro asks for
         "MACRO_ASKS": "cargo",
         "PATH": os.pathsep.join([str(site.root / "tools"), os.environ["PATH"]]),
     }
