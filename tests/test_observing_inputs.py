@@ -140,6 +140,17 @@ def test_what_is_looked_for_through_a_link_that_leads_nowhere_counts_where_it_co
     assert str(tmp_path / "elsewhere/later/below/file") in {change.subject for change in seen.came(table)}
 
 
+def test_what_is_looked_for_through_links_that_lead_to_each_other_is_absent(look: Looker, tmp_path: Path) -> None:
+    for link, target in (("one", "other"), ("other", "one"), ("self", "self")):
+        (tmp_path / link).symlink_to(target)
+    taken = look("sh", "-c", "test -e one/file || test -e self/below/file || true").taken
+    table = seen.absence([row[1] for row in taken.rows if row[0] == "stat" and "file" in row[1]])
+    assert list(seen.came(table)) == []
+    (tmp_path / "self").unlink()
+    write(tmp_path / "self/below/file", "")
+    assert {change.subject for change in seen.came(table)} == {str(tmp_path / "self/below/file")}
+
+
 @pytest.mark.parametrize("kind", ["preload", "strace"])
 @pytest.mark.parametrize(
     "script",

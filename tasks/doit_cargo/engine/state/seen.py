@@ -203,8 +203,12 @@ def absence(paths: Iterable[str]) -> Absent:
     there: dict[str, str] = {}
     led: set[str] = set()
     waiting = list(paths)
+    taken: set[str] = set()  # links may lead to each other
     while waiting:
         path = waiting.pop()
+        if path in taken:
+            continue
+        taken.add(path)
         above = os.path.dirname(path)
         if above not in there:
             there[above] = above
