@@ -88,8 +88,18 @@ def of_run(observed: Observed, where: Places, world: World) -> dict[str, UnitSee
             items, reasons = _rests_on(unit, group, run, scope, world)
             part = SCRIPT if unit.kind == "build-script" else unit.kind
             for key in keys:
-                found[key] = (units.identity(key), unit.package, part, items, reasons)
+                made = (units.identity(key), unit.package, part, items, reasons)
+                found[key] = _both(found[key], made) if key in found else made
     return found
+
+
+def _both(one: UnitSeen, other: UnitSeen) -> UnitSeen:
+    """Return what two calls of a tool rest on of which each may have made a unit, such as rustdoc's for the programs of
+    one package.
+    """
+    identity, package, part, items, reasons = other
+    more = (item for item in one[3] if item not in items)
+    return identity, package, part, (*items, *more), tuple(dict.fromkeys((*reasons, *one[4])))
 
 
 def _toolchains(observed: Observed) -> Iterator[str]:
