@@ -96,22 +96,14 @@ HOOK sem_t *sem_open(const char *name, int flags, ...) {
     if (result == SEM_FAILED) note_outcome(READ, false, AT_FDCWD, path);
     return result;
 }
-HOOK int shm_unlink(const char *name) {
-    NEWER(shm_unlink)
-    const char *const given = name;
-    IN_MEMORY("")
-    int result = REAL(shm_unlink)(given);
-    note_outcome(REMOVE, !result, AT_FDCWD, path);
-    return result;
-}
-HOOK int sem_unlink(const char *name) {
-    NEWER(sem_unlink)
-    const char *const given = name;
-    IN_MEMORY("sem.")
-    int result = REAL(sem_unlink)(given);
-    note_outcome(REMOVE, !result, AT_FDCWD, path);
-    return result;
-}
+#define UNLINK(called, head) HOOK int called(const char *name) { \
+    NEWER(called) \
+    const char *const given = name; \
+    IN_MEMORY(head) \
+    int result = REAL(called)(given); \
+    note_outcome(REMOVE, !result, AT_FDCWD, path); \
+    return result; }
+UNLINK(shm_unlink, "") UNLINK(sem_unlink, "sem.")
 
 static int stream_flags(const char *mode) {
     bool both = false;
