@@ -125,6 +125,17 @@ def test_a_file_that_becomes_a_folder_or_a_link_is_another_entry_of_a_listing(lo
     assert "list ./listed" in seen.changes()
 
 
+@pytest.mark.parametrize("mark", ["@", "*"])
+def test_a_link_is_not_taken_for_a_file_whose_name_ends_as_a_mark(look: Looker, tmp_path: Path, mark: str) -> None:
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed/one").symlink_to("deep")
+    seen = look("ls", "listed")
+    assert seen.changes() == set()
+    (tmp_path / "listed/one").unlink()
+    write(tmp_path / f"listed/one{mark}", "")
+    assert "list ./listed" in seen.changes()
+
+
 @pytest.mark.parametrize("links", [("link",), ("link", "second")])
 def test_what_is_looked_for_through_a_link_that_leads_nowhere_counts_where_it_comes(
     look: Looker, tmp_path: Path, links: tuple[str, ...]

@@ -331,8 +331,8 @@ def _list(path: str, own: Sequence[str], world: World) -> Any:
 
 
 def _with_kind(entry: os.DirEntry[str]) -> str:
-    """Return a name as `ls -F` marks it: a listing tells a folder and a link from a file without a further question."""
-    return entry.name + ("@" if entry.is_symlink() else "/" if entry.is_dir(follow_symlinks=False) else "")
+    """Return a name with a mark that no name can have: a listing alone tells folders and links from files."""
+    return entry.name + ("/@" if entry.is_symlink() else "/" if entry.is_dir(follow_symlinks=False) else "")
 
 
 def _tree(path: str, own: Sequence[str], world: World) -> Any:
